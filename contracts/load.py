@@ -1,0 +1,152 @@
+"""YAML bytes -> contract. The only reader of contract files; it says file and place of a fault and judges no meaning."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from contracts.errors import ContractError
+from contracts.model import Column, Contract, Derived, DtcLayout, Rule, Treatment
+from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, Stage
+
+HERE = Path(__file__).parent
+EXTRACTS = HERE / "extracts"
+
+
+def custom(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an ODCS ``customProperties`` list as a mapping of property to value."""
+    return {p["property"]: p["value"] for p in node.get("customProperties") or ()}
+
+
+def parse_contract(document: Mapping[str, Any], *, where: str, digest: str = "") -> Contract:
+    """Turn a parsed ODCS v3 document into a :class:`Contract`.
+
+    Raises:
+        ContractError: a needed entry is missing or a word is not in the closed vocabulary.
+    """
+    try:
+        table = document["schema"][0]
+        extras = custom(document)
+        return Contract(
+            extract=table["name"],
+            version=document["version"],
+            title=document["name"],
+            row=str(table["description"]).strip(),
+            role=extras["role"],
+            columns=tuple(_column(node) for node in table["properties"]),
+            rules=tuple(_rule(node) for node in table.get("quality") or ()),
+            forbidden=tuple(extras.get("forbiddenColumns") or ()),
+            dtc_layouts=tuple(_dtc_layout(node) for node in extras.get("dtcLayouts") or ()),
+            derived=tuple(_derived(node) for node in extras.get("derivedColumns") or ()),
+            digest=digest,
+        )
+    except KeyError as fault:
+        raise ContractError(
+            f"entry {fault.args[0]!r} is missing", where=where, remedy="run datacut contracts check"
+        ) from None
+    except (TypeError, ValueError, IndexError) as fault:
+        raise ContractError(str(fault), where=where, remedy="run datacut contracts check") from None
+
+
+def _column(node: Mapping[str, Any]) -> Column:
+    extras = custom(node)
+    treatment = extras["treatment"]
+    names = [node.get("physicalName", node["name"]), *extras.get("aliases", [])]
+    return Column(
+        name=node["name"],
+        physical_names=tuple(names),
+        form=Form(extras["form"]),
+        classification=Classification(node["classification"]),
+        treatment=Treatment(
+            method=Method(treatment["method"]),
+            field=Field(treatment["field"]) if "field" in treatment else None,
+            rule=treatment.get("rule"),
+        ),
+        description=str(node["description"]).strip(),
+        required=bool(node.get("required", False)),
+        key=int(node.get("primaryKeyPosition", 0)) if node.get("primaryKey") else 0,
+        item=str(extras.get("item", "")),
+        options=MappingProxyType(dict(extras.get("options", {}))),
+    )
+
+
+def _rule(node: Mapping[str, Any]) -> Rule:
+    extras = custom(node)
+    implementation = node["implementation"]
+    return Rule(
+        id=node["id"],
+        reason=extras["reason"],
+        effect=Effect(extras["effect"]),
+        stage=Stage(extras.get("stage", "quality")),
+        basis=tuple(str(b) for b in extras["basis"]),
+        dimension=Dimension(node["dimension"]),
+        expectation=implementation["type"],
+        kwargs=MappingProxyType(dict(implementation.get("kwargs") or {})),
+        description=str(node["description"]).strip(),
+        unless=tuple(extras.get("unless") or ()),
+    )
+
+
+def _derived(node: Mapping[str, Any]) -> Derived:
+    return Derived(
+        name=node["name"],
+        sql=node.get("sql", ""),
+        table=node.get("table", ""),
+        keys=MappingProxyType(dict(node.get("keys", {}))),
+        value=node.get("value", ""),
+    )
+
+
+def _dtc_layout(node: Mapping[str, Any]) -> DtcLayout:
+    places = {}
+    for column, place in node["fields"].items():
+        group, _, position = str(place).partition(".")
+        places[column] = (group, int(position))
+    return DtcLayout(
+        flow=node["flow"],
+        row_group=str(node["rowGroup"]),
+        parents=MappingProxyType({str(k): str(v) for k, v in (node.get("parents") or {}).items()}),
+        fields=MappingProxyType(places),
+    )
+
+
+def load_contract(path: Path) -> Contract:
+    """Read one contract file.
+
+    Raises:
+        ContractError: the file is missing, is not YAML, or lacks an entry.
+    """
+    try:
+        raw = path.read_bytes()
+        document = yaml.safe_load(raw)
+    except OSError as fault:
+        raise ContractError("cannot be read", where=path.name, remedy=fault.strerror or "") from None
+    except yaml.YAMLError as fault:
+        mark = getattr(fault, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        raise ContractError(f"is not valid YAML{line}", where=path.name) from None
+    if not isinstance(document, dict):
+        raise ContractError("holds no contract", where=path.name)
+    return parse_contract(document, where=path.name, digest=hashlib.sha256(raw).hexdigest())
+
+
+@cache
+def load_all(folder: Path = EXTRACTS) -> Mapping[str, Contract]:
+    """Read every contract of ``folder``, keyed by extract name.
+
+    Raises:
+        ContractError: a file is wrong, or two contracts describe one extract.
+    """
+    contracts: dict[str, Contract] = {}
+    for path in sorted(folder.glob("*.odcs.yaml")):
+        contract = load_contract(path)
+        if contract.extract in contracts:
+            raise ContractError(f"extract {contract.extract!r} has two contracts", where=path.name)
+        contracts[contract.extract] = contract
+    return MappingProxyType(contracts)

@@ -1,0 +1,163 @@
+"""What a contract says, as frozen values: extract, columns, treatments, rules, DTC layouts. No YAML, no frames here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What happens to a column's values on the way out.
+
+    Attributes:
+        method: one of the six methods.
+        field: the scheme's field when ``method`` is ``pseudonymise``.
+        rule: the generalisation when ``method`` is ``generalise`` (``year``, ``month``, ``outward``, ``area``).
+    """
+
+    method: Method
+    field: Field | None = None
+    rule: str | None = None
+
+    def describe(self) -> str:
+        """Return the treatment in the words of the data dictionary."""
+        detail = self.field.value if self.field else self.rule
+        return f"{self.method.value} ({detail})" if detail else self.method.value
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of an extract.
+
+    Attributes:
+        name: the contract's name, used everywhere inside.
+        physical_names: names it may have in a backup; compared without case, spaces, hyphens and underscores.
+        form: how text becomes a value.
+        options: parameters of the form (``width``, ``formats``, ``code_list``, ``scale``).
+        required: whether the column must be in the source at all.
+        key: 1-based position in the extract's primary key, 0 if it is not part of it.
+        item: the DTC item or catalogue number, as ``J0003``; empty where none is known.
+    """
+
+    name: str
+    physical_names: tuple[str, ...]
+    form: Form
+    classification: Classification
+    treatment: Treatment
+    description: str
+    required: bool = False
+    key: int = 0
+    item: str = ""
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One quality rule: an expectation that is both a row verdict and a Great Expectations result.
+
+    Attributes:
+        id: unique in the contract; starts with its reason code (``DQ05_profile_class``).
+        reason: the reason code that an excluded MPAN carries (``DQ05``).
+        effect: exclude, warn or reject the file.
+        stage: judged on raw text at intake, or on pseudonymised rows.
+        basis: where the rule comes from (Q, R, DQ, J numbers or a section).
+        expectation: Great Expectations type in snake case.
+        kwargs: its arguments; code lists and reference tables by name.
+        description: the rule in one sentence that an auditor reads.
+        unless: reference rules of the same contract; where one of them is broken this rule is not judged, so that
+            one fault has one reason.
+    """
+
+    id: str
+    reason: str
+    effect: Effect
+    stage: Stage
+    basis: tuple[str, ...]
+    dimension: Dimension
+    expectation: str
+    kwargs: Mapping[str, Any]
+    description: str
+    unless: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A column that rules and augmentation may read and that is never released from this extract.
+
+    Attributes:
+        name: its name.
+        sql: an SQL expression over the row; or, where it is empty,
+        table: a reference table or ``extract:<name>``,
+        keys: column of that table -> SQL expression over the row,
+        value: the column of that table to take.
+    """
+
+    name: str
+    sql: str = ""
+    table: str = ""
+    keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DtcLayout:
+    """Where an extract's columns stand in a DTC user file.
+
+    Attributes:
+        flow: flow id without version, as ``D0150``.
+        row_group: the group whose every record is one row of the extract.
+        parents: group -> its parent group; the top group has no entry.
+        fields: contract column -> (group, 1-based field position after the group id).
+    """
+
+    flow: str
+    row_group: str
+    parents: Mapping[str, str]
+    fields: Mapping[str, tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One extract: what a row is, its columns, its rules."""
+
+    extract: str
+    version: str
+    title: str
+    row: str
+    role: str
+    columns: tuple[Column, ...]
+    rules: tuple[Rule, ...]
+    forbidden: tuple[str, ...] = ()
+    dtc_layouts: tuple[DtcLayout, ...] = ()
+    derived: tuple[Derived, ...] = ()
+    digest: str = ""
+
+    def column(self, name: str) -> Column:
+        """Return the column called ``name``.
+
+        Raises:
+            KeyError: the contract has no such column.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Names of the primary-key columns in key order."""
+        return tuple(c.name for c in sorted(self.columns, key=lambda c: c.key) if c.key)
+
+    @property
+    def released(self) -> tuple[Column, ...]:
+        """Columns that leave, in contract order: all but the dropped ones."""
+        return tuple(c for c in self.columns if c.treatment.method is not Method.DROP)
+
+    def rules_at(self, stage: Stage) -> tuple[Rule, ...]:
+        """Return the rules judged at ``stage``, in contract order: the first one is the first cause."""
+        return tuple(rule for rule in self.rules if rule.stage is stage)

@@ -1,0 +1,63 @@
+"""Frozen lists of pseudonym scheme 1: streets, street types, post towns. A change of a byte here is scheme 2.
+
+The street names were made once with Faker's British provider; Faker's output changes between releases, a pseudonym
+may not, so the list is pinned by its SHA-256 and read as bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from contracts.errors import ContractError
+
+HERE = Path(__file__).parent
+PINS = {
+    "streets.txt": "da7da1003e4c4f8f0f9536c1df059093e4ff12858ba81bff903c6a3f53bea23f",
+    "street_types.csv": "b9a0c09273ee6f77947d09f6098fdac2c092777b0effb0ee549d4695af2fe50a",
+    "post_towns.csv": "64b6079f2d558c6c01dafc65bc652a676816faca53491fb683cda3f95f3b7519",
+}
+INWARD_LETTERS = "ABDEFGHJLNPQRSTUWXYZ"  # C I K M O V never stand in an inward code
+HIGHEST_NUMBER = 250
+
+
+@dataclass(frozen=True, slots=True)
+class SchemeLists:
+    """The lists that an address pseudonym is chosen from.
+
+    Attributes:
+        streets: street names, in the file's order.
+        street_types: abbreviation to word, both upper case.
+        post_towns: postcode area to post town.
+    """
+
+    streets: tuple[str, ...]
+    street_types: dict[str, str]
+    post_towns: dict[str, str]
+
+
+@cache
+def scheme_lists() -> SchemeLists:
+    """Read the frozen lists.
+
+    Raises:
+        ContractError: a file does not have its pinned digest.
+    """
+    text = {}
+    for name, pin in PINS.items():
+        raw = (HERE / name).read_bytes()
+        if hashlib.sha256(raw).hexdigest() != pin:
+            raise ContractError(
+                "a frozen list of pseudonym scheme 1 was changed", where=name, remedy="install the package again"
+            )
+        text[name] = raw.decode("ascii")
+    pairs = {name: list(csv.reader(io.StringIO(text[name])))[1:] for name in ("street_types.csv", "post_towns.csv")}
+    return SchemeLists(
+        streets=tuple(text["streets.txt"].split("\n")[:-1]),
+        street_types={row[0]: row[1] for row in pairs["street_types.csv"]},
+        post_towns={row[0]: row[1] for row in pairs["post_towns.csv"]},
+    )

@@ -1,0 +1,155 @@
+"""Text batches -> the contract's columns and types. Nothing passes that a contract does not name.
+
+Casts are lenient: a value that does not take its form becomes null and its row is marked in a boolean column
+``_bad_<column>``, so that no library error ever quotes a value. Rules turn the marks into reasons.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from contracts.errors import IntakeError, RefusedError
+from contracts.model import Column, Contract
+from contracts.vocabulary import Form
+from transforms import mpan
+from transforms.address import POSTCODE_PATTERN
+
+DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%Y%m%d")
+CODE_PATTERN = r"^[A-Z0-9_]{1,11}$"  # shorter than an MPAN: a code column cannot carry one
+TRUE, FALSE = ("T", "Y", "1", "TRUE", "YES"), ("F", "N", "0", "FALSE", "NO")
+
+
+def bad(column: str) -> str:
+    """Return the name of the mark of values that did not take the form of ``column``."""
+    return f"_bad_{column}"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMap:
+    """How a source's header maps to a contract.
+
+    Attributes:
+        names: physical name -> contract name, in the contract's order.
+        dropped: how many columns of the source no contract names; they are never read further.
+    """
+
+    names: dict[str, str]
+    dropped: int
+
+
+def plain(name: str) -> str:
+    """Return a column name without case, spaces and punctuation, for comparison."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
+
+
+def _forbids(phrase: str, header: str) -> bool:
+    wanted, words = _words(phrase), _words(header)
+    return any(words[at : at + len(wanted)] == wanted for at in range(len(words) - len(wanted) + 1))
+
+
+def map_columns(contract: Contract, header: Sequence[str], *, where: str) -> ColumnMap:
+    """Match a source's header to the contract.
+
+    Raises:
+        RefusedError: a column is forbidden (DQ23, Q68), or two columns mean the same.
+        IntakeError: a required column is missing.
+    """
+    known = {plain(p): column.name for column in contract.columns for p in (column.name, *column.physical_names)}
+    names: dict[str, str] = {}
+    forbidden = []
+    for position, physical in enumerate(header, start=1):
+        name = known.get(plain(physical))
+        if name is None:
+            if any(_forbids(phrase, physical) for phrase in contract.forbidden):
+                forbidden.append(position)
+        elif name in names.values():
+            raise RefusedError(f"two columns mean {name}", where=where, remedy="keep one of them")
+        else:
+            names[physical] = name
+    if forbidden:
+        places = ", ".join(map(str, forbidden))
+        raise RefusedError(
+            f"column {places} of the header is not to be sent (DQ23: only MPAN, address and serial number, Q68)",
+            where=where,
+            remedy="remove it from the extract and send again",
+        )
+    missing = [c.name for c in contract.columns if c.required and c.name not in names.values()]
+    if missing:
+        raise IntakeError(
+            f"lacks the required column {', '.join(missing)}", where=where, remedy="see datacut contracts doc"
+        )
+    return ColumnMap(names, len(header) - len(names))
+
+
+def conform(frame: pl.LazyFrame, contract: Contract, columns: ColumnMap) -> pl.LazyFrame:
+    """Give a text frame the contract's names and types.
+
+    Columns in: the source's physical columns, all text.
+    Columns out: every column of the contract (null where the source lacks an optional one), ``_bad_<column>`` marks,
+    and ``address_text`` where the contract has address lines.
+    """
+    present = {name: pl.col(physical) for physical, name in columns.names.items()}
+    values, marks = [], []
+    for column in contract.columns:
+        raw = present.get(column.name, pl.lit(None, pl.String)).str.strip_chars()
+        raw = pl.when(raw.str.len_bytes() > 0).then(raw)
+        value, mark = _take_form(raw, column)
+        values.append(value.alias(column.name))
+        if mark is not None:
+            marks.append(mark.fill_null(value=False).alias(bad(column.name)))
+    out = frame.select(*values, *marks)
+    lines = [c.name for c in contract.columns if c.form is Form.ADDRESS_LINE]
+    if lines:
+        text = pl.concat_str([pl.col(line) for line in lines], separator=" \n ", ignore_nulls=True)
+        out = out.with_columns(pl.when(text.str.len_bytes() > 0).then(text).alias("address_text"))
+    return out
+
+
+def _take_form(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr | None]:
+    """Return the typed value and the mark of values that did not take the form."""
+    match column.form:
+        case Form.CODE:
+            return _code(raw, column)
+        case Form.TEXT:
+            good = raw.str.contains(str(column.options.get("pattern", r"^.{1,60}$")))
+            return pl.when(good).then(raw), ~good
+        case Form.DATE:
+            value = pl.coalesce(*[raw.str.to_date(fmt, strict=False, exact=True) for fmt in DATE_FORMATS])
+        case Form.DECIMAL:
+            value = raw.cast(pl.Decimal(16, int(column.options.get("scale", 3))), strict=False)
+        case Form.INTEGER:
+            value = raw.cast(pl.Int32, strict=False)
+        case Form.FLAG:
+            upper = raw.str.to_uppercase()
+            value = pl.when(upper.is_in(TRUE)).then(pl.lit("T")).when(upper.is_in(FALSE)).then(pl.lit("F"))
+        case Form.POSTCODE:
+            clean = raw.str.normalize("NFKC").str.to_uppercase().str.replace_all(r"\s", "")
+            return raw, ~clean.str.contains(POSTCODE_PATTERN)
+        case Form.METER_SERIAL:
+            return raw.str.to_uppercase(), None
+        case _:
+            return raw, None  # identifiers keep their text until the pseudonymise step judges their shape
+    return value, raw.is_not_null() & value.is_null()
+
+
+def _code(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr]:
+    value = raw.str.to_uppercase()
+    if width := int(column.options.get("width", 0)):
+        short = (value.str.len_bytes() < width) & value.str.contains(r"^[0-9]+$")
+        value = pl.when(short).then(value.str.zfill(width)).otherwise(value)
+    good = value.str.contains(str(column.options.get("pattern", CODE_PATTERN)))
+    return pl.when(good).then(value), ~good
+
+
+def normalise_mpans(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Undo the harmless spellings in every MPAN column of an in-memory batch."""
+    names = [c.name for c in contract.columns if c.form is Form.MPAN]
+    return frame.with_columns([mpan.normalise(frame[name]) for name in names])
