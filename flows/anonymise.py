@@ -1,0 +1,141 @@
+"""The first stages for one source: intake, conform, pseudonymise, in one streaming pass over its batches.
+
+Raw identifiers live in the batch at hand and nowhere else.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import date
+
+import polars as pl
+
+from contracts.errors import IntakeError, RefusedError
+from contracts.load import load_all
+from contracts.model import Contract
+from contracts.vocabulary import Effect, Stage
+from flows.config import Extract, Job, Participant
+from flows.intake import SourceSpec, open_source
+from flows.workspace import PartitionWriter, Workspace
+from transforms.conform import ColumnMap, conform, map_columns, normalise_mpans
+from transforms.keys import FieldKeys
+from transforms.pseudonymise import Pseudonymiser, pseudonymise
+from transforms.rules import MASK, bits_of, fault_mask, has_any
+
+STAGED = "staged"
+INPUT_FIELD = "input-digest"
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What became of one source: counts and a keyed digest, safe to keep and to show."""
+
+    participant: str
+    role: str
+    extract: str
+    file: str
+    form: str
+    bytes: int
+    rows: int
+    hmac_sha256: str
+    cut_date: str | None
+    dropped_columns: int
+
+
+def silent(_label: str, _rows: int) -> None:
+    """Report no progress."""
+
+
+def check_cut_date(stated: str | None, cut_date: date, *, where: str) -> None:
+    """Refuse a source cut on another day (DQ25, Q74).
+
+    Raises:
+        RefusedError: the source states another cut date.
+    """
+    if stated is None:
+        return
+    text = stated.replace("-", "").replace("/", "")
+    if text != cut_date.strftime("%Y%m%d"):
+        raise RefusedError(
+            "states another cut date than the cut (DQ25)", where=where, remedy=f"send the backup of {cut_date}"
+        )
+
+
+def anonymise_source(
+    job: Job,
+    participant: Participant,
+    extract: Extract,
+    *,
+    keys: FieldKeys,
+    pseudonymiser: Pseudonymiser,
+    workspace: Workspace,
+    progress: Progress = silent,
+) -> SourceFacts:
+    """Read one source and write its pseudonymised partitions.
+
+    Columns out (room ``staged``): the contract's released columns, ``_token``, ``_faults`` (intake rules), ``_order``.
+
+    Raises:
+        IntakeError, RefusedError: the source cannot be read, or is refused at a gate.
+        PlaceError: the work folder cannot be written.
+    """
+    contract = load_all()[extract.contract]
+    spec = job.source(participant, extract)
+    cut = job.model.cut
+    digest = hmac.new(keys.field(INPUT_FIELD).material(), digestmod="sha256")
+    stated = extract.source.cut_date
+    check_cut_date(stated.isoformat() if stated else None, cut.date, where=spec.name)
+    writer = PartitionWriter(workspace, STAGED, participant.mpid, extract.contract)
+    rows = 0
+    with open_source(spec, layout=contract.dtc_layouts or None, digest=digest) as reader:
+        check_cut_date(reader.stated_cut_date, cut.date, where=spec.name)
+        columns = map_columns(contract, reader.header, where=spec.name)
+        for batch in reader.batches():
+            writer.add(anonymise_batch(batch, contract, columns, pseudonymiser, spec))
+            rows += batch.height
+            progress(spec.name, rows)
+        dropped, size, form = reader.dropped_columns + columns.dropped, reader.size, reader.form
+    writer.close()
+    return SourceFacts(
+        participant=participant.mpid,
+        role=participant.role,
+        extract=extract.contract,
+        file=spec.path.name if spec.path else "database",
+        form=form,
+        bytes=size,
+        rows=rows,
+        hmac_sha256=digest.hexdigest(),
+        cut_date=(stated or cut.date).isoformat(),
+        dropped_columns=dropped,
+    )
+
+
+def anonymise_batch(
+    batch: pl.DataFrame, contract: Contract, columns: ColumnMap, pseudonymiser: Pseudonymiser, spec: SourceSpec
+) -> pl.DataFrame:
+    """Turn one batch of raw text into pseudonymised rows with the verdicts of the intake rules.
+
+    Raises:
+        IntakeError: the batch cannot be processed; what went wrong is told without a value.
+        RefusedError: a rule that rejects the whole file is broken.
+    """
+    try:
+        raw = normalise_mpans(conform(batch.lazy(), contract, columns).collect(), contract)
+        named = pseudonymise(raw, contract, pseudonymiser)
+        marks = named.select(pl.col("^_bad_.*$"))
+        judged = raw.drop(marks.columns, strict=False).hstack(marks)
+        mask = judged.select(fault_mask(contract, contract.rules_at(Stage.INTAKE)).alias(MASK)).to_series()
+    except pl.exceptions.PolarsError as fault:
+        raise IntakeError(f"a batch could not be processed ({type(fault).__name__})", where=spec.name) from None
+    rejecting = bits_of(contract, Effect.REJECT)
+    if rejecting and judged.select(has_any(pl.lit(mask), rejecting).any()).item():
+        raise RefusedError("a rule that rejects the whole file is broken", where=spec.name)
+    return named.drop(marks.columns).with_columns(mask)
+
+
+def facts_of(source: SourceFacts) -> dict[str, object]:
+    """Return the facts as plain values."""
+    return asdict(source)

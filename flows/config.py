@@ -1,0 +1,187 @@
+"""``cut.yaml`` as typed values: what is cut, from whom, under which key, into which packs.
+
+Relative paths are taken from the folder of ``cut.yaml``. Faults are collected and told with the path of the entry.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from contracts.errors import ConfigurationError
+from contracts.load import load_all
+from flows.intake import SourceSpec
+from transforms.address import PostcodePolicy
+
+
+def _text_date(value: object) -> object:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+class Strict(BaseModel):
+    """Refuses entries that it does not know: a misspelt option must not pass in silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Policy(Strict):
+    """What the DPIA decides beside the contracts (Q58)."""
+
+    postcode: PostcodePolicy = PostcodePolicy.OUTWARD
+
+
+class Cut(Strict):
+    """The data cut: one key, one day (Q74)."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    date: date
+    key: Path
+    scheme: Literal[1, "1"] = 1
+    trust_model: Literal["si-central", "shared-key"] = "si-central"
+    fingerprint: str | None = Field(default=None, pattern=r"^[0-9a-f]{16}$")
+    policy: Policy = Policy()
+
+
+class Source(Strict):
+    """Where one extract lies: a file, or a table or query of a database."""
+
+    path: Path | None = None
+    url: str | None = None
+    query: str | None = None
+    form: Literal["auto", "csv", "parquet", "dtc", "database"] = "auto"
+    encoding: Literal["auto", "utf-8", "cp1252"] = "auto"
+    delimiter: Literal["auto", "comma", "tab", "pipe"] = "auto"
+    member: str | None = None
+    cut_date: date | None = None
+
+
+def _source(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+class Extract(Strict):
+    """One extract of a participant: its contract and its source."""
+
+    contract: str
+    source: Annotated[Source, BeforeValidator(_source)]
+
+
+class Participant(Strict):
+    """A market participant and what it sends."""
+
+    mpid: str = Field(pattern=r"^[A-Z0-9]{4}$")
+    role: str
+    extracts: tuple[Extract, ...]
+
+
+class ReferenceData(Strict):
+    """Reference data of the cut."""
+
+    market_domain_data: Path | None = None
+
+
+class RingFence(Strict):
+    """The plan that says which test case needs which metering points, and the ledger that remembers."""
+
+    plan: Path
+    ledger: str = "sqlite:///ledger.db"
+
+
+class Release(Strict):
+    """Where packs go and who signs them."""
+
+    folder: Path = Path("out")
+    formats: tuple[Literal["parquet", "csv"], ...] = ("parquet",)
+    signing_key: Path
+    recipients: Literal["all"] | tuple[str, ...] = "all"
+
+
+class CutFile(Strict):
+    """The whole of ``cut.yaml``."""
+
+    cut: Cut
+    participants: tuple[Participant, ...] = Field(min_length=1)
+    release: Release
+    reference: ReferenceData = ReferenceData()
+    ring_fence: RingFence | None = None
+    work: Path = Path("work")
+    partitions: int | None = Field(default=None, ge=1, le=4096)
+
+    @model_validator(mode="after")
+    def _known(self) -> CutFile:
+        known = load_all()
+        seen = set()
+        for participant in self.participants:
+            for extract in participant.extracts:
+                if extract.contract not in known:
+                    raise ValueError(f"{participant.mpid}: there is no contract {extract.contract!r}")
+                if (participant.mpid, extract.contract) in seen:
+                    raise ValueError(f"{participant.mpid}: extract {extract.contract!r} stands twice")
+                seen.add((participant.mpid, extract.contract))
+        return self
+
+
+class Job:
+    """A validated ``cut.yaml`` with its folder: every path it gives is absolute."""
+
+    def __init__(self, file: Path, model: CutFile) -> None:
+        self.file, self.model, self.folder = file, model, file.resolve().parent
+
+    def path(self, relative: Path) -> Path:
+        """Return a path of the file as an absolute one."""
+        return relative if relative.is_absolute() else self.folder / relative
+
+    def source(self, participant: Participant, extract: Extract) -> SourceSpec:
+        """Return the specification that intake reads."""
+        source = extract.source
+        return SourceSpec(
+            name=f"{participant.mpid}/{extract.contract}",
+            path=self.path(source.path) if source.path else None,
+            url=source.url,
+            query=source.query,
+            form=source.form,
+            encoding=source.encoding,
+            delimiter=source.delimiter,
+            member=source.member,
+            root=self.folder,
+        )
+
+    @property
+    def ledger_url(self) -> str:
+        """The ledger's URL; a relative SQLite file lies beside ``cut.yaml``."""
+        url = self.model.ring_fence.ledger if self.model.ring_fence else "sqlite:///ledger.db"
+        prefix = "sqlite:///"
+        if url.startswith(prefix) and not Path(url.removeprefix(prefix)).is_absolute():
+            return prefix + str(self.folder / url.removeprefix(prefix))
+        return url
+
+
+def load_cut(file: Path) -> Job:
+    """Read and validate ``cut.yaml``.
+
+    Raises:
+        ConfigurationError: the file is missing, is not YAML, or an entry is wrong; all faults at once.
+    """
+    try:
+        document: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise ConfigurationError("cannot be read", where=str(file), remedy=fault.strerror or "") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError("is not UTF-8 text", where=str(file)) from None
+    except yaml.YAMLError as fault:
+        mark = getattr(fault, "problem_mark", None)
+        raise ConfigurationError(
+            f"is not valid YAML{f' at line {mark.line + 1}' if mark else ''}", where=str(file)
+        ) from None
+    try:
+        return Job(file, CutFile.model_validate(document))
+    except ValidationError as fault:
+        lines = [
+            f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
+            for e in fault.errors(include_input=False, include_url=False)
+        ]
+        raise ConfigurationError("; ".join(lines), where=str(file)) from None

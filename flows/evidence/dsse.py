@@ -1,0 +1,96 @@
+"""The signature file of a pack: a DSSE envelope with one Ed25519 signature or several, in one spelling only.
+
+A DSSE envelope leaves room that no signature covers: spaces, key ids, base64 padding bits, further
+fields. Here an envelope must be spelt exactly as it would be written again, so that no byte of it can
+change unseen.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.errors import EvidenceError
+from flows.evidence.bag import SIGNATURE
+from flows.evidence.keys import PublicKey, Signer
+from transforms.statement import PAYLOAD_TYPE, canonical_bytes, pre_authentication_encoding, strict_json
+
+_KEYID = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A payload and its signatures by key id."""
+
+    payload: bytes
+    signatures: Mapping[str, bytes]
+
+    def to_bytes(self) -> bytes:
+        """Return the envelope as it stands in a pack: canonical JSON, signatures ordered by key id."""
+        return canonical_bytes(
+            {
+                "payload": base64.b64encode(self.payload).decode(),
+                "payloadType": PAYLOAD_TYPE,
+                "signatures": [
+                    {"keyid": keyid, "sig": base64.b64encode(self.signatures[keyid]).decode()}
+                    for keyid in sorted(self.signatures)
+                ],
+            }
+        )
+
+
+def sign(payload: bytes, signers: Sequence[Signer]) -> Envelope:
+    """Sign a payload with every key.
+
+    Raises:
+        EvidenceError: no key, or one key twice.
+    """
+    message = pre_authentication_encoding(PAYLOAD_TYPE, payload)
+    signatures = {signer.keyid: signer.sign(message) for signer in signers}
+    if not signers or len(signatures) != len(signers):
+        raise EvidenceError("wants one signing key or several different ones", where=SIGNATURE)
+    return Envelope(payload, signatures)
+
+
+def parse_envelope(data: bytes) -> Envelope:
+    """Read an envelope without believing it yet.
+
+    Raises:
+        EvidenceError: it is not an envelope, or not in its one spelling.
+    """
+    document = strict_json(data, where=SIGNATURE)
+    try:
+        envelope = Envelope(
+            payload=_bytes(document["payload"]),
+            signatures={_keyid(entry["keyid"]): _bytes(entry["sig"]) for entry in document["signatures"]},
+        )
+        same = envelope.to_bytes() == data
+    except (KeyError, TypeError, ValueError, AttributeError, binascii.Error):
+        raise EvidenceError("is not a DSSE envelope", where=SIGNATURE) from None
+    if not same:
+        raise EvidenceError("is not spelt as an envelope is written", where=SIGNATURE)
+    return envelope
+
+
+def _bytes(text: Any) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _keyid(text: Any) -> str:
+    if not _KEYID.fullmatch(text):
+        raise ValueError("not a key id")
+    return str(text)
+
+
+def holding(envelope: Envelope, keys: Iterable[PublicKey]) -> set[str]:
+    """Return the ids of those keys whose signature the envelope carries and whose signature holds."""
+    message = pre_authentication_encoding(PAYLOAD_TYPE, envelope.payload)
+    return {
+        key.keyid
+        for key in keys
+        if key.keyid in envelope.signatures and key.holds(envelope.signatures[key.keyid], message)
+    }

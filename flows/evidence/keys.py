@@ -1,0 +1,148 @@
+"""Signing keys: Ed25519 in PEM. A private key lives in its file and in one opaque object."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from contracts.errors import KeyMaterialError
+
+MAX_KEY_FILE = 16 << 10  # bytes; a PEM of an Ed25519 key has about 120
+
+
+def key_id(public: bytes) -> str:
+    """Return the name of a key in envelopes: the first 16 hex digits of the SHA-256 of its 32 raw bytes."""
+    return hashlib.sha256(public).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """An Ed25519 public key: ``raw`` are its 32 bytes, ``keyid`` its name in envelopes."""
+
+    raw: bytes
+
+    @property
+    def keyid(self) -> str:
+        return key_id(self.raw)
+
+    def holds(self, signature: bytes, message: bytes) -> bool:
+        """Tell whether ``signature`` over ``message`` is this key's."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, message)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A private key that can sign and is never shown."""
+
+    _key: Ed25519PrivateKey = field(repr=False)
+
+    @property
+    def public(self) -> PublicKey:
+        encoding, form = serialization.Encoding.Raw, serialization.PublicFormat.Raw
+        return PublicKey(self._key.public_key().public_bytes(encoding, form))
+
+    @property
+    def keyid(self) -> str:
+        return self.public.keyid
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 64-byte Ed25519 signature of ``message`` (RFC 8032: the same every time)."""
+        return self._key.sign(message)
+
+
+def new_signing_key(private_path: Path, public_path: Path, *, passphrase: bytes | None = None) -> PublicKey:
+    """Make a signing key: PKCS8 PEM readable by its owner alone, and its public half beside it.
+
+    Raises:
+        KeyMaterialError: one of the files exists already, or cannot be written.
+    """
+    key = Ed25519PrivateKey.generate()
+    protection: serialization.KeySerializationEncryption = (
+        serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, protection)
+    public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    _write_new(private_path, private, 0o600)
+    try:
+        _write_new(public_path, public, 0o644)
+    except KeyMaterialError:
+        with contextlib.suppress(OSError):  # the first fault is the one to tell
+            private_path.unlink()
+        raise
+    return Signer(key).public
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        remedy = "a key is never written over another"
+        raise KeyMaterialError("the file exists already", where=path.name, remedy=remedy) from None
+    except OSError as fault:
+        raise KeyMaterialError(f"cannot be written: {fault.strerror}", where=path.name) from None
+
+
+def _read(path: Path, *, private: bool) -> bytes:
+    """Read a key file through one descriptor, so that what was checked is what is used."""
+    try:
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            data = file.read(MAX_KEY_FILE + 1)
+    except OSError as fault:
+        raise KeyMaterialError(f"cannot be read: {fault.strerror}", where=path.name) from None
+    if private and os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
+        remedy = "chmod 600, or make a new key if others may have read it"
+        raise KeyMaterialError("others may read this private key", where=path.name, remedy=remedy)
+    if len(data) > MAX_KEY_FILE:
+        raise KeyMaterialError("is too large for a key", where=path.name)
+    return data
+
+
+def load_signer(path: Path, *, passphrase: bytes | None = None) -> Signer:
+    """Read a private signing key.
+
+    Raises:
+        KeyMaterialError: unreadable, open to others, no Ed25519 PKCS8 PEM, or the passphrase does not fit.
+    """
+    data = _read(path, private=True)
+    try:
+        key = serialization.load_pem_private_key(data, passphrase)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        what = "is no private key in PEM, or its passphrase does not fit"
+        raise KeyMaterialError(what, where=path.name) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyMaterialError("is not an Ed25519 key", where=path.name)
+    return Signer(key)
+
+
+def load_public(path: Path) -> PublicKey:
+    """Read a public key.
+
+    Raises:
+        KeyMaterialError: unreadable, or not an Ed25519 public key in PEM.
+    """
+    data = _read(path, private=False)
+    try:
+        key = serialization.load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm):
+        remedy = "give the .pub file, never the private key" if b"PRIVATE KEY" in data else ""
+        raise KeyMaterialError("is no public key in PEM", where=path.name, remedy=remedy) from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise KeyMaterialError("is not an Ed25519 key", where=path.name)
+    return PublicKey(key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))

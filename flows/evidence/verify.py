@@ -1,0 +1,235 @@
+"""Verifies a pack with nothing but the pack and public keys: no data key, no network, no other file.
+
+Trust runs one way: given keys -> signature -> statement -> tag manifest -> every other file. What a broken
+link can no longer vouch for is not reported as broken itself: a fault names the file that somebody changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from contracts.errors import ConfigurationError, EvidenceError
+from flows.evidence import bag, dsse
+from flows.evidence.bag import Fault
+from flows.evidence.contents import Check, OpenPack, Progress, contents_check, open_pack, structure_check
+from flows.evidence.keys import PublicKey
+from flows.evidence.schema import schema_faults
+from transforms.statement import accounting_faults, canonical_bytes, statement_parts, strict_json
+
+MAX_ENVELOPE = 128 << 20  # bytes; base64 of an evidence of 90 MB, a thousand times an ordinary one
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a reader asks of a pack beyond being unchanged.
+
+    Attributes:
+        require: how many of the given keys must have signed; all of them when ``None``.
+        previous: packs that this one was made from, each held against the signed link to it.
+        cut_id: the cut that the pack must belong to; any when empty.
+        today: the day that an expiry date is held against; not checked when ``None``.
+    """
+
+    require: int | None = None
+    previous: tuple[Path, ...] = ()
+    cut_id: str = ""
+    today: date | None = None
+
+
+@dataclass(slots=True)
+class Verification:
+    """What a verification found.
+
+    Attributes:
+        evidence: the signed evidence, once the given keys vouch for it.
+        tagmanifest_sha256: digest of the tag manifest, as signed.
+        signed_by: ids of the given keys whose signatures hold.
+    """
+
+    pack: str
+    checks: list[Check] = field(default_factory=list)
+    evidence: dict[str, Any] | None = None
+    tagmanifest_sha256: str = ""
+    signed_by: tuple[str, ...] = ()
+
+    @property
+    def faults(self) -> list[Fault]:
+        return [fault for check in self.checks for fault in check.faults]
+
+    @property
+    def files(self) -> list[str]:
+        """Every faulty file once, the first found first."""
+        return list(dict.fromkeys(fault.file for fault in self.faults))
+
+
+class PackFaultError(EvidenceError):
+    """A pack does not hold; ``verification`` says what was checked and which files are at fault."""
+
+    def __init__(self, verification: Verification) -> None:
+        self.verification = verification
+        first, *others = verification.files
+        more = f"; also at fault: {', '.join(map(bag.shown, others))}" if others else ""
+        super().__init__(f"{verification.faults[0].what}{more}", where=bag.shown(first))
+
+
+def verify_pack(
+    root: Path, public_keys: Sequence[PublicKey], terms: Terms | None = None, *, seen: Progress | None = None
+) -> Verification:
+    """Verify a pack against keys; no other key makes anything true.
+
+    Args:
+        seen: told the bytes of each chunk read, for a progress bar.
+
+    Raises:
+        PackFaultError: anything does not hold; names every file at fault.
+        ConfigurationError: no key is given, or more signatures are required than keys.
+    """
+    terms = terms or Terms()
+    trusted = {key.keyid: key for key in public_keys}
+    wanted = len(trusted) if terms.require is None else terms.require
+    if not 1 <= wanted <= len(trusted):
+        raise ConfigurationError(f"{wanted} signatures are required, {len(trusted)} different keys given")
+    found = Verification(root.absolute().name)
+    pack = open_pack(root)
+    if isinstance(pack, Fault):
+        found.checks.append(Check("structure", "", (pack,)))
+        raise PackFaultError(found)
+    found.checks.append(structure_check(pack))
+    found.checks.append(_signatures_check(pack, list(trusted.values()), wanted, found))
+    found.checks.append(contents_check(pack, found.tagmanifest_sha256, seen))
+    if found.evidence is not None:
+        found.checks.append(_evidence_check(pack, found.evidence))
+        # A payload that is not the sealed one has another size as well: that is no second fault.
+        whole = not found.faults
+        found.checks.append(_cut_check(pack, found.evidence, terms, whole=whole))
+        found.checks.append(_links_check(terms.previous, found.evidence))
+    if found.faults:
+        raise PackFaultError(found)
+    return found
+
+
+def _signatures_check(
+    pack: OpenPack, trusted: Sequence[PublicKey], wanted: int, found: Verification
+) -> Check:
+    """Check the envelope, and take evidence and digest from it only once the given keys vouch for them."""
+    try:
+        data = pack.read(bag.SIGNATURE, MAX_ENVELOPE)
+        if data is None:
+            return Check("signatures", "none to check")
+        envelope = dsse.parse_envelope(data)
+        good = dsse.holding(envelope, trusted)
+        if trouble := _too_few(envelope, trusted, good, wanted):
+            raise EvidenceError(trouble)
+        document = strict_json(envelope.payload, where=bag.SIGNATURE)
+        digest, evidence = statement_parts(document, where=bag.SIGNATURE)
+        declared = _declared(evidence)
+    except EvidenceError as fault:
+        return Check("signatures", "", (Fault(bag.SIGNATURE, fault.what),))
+    found.signed_by, found.evidence, found.tagmanifest_sha256 = tuple(sorted(good)), evidence, digest
+    good |= dsse.holding(envelope, declared)
+    whats = [f"the signature of key {key.keyid} is missing" for key in declared if key.keyid not in good]
+    if set(envelope.signatures) - good:
+        whats.append("holds a signature that no given and no declared key made")
+    words = (
+        f"{len(found.signed_by)} of {len(envelope.signatures)} by given keys: {', '.join(found.signed_by)}"
+    )
+    return Check("signatures", words, tuple(Fault(bag.SIGNATURE, what) for what in whats))
+
+
+def _too_few(envelope: dsse.Envelope, trusted: Sequence[PublicKey], good: set[str], wanted: int) -> str:
+    if len(good) >= wanted:
+        return ""
+    bad = sorted(key.keyid for key in trusted if key.keyid in envelope.signatures and key.keyid not in good)
+    if bad:
+        return f"the signature of key {', '.join(bad)} does not hold"
+    return f"is signed by {len(good)} of the given keys, {wanted} wanted"
+
+
+def _declared(evidence: Mapping[str, Any]) -> list[PublicKey]:
+    """Read the signers that the evidence declares.
+
+    They make nobody believe a pack. They keep an approver's signature from being altered or taken away unseen
+    by a reader who has the operator's key alone.
+    """
+    try:
+        return [PublicKey(bytes.fromhex(signer["public_key"])) for signer in evidence.get("signers", ())]
+    except (KeyError, TypeError, ValueError):
+        raise EvidenceError("its evidence declares signers that cannot be read") from None
+
+
+def _evidence_check(pack: OpenPack, evidence: dict[str, Any]) -> Check:
+    """Hold the evidence against the statement, its schema, and itself."""
+    faults = []
+    try:
+        data = pack.read(bag.EVIDENCE)
+        if data is not None and data != canonical_bytes(evidence):
+            faults.append(Fault(bag.EVIDENCE, "is not the evidence that was signed"))
+    except EvidenceError as fault:
+        faults.append(Fault(bag.EVIDENCE, fault.what))
+    broken = schema_faults(evidence) or accounting_faults(evidence)
+    faults += [Fault(bag.EVIDENCE, bag.shown(what)) for what in broken]
+    rows = 0 if broken else sum(row["rows_in"] for row in evidence["accounting"])
+    words = f"equals the signed statement, keeps its schema; {rows:,} rows in = released + excluded"
+    return Check("evidence", words, tuple(faults))
+
+
+def _cut_check(pack: OpenPack, evidence: dict[str, Any], terms: Terms, *, whole: bool) -> Check:
+    """Hold the bag's own words, the expected cut and the expiry date against the evidence."""
+    match evidence.get("cut"):
+        case {"id": str(cut), **rest}:
+            faults = list(_info_faults(pack, cut)) if whole else []
+        case _:
+            return Check("cut", "cannot be told")  # the schema has told already
+    if terms.cut_id and terms.cut_id != cut:
+        faults.append(Fault(bag.EVIDENCE, "belongs to another cut"))
+    expires = str(rest.get("expires", ""))
+    if terms.today and expires and expires < terms.today.isoformat():
+        faults.append(Fault(bag.EVIDENCE, f"expired on {bag.shown(expires)}"))
+    until = f", to be relied on until {bag.shown(expires)}" if expires else ""
+    return Check("cut", f"{bag.shown(cut)} throughout{until}", tuple(faults))
+
+
+def _info_faults(pack: OpenPack, cut: str) -> Iterator[Fault]:
+    try:
+        declaration, data = pack.read(bag.DECLARATION), pack.read(bag.INFO)
+        info = bag.parse_info(data) if data is not None else None
+    except EvidenceError as fault:
+        yield Fault(bag.INFO, fault.what)
+        return
+    if declaration is not None and declaration != bag.DECLARATION_BYTES:
+        yield Fault(bag.DECLARATION, "does not declare BagIt 1.0 in UTF-8")
+    if info is not None:
+        sizes = [size for path, size in pack.listing.files.items() if path.startswith(f"{bag.PAYLOAD}/")]
+        if info.get("Payload-Oxum") != f"{sum(sizes)}.{len(sizes)}":
+            yield Fault(bag.INFO, "its Payload-Oxum is not the payload's")
+        if info.get(bag.CUT_LABEL) != cut:
+            yield Fault(bag.INFO, "names another cut than the evidence")
+
+
+def _links_check(previous: Sequence[Path], evidence: dict[str, Any]) -> Check:
+    """Check packs that this one was made from: the link vouches for their tag manifest, that for the rest."""
+    named = evidence.get("previous")
+    entries = named if isinstance(named, list) else []
+    links = {str(entry.get("tagmanifest_sha256")) for entry in entries if isinstance(entry, dict)}
+    faults = [fault for root in previous for fault in _link_faults(root, links)]
+    words = f"made from {len(links)} packs, {len(previous)} of them at hand and unchanged"
+    return Check("previous", words, tuple(faults))
+
+
+def _link_faults(root: Path, links: set[str]) -> list[Fault]:
+    pack = open_pack(root)
+    if isinstance(pack, Fault):
+        return [pack]
+    name = root.absolute().name
+    try:
+        digest = bag.pack_reference(root)["tagmanifest_sha256"]
+    except EvidenceError as fault:
+        return [Fault(f"{name}/{bag.TAGMANIFEST}", fault.what)]
+    if digest not in links:
+        return [Fault(f"{name}/{bag.TAGMANIFEST}", "is not a pack that this one was made from")]
+    faults = (*structure_check(pack).faults, *contents_check(pack, digest, None).faults)
+    return [Fault(f"{name}/{fault.file}", fault.what) for fault in faults]

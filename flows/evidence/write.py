@@ -1,0 +1,292 @@
+"""Writes a pack beside its final place, seals it, moves it there in one rename: a pack is whole or absent.
+
+A writer works in ``.<name>.partial-<hex>`` next to the final folder. That folder holds a marker that its
+process keeps locked, the growing pack, and, while an older pack is being replaced, that older pack. After
+a crash the lock is gone and the next writer removes what is left, putting an older pack back where it stood.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from contracts.errors import EvidenceError, PlaceError
+from flows.evidence import bag, dsse
+from flows.evidence.keys import Signer
+from flows.evidence.schema import schema_faults
+from transforms.statement import accounting_faults, canonical_bytes, statement
+
+try:
+    import fcntl
+except ImportError:  # Windows: without a lock nobody can tell a crashed writer, so nothing is cleaned up
+    fcntl = None  # type: ignore[assignment]
+
+MARKER = "datacut-partial"
+_GROWING, _ASIDE = "pack", "replaced"
+_PARTIAL = re.compile(r"\.(.+)\.partial-[0-9a-f]{16}")
+_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ENAMETOOLONG}
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPack:
+    """A published pack: its folder and its tag manifest's SHA-256, which the next pack's evidence names."""
+
+    path: Path
+    tagmanifest_sha256: str
+
+    @property
+    def reference(self) -> dict[str, str]:
+        """The ``previous`` entry of a pack made from this one."""
+        return {"pack": self.path.name, "tagmanifest_sha256": self.tagmanifest_sha256}
+
+
+class PackWriter:
+    """Writes one pack; use as a context manager and call :meth:`seal` last.
+
+    Args:
+        final_dir: the pack's folder; must not exist, or be a pack when ``replace`` is true.
+        replace: put the new pack in the place of an existing one.
+    """
+
+    def __init__(self, final_dir: Path, *, replace: bool = False) -> None:
+        self.final = Path(os.path.abspath(final_dir))
+        self.replace = replace
+        self._work = self.final.parent / f".{self.final.name}.partial-{secrets.token_hex(8)}"
+        self._marker: IO[bytes] | None = None
+        self._sealed = False
+
+    def __enter__(self) -> Self:
+        """Clean up after crashed writers and begin.
+
+        Raises:
+            PlaceError: the final place is taken, or the disk is unfit.
+        """
+        try:
+            with _disk(self.final):
+                self.final.parent.mkdir(parents=True, exist_ok=True)
+                clean_stale(self.final.parent)
+                self._refuse_taken()
+                self._work.mkdir(mode=0o700)
+                self._marker = _mark(self._work, self.final.name)
+                (self._work / _GROWING / bag.PAYLOAD).mkdir(parents=True)
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._discard()
+        if isinstance(fault, OSError) and (fault.errno in _DISK_FAULTS or self._is_ours(fault.filename)):
+            raise _place_error(fault, self.final) from None
+        if fault is None and not self._sealed:
+            raise EvidenceError("was left without a seal", where=self.final.name)
+
+    def path(self, relpath: str) -> Path:
+        """Return where to write a file of the pack; its folder exists.
+
+        Raises:
+            EvidenceError: the path leaves the pack's rooms or has characters that a pack does not know.
+            PlaceError: the folder cannot be made.
+        """
+        room, slash, _ = relpath.partition("/")
+        trouble = bag.path_fault(relpath)
+        if trouble or not slash or room not in bag.ROOMS:
+            remedy = f"letters, digits, '.', '_', '-' under {', '.join(bag.ROOMS)}"
+            raise EvidenceError(trouble or "has no room in a pack", where=bag.shown(relpath), remedy=remedy)
+        target = self._work / _GROWING / relpath
+        with _disk(self.final):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def seal(
+        self, bag_info: Mapping[str, str], evidence: Mapping[str, Any], signers: Sequence[Signer]
+    ) -> SealedPack:
+        """Write evidence, manifests and signature, sync everything to disk, and publish.
+
+        Every file is read once: digest and sync share one descriptor.
+
+        Args:
+            bag_info: labels of ``bag-info.txt``; nothing that varies between two equal runs.
+            evidence: as ``contracts/schema/evidence-1.json``; ``signers`` is added here.
+            signers: whose signatures the envelope carries, operator first.
+
+        Raises:
+            EvidenceError: the evidence breaks its schema or does not balance, a file is unfit, or nobody
+            signs. PlaceError: the disk is full or fails, or somebody took the final place meanwhile.
+        """
+        if self._sealed or self._marker is None:
+            raise EvidenceError("a pack is sealed once, while it is open", where=self.final.name)
+        declared = [{"keyid": s.keyid, "public_key": s.public.raw.hex()} for s in signers]
+        full = {**evidence, "signers": declared} if declared else dict(evidence)
+        if faults := schema_faults(full) or accounting_faults(full):
+            raise EvidenceError("; ".join(map(bag.shown, faults)), where=bag.EVIDENCE)
+        with _disk(self.final):
+            digest = self._close_bag(bag_info, full, signers)
+            self._publish()
+        self._sealed = True
+        return SealedPack(self.final, digest)
+
+    def _close_bag(
+        self, bag_info: Mapping[str, str], evidence: Mapping[str, Any], signers: Sequence[Signer]
+    ) -> str:
+        """Write the tag files from the inside out; return the tag manifest's SHA-256."""
+        root = self._work / _GROWING
+        self.path(bag.EVIDENCE).write_bytes(canonical_bytes(evidence))
+        found = bag.listing(root)
+        if found.faults:
+            raise EvidenceError(found.faults[0].what, where=bag.shown(found.faults[0].file))
+        digests = {path: bag.digest_file(root / path, sync=True)[0] for path in sorted(found.files)}
+        payload = {path: digest for path, digest in digests.items() if path.startswith(f"{bag.PAYLOAD}/")}
+        tags = {path: digest for path, digest in digests.items() if path not in payload}
+        info = {bag.CUT_LABEL: evidence["cut"]["id"], **bag_info}
+        octets = sum(found.files[path] for path in payload)
+        written = {
+            bag.DECLARATION: bag.DECLARATION_BYTES,
+            bag.INFO: bag.info_bytes(info, octets=octets, files=len(payload)),
+            bag.MANIFEST: bag.manifest_bytes(payload),
+        }
+        for name, data in written.items():
+            tags[name] = _write_synced(root / name, data)
+        digest = _write_synced(root / bag.TAGMANIFEST, bag.manifest_bytes(tags))
+        payload_bytes = canonical_bytes(statement(evidence, tagmanifest_sha256=digest))
+        _write_synced(root / bag.SIGNATURE, dsse.sign(payload_bytes, signers).to_bytes())
+        _sync_folders(root)
+        return digest
+
+    def _publish(self) -> None:
+        """Rename into place; on any failure put back what stood there before."""
+        growing, aside = self._work / _GROWING, self._work / _ASIDE
+        self._refuse_taken()
+        if os.path.lexists(self.final):
+            os.rename(self.final, aside)
+        try:
+            os.rename(growing, self.final)
+            _sync(self.final.parent)
+        except OSError:
+            if not growing.exists():
+                os.rename(self.final, growing)
+            if aside.exists():
+                os.rename(aside, self.final)
+            raise
+
+    def _refuse_taken(self) -> None:
+        if not os.path.lexists(self.final):
+            return
+        if not self.replace:
+            remedy = "choose another folder, or ask for the old pack to be replaced"
+            raise PlaceError("something stands there already", where=self.final.name, remedy=remedy)
+        if self.final.is_symlink() or not (self.final / bag.TAGMANIFEST).is_file():
+            remedy = "only a pack can be replaced; choose another folder"
+            raise PlaceError("what stands there is not a pack", where=self.final.name, remedy=remedy)
+
+    def _is_ours(self, name: object) -> bool:
+        return isinstance(name, str) and Path(os.path.abspath(name)).is_relative_to(self._work)
+
+    def _discard(self) -> None:
+        # What cannot be removed now stays recognisable by its marker, and the next writer removes it. An
+        # older pack that could not be put back stays too, for the next writer to put back.
+        if not (self._work / _ASIDE).exists() or os.path.lexists(self.final):
+            _remove(self._work)
+        if self._marker is not None:
+            self._marker.close()
+            self._marker = None
+
+
+def clean_stale(parent: Path) -> int:
+    """Remove what crashed writers left in ``parent`` and put back packs they were replacing; return how many.
+
+    Touches only folders named like a partial pack, owned by the same user, with a marker whose lock is free.
+    """
+    removed = 0
+    for entry in sorted(os.scandir(parent), key=lambda entry: entry.name):
+        match = _PARTIAL.fullmatch(entry.name)
+        if match and entry.is_dir(follow_symlinks=False):
+            removed += _clean_one(Path(entry.path), parent / match.group(1))
+    return removed
+
+
+def _clean_one(work: Path, final: Path) -> bool:
+    marker = work / MARKER
+    if fcntl is None or marker.is_symlink() or not marker.is_file() or work.stat().st_uid != os.getuid():
+        return False
+    with open(marker, "r+b") as lock:
+        if not _lock(lock, wait=False) or lock.read() != final.name.encode():
+            return False  # its writer is alive, or has only just begun
+        aside = work / _ASIDE
+        if aside.is_dir() and not os.path.lexists(final):
+            os.rename(aside, final)
+            _sync(final.parent)
+        _remove(work)
+    return not work.exists()
+
+
+def _remove(work: Path) -> None:
+    """Remove a partial pack, its marker last: a removal that is cut short leaves something recognisable."""
+    for name in (_GROWING, _ASIDE):
+        shutil.rmtree(work / name, ignore_errors=True)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _mark(work: Path, name: str) -> IO[bytes]:
+    marker = open(work / MARKER, "x+b")  # noqa: SIM115 - held open, and locked, as long as its writer lives
+    _lock(marker, wait=True)
+    marker.write(name.encode())
+    marker.flush()
+    os.fsync(marker.fileno())
+    _sync(work)
+    return marker
+
+
+def _lock(file: IO[bytes], *, wait: bool) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write_synced(path: Path, data: bytes) -> str:
+    path.write_bytes(data)
+    return bag.digest_file(path, sync=True)[0]
+
+
+def _sync(folder: Path) -> None:
+    if os.name != "posix":  # elsewhere a folder cannot be opened, and renames are journalled
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folders(root: Path) -> None:
+    for folder, _, _ in os.walk(root, topdown=False):
+        _sync(Path(folder))
+
+
+def _place_error(fault: OSError, final: Path) -> PlaceError:
+    full = fault.errno in {errno.ENOSPC, errno.EDQUOT}
+    remedy = "free some space and run again; nothing was published" if full else "nothing was published"
+    return PlaceError(f"cannot be written: {fault.strerror or 'disk fault'}", where=final.name, remedy=remedy)
+
+
+@contextlib.contextmanager
+def _disk(final: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        raise _place_error(fault, final) from None

@@ -1,0 +1,20 @@
+"""GREAT EXPECTATIONS ON POLARS: an engine that counts and cannot show a value, and a runner for suites.
+
+Importing this package imports Great Expectations (some seconds), so import it where a suite is run, not
+before. It silences the log of Great Expectations, which repeats exceptions and arguments.
+"""
+
+from flows.gx_polars.engine import PolarsExecutionEngine
+from flows.gx_polars.expectations import ExpectRowsToSatisfy
+from flows.gx_polars.result import RuleResult, SuiteResult, raise_on_crash
+from flows.gx_polars.run import SUPPORTED, run_suite
+
+__all__ = [
+    "SUPPORTED",
+    "ExpectRowsToSatisfy",
+    "PolarsExecutionEngine",
+    "RuleResult",
+    "SuiteResult",
+    "raise_on_crash",
+    "run_suite",
+]

@@ -1,0 +1,198 @@
+"""Metrics of Great Expectations for Polars: each becomes a question about rows, asked later with the rest.
+
+Registered here is all that the engine can compute. A metric that would hand on values, positions or rows is
+registered as withheld and returns nothing whatever the result format; any other is unknown to the engine and
+therefore refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from great_expectations.core.metric_function_types import MetricFunctionTypes, MetricPartialFunctionTypes
+from great_expectations.expectations.metrics.metric_provider import MetricProvider
+from great_expectations.expectations.registry import get_metric_kwargs, register_metric
+
+from flows.gx_polars.conditions import parse_sql
+from flows.gx_polars.passes import ANYTHING, Fault, Question, Repeats, Tally
+from flows.gx_polars.rules import COLUMN_RULES, PAIR_RULES, kept
+
+if TYPE_CHECKING:
+    from flows.gx_polars.engine import PolarsExecutionEngine
+
+ROWS_UNSATISFIED = "rows.condition.unexpected_count"
+_ROW_DOMAIN = ("batch_id", "table", "row_condition", "condition_parser")
+_AGGREGATE = MetricPartialFunctionTypes.AGGREGATE_FN
+_WITHHELD = {
+    "unexpected_values": list,
+    "unexpected_value_counts": list,
+    "unexpected_index_list": None,
+    "unexpected_index_query": None,
+    "unexpected_rows": None,
+}
+
+Kwargs = Mapping[str, Any]
+Builder = Callable[["PolarsExecutionEngine", Kwargs, Kwargs], Question]
+
+
+class PolarsMetric(MetricProvider):
+    """Provider of every metric here; each depends on nothing but its own question."""
+
+
+def both(first: pl.Expr | None, second: pl.Expr | None) -> pl.Expr | None:
+    """Return the conjunction, where ``None`` stands for all rows."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
+
+
+def _row_count(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+    return Tally(engine.domain(domain))
+
+
+def _missing(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+    return Tally(both(engine.domain(domain), pl.col(domain["column"]).is_null()))
+
+
+def _present(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+    return Tally(both(engine.domain(domain), pl.col(domain["column"]).is_not_null()))
+
+
+def _column_unexpected(name: str) -> Builder:
+    rule = COLUMN_RULES[name]
+
+    def build(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+        column = pl.col(domain["column"])
+        expected = rule(column, engine.dtype(domain, domain["column"]), values)
+        return Tally(both(engine.domain(domain), column.is_not_null() & ~expected))
+
+    return build
+
+
+def _pair_domain(engine: PolarsExecutionEngine, domain: Kwargs) -> pl.Expr | None:
+    columns = [pl.col(domain["column_A"]), pl.col(domain["column_B"])]
+    return both(engine.domain(domain), kept(columns, domain["ignore_row_if"]))
+
+
+def _pair_rows(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+    return Tally(_pair_domain(engine, domain))
+
+
+def _pair_unexpected(name: str) -> Builder:
+    rule = PAIR_RULES[name]
+
+    def build(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+        expected = rule(pl.col(domain["column_A"]), pl.col(domain["column_B"]), values)
+        return Tally(both(_pair_domain(engine, domain), ~expected.fill_null(False)))
+
+    return build
+
+
+def _column_repeats(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+    present = pl.col(domain["column"]).is_not_null()
+    condition = engine.domain(domain)
+    return Repeats(present if condition is None else condition & present, (domain["column"],))
+
+
+def _compound_domain(engine: PolarsExecutionEngine, domain: Kwargs) -> pl.Expr | None:
+    columns = [pl.col(name) for name in domain["column_list"]]
+    return both(engine.domain(domain), kept(columns, domain["ignore_row_if"]))
+
+
+def _compound_rows(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+    return Tally(_compound_domain(engine, domain))
+
+
+def _compound_repeats(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+    rows = _compound_domain(engine, domain)
+    return Repeats(pl.lit(True) if rows is None else rows, tuple(domain["column_list"]))
+
+
+def _unsatisfied(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+    satisfied = engine.checked(domain, parse_sql(values["condition"]))
+    return Tally(both(engine.domain(domain), ~satisfied.fill_null(True)))
+
+
+def _deferred(build: Builder) -> Callable[..., tuple[Question, Kwargs, Kwargs]]:
+    """Wrap a builder as an aggregate function: it asks now and is answered with the bundle."""
+
+    def provider(
+        *,
+        execution_engine: PolarsExecutionEngine,
+        metric_domain_kwargs: Kwargs,
+        metric_value_kwargs: Kwargs,
+        **_: Any,
+    ) -> tuple[Question, Kwargs, Kwargs]:
+        question: Question
+        try:
+            question = build(execution_engine, metric_domain_kwargs, metric_value_kwargs)
+        except ANYTHING as error:
+            question = Fault(type(error).__name__)
+        return question, metric_domain_kwargs, {}
+
+    return provider
+
+
+def _columns(*, execution_engine: PolarsExecutionEngine, metric_domain_kwargs: Kwargs, **_: Any) -> list[str]:
+    return list(execution_engine.partitions(metric_domain_kwargs).schema.names())
+
+
+def _withheld(substitute: Callable[[], Any] | None) -> Callable[..., Any]:
+    def provider(**_: Any) -> Any:
+        return None if substitute is None else substitute()
+
+    return provider
+
+
+def _register_count(engine: type, name: str, build: Builder, keys: Kwargs | None = None) -> None:
+    keys = keys or get_metric_kwargs(name)
+    for suffix, provider in ((f".{_AGGREGATE.metric_suffix}", _deferred(build)), ("", None)):
+        register_metric(
+            metric_name=name + suffix,
+            metric_domain_keys=keys["metric_domain_keys"],
+            metric_value_keys=keys["metric_value_keys"],
+            execution_engine=engine,
+            metric_class=PolarsMetric,
+            metric_provider=provider,
+            metric_fn_type=_AGGREGATE,
+        )
+
+
+def _register_value(engine: type, name: str, provider: Callable[..., Any]) -> None:
+    keys = get_metric_kwargs(name)
+    register_metric(
+        metric_name=name,
+        metric_domain_keys=keys["metric_domain_keys"],
+        metric_value_keys=keys["metric_value_keys"],
+        execution_engine=engine,
+        metric_class=PolarsMetric,
+        metric_provider=provider,
+        metric_fn_type=MetricFunctionTypes.VALUE,
+    )
+
+
+def register(engine: type[PolarsExecutionEngine]) -> None:
+    """Register every metric of this engine; the metrics of other engines are untouched."""
+    unexpected: dict[str, Builder] = {
+        "column_values.nonnull": _missing,
+        "column_values.null": _present,
+        "column_values.unique": _column_repeats,
+        "compound_columns.unique": _compound_repeats,
+        **{name: _column_unexpected(name) for name in COLUMN_RULES},
+        **{name: _pair_unexpected(name) for name in PAIR_RULES},
+    }
+    _register_count(engine, "table.row_count", _row_count)
+    _register_value(engine, "table.columns", _columns)
+    _register_count(engine, "compound_columns.unique.filtered_row_count", _compound_rows)
+    for name in PAIR_RULES:
+        _register_count(engine, f"{name}.filtered_row_count", _pair_rows)
+    for name, build in unexpected.items():
+        _register_count(engine, f"{name}.unexpected_count", build)
+        multiple = name.startswith(("compound_columns", "column_pair_values"))
+        for suffix, substitute in _WITHHELD.items():
+            if not (multiple and suffix == "unexpected_value_counts"):  # there is none for several columns
+                _register_value(engine, f"{name}.{suffix}", _withheld(substitute))
+    own = {"metric_domain_keys": _ROW_DOMAIN, "metric_value_keys": ("condition",)}
+    _register_count(engine, ROWS_UNSATISFIED, _unsatisfied, own)

@@ -1,0 +1,115 @@
+"""From a specification to the reader that fits: by first bytes, never by the name of the file alone."""
+
+from __future__ import annotations
+
+from contracts.errors import ConfigurationError, IntakeError, RefusedError
+from contracts.model import DtcLayout
+from flows.intake.archive import ZipStream, find_member
+from flows.intake.delimited import DelimitedReader
+from flows.intake.place import Digest, RawFile
+from flows.intake.reader import Reader
+from flows.intake.source import Limits, SourceSpec
+from flows.intake.unpack import ByteStream, GzipStream, PlainStream
+
+_GZIP, _ZIP, _PARQUET, _SEALED_PARQUET = b"\x1f\x8b", (b"PK\3\4", b"PK\5\6"), b"PAR1", b"PARE"
+_ARCHIVES = (_GZIP, *_ZIP, b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x28\xb5\x2f\xfd")
+_OTHERS = (b"%PDF", b"SQLite format 3\0", b"\xd0\xcf\x11\xe0", b"ARROW1", b"ORC")
+_DTC = (b"ZHV|", b"ZHD|")
+_MARK = b"\xef\xbb\xbf"
+
+
+class _Peeked:
+    """A stream whose first bytes have been looked at."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream, self.start = stream, b""
+        while len(self.start) < 16 and (part := stream.read(16 - len(self.start))):
+            self.start += part
+        self._left = self.start
+
+    def read(self, count: int) -> bytes:
+        """Return the looked-at bytes first, then the stream's."""
+        if not self._left:
+            return self._stream.read(count)
+        data, self._left = self._left[:count], self._left[count:]
+        return data
+
+    def finish(self) -> None:
+        """Pass on."""
+        self._stream.finish()
+
+
+def open_reader(
+    spec: SourceSpec,
+    *,
+    layout: DtcLayout | tuple[DtcLayout, ...] | None,
+    digest: Digest | None,
+    limits: Limits,
+) -> Reader:
+    """Open ``spec`` with the reader of its form; see :func:`flows.intake.open_source`."""
+    spec.check()
+    if spec.path is None:
+        from flows.intake.database import DatabaseReader
+
+        return DatabaseReader(spec, limits, digest)
+    raw = RawFile(spec.path, root=spec.root, label=spec.name, digest=digest)
+    try:
+        reader = _by_content(raw, spec, layout, limits)
+    except BaseException:
+        raw.close()
+        raise
+    reader.closes_last(raw.close)
+    return reader
+
+
+def _by_content(
+    raw: RawFile, spec: SourceSpec, layout: DtcLayout | tuple[DtcLayout, ...] | None, limits: Limits
+) -> Reader:
+    start = raw.pread(16, 0)
+    if start.startswith(_SEALED_PARQUET):
+        raise RefusedError("is encrypted Parquet", where=spec.name, remedy="send it unencrypted")
+    if start.startswith(_PARQUET):
+        _agree(spec, "parquet")
+        from flows.intake.parquet import ParquetReader
+
+        return ParquetReader(spec, raw, limits)
+    stream = _Peeked(_stream(raw, start, spec, limits))
+    _refuse_foreign(stream.start, spec.name)
+    if stream.start.removeprefix(_MARK).startswith(_DTC):
+        _agree(spec, "dtc")
+        from flows.intake.dtc import DtcReader
+
+        reader: Reader = DtcReader(spec, stream, limits, layout)
+    else:
+        _agree(spec, "csv")
+        reader = DelimitedReader(spec, stream, limits)
+    reader.size = raw.size
+    return reader
+
+
+def _stream(raw: RawFile, start: bytes, spec: SourceSpec, limits: Limits) -> ByteStream:
+    if start.startswith(_ZIP):
+        return ZipStream(raw, find_member(raw, spec.member, limits), limits)
+    if spec.member is not None:
+        raise ConfigurationError("`member` is for zip archives", where=spec.name)
+    if start.startswith(_GZIP):
+        return GzipStream(raw, limits)
+    suffix = spec.path.suffix.casefold() if spec.path else ""
+    if suffix in (".gz", ".zip"):
+        raise IntakeError(f"has the ending {suffix} and is something else", where=spec.name)
+    return PlainStream(raw, limits)
+
+
+def _refuse_foreign(start: bytes, label: str) -> None:
+    """Refuse what is plainly no table, with a better word than a fault of its text."""
+    if start.startswith(_ARCHIVES):
+        raise RefusedError("is an archive within an archive, or of a kind that is not read", where=label)
+    if start.startswith(_PARQUET):
+        raise RefusedError("is Parquet inside an archive", where=label, remedy="Parquet needs no compression")
+    if start.startswith(_OTHERS):
+        raise IntakeError("is a document or database, not a table", where=label, remedy="export it as CSV")
+
+
+def _agree(spec: SourceSpec, found: str) -> None:
+    if spec.form not in ("auto", found):
+        raise IntakeError(f"is declared {spec.form} and looks like {found}", where=spec.name)

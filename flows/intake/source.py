@@ -1,0 +1,96 @@
+"""What is to be read and how much of it is tolerated: source specification and limits. No file is touched here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from contracts.errors import ConfigurationError
+
+MIB = 1 << 20
+FORMS = ("auto", "csv", "parquet", "dtc", "database")
+ENCODINGS = ("auto", "utf-8", "cp1252")
+DELIMITERS = {"comma": ",", "tab": "\t", "pipe": "|"}
+DATABASE_SCHEMES = ("postgresql://", "postgres://")
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """One physical source of a participant's backup: a file, or a table or query of a database.
+
+    Attributes:
+        name: label that errors carry (``<participant>/<extract>``); never data.
+        path: the file; this or ``url``.
+        url: ``postgresql://...``; kept out of ``repr``, since it may hold a password.
+        query: name of a table, or one ``SELECT``; kept out of ``repr``, since it may hold an identifier.
+        form: ``auto``, ``csv``, ``parquet``, ``dtc`` or ``database``.
+        encoding: ``auto``, ``utf-8`` or ``cp1252``.
+        delimiter: ``auto``, ``comma``, ``tab`` or ``pipe``.
+        member: member of a zip archive, when it holds several.
+        root: backup folder; the file, links resolved, must lie inside it. Without it the file may not be a link.
+    """
+
+    name: str
+    path: Path | None = None
+    url: str | None = field(default=None, repr=False)
+    query: str | None = field(default=None, repr=False)
+    form: str = "auto"
+    encoding: str = "auto"
+    delimiter: str = "auto"
+    member: str | None = None
+    root: Path | None = None
+
+    def check(self) -> None:
+        """Refuse a specification that contradicts itself.
+
+        Raises:
+            ConfigurationError: neither or both of file and database, or a word that is not in its list.
+        """
+        for label, word, words in (
+            ("form", self.form, FORMS),
+            ("encoding", self.encoding, ENCODINGS),
+            ("delimiter", self.delimiter, ("auto", *DELIMITERS)),
+        ):
+            if word not in words:
+                raise ConfigurationError(
+                    f"unknown {label}", where=self.name, remedy=f"choose one of {', '.join(words)}"
+                )
+        if (self.path is None) == (self.url is None):
+            raise ConfigurationError("a source is either a file or a database", where=self.name)
+        if self.url is not None:
+            self._check_database(self.url)
+        elif self.form == "database":
+            raise ConfigurationError("a database source needs a url", where=self.name)
+
+    def _check_database(self, url: str) -> None:
+        if self.form not in ("auto", "database"):
+            raise ConfigurationError("a url is read in the form database only", where=self.name)
+        if not url.startswith(DATABASE_SCHEMES):
+            raise ConfigurationError("only postgresql:// urls can be read", where=self.name)
+        if not (self.query or "").strip():
+            raise ConfigurationError("a database source needs a table or a SELECT", where=self.name)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a source may ask of the machine before it is refused.
+
+    Attributes:
+        max_field_bytes: one cell, as UTF-8.
+        max_line_bytes: one record, with the line breaks inside its quoted cells.
+        max_columns: columns of a header, a schema or a query.
+        max_ratio: decoded bytes for each byte on disk, judged once the output is no longer small.
+        max_members: members of an archive.
+        max_bytes: decoded bytes in total; ``None`` for no limit.
+        max_rows: rows in total; ``None`` for no limit.
+        block_bytes: source text that makes one batch, about.
+    """
+
+    max_field_bytes: int = 4096
+    max_line_bytes: int = 65536
+    max_columns: int = 512
+    max_ratio: int = 200
+    max_members: int = 100
+    max_bytes: int | None = None
+    max_rows: int | None = None
+    block_bytes: int = 32 * MIB

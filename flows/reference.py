@@ -1,0 +1,150 @@
+"""Reads market domain data and code lists as the reference tables that rules look things up in.
+
+Which file and column makes which table stands in ``contracts/market_domain_data.yaml``; rows not in force on the cut
+date are left out, so a line loss factor class that ended the day before is not known (Q75).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+
+import contracts
+from contracts.codes import code_table
+from contracts.errors import ContractError, IntakeError
+from transforms.conform import plain
+
+DEFINITIONS = Path(contracts.__file__).parent / "market_domain_data.yaml"
+CODE_LISTS = (
+    "gsp_group",
+    "profile_class",
+    "measurement_class",
+    "energisation_status",
+    "dcc_service_flag",
+    "measurement_quantity",
+    "meter_type",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Reference tables in force on the cut date, and the digests of the files they came from."""
+
+    tables: Mapping[str, pl.DataFrame]
+    digests: Mapping[str, str]
+
+    def lazy(self) -> dict[str, pl.LazyFrame]:
+        """Return the tables as lazy frames."""
+        return {name: table.lazy() for name, table in self.tables.items()}
+
+    def evidence(self) -> list[dict[str, Any]]:
+        """Return name, rows and digest of each table for the evidence."""
+        return [
+            {"table": name, "rows": self.tables[name].height, "sha256": digest}
+            for name, digest in sorted(self.digests.items())
+        ]
+
+
+@cache
+def definitions() -> Mapping[str, Any]:
+    """Return the definition of each market-domain-data table."""
+    tables: Mapping[str, Any] = yaml.safe_load(DEFINITIONS.read_text(encoding="utf-8"))["tables"]
+    return tables
+
+
+def load_reference(folder: Path | None, cut_date: date) -> Reference:
+    """Read the code lists and, where a folder is given, the market domain data.
+
+    Raises:
+        IntakeError: a file or column of the market domain data is missing.
+    """
+    tables: dict[str, pl.DataFrame] = {}
+    digests: dict[str, str] = {}
+    for name in CODE_LISTS:
+        header, rows = code_table(name)
+        tables[f"codes:{name}"] = pl.DataFrame(list(rows), schema=list(header), orient="row").select("code")
+    header, rows = code_table("dno_gsp_groups")
+    tables["dno_gsp_groups"] = pl.DataFrame(list(rows), schema=list(header), orient="row")
+    if folder is None:
+        return Reference(tables, digests)
+    for name, definition in definitions().items():
+        path = _file(folder, definition["file"])
+        raw = path.read_bytes()
+        digests[name] = hashlib.sha256(raw).hexdigest()
+        tables[name] = _table(raw, definition, cut_date, where=path.name)
+    by_mpid = tables["distributors"].select("distributor_mpid", "distributor_id").unique(maintain_order=True)
+    for name, table in tables.items():
+        if "distributor_mpid" in table.columns and "distributor_id" not in table.columns:
+            tables[name] = table.join(by_mpid, on="distributor_mpid", how="inner", maintain_order="left")
+    return Reference(tables, digests)
+
+
+def _file(folder: Path, stem: str) -> Path:
+    exact = folder / f"{stem}.csv"
+    versions = [p for p in sorted(folder.glob(f"{stem}_*.csv")) if p.stem[len(stem) + 1 :].isdigit()]
+    if exact.is_file():
+        return exact
+    if versions:
+        return versions[-1]
+    raise IntakeError(
+        "the market domain data lacks this file", where=f"{stem}.csv", remedy="put Elexon's MDD of the cut date there"
+    )
+
+
+def _table(raw: bytes, definition: Mapping[str, Any], cut_date: date, *, where: str) -> pl.DataFrame:
+    try:
+        frame = pl.read_csv(raw, infer_schema=False)
+    except pl.exceptions.PolarsError:
+        raise IntakeError("is not a CSV file with a header", where=where) from None
+    headers = {plain(name): name for name in frame.columns}
+
+    def column(header: str) -> pl.Expr:
+        if plain(header) not in headers:
+            raise IntakeError(f"lacks the column {header!r}", where=where)
+        text = pl.col(headers[plain(header)]).str.strip_chars()
+        return pl.when(text.str.len_bytes() > 0).then(text)
+
+    def day(header: str) -> pl.Expr:
+        return column(header).str.to_date("%d/%m/%Y", strict=False)
+
+    start, end = day(definition["from"]), day(definition["to"])
+    alive = (start <= cut_date) & (column(definition["to"]).is_null() | (end >= cut_date))
+    picked = [
+        (column(header).str.zfill(width) if width else column(header)).alias(name)
+        for name, (header, width) in definition["columns"].items()
+    ]
+    out = frame.filter(alive).select(picked)
+    if "present" in definition:
+        out = out.filter(pl.col(definition["present"]).is_not_null())
+    for extra in ("map", "match"):
+        if extra in definition:
+            out = _classified(out, extra, definition[extra])
+    return out.unique(maintain_order=True)
+
+
+def _classified(frame: pl.DataFrame, kind: str, spec: Mapping[str, Any]) -> pl.DataFrame:
+    column = pl.col(spec["column"])
+    if kind == "map":
+        value = column.replace_strict(spec["values"], default=None, return_dtype=pl.String)
+        return frame.with_columns(value.alias(spec["name"])).drop_nulls(spec["name"])
+    value = pl.coalesce(*[pl.when(column.str.contains(pattern)).then(pl.lit(v)) for pattern, v in spec["patterns"]])
+    return frame.with_columns(value.alias(spec["name"]))
+
+
+def require(reference: Reference, table: str) -> pl.DataFrame:
+    """Return a table.
+
+    Raises:
+        ContractError: a contract names a table that no definition makes.
+    """
+    if table not in reference.tables:
+        raise ContractError(f"there is no reference table {table!r}", where="market_domain_data.yaml")
+    return reference.tables[table]

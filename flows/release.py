@@ -1,0 +1,114 @@
+"""The release stage: per participant its own rows, the excluded ones with their reasons, and the accounting."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from contracts.errors import QualityError
+from contracts.load import load_all
+from flows.across import AUGMENTED
+from flows.quality import JUDGED, Held, read_exclusions
+from flows.workspace import ORDER, Workspace, disk
+from transforms import exclusion
+from transforms.mpan import order_key
+
+ROW_GROUP = 131_072
+Place = Callable[[str], Path]
+
+
+def sink(parts: Sequence[pl.LazyFrame], place: Place, relpath: str, form: str = "parquet") -> None:
+    """Write frames one after another as one file, streamed; equal rows give equal bytes however they are parted."""
+    path = place(f"{relpath}.{form}")
+    whole = pl.concat(parts)
+    with disk(path):
+        if form == "csv":
+            whole.sink_csv(path, maintain_order=True)
+        else:
+            whole.sink_parquet(path, compression="zstd", row_group_size=ROW_GROUP, maintain_order=True)
+
+
+def release_extract(
+    workspace: Workspace, held: Held, rows_in: int, place: Place, formats: Sequence[str]
+) -> dict[str, Any]:
+    """Write one extract of one participant: released rows and excluded rows.
+
+    Returns:
+        Its accounting: rows in, released, excluded, and excluded by the first cause's reason code.
+
+    Raises:
+        QualityError: a row was lost or made.
+    """
+    contract = load_all()[held.extract]
+    released, gone = [], []
+    for number in range(workspace.partitions):
+        frame = workspace.scan(JUDGED, held.participant, held.extract, number)
+        if frame is not None:
+            kept, out = exclusion.split(frame, contract, read_exclusions(workspace, number).lazy())
+            released.append(kept)
+            gone.append(out)
+    counts = {"released": 0, "excluded": 0}
+    by_reason: Counter[str] = Counter()
+    if released:
+        for form in formats:
+            sink(released, place, f"data/{held.participant}/{held.extract}", form)
+        sink(gone, place, f"excluded/{held.participant}/{held.extract}")
+        counts["released"] = pl.concat(released).select(pl.len()).collect().item()
+        reasons = pl.concat(gone).group_by("first_cause").len().sort("first_cause").collect()
+        by_reason.update(dict(reasons.iter_rows()))
+        counts["excluded"] = sum(by_reason.values())
+    if counts["released"] + counts["excluded"] != rows_in:
+        raise QualityError(
+            f"{rows_in} rows came in, {counts['released']} are released and {counts['excluded']} excluded",
+            where=f"{held.participant}/{held.extract}",
+            remedy="report this: a row may never be lost",
+        )
+    entry = {"participant": held.participant, "extract": held.extract, "rows_in": rows_in}
+    return {**entry, **counts, "by_reason": dict(sorted(by_reason.items()))}
+
+
+def release_augmented(workspace: Workspace, participant: str, extracts: Sequence[str], place: Place) -> int:
+    """Write the MHHS-only items of a participant's own metering points; return how many rows."""
+    parts = []
+    for number in range(workspace.partitions):
+        frame = workspace.scan(AUGMENTED, "all", "registration", number)
+        own = _own(workspace, participant, extracts, number)
+        if frame is None or own is None:
+            continue
+        excluded = read_exclusions(workspace, number).lazy().select("mpan_core")
+        items = frame.join(excluded, on="mpan_core", how="anti", maintain_order="left")
+        items = items.join(own, on="mpan_core", how="semi", maintain_order="left")
+        parts.append(items.sort(ORDER).select("mpan_core", *_items(frame)))
+    if not parts:
+        return 0
+    sink(parts, place, f"data/{participant}/augmented")
+    count: int = pl.concat(parts).select(pl.len()).collect().item()
+    return count
+
+
+def _items(frame: pl.LazyFrame) -> list[str]:
+    names = frame.collect_schema().names()
+    return [n for n in names if f"{n}_source" in names or n.endswith(("_source", "_rule", "_confidence"))]
+
+
+def _own(workspace: Workspace, participant: str, extracts: Sequence[str], number: int) -> pl.LazyFrame | None:
+    """Return the MPANs that a participant itself sent in a partition."""
+    parts = [f for e in extracts if (f := workspace.scan(JUDGED, participant, e, number)) is not None]
+    return pl.concat([p.select("mpan_core") for p in parts]).drop_nulls().unique() if parts else None
+
+
+def release_allocations(
+    workspace: Workspace, participant: str, extracts: Sequence[str], allocations: pl.DataFrame, place: Place
+) -> int:
+    """Write the ring-fenced MPANs among a participant's own metering points; return how many rows."""
+    own = [o for n in range(workspace.partitions) if (o := _own(workspace, participant, extracts, n)) is not None]
+    if not own:
+        return 0
+    mine = allocations.lazy().join(pl.concat(own), on="mpan_core", how="semi")
+    out = mine.sort(order_key(), "phase", "stage", "test_case").collect()
+    sink([out.lazy()], place, f"data/{participant}/allocations")
+    return out.height

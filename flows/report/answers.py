@@ -1,0 +1,175 @@
+"""The first screen: the questions an auditor asks, answered in one sentence each, and the verdict they make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from flows.report.words import listed, long_date, number, percent, plural, size
+from transforms.statement import accounting_faults
+
+
+class State(StrEnum):
+    """How an answer weighs in the verdict."""
+
+    PLAIN = "plain"  # a fact, neither good nor bad
+    GOOD = "good"
+    NOTE = "note"  # a reader should look closer
+    BAD = "bad"  # the pack is not fit to rely on
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One question, its short answer, what stands behind it, and the section that shows it in full."""
+
+    question: str
+    short: str
+    detail: str
+    state: State = State.PLAIN
+    section: str = ""
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the answers make together: a state, a headline, and the reasons when it is not good."""
+
+    state: State
+    headline: str
+    reasons: tuple[str, ...]
+
+
+def answers(evidence: Mapping[str, Any], signed_by: Sequence[str]) -> list[Answer]:
+    """Return the answers in the order in which an auditor asks."""
+    found = [
+        _which_cut(evidence),
+        _whose_data(evidence),
+        _which_key(evidence),
+        _complete(evidence),
+        _excluded(evidence),
+        _raw_left(evidence),
+        _signed(signed_by),
+    ]
+    return found + _warnings(evidence)
+
+
+def verdict(found: Sequence[Answer]) -> Verdict:
+    """Return the worst state among the answers in words."""
+    bad = tuple(answer.short for answer in found if answer.state is State.BAD)
+    if bad:
+        return Verdict(State.BAD, "Not fit to rely on", bad)
+    notes = tuple(answer.short for answer in found if answer.state is State.NOTE)
+    claims = {answer.section: answer.state is State.GOOD for answer in found}
+    parts = ["Every row is accounted for"]
+    parts += ["no raw identifier was found"] if claims.get("leaks") else []
+    parts += ["the pack is signed"] if claims.get("verify") else []
+    return Verdict(State.NOTE if notes else State.GOOD, listed(parts), notes)
+
+
+def _which_cut(evidence: Mapping[str, Any]) -> Answer:
+    cut = evidence["cut"]
+    expires = f" To be relied on until {long_date(cut['expires'])}." if cut.get("expires") else ""
+    detail = f"Taken on {long_date(cut['date'])}. This is a {evidence['kind']} pack.{expires}"
+    return Answer("Which cut?", cut["id"], detail, section="made")
+
+
+def _whose_data(evidence: Mapping[str, Any]) -> Answer:
+    who = {row["participant"]: row["role"] for row in evidence["inputs"]}
+    roles = Counter(who.values())
+    short = listed(sorted(who))
+    detail = f"{plural(len(who), 'participant')}: " + ", ".join(
+        f"{n} {role}" for role, n in sorted(roles.items())
+    )
+    return Answer("Whose data?", short, f"{detail}." if who else "No input is named.", section="inputs")
+
+
+def _which_key(evidence: Mapping[str, Any]) -> Answer:
+    model = evidence["cut"]["trust_model"]
+    detail = f"Pseudonym scheme {evidence['scheme']}, trust model: {model}. Every holder of this key can reverse it."
+    return Answer("Under which key?", evidence["key_fingerprint"], detail, section="limits", code=True)
+
+
+def _complete(evidence: Mapping[str, Any]) -> Answer:
+    question, rows = "Is it complete?", evidence["accounting"]
+    if faults := accounting_faults(evidence):
+        return Answer(question, "No: rows are lost or counted twice.", "; ".join(faults), State.BAD, "rows")
+    total = sum(row["rows_in"] for row in rows)
+    released, excluded = (sum(row[name] for row in rows) for name in ("released", "excluded"))
+    short = f"Yes: {number(total)} rows in = {number(released)} released + {number(excluded)} excluded."
+    return Answer(
+        question, short, f"Each of {plural(len(rows), 'extract')} balances by itself.", State.GOOD, "rows"
+    )
+
+
+def _excluded(evidence: Mapping[str, Any]) -> Answer:
+    reasons: Counter[str] = Counter()
+    for row in evidence["accounting"]:
+        reasons.update(row["by_reason"])
+    total = sum(row["rows_in"] for row in evidence["accounting"])
+    if not sum(reasons.values()):
+        return Answer("What was excluded, and why?", "Nothing.", "No rule excluded a row.", section="why")
+    mpans = evidence.get("exclusions", {}).get("mpans")
+    points = f" of {plural(mpans, 'metering point')}" if mpans is not None else ""
+    rows = sum(reasons.values())
+    top = [
+        f"{reason} ({number(count)})"
+        for reason, count in sorted(reasons.items(), key=lambda x: (-x[1], x[0]))
+    ]
+    short = f"{plural(rows, 'row')}{points}, {percent(rows, total)} of what came in."
+    return Answer("What was excluded, and why?", short, f"Most often {listed(top[:3])}.", section="why")
+
+
+def _raw_left(evidence: Mapping[str, Any]) -> Answer:
+    question, scan = "Is any raw identifier left?", evidence.get("leak_scan")
+    if scan is None:
+        return Answer(
+            question, "Not searched at this stage.", "A release is searched as a whole.", State.NOTE, "leaks"
+        )
+    looked = f"{plural(scan['files'], 'file')}, {size(scan['bytes'])}, searched for every one of "
+    looked += f"{plural(scan['identifiers'], 'raw identifier')} of the inputs."
+    if scan["confirmed"]:
+        short = f"Yes: {plural(scan['confirmed'], 'raw identifier')} found."
+        return Answer(question, short, looked, State.BAD, "leaks")
+    return Answer(question, "None was found.", looked, State.GOOD, "leaks")
+
+
+def _signed(signed_by: Sequence[str]) -> Answer:
+    if not signed_by:
+        return Answer("Is it signed?", "No.", "Nobody vouches for this pack.", State.BAD, "verify")
+    short = f"Yes, by key {listed(list(signed_by))}."
+    detail = "A page cannot vouch for itself: run datacut verify with the keys you trust."
+    return Answer("Is it signed?", short, detail, State.GOOD, "verify")
+
+
+def _warnings(evidence: Mapping[str, Any]) -> list[Answer]:
+    """Return what must stand on the first screen only when it is the case."""
+    found = []
+    if evidence.get("policy", {}).get("half_hourly") == "real":
+        detail = "Five consecutive half-hour readings identify most homes. The policy asks for this by name."
+        found.append(
+            Answer(
+                "Half-hourly data", "Real half-hourly readings are released.", detail, State.NOTE, "policy"
+            )
+        )
+    crashed = sorted({row["rule"] for row in evidence["rules"] if row["crashed"]})
+    if crashed:
+        short = f"{plural(len(crashed), 'rule')} could not be judged."
+        found.append(Answer("Were all rules judged?", short, f"{listed(crashed)}.", State.NOTE, "rules"))
+    chance = evidence.get("coincident")
+    if chance and not chance["expected_low"] <= chance["count"] <= chance["expected_high"]:
+        short = "Coincident pseudonyms are outside the band of chance."
+        detail = f"{number(chance['count'])}, where chance gives {_band(chance)}: the key may not have been applied."
+        found.append(Answer("Was the key applied?", short, detail, State.NOTE, "limits"))
+    if evidence.get("self_test", {}).get("passed") is False:
+        short = "The pseudonym scheme did not reproduce its own vectors."
+        found.append(
+            Answer("Did the scheme work?", short, "Nothing here can be relied on.", State.BAD, "made")
+        )
+    return found
+
+
+def _band(chance: Mapping[str, Any]) -> str:
+    return f"{number(round(chance['expected_low']))} to {number(round(chance['expected_high']))}"

@@ -1,0 +1,93 @@
+"""Numbers, dates and foreign text as a British reader expects them on a page."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from markupsafe import Markup
+
+# Controls, format characters (bidirectional overrides, zero widths), surrogates, private use, unassigned,
+# line and paragraph separators: none of them is seen, all of them can change what a reader sees.
+_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def visible(value: Any) -> Any:
+    """Return text with every unseen character spelt out, as ``⟨U+202E⟩``; anything but text as it is."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isascii() and value.isprintable():
+        return value
+    return "".join(f"⟨U+{ord(c):04X}⟩" if unicodedata.category(c) in _UNSEEN else c for c in value)
+
+
+def number(value: float | None) -> str:
+    """Return a count with commas; a fraction with at most four significant decimals; nothing for ``None``."""
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1 else f"{value:,.1f}"
+
+
+def percent(part: float, whole: float) -> str:
+    """Return a share: never 0 % for something, never 100 % for not quite everything."""
+    if not whole:
+        return "–"
+    share = 100 * part / whole
+    if part and share < 0.01:
+        return "<0.01 %"
+    if part < whole and share > 99.99:
+        return ">99.99 %"
+    text = f"{share:.2f}" if share < 10 else f"{share:.1f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return a count and its noun: ``1 file``, ``2,000 files``."""
+    return f"{number(count)} {one if count == 1 else many or f'{one}s'}"
+
+
+def size(count: int) -> str:
+    """Return bytes in decimal units: ``4.8 GB``."""
+    amount, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
+    while amount >= 1000 and len(units) > 1:
+        amount, units = amount / 1000, units[1:]
+    return f"{count:,} bytes" if units[0] == "bytes" else f"{amount:.3g} {units[0]}"
+
+
+def long_date(text: str) -> str:
+    """Return ``19 August 2023`` for an ISO date; a text that is none comes back as it is."""
+    try:
+        day = date.fromisoformat(text[:10])
+    except ValueError:
+        return text
+    return f"{day.day} {day:%B %Y}"
+
+
+def moment(text: str) -> str:
+    """Return ``21 August 2023, 09:12:04 UTC`` for an ISO time; a text that is none comes back as it is."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{when.day} {when:%B %Y, %H:%M:%S} UTC"
+
+
+def seconds(value: float) -> str:
+    """Return a duration: ``48 s``, ``12 min 5 s``, ``3 h 20 min``."""
+    if value < 60:
+        return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, left = divmod(minutes, 60)
+    return f"{hours} h {left} min" if hours else f"{minutes} min {rest} s"
+
+
+def listed(words: Sequence[str], most: int = 12) -> str:
+    """Return ``A, B and C``, or the first few and how many more."""
+    if len(words) > most:
+        return f"{', '.join(words[:most])} and {plural(len(words) - most, 'other')}"
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else "nobody"
+
+
+def human(name: str) -> str:
+    """Return a key of the evidence as words: ``journalist_max`` -> ``journalist max``."""
+    return name.replace("_", " ")

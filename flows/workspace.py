@@ -1,0 +1,148 @@
+"""The work folder of a run: pseudonymised partitions on disk, never a raw identifier.
+
+A partition is a range of the canonical row order (``transforms.mpan.order_key``). All extracts of all participants
+share the ranges, so that everything about a metering point lies in partitions of one number, and memory is bounded
+by a partition. Outputs do not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from contracts.errors import PlaceError
+from transforms.mpan import order_key
+
+ORDER = "_order"
+BODIES = 10**10
+ROWS_PER_PARTITION = 250_000
+FLUSH_ROWS = 32_768
+MARKER = ".datacut-work"
+_DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "is read-only"}
+
+
+@contextlib.contextmanager
+def disk(place: Path) -> Iterator[None]:
+    """Turn faults of the disk into one clear line.
+
+    Raises:
+        PlaceError: any ``OSError`` inside, or a failed write of a column library.
+    """
+    try:
+        yield
+    except OSError as fault:
+        what = _DISK.get(fault.errno or 0, f"cannot be written ({os.strerror(fault.errno or errno.EIO)})")
+        raise PlaceError(what, where=str(place), remedy="free the place and run again") from None
+    except pl.exceptions.ComputeError:
+        raise PlaceError("a write failed", where=str(place), remedy="check disk space and run again") from None
+
+
+def partition_count(rows: int) -> int:
+    """Return how many partitions hold about ``rows`` registration rows: a power of two."""
+    count = 1
+    while count * ROWS_PER_PARTITION < rows and count < 1024:
+        count *= 2
+    return count
+
+
+class Workspace:
+    """The work folder of one run.
+
+    Args:
+        root: the folder; made with mode 0700.
+        partitions: number of ranges.
+    """
+
+    def __init__(self, root: Path, partitions: int) -> None:
+        self.root, self.partitions = root, partitions
+        with disk(root):
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (root / MARKER).touch()
+
+    def folder(self, *parts: str) -> Path:
+        """Return a folder below the root, made if need be."""
+        path = self.root.joinpath(*parts)
+        with disk(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def scan(self, room: str, participant: str, extract: str, number: int) -> pl.LazyFrame | None:
+        """Return a partition as a lazy frame, or None where nothing was written."""
+        files = sorted(self.root.joinpath(room, participant, extract).glob(f"{number:04d}-*.arrow"))
+        return pl.scan_ipc(files, cache=False) if files else None  # type: ignore[call-arg,unused-ignore]
+
+    def write(self, frame: pl.DataFrame, room: str, participant: str, extract: str, number: int, part: int = 0) -> None:
+        """Write one piece of a partition."""
+        path = self.folder(room, participant, extract) / f"{number:04d}-{part:06d}.arrow"
+        with disk(path):
+            frame.write_ipc(path, compression="lz4")
+
+    def note(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Write a small JSON record, whole or not at all."""
+        path = self.root / f"{name}.json"
+        with disk(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = path.with_suffix(".json.new")
+            aside.write_text(json.dumps(facts, sort_keys=True, default=str), encoding="utf-8")
+            aside.replace(path)
+
+    def noted(self, name: str) -> dict[str, Any] | None:
+        """Return a JSON record, or None where it was not written."""
+        path = self.root / f"{name}.json"
+        if not path.is_file():
+            return None
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return facts
+
+    def remove(self) -> None:
+        """Remove the folder; only one that carries our marker."""
+        if (self.root / MARKER).is_file():
+            shutil.rmtree(self.root, ignore_errors=True)
+
+
+class PartitionWriter:
+    """Spreads batches over the partitions of one extract."""
+
+    def __init__(self, workspace: Workspace, room: str, participant: str, extract: str) -> None:
+        self._workspace, self._place = workspace, (room, participant, extract)
+        self._held: dict[int, list[pl.DataFrame]] = {}
+        self._rows: dict[int, int] = {}
+        self._parts: dict[int, int] = {}
+        shutil.rmtree(workspace.root.joinpath(*self._place), ignore_errors=True)
+
+    def add(self, batch: pl.DataFrame) -> None:
+        """Take a batch with an ``mpan_core`` column; rows without a pseudonym go to the first partition."""
+        count = self._workspace.partitions
+        batch = batch.with_columns(order_key().alias(ORDER))
+        if count == 1:
+            self._hold(0, batch)
+            return
+        number = ((pl.col(ORDER) // 100) // (BODIES // count + 1)).fill_null(0).cast(pl.UInt16)
+        for key, piece in batch.with_columns(number.alias("_part")).partition_by("_part", as_dict=True).items():
+            self._hold(int(key[0]), piece.drop("_part"))
+
+    def _hold(self, number: int, piece: pl.DataFrame) -> None:
+        self._held.setdefault(number, []).append(piece)
+        self._rows[number] = self._rows.get(number, 0) + piece.height
+        if self._rows[number] >= FLUSH_ROWS:
+            self._flush(number)
+
+    def _flush(self, number: int) -> None:
+        pieces = self._held.pop(number, [])
+        if pieces:
+            part = self._parts.get(number, 0)
+            self._workspace.write(pl.concat(pieces, rechunk=True), *self._place, number, part)
+            self._parts[number], self._rows[number] = part + 1, 0
+
+    def close(self) -> None:
+        """Write what is still held."""
+        for number in sorted(self._held):
+            self._flush(number)

@@ -1,0 +1,78 @@
+"""Which MPANs are out, why first, and why at all; and the accounting that shows no row was lost.
+
+An excluded MPAN is excluded from every extract of every participant, with the reason codes of its first cause (Q48).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from contracts.model import Contract
+from contracts.vocabulary import Effect
+from transforms.rules import MASK, bits_of, has_any, reasons
+
+PRECEDENCE = ("registration", "metering", "register", "portfolio", "annual_consumption", "half_hourly", "bmu_mapping")
+SCHEMA = {"mpan_core": pl.String, "first_cause": pl.String, "reasons": pl.String, "extract": pl.String}
+
+
+def faulty(frame: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:
+    """Return the MPANs with a broken excluding rule in one extract.
+
+    Columns in: ``mpan_core``, ``_faults``.
+    Columns out: ``mpan_core``, ``reasons`` (codes in contract order, joined by spaces), ``_rank`` (the extract's
+    precedence). Rows whose MPAN has no pseudonym are left out: they name no metering point.
+    """
+    rank = PRECEDENCE.index(contract.extract) if contract.extract in PRECEDENCE else len(PRECEDENCE)
+    broken = frame.filter(has_any(pl.col(MASK), bits_of(contract, Effect.EXCLUDE)), pl.col("mpan_core").is_not_null())
+    return broken.select(
+        "mpan_core",
+        reasons(contract).alias("reasons"),
+        pl.lit(rank, pl.UInt8).alias("_rank"),
+        pl.lit(contract.extract).alias("extract"),
+    )
+
+
+def exclusions(parts: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
+    """Join the causes of all extracts into one row per MPAN.
+
+    Columns out: ``mpan_core``, ``first_cause`` (one code), ``reasons`` (all codes, first cause first, each once),
+    ``extract`` (where the first cause stands). Ordered by ``mpan_core``.
+    """
+    if not parts:
+        return pl.LazyFrame(schema=SCHEMA)
+    causes = pl.concat(parts).sort("mpan_core", "_rank", "reasons")
+    codes = pl.col("reasons").str.split(" ").list.explode(keep_nulls=False, empty_as_null=False)
+    return (
+        causes.group_by("mpan_core", maintain_order=True)
+        .agg(codes.unique(maintain_order=True).alias("codes"), pl.col("extract").first())
+        .select(
+            "mpan_core",
+            pl.col("codes").list.first().alias("first_cause"),
+            pl.col("codes").list.join(" ").alias("reasons"),
+            "extract",
+        )
+    )
+
+
+def split(frame: pl.LazyFrame, contract: Contract, excluded: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Split an extract's rows into released and excluded ones; every row is in exactly one of them.
+
+    Columns in: the extract's columns, ``_token``, ``_faults``; ``excluded`` as from :func:`exclusions`.
+    Columns out: released rows with the contract's released columns; excluded rows as ``mpan_core`` (the pseudonym,
+    null where there is none), ``token`` (keyed token of an MPAN without a pseudonym), ``first_cause``, ``reasons``.
+    """
+    why = excluded.select("mpan_core", pl.col("first_cause").alias("_cause"), pl.col("reasons").alias("_reasons"))
+    joined = frame.join(why, on="mpan_core", how="left", maintain_order="left")
+    own = has_any(pl.col(MASK), bits_of(contract, Effect.EXCLUDE))
+    out = pl.col("_cause").is_not_null() | own
+    codes = pl.coalesce(pl.col("_reasons"), reasons(contract))
+    released = joined.filter(~out).select(column.name for column in contract.released)
+    gone = joined.filter(out).select(
+        "mpan_core",
+        pl.col("_token").alias("token"),
+        pl.coalesce(pl.col("_cause"), codes.str.split(" ").list.first()).alias("first_cause"),
+        codes.alias("reasons"),
+    )
+    return released, gone
