@@ -52,15 +52,22 @@ def premises_key(frame: pl.DataFrame, lists: SchemeLists) -> pl.Series:
     The words of all address lines in order, then the postcode without spaces: NFKC, upper case, anything but A-Z and
     0-9 is a space, street types written out, words joined by one space. Line breaks do not count.
     """
-    lines = [pl.col(name).fill_null("") for name in LINES if name in frame.columns]
-    postcode = pl.col(POSTCODE).fill_null("").str.replace_all(r"\s", "")
-    # Two spaces between words, so that neighbouring words never share the space that delimits a street type.
-    words = pl.concat_str([pl.lit(" "), *lines, postcode, pl.lit(" ")], separator=" ")
-    words = words.str.normalize("NFKC").str.to_uppercase().str.replace_all(r"[^A-Z0-9]+", "  ")
+    lines = [pl.col(name) for name in LINES if name in frame.columns]
+    postcode = pl.col(POSTCODE).str.replace_all(r"\s", "")
+    joined = pl.concat_str([pl.lit(""), *lines, postcode, pl.lit("")], separator=" ", ignore_nulls=True)
+    words = frame.select(joined.alias("words")).to_series()
+    plain = words.str.len_bytes() == words.str.len_chars()
+    if not plain.all():  # most rows are ASCII, which NFKC leaves as it is
+        words = words.zip_with(plain, words.str.normalize("NFKC"))
+    spaced = pl.col("words").str.to_uppercase().str.replace_all(r"[^A-Z0-9]+", " ")
+    written = _street_types(_street_types(spaced, lists), lists)  # twice: neighbours share the space between them
+    out = words.to_frame().select(written.str.strip_chars(" ").alias("premises"))
+    return out.select(pl.when(pl.col("premises").str.len_bytes() > 0).then(pl.col("premises"))).to_series()
+
+
+def _street_types(words: pl.Expr, lists: SchemeLists) -> pl.Expr:
     pairs = {f" {short} ": f" {word} " for short, word in lists.street_types.items()}
-    words = words.str.replace_many(list(pairs), list(pairs.values()))
-    words = words.str.replace_all("  ", " ", literal=True).str.strip_chars(" ")
-    return frame.select(pl.when(words.str.len_bytes() > 0).then(words).alias("premises")).to_series()
+    return words.str.replace_many(list(pairs), list(pairs.values()))
 
 
 def hmac_sha256(key: Subkey, messages: pl.Series) -> NDArray[np.uint8]:

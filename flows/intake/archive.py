@@ -120,7 +120,9 @@ def _judge_name(entry: zipfile.ZipInfo, names: set[str], label: str) -> None:
         raise RefusedError("a member is a link or device", where=label)
     if plain.casefold().endswith(_ARCHIVES):
         raise RefusedError(
-            "holds an archive inside the archive", where=label, remedy="send the tables themselves, one level deep"
+            "holds an archive inside the archive",
+            where=label,
+            remedy="send the tables themselves, one level deep",
         )
 
 
@@ -165,7 +167,9 @@ def _choose(members: list[Member], wanted: str | None, label: str) -> Member:
     if wanted is not None:
         members = [m for m in members if m.name == wanted]
         if not members:
-            raise IntakeError("has no member of that name", where=label, remedy="check `member` of the source")
+            raise IntakeError(
+                "has no member of that name", where=label, remedy="check `member` of the source"
+            )
         return members[0]
     members = [m for m in members if not m.name.startswith("__MACOSX/")]
     tables = [m for m in members if m.name.casefold().endswith(_TABLES)]
@@ -227,7 +231,9 @@ class ZipStream:
             try:
                 data = inflate.decompress(self._pending, count)
             except zlib.error:
-                raise IntakeError("is not sound deflate data", where=self._raw.label, remedy=DAMAGED) from None
+                raise IntakeError(
+                    "is not sound deflate data", where=self._raw.label, remedy=DAMAGED
+                ) from None
             self._pending = inflate.unconsumed_tail
             if data:
                 return data

@@ -47,7 +47,9 @@ class DatabaseReader(Reader):
             from adbc_driver_postgresql import dbapi
         except ImportError:
             raise PlaceError(
-                "the PostgreSQL driver is not installed", where=self.label, remedy="pip install datacut[postgres]"
+                "the PostgreSQL driver is not installed",
+                where=self.label,
+                remedy="pip install datacut[postgres]",
             ) from None
         self._digest, self._foreign = digest, (Error, pa.ArrowException, OSError, ValueError)
         try:
@@ -90,7 +92,8 @@ class DatabaseReader(Reader):
                 f"column {kinds.index('money') + 1} is money", where=self.label, remedy="cast it to numeric"
             )
         texts = [
-            pa.field(f.name, pa.string()) if kind == "numeric" else f for f, kind in zip(fields, kinds, strict=True)
+            pa.field(f.name, pa.string()) if kind == "numeric" else f
+            for f, kind in zip(fields, kinds, strict=True)
         ]
         check_types(pa.schema(texts), self.label)
 
@@ -129,7 +132,9 @@ class DatabaseReader(Reader):
         state = str(getattr(fault, "sqlstate", None) or "")
         shown = f" (SQLSTATE {state})" if re.fullmatch(r"[0-9A-Z]{5}", state) else ""
         if not shown or state.startswith(_PLACE_STATES):
-            return PlaceError(f"the database failed{shown}", where=self.label, remedy="check server and rights")
+            return PlaceError(
+                f"the database failed{shown}", where=self.label, remedy="check server and rights"
+            )
         return IntakeError(
             f"the database refuses the query{shown}", where=self.label, remedy="try the query by hand"
         )

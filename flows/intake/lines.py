@@ -149,9 +149,7 @@ class Lines:
         lines, delimiters = self._judge_controls(data)
         self._judge_returns(data)
         records = self._judge_quoted(data) if quoted else self._judge_plain(data, lines)
-        block = Block(
-            self.decoder.decode(data, self._line), self._line, lines, records, delimiters, quoted
-        )
+        block = Block(self.decoder.decode(data, self._line), self._line, lines, records, delimiters, quoted)
         self._line += lines
         return block
 

@@ -1,4 +1,4 @@
-"""The first screen: the questions an auditor asks, answered in one sentence each, and the verdict they make."""
+"""The first screen: an auditor's questions, answered in one sentence each, and the verdict they make."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _whose_data(evidence: Mapping[str, Any]) -> Answer:
 
 def _which_key(evidence: Mapping[str, Any]) -> Answer:
     model = evidence["cut"]["trust_model"]
-    detail = f"Pseudonym scheme {evidence['scheme']}, trust model: {model}. Every holder of this key can reverse it."
+    detail = f"Pseudonym scheme {evidence['scheme']}, trust model: {model}. Its holders can reverse it."
     return Answer("Under which key?", evidence["key_fingerprint"], detail, section="limits", code=True)
 
 
@@ -161,7 +161,8 @@ def _warnings(evidence: Mapping[str, Any]) -> list[Answer]:
     chance = evidence.get("coincident")
     if chance and not chance["expected_low"] <= chance["count"] <= chance["expected_high"]:
         short = "Coincident pseudonyms are outside the band of chance."
-        detail = f"{number(chance['count'])}, where chance gives {_band(chance)}: the key may not have been applied."
+        band = f"{number(round(chance['expected_low']))} to {number(round(chance['expected_high']))}"
+        detail = f"{number(chance['count'])}, where chance gives {band}: perhaps the key was not applied."
         found.append(Answer("Was the key applied?", short, detail, State.NOTE, "limits"))
     if evidence.get("self_test", {}).get("passed") is False:
         short = "The pseudonym scheme did not reproduce its own vectors."
@@ -169,7 +170,3 @@ def _warnings(evidence: Mapping[str, Any]) -> list[Answer]:
             Answer("Did the scheme work?", short, "Nothing here can be relied on.", State.BAD, "made")
         )
     return found
-
-
-def _band(chance: Mapping[str, Any]) -> str:
-    return f"{number(round(chance['expected_low']))} to {number(round(chance['expected_high']))}"

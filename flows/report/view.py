@@ -60,7 +60,7 @@ def rules_by_id(evidence: Evidence) -> list[Row]:
 
 
 def heat(part: int, whole: int) -> int:
-    """Return the step of a share on the matrix's scale: 0 none, 1 under 0.1 %, 2 1 %, 3 2 %, 4 5 %, 5 more."""
+    """Return a share's step on the matrix's scale: 0 none, then under 0.1, 1, 2, 5 per cent, and more."""
     if not part:
         return 0
     share = part / whole if whole else 1
@@ -122,7 +122,7 @@ def _phase_id(entry: Any) -> str:
 
 
 def policy(evidence: Evidence) -> list[Row]:
-    """Treatment by extract: runs of numbered columns with one treatment, as the fifty periods, are one row."""
+    """Treatment by extract; a run of numbered columns treated alike, as the fifty periods, is one row."""
     extracts = evidence.get("policy", {}).get("extracts", {})
     return [{"extract": name, "columns": _columns(extracts[name])} for name in sorted(extracts)]
 

@@ -16,7 +16,7 @@ _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 def visible(value: Any) -> Any:
     """Return text with every unseen character spelt out, as ``⟨U+202E⟩``; anything but text as it is."""
-    if not isinstance(value, str) or isinstance(value, Markup) or value.isascii() and value.isprintable():
+    if not isinstance(value, str) or isinstance(value, Markup) or (value.isascii() and value.isprintable()):
         return value
     return "".join(f"⟨U+{ord(c):04X}⟩" if unicodedata.category(c) in _UNSEEN else c for c in value)
 

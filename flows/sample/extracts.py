@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flows.sample import market, meters
 from flows.sample.addresses import LINES, Addresses
-from flows.sample.codes import DATES, dates
+from flows.sample.codes import CUT_DAY, DATES, dates
 from flows.sample.market import DCC_FLAG, FLAG, GSP, LLFC, MPID, MTC, PROFILE, SSC, STATUS, TPR
 from flows.sample.metering import MULTIPLIER, QUANTITY, REGISTER, Meters, Registers, replace
 from flows.sample.permute import permute, pick
@@ -49,7 +49,8 @@ def _spaced(text: pl.Series, people: Population, rows: Ints) -> pl.Series:
     return text.scatter(at, part.to_series())
 
 
-def _numbers_or_null(values: Ints) -> pl.Series:
+def numbers_or_null(values: Ints) -> pl.Series:
+    """Return numbers as text, null for 0."""
     text = pl.Series(values).cast(pl.String)
     return text.set(pl.Series(values == 0), None)
 
@@ -58,7 +59,7 @@ def _uprns(people: Population, rows: Ints, request: Request) -> pl.Series:
     premises = people.premises[rows]
     left, right = permute(premises, 4_000, 10**8, request.salt + 600)
     held = pick(premises, request.salt + 601, 10) > 0
-    return _numbers_or_null(np.where(held, left * 10**8 + right + 10**6, 0))
+    return numbers_or_null(np.where(held, left * 10**8 + right + 10**6, 0))
 
 
 def registration(
@@ -89,7 +90,7 @@ def registration(
             "meter_operator_mpid": MPID.text(people.operator[rows]),
             "domestic_premises_indicator": FLAG.text(people.dpi[rows]),
             "dcc_service_flag": DCC_FLAG.text(people.dcc[rows]),
-            "related_mpan": _numbers_or_null(people.related[rows]),
+            "related_mpan": numbers_or_null(people.related[rows]),
             **{name: replace(line, rows, people.texts.get("address")) for name, line in lines.items()},
             "postcode": replace(places.postcodes(rows), rows, people.texts.get("postcode")),
             "uprn": _uprns(people, rows, request),
@@ -188,7 +189,7 @@ class Consumption:
         drift = 85 + pick(index, request.salt + 704, 30)
         self.aa = self.eac * drift[:, None] // 100
         self.advanced = pick(index, request.salt + 705, 100) < 80
-        self.from_day = np.maximum(people.mapped_from[self.rows], people.mapped_from[self.rows].max(initial=1) - 365)
+        self.from_day = np.maximum(people.mapped_from[self.rows], CUT_DAY - 60 - pick(index, request.salt + 706, 300))
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -158,7 +158,26 @@ def quoted() -> bytes:
     for number in range(20):
         name = b"%04d.csv" % number
         head = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 33, 0, len(packed), 400_004, len(name), 0)
-        entry = struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 33, 0, len(packed) + 40 * (19 - number), 400_004, len(name), 0, 0, 0, 0, 0, len(local))
+        entry = struct.pack(
+            "<4s6H3I5H2I",
+            b"PK\1\2",
+            20,
+            20,
+            0,
+            8,
+            0,
+            33,
+            0,
+            len(packed) + 40 * (19 - number),
+            400_004,
+            len(name),
+            0,
+            0,
+            0,
+            0,
+            0,
+            len(local),
+        )
         directory += entry + name
         local += head + name
     body = local + packed
@@ -206,7 +225,9 @@ REFUSED = {
 @pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED)
 def test_refused(intake, data):
     before = set(os.listdir(intake.folder))
-    error = intake.fault(data, "x.zip" if data[:2] == b"PK" else "x.gz" if data[:2] == b"\x1f\x8b" else "x.csv")
+    error = intake.fault(
+        data, "x.zip" if data[:2] == b"PK" else "x.gz" if data[:2] == b"\x1f\x8b" else "x.csv"
+    )
     assert isinstance(error, RefusedError), error
     assert {p for p in os.listdir(intake.folder)} - before <= {"x.zip", "x.gz", "x.csv"}
 
@@ -220,7 +241,9 @@ def lying_zip(packed: bytes, stated: int) -> bytes:
     """A zip whose directory understates what its member inflates to."""
     head = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 33, 0, len(packed), stated, 5, 0)
     body = head + b"r.csv" + packed
-    entry = struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 33, 0, len(packed), stated, 5, 0, 0, 0, 0, 0, 0)
+    entry = struct.pack(
+        "<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 33, 0, len(packed), stated, 5, 0, 0, 0, 0, 0, 0
+    )
     end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, len(entry) + 5, len(body), 0)
     return body + entry + b"r.csv" + end
 

@@ -33,7 +33,9 @@ def zipped(data: bytes, name: str = "registration.csv") -> bytes:
     ("encoding", "found"), [("utf-8", "utf-8"), ("utf-8-sig", "utf-8"), ("cp1252", "cp1252")]
 )
 @pytest.mark.parametrize(
-    ("pack", "ending"), [(bytes, ".csv"), (gzip.compress, ".csv.gz"), (zipped, ".zip")], ids=["plain", "gz", "zip"]
+    ("pack", "ending"),
+    [(bytes, ".csv"), (gzip.compress, ".csv.gz"), (zipped, ".zip")],
+    ids=["plain", "gz", "zip"],
 )
 def test_every_spelling_reads_the_same(intake, delimiter, ends, encoding, found, pack, ending):
     text = TEXT.replace(",", DELIMITERS[delimiter]).replace("\n", ends)
@@ -106,7 +108,27 @@ def test_batches_are_walked_once(intake):
 # Cells made of what trips parsers: quotes, delimiters, line ends, characters of every UTF-8 length, digits, spaces.
 CELL = st.lists(
     st.sampled_from(
-        ['"', '""', ",", "|", "\t", "\n", "\r\n", " ", "0", "7", "a", "\u00e9", "\u20ac", "\U0001f50c", "'", "\\", "-", "=", "#"]
+        [
+            '"',
+            '""',
+            ",",
+            "|",
+            "\t",
+            "\n",
+            "\r\n",
+            " ",
+            "0",
+            "7",
+            "a",
+            "\u00e9",
+            "\u20ac",
+            "\U0001f50c",
+            "'",
+            "\\",
+            "-",
+            "=",
+            "#",
+        ]
     ),
     max_size=8,
 ).map("".join)

@@ -52,8 +52,14 @@ MALFORMED = {
     "cp1252 and UTF-8": (after(b"1,2,caf\xe9,3,4\n", "1,2,caf\u00e9,3,4\n"), "mixes UTF-8"),
     "undefined in cp1252": (after(b"1,2,caf\x81,3,4\n"), "neither UTF-8 nor cp1252 at line 4"),
     "overlong UTF-8": (after(b"\xef\xbb\xbf,\xc0\xaf,3,4,5\n"), "mixes UTF-8"),
-    "surrogate in UTF-8": (b"\xef\xbb\xbf" + after(b"1,\xed\xa0\x80,3,4,5\n"), "not UTF-8 throughout at line 4"),
-    "mark for UTF-8, cp1252 inside": (b"\xef\xbb\xbf" + after(b"1,caf\xe9,3,4,5\n"), "not UTF-8 throughout at line 4"),
+    "surrogate in UTF-8": (
+        b"\xef\xbb\xbf" + after(b"1,\xed\xa0\x80,3,4,5\n"),
+        "not UTF-8 throughout at line 4",
+    ),
+    "mark for UTF-8, cp1252 inside": (
+        b"\xef\xbb\xbf" + after(b"1,caf\xe9,3,4,5\n"),
+        "not UTF-8 throughout at line 4",
+    ),
     "duplicate header": (f"MPAN,Serial,MPAN,b,c\n{ROW}\n".encode(), "columns 1 and 3 have the same name"),
     "duplicate header in another case": (f"MPAN,Serial,mpan ,b,c\n{ROW}\n".encode(), "columns 1 and 3"),
     "nameless column": (f"MPAN,,Address,b,c\n{ROW}\n".encode(), "column 2 has no name"),

@@ -1,0 +1,73 @@
+"""The console command: mounts the subcommands and turns every failure into one line and an exit code.
+
+Slow libraries are imported by the subcommand that needs them: ``--help`` and ``verify`` import none of them.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+
+import typer
+
+import contracts
+import flows
+import transforms
+from contracts.errors import DataCutError, PlaceError
+from flows.commands import keys, run, verify
+
+EXIT_CODES = """
+Exit codes: 0 done, 2 wrong usage or configuration, 10 contract, 11 intake, 12 data refused at a gate, 13 keys,
+14 a raw identifier survived, 15 quality, 16 alignment, 17 ring-fence, 18 evidence, 19 the place is unfit (disk,
+database, installation), 1 a defect of the product.
+"""
+
+app = typer.Typer(
+    name="datacut",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Turns electricity production backups into validated, pseudonymised, ring-fenced MHHS test data.",
+    epilog=EXIT_CODES,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Turn electricity production backups into validated, pseudonymised, ring-fenced MHHS test data."""
+
+
+for part in (run, keys, verify):
+    part.register(app)
+
+
+def check_installation() -> None:
+    """Refuse to run when one of the three packages comes from somewhere else than the others.
+
+    Raises:
+        PlaceError: a foreign package of the same name shadows ours; it could read keys.
+    """
+    homes = {Path(str(package.__file__)).resolve().parent.parent for package in (contracts, flows, transforms)}
+    if len(homes) != 1:
+        raise PlaceError(
+            "contracts, transforms and flows come from different places", remedy="install into a venv of its own"
+        )
+
+
+def main() -> None:
+    """Run the command line; the only place that turns exceptions into output."""
+    try:
+        check_installation()
+        app()
+    except DataCutError as fault:
+        sys.stderr.write(f"datacut: {fault.line()}\n")
+        sys.exit(fault.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("datacut: stopped\n")
+        sys.exit(130)
+    except Exception as fault:  # noqa: BLE001 - its text may quote data: type and place are enough
+        place = traceback.extract_tb(fault.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        sys.stderr.write(f"datacut: defect of the product: {type(fault).__name__} at {where} (please report it)\n")
+        sys.exit(1)

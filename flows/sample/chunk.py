@@ -1,0 +1,136 @@
+"""One chunk of a sample: population, defects, and what goes into each file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from flows.sample import dtc, extracts, market, meters
+from flows.sample.addresses import Addresses
+from flows.sample.defects import Places, plant
+from flows.sample.layout import EXTRACTS, Extract
+from flows.sample.market import MPID
+from flows.sample.metering import Meters, Registers
+from flows.sample.population import Population, generator, populate
+from flows.sample.request import Request
+from flows.sample.variants import VARIANTS
+
+Ints = NDArray[np.int64]
+_BY_CONTRACT: dict[str, list[Extract]] = {c: [e for e in EXTRACTS if e.contract == c] for c in {e.contract for e in EXTRACTS}}
+_UNRELATED = [n for n, v in enumerate(VARIANTS, start=1) if v.rule == "DQ27"]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been made so far, over all chunks: data rows per extract, DTC groups per file, defects."""
+
+    places: Places = field(default_factory=Places)
+    groups: dict[str, int] = field(default_factory=dict)
+    planted: int = 0
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Parts of files in the order in which they are to be written: path below the folder, rows or bytes."""
+
+    parts: list[tuple[str, pl.DataFrame | bytes]] = field(default_factory=list)
+    defects: list[pl.DataFrame] = field(default_factory=list)
+
+
+def compose(request: Request, number: int, tally: Tally) -> Chunk:
+    """Make a chunk and count it in the tally."""
+    rng = generator(request, number)
+    people = populate(request, number, rng)
+    tally.planted += plant(people, request.defects, number, rng)
+    out = Chunk()
+    fleet = Meters(people, request)
+    _registrations(out, people, request, tally)
+    _portfolios(out, people, fleet, tally)
+    _metering(out, people, fleet, tally)
+    _consumption(out, people, request, tally)
+    (mapping,) = _BY_CONTRACT["bmu_mapping"]
+    frame, rows = extracts.bmu_mapping(people, str(mapping.dates))
+    _add(out, tally, mapping, frame, people.fault[rows])
+    out.parts.append(("defects.csv", pl.concat(out.defects)))
+    out.parts.append(("truth.parquet", _truth(people)))
+    return out
+
+
+def _add(out: Chunk, tally: Tally, extract: Extract, frame: pl.DataFrame, faults: Ints) -> None:
+    out.defects.append(tally.places.list(extract.participant, extract.contract, frame["mpan_core"], faults))
+    out.parts.append((extract.path, frame))
+
+
+def _registrations(out: Chunk, people: Population, request: Request, tally: Tally) -> None:
+    addresses = Addresses(people, request)
+    for number, extract in enumerate(_BY_CONTRACT["registration"]):
+        frame, rows = extracts.registration(
+            people, addresses, request, number, extract.dates, spaced=extract.participant == "EELC"
+        )
+        _add(out, tally, extract, frame, people.fault[rows])
+
+
+def _portfolios(out: Chunk, people: Population, fleet: Meters, tally: Tally) -> None:
+    for extract in _BY_CONTRACT["portfolio"]:
+        frame, rows = extracts.portfolio(people, fleet, MPID.code(extract.participant), str(extract.dates))
+        _add(out, tally, extract, frame, people.fault[rows])
+
+
+def _metering(out: Chunk, people: Population, fleet: Meters, tally: Tally) -> None:
+    operator = people.meterer[fleet.row]
+    for meter, register in zip(_BY_CONTRACT["metering"], _BY_CONTRACT["register"], strict=True):
+        at = np.flatnonzero(operator == MPID.code(meter.participant))
+        registers = Registers(people, fleet, at)
+        if meter.path.endswith(".usr"):
+            data, groups = dtc.d0150(people, fleet, at, registers)
+            tally.groups[meter.path] = tally.groups.get(meter.path, 0) + groups
+            out.parts.append((meter.path, data))
+            for extract, rows in ((meter, fleet.row[at]), (register, registers.row)):
+                _list(out, people, tally, extract, rows)
+        else:
+            frame, rows = extracts.metering(people, fleet, at, str(meter.dates))
+            _add(out, tally, meter, frame, people.fault[rows])
+            frame, rows = extracts.register(people, fleet, registers)
+            _add(out, tally, register, frame, people.fault[rows])
+
+
+def _list(out: Chunk, people: Population, tally: Tally, extract: Extract, rows: Ints) -> None:
+    texts = extracts.mpans(people, rows)
+    out.defects.append(tally.places.list(extract.participant, extract.contract, texts, people.fault[rows]))
+
+
+def _consumption(out: Chunk, people: Population, request: Request, tally: Tally) -> None:
+    (extract,) = _BY_CONTRACT["annual_consumption"]
+    use = extracts.Consumption(people, request)
+    before = tally.groups.get("instructions", 0)
+    data, groups = dtc.d0019(people, use, before)
+    tally.groups["instructions"] = before + len(use)
+    tally.groups[extract.path] = tally.groups.get(extract.path, 0) + groups
+    out.parts.append((extract.path, data))
+    _list(out, people, tally, extract, dtc.rows_of(use))
+
+
+def _truth(people: Population) -> pl.DataFrame:
+    """Return what an ideal pipeline would find for each metering point; null where the rules leave it undecided."""
+    connection = market.CONNECTION_OF[people.product]
+    advanced = meters.IS_ADVANCED[people.type] | np.isin(connection, market.CONNECTION.codes("LHE"))
+    unmetered = connection == market.CONNECTION.code("U")
+    segment = np.where(unmetered, 3, np.where(advanced, 2, np.where(meters.IS_UNDECIDED[people.type], 0, 1)))
+    related = np.where(np.isin(people.fault, _UNRELATED), 0, people.related)
+    return pl.DataFrame(
+        {
+            "mpan_core": pl.Series(people.mpan).cast(pl.String),
+            "market_segment": _SEGMENT.text(segment),
+            "connection_type": market.CONNECTION.text(connection),
+            "energy_direction": _DIRECTION.text(1 + people.exports),
+            "linked_mpan": extracts.numbers_or_null(people.linked),
+            "related_mpan": extracts.numbers_or_null(related),
+            "premises": people.premises,
+        }
+    )
+
+
+_SEGMENT, _DIRECTION = market.Vocabulary("SAU"), market.Vocabulary("IE")

@@ -1,0 +1,114 @@
+"""DTC user files: D0150 (meter technical details) and D0019 (annual consumption) of one chunk as bytes.
+
+Records end with a pipe and a line feed. Groups and the positions of their fields are those of the contracts' layouts;
+half-hourly meters stand in the D0150 as well, where a real operator would send a D0268.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from flows.sample import market, meters
+from flows.sample.codes import COMPACT, CUT_DATE, DATES
+from flows.sample.extracts import Consumption, mpans, regimes, tenths
+from flows.sample.market import GSP, MPID, SSC, STATUS
+from flows.sample.metering import CT_RATIO, MULTIPLIER, QUANTITY, REGISTER, Meters, Registers
+from flows.sample.population import Population
+from flows.sample.transcode import joined
+
+Ints = NDArray[np.int64]
+_MADE = f"{CUT_DATE:%Y%m%d}020000"
+_DONE = f"{CUT_DATE:%Y%m%d}020100"
+
+
+def header(file_id: str, flow: str, sender: tuple[str, str], receiver: tuple[str, str]) -> bytes:
+    """Return the ZHV record; the test flag says that the file is no live one."""
+    fields = ["ZHV", file_id, flow, *sender, *receiver, _MADE, "", "", "", "TR01", ""]
+    return ("|".join(fields) + "\n").encode("ascii")
+
+
+def trailer(file_id: str, groups: int) -> bytes:
+    """Return the ZPT record with the number of groups, header and trailer excluded."""
+    return f"ZPT|{file_id}|{groups}||1|{_DONE}|\n".encode("ascii")
+
+
+def _where(text: pl.Series, keep: NDArray[np.bool_]) -> pl.Series:
+    """Blank the text where ``keep`` does not hold."""
+    return text.set(pl.Series(~keep), None) if not keep.all() else text
+
+
+def _text(parts: list[pl.Series | str]) -> pl.Series:
+    """Join columns and constants into one text per row; a row's null parts become nothing."""
+    frame = pl.DataFrame([p.alias(str(n)) for n, p in enumerate(parts) if isinstance(p, pl.Series)])
+    pieces = [pl.lit(p) if isinstance(p, str) else pl.col(str(n)) for n, p in enumerate(parts)]
+    return frame.select(pl.concat_str(pieces, ignore_nulls=True)).to_series()
+
+
+def _register(rows: Registers, at: Ints) -> list[pl.Series | str]:
+    return [
+        REGISTER.text(rows.register[at]), "|C|", QUANTITY.text(rows.quantity[at]), "|",
+        MULTIPLIER.text(rows.multiplier[at]), "||||", meters.DIGITS.text(rows.digits[at]), "|\n",
+    ]  # fmt: skip
+
+
+def d0150(people: Population, fleet: Meters, at: Ints, registers: Registers) -> tuple[bytes, int]:
+    """Return the groups 288, 289, 290, 291 and 293 of some meters, and how many there are."""
+    if not at.size:
+        return b"", 0
+    mp, first = fleet.row[at], ~fleet.second[at]
+    installed = DATES[COMPACT].text(fleet.install[at])
+    rated = first & (people.rates[mp] > 0)
+    point = _text(["288|", mpans(people, mp), "|", installed, "||", STATUS.text(people.held_status[mp]), "|\n"])
+    rates = _text(["289|", SSC.text(people.rates[mp]), "|", installed, "|\n"])
+    ratio = fleet.multiplier[at] > 1
+    transformer = _text(["291|", CT_RATIO.text(np.maximum(fleet.multiplier[at] - 1, 0)), "|\n"])
+    # of each meter: the entries of its first and, where there is one, its second register
+    start = np.searchsorted(registers.meter, at)
+    two = np.searchsorted(registers.meter, at, side="right") - start > 1
+    second = _text(["293|", *_register(registers, start + two)])
+    text = _text(
+        [
+            _where(point, first), _where(rates, rated), "290|", fleet.serial_text(at).fill_null(""), "|||H|",
+            meters.MODEL.text(fleet.model[at]), "|", market.MAP_MPID.text(fleet.provider[at]), "|||||||||||",
+            meters.TYPE.text(fleet.type[at]), "|", installed, "|", installed, "||||M|", installed, "|\n",
+            _where(transformer, ratio), "293|", *_register(registers, start), _where(second, two),
+        ]
+    )  # fmt: skip
+    groups = 2 * at.size + int(first.sum()) + int(rated.sum()) + int(ratio.sum()) + int(two.sum())
+    return joined(text), groups
+
+
+def d0019(people: Population, use: Consumption, before: int) -> tuple[bytes, int]:
+    """Return the groups ZIN to IES of a chunk, numbered from ``before``, and how many groups there are."""
+    rows = use.rows
+    if not rows.size:
+        return b"", 0
+    day = DATES[COMPACT].text(use.from_day)
+    two = use.regimes[:, 1] > 0
+    one, other = regimes(use.regimes[:, 0]), regimes(use.regimes[:, 1])
+    eac, aa = [tenths(use.eac[:, n]) for n in (0, 1)], [tenths(use.aa[:, n]) for n in (0, 1)]
+    night = _where(_text(["EAD|", other, "|", eac[1], "|\n"]), two)
+    advance = _where(_text(["AAH|", day, "|\nAAD|", one, "|", aa[0], "|\n"]), use.advanced)
+    night_advance = _where(_text(["AAD|", other, "|", aa[1], "|\n"]), use.advanced & two)
+    held = [
+        MPID.text(people.holder[rows]), market.PROFILE.text(market.PC_OF[people.product[rows]]).str.slice(1),
+        SSC.text(people.rates[rows]), market.CLASS.text(market.MC_OF[people.product[rows]]),
+        GSP.text(people.mapped_group[rows]), STATUS.text(people.held_status[rows]),
+    ]  # fmt: skip
+    text = _text(
+        [
+            "ZIN|", pl.Series(np.arange(before + 1, before + 1 + rows.size)).cast(pl.String), "|NH09|",
+            mpans(people, rows), "|||\nISD|", day, "|\nEAH|", day, "|\nEAD|", one, "|", eac[0], "|\n", night,
+            advance, night_advance, "REG|", day, "|", held[0], "|\nPSC|", day, "|", held[1], "|", held[2],
+            "|\nIMC|", day, "|", held[3], "|\nGSP|", day, "|", held[4], "|\nIES|", day, "|", held[5], "|\n",
+        ]
+    )  # fmt: skip
+    groups = 9 * rows.size + int(two.sum()) + 2 * int(use.advanced.sum()) + int((use.advanced & two).sum())
+    return joined(text), groups
+
+
+def rows_of(use: Consumption) -> Ints:
+    """Return the metering point of each EAD record: one for each regime."""
+    return np.repeat(use.rows, 1 + (use.regimes[:, 1] > 0))

@@ -1,0 +1,121 @@
+"""Makes a sample: chunk by chunk into a folder beside the one asked for, which is renamed when it is whole.
+
+While one chunk is made, the one before is written, so two are in memory at most, whatever the size asked for.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.errors import ConfigurationError, PlaceError
+from flows.sample import dtc
+from flows.sample.beside import write_beside
+from flows.sample.chunk import Chunk, Tally, compose
+from flows.sample.layout import EXTRACTS, sinks
+from flows.sample.market_data import write_market_data
+from flows.sample.request import Request
+from flows.sample.writers import Sink
+
+D0150, D0019 = "MOPA/D0150.usr", "DCOL/D0019.usr"
+_FILE_IDS = {D0150: "0000000001", D0019: "0000000002"}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was made: metering points with a planted defect, data rows per extract, bytes of all files."""
+
+    mpans: int
+    planted: int
+    rows: dict[str, int]
+    bytes: int
+
+
+def generate(request: Request, out: Path, progress: Callable[[int], None] = lambda _: None) -> Summary:
+    """Write a sample into the new folder ``out``.
+
+    Args:
+        progress: told how many metering points have been written.
+
+    Raises:
+        ConfigurationError: ``out`` holds something already.
+        PlaceError: the folder cannot be written; nothing of it is left.
+    """
+    with _new_folder(out) as folder:
+        tally = Tally()
+        files = sinks(folder)
+        try:
+            _begin(files)
+            with ThreadPoolExecutor(1) as writer:
+                _run(request, files, tally, writer, progress)
+            _end(files, tally)
+        finally:
+            for sink in files.values():
+                sink.close()
+        write_market_data(folder / "elexon" / "mdd")
+        rows = {e.name: tally.places.rows(e.participant, e.contract) for e in EXTRACTS}
+        write_beside(request, folder, rows, tally.planted)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Summary(request.mpans, tally.planted, rows, size)
+
+
+def _run(
+    request: Request,
+    files: dict[str, Sink],
+    tally: Tally,
+    writer: ThreadPoolExecutor,
+    progress: Callable[[int], None],
+) -> None:
+    pending: Future[None] | None = None
+    for number in range(request.chunks):
+        chunk = compose(request, number, tally)
+        if pending is not None:
+            pending.result()
+            progress(number * request.chunk)
+        pending = writer.submit(_write, files, chunk)
+    if pending is not None:
+        pending.result()
+    progress(request.mpans)
+
+
+def _write(files: dict[str, Sink], chunk: Chunk) -> None:
+    while chunk.parts:  # each part is let go once it is written
+        path, part = chunk.parts.pop(0)
+        files[path].add(part)
+
+
+def _begin(files: dict[str, Sink]) -> None:
+    files[D0150].add(dtc.header(_FILE_IDS[D0150], "D0150002", ("M", "MOPA"), ("D", "DCOL")))
+    files[D0019].add(dtc.header(_FILE_IDS[D0019], "D0019001", ("D", "DCOL"), ("B", "DAGG")) + b"ZPI|1|\n")
+
+
+def _end(files: dict[str, Sink], tally: Tally) -> None:
+    files[D0150].add(dtc.trailer(_FILE_IDS[D0150], tally.groups.get(D0150, 0)))
+    files[D0019].add(dtc.trailer(_FILE_IDS[D0019], tally.groups.get(D0019, 0) + 1))
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """Give a working folder beside ``out`` that becomes ``out`` at the end, or disappears."""
+    try:
+        taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    except OSError as fault:
+        raise PlaceError("cannot be looked into", where=str(out), remedy=fault.strerror or "") from None
+    if taken:
+        raise ConfigurationError("is there already", where=str(out), remedy="choose a new folder")
+    working = out.parent / f".{out.name}.{secrets.token_hex(4)}"
+    try:
+        working.mkdir(parents=True)
+        yield working
+        if out.is_dir():
+            out.rmdir()
+        working.rename(out)
+    except OSError as fault:
+        raise PlaceError("the sample cannot be written", where=str(out), remedy=fault.strerror or "") from None
+    finally:
+        shutil.rmtree(working, ignore_errors=True)

@@ -1,0 +1,138 @@
+"""Mutated sources: a documented exit code, one line, no identifier in it; never a crash, a hang or a traceback."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import zipfile
+
+import polars as pl
+import pytest
+
+from contracts.errors import DataCutError
+from flows.intake import Limits
+
+CANARIES = ("1900000000071", "L71C99117", "SHADY OAK PADDOCK", "QZ7 7ZQ", "00-1D-24-77-77-77-77-77")
+CODES = {11, 12, 19}
+NASTY = (
+    b'"', b"\n", b"\r", b"\0", b",", b"|", b"\t", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3", b"\x81", b"\x1b", b'""', b"\n\n",
+    b"PK\3\4", b"PK\1\2", b"\x1f\x8b\x08", b"PAR1", b"ZHV|", b"ZPT|", b"288|", b"\xff" * 8, b"\x80" * 10, b"x" * 5000,
+)  # fmt: skip
+
+
+def _csv() -> bytes:
+    return ("MPAN,Serial,Address,Postcode,ESME\n" + (",".join(CANARIES) + "\n") * 40).encode()
+
+
+def _quoted() -> bytes:
+    row = ",".join(f'"{c}\ncaf\u00e9 ""x"""' for c in CANARIES)
+    return ("a,b,c,d,e\r\n" + (row + "\r\n") * 40).encode()
+
+
+def _zip() -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("notes.txt", "x" * 100)
+        out.writestr("r.csv", _csv())
+    return held.getvalue()
+
+
+def _parquet(**options: object) -> bytes:
+    held = io.BytesIO()
+    frame = pl.DataFrame({f"c{i}": [c] * 40 for i, c in enumerate(CANARIES)}).with_columns(
+        n=pl.int_range(40), d=pl.date(2023, 8, 19), f=pl.int_range(40) / 3
+    )
+    frame.write_parquet(held, **options)
+    return held.getvalue()
+
+
+def _arrow_parquet(**options: object) -> bytes:
+    import pyarrow.parquet as pq
+
+    held = io.BytesIO()
+    pq.write_table(
+        pl.DataFrame({f"c{i}": [c] * 300 for i, c in enumerate(CANARIES)}).to_arrow(), held, **options
+    )
+    return held.getvalue()
+
+
+def _dtc() -> bytes:
+    body = "288|1900000000071|20190401||E|\n289|0393|20190401|\n290|L71C99117|||H|SHADY OAK PADDOCK|AMAP|\n293|R1|C|\n"
+    head = "ZHV|0000000001|D0150002|M|AMOP|D|BDCO|20230819020000||||TR01|\n"
+    return (head + body * 30 + "ZPT|0000000001|120||1|20230819020001|\n").encode()
+
+
+SEEDS = {
+    "csv": _csv(),
+    "quoted": _quoted(),
+    "cp1252": "a,b\n".encode() + "1900000000071,caf\u00e9\n".encode("cp1252") * 50,
+    "gzip": gzip.compress(_csv()),
+    "zip": _zip(),
+    "parquet": _parquet(),
+    "parquet plain": _parquet(compression="uncompressed", statistics=False),
+    "parquet of arrow": _arrow_parquet(compression="none", data_page_version="2.0", use_dictionary=False),
+    "dtc": _dtc(),
+    "dtc gzip": gzip.compress(_dtc()),
+}
+
+
+def mutate(data: bytes, choice: random.Random) -> bytes:
+    held = bytearray(data)
+    for _ in range(choice.choice((1, 1, 1, 2, 4, 16))):
+        at = choice.randrange(len(held) + 1)
+        kind = choice.randrange(7)
+        if kind == 0 and at < len(held):
+            held[at] ^= 1 << choice.randrange(8)
+        elif kind == 1 and at < len(held):
+            held[at] = choice.randrange(256)
+        elif kind == 2:
+            held[at:at] = choice.choice(NASTY)
+        elif kind == 3:
+            del held[at : at + choice.choice((1, 2, 10, 100))]
+        elif kind == 4:
+            del held[at:]
+        elif kind == 5:
+            piece = held[at : at + choice.choice((1, 8, 64, 500))]
+            held[at:at] = piece * choice.choice((1, 2, 50))
+        else:
+            number = choice.choice((0, 1, 0x7FFFFFFF, 0xFFFFFFFF)).to_bytes(4, "little")
+            held[at : at + 4] = number
+        if not held:
+            held = bytearray(b"x")
+    return bytes(held)
+
+
+def fuzz(intake, capfd, times: int, seed: int) -> None:
+    choice = random.Random(seed)
+    outcomes: dict[int, int] = {}
+    names = sorted(SEEDS)
+    for number in range(times):
+        name = names[number % len(names)]
+        data = mutate(SEEDS[name], choice)
+        limits = Limits(block_bytes=choice.choice((64, 700, 1 << 20)))
+        try:
+            intake.frame(data, "backup", limits=limits)
+            code = 0
+        except DataCutError as error:
+            code = error.exit_code
+            assert code in CODES, (name, number, error)
+            assert "\n" not in str(error)
+            assert error.__cause__ is None
+            assert not [c for c in CANARIES if c in str(error)], (name, number)
+        outcomes[code] = outcomes.get(code, 0) + 1
+    said = capfd.readouterr()
+    assert not said.out
+    assert not said.err
+    assert outcomes.get(0, 0) < times
+    assert outcomes[11] > times // 4
+
+
+def test_three_hundred_mutations(intake, capfd):
+    fuzz(intake, capfd, 300, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_three_thousand_mutations(intake, capfd, seed):
+    fuzz(intake, capfd, 300, seed=100 + seed)

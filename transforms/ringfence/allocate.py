@@ -1,0 +1,247 @@
+"""The allocation of one or more rounds, from frames to frames.
+
+Steps of a round: judge the free units, find the contested kernel, fill (who gets how many), spread (from which
+classes), pick (which units), prove, explain. Issued units are taken out of the supply and never looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from contracts.errors import ConfigurationError
+from contracts.ringfence import HAS_LINK, AllocationPolicy, Demand, Kind, Pick
+from transforms.ringfence.bundles import FREE, Bundles, build_bundles, limit, take, take_units
+from transforms.ringfence.cells import Cells, build_cells, recount
+from transforms.ringfence.certify import certify
+from transforms.ringfence.coding import tests_by_attribute
+from transforms.ringfence.coverage import coverage
+from transforms.ringfence.fill import Fill, fill
+from transforms.ringfence.frames import ALLOCATION_SCHEMA, allocation_rows, fulfilment_rows
+from transforms.ringfence.kernel import Kernel, Problem, find_kernel
+from transforms.ringfence.members import expand
+from transforms.ringfence.pick import Picks, interleave, keyed_order, pick_aside, pick_kernel
+from transforms.ringfence.population import Population, read_population
+from transforms.ringfence.shortages import explain
+from transforms.ringfence.signatures import build_signatures, specifications
+from transforms.ringfence.spread import spread
+from transforms.ringfence.whole import decide_whole
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What the rounds give out.
+
+    Attributes:
+        rows: one row for each allocated metering point, see ``frames.ALLOCATION_SCHEMA``; sorted.
+        fulfilment: one row for each demand: wanted, got, eligible, whether it can run.
+        shortages: one entry for each cause of missing units, see ``shortages.explain``.
+        coverage: how representative the choice is, see ``coverage.coverage``.
+        facts: counts of the population and of the solution, by round.
+    """
+
+    rows: pl.DataFrame
+    fulfilment: pl.DataFrame
+    shortages: list[dict[str, Any]]
+    coverage: pl.DataFrame
+    facts: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A population made ready for any number of rounds."""
+
+    population: Population
+    bundles: Bundles
+    cells: Cells
+    order: NDArray[np.int32]
+    cells_in_order: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Round:
+    """Units given in one round: for each its place in the pool's order, its demand, and whether it is a spare."""
+
+    problem: Problem
+    kernel: Kernel
+    filled: Fill
+    at: Ints
+    demand: Ints
+    spare: NDArray[np.bool_]
+    unproven: int
+
+
+def allocate(
+    population: pl.LazyFrame | pl.DataFrame,
+    demands: Sequence[Demand],
+    key: bytes,
+    policy: AllocationPolicy | None = None,
+    *,
+    taken: pl.Series | None = None,
+    histories: pl.DataFrame | None = None,
+    with_coverage: bool = True,
+) -> Allocation:
+    """Allocate units of ``population`` to ``demands``, round after round.
+
+    Args:
+        population: columns mpan, linked_mpan, conforming, direction and attributes, see ``population``.
+        demands: the demand book; their order does not matter.
+        key: the 32 bytes of the ring-fence key.
+        policy: choices; the default penalises pairs spent on singles.
+        taken: MPANs that are issued already, in this or any other campaign of the cut.
+        histories: columns mpan, phase, stage: MPANs given back for reuse, and what they served.
+        with_coverage: also measure how representative the choice is.
+
+    Raises:
+        ConfigurationError: a demand comes twice, or asks for an attribute that does not exist.
+        IntakeError: the population is not what it should be.
+        RingFenceError: the result did not pass its proof.
+    """
+    policy = policy or AllocationPolicy()
+    book = check_demands(demands)
+    pool = prepare(population, book, key, policy)
+    bundles = pool.bundles
+    if taken is not None:
+        bundles = take(bundles, pool.population, taken)
+    if histories is not None:
+        bundles = limit(bundles, pool.population, histories)
+    parts: list[Allocation] = []
+    for number in sorted({demand.round for demand in book}):
+        wanted = [demand for demand in book if demand.round == number]
+        pool = replace(pool, bundles=bundles, cells=recount(pool.cells, bundles))
+        pool = replace(pool, cells_in_order=pool.cells.unit_cell[pool.order])
+        solved = solve_round(pool, wanted, key, policy)
+        parts.append(_report(pool, solved, with_coverage))
+        bundles = take_units(bundles, pool.order[solved.at])
+    return _joined(parts)
+
+
+def check_demands(demands: Sequence[Demand]) -> list[Demand]:
+    """Return the demands in their own order.
+
+    Raises:
+        ConfigurationError: two have the same identity.
+    """
+    book = sorted(demands, key=lambda demand: demand.key)
+    for one, other in zip(book, book[1:], strict=False):
+        if one.key == other.key:
+            raise ConfigurationError(f"test case {one.label()} comes twice in round {one.round}", where=other.where)
+    return book
+
+
+def prepare(
+    population: pl.LazyFrame | pl.DataFrame, book: Sequence[Demand], key: bytes, policy: AllocationPolicy
+) -> Pool:
+    """Read a population once: units, cells, keyed order."""
+    criteria = [demand.criteria for demand in book] + [demand.export_criteria for demand in book]
+    strata = policy.strata if policy.pick is Pick.STRATIFIED else ()
+    people = read_population(population, criteria, strata=strata, keep_together=policy.keep_together)
+    bundles = build_bundles(people, absent_partner=policy.absent_partner)
+    link_tests = tuple(tests_by_attribute(criteria).get(HAS_LINK, ()))
+    cells = build_cells(people, bundles, link_tests)
+    roots = np.flatnonzero(bundles.is_root() & (bundles.status == FREE)).astype(np.int32)
+    order = keyed_order(people.ids, roots, people.names, key)
+    if strata:
+        stratum = np.zeros(len(order), dtype=np.int64)
+        for name in strata:
+            stratum = stratum * (cells.codings[name].size + 1) + people.codes[name][order]
+        order = interleave(order, stratum)
+    return Pool(people, bundles, cells, order, cells.unit_cell[order])
+
+
+def solve_round(pool: Pool, demands: Sequence[Demand], key: bytes, policy: AllocationPolicy) -> Round:
+    """Solve one round on the free units of ``pool``."""
+    asked, asks = specifications(demands, with_history=bool(pool.bundles.histories))
+    signatures = build_signatures(
+        pool.cells, asked, single_on_pair=policy.single_on_pair, histories=pool.bundles.histories
+    )
+    free, several = pool.cells.counts[:, FREE], pool.cells.several
+    problem = Problem(demands, asks, asked, signatures, free, several, policy.single_on_pair)
+    kernel = find_kernel(problem)
+    base, spare, unproven = problem.base, problem.spare, 0
+    if policy.whole_test_cases:
+        decision = decide_whole(problem, kernel, fill(problem, kernel, base=base, spare=spare * 0))
+        base, unproven = decision.base, decision.unproven
+        spare = np.where(base < problem.base, 0, spare)
+    filled = fill(problem, kernel, base=base, spare=spare)
+    picks = _pick(pool, problem, kernel, filled, key)
+    demand, is_spare = _hand_out(problem, filled)
+    certify(
+        problem, base=base, spare=spare, cells=pool.cells_in_order[picks.at], demands=demand, spares=is_spare
+    )  # fmt: skip
+    return Round(problem, kernel, filled, picks.at, demand, is_spare, unproven)
+
+
+def _pick(pool: Pool, problem: Problem, kernel: Kernel, filled: Fill, key: bytes) -> Picks:
+    choice = spread(problem, kernel, filled, key)
+    free = pool.bundles.status[pool.order] == FREE
+    inside = pick_kernel(pool.cells_in_order, kernel, choice, free)
+    got = np.bincount(problem.asks, weights=filled.base + filled.spare, minlength=len(problem.specifications))
+    outside = pick_aside(pool.cells_in_order, problem, kernel, got.astype(np.int64), free)
+    at = np.concatenate([inside.at, outside.at])
+    asked = np.concatenate([inside.specification, outside.specification])
+    order = np.lexsort((at, asked))
+    return Picks(at[order], asked[order])
+
+
+def _hand_out(problem: Problem, filled: Fill) -> tuple[Ints, NDArray[np.bool_]]:
+    """Return demand and role of every picked unit: picks come by specification, in keyed order."""
+    order = np.lexsort((np.arange(len(problem.asks)), problem.asks))
+    sizes = np.stack([filled.base[order], filled.spare[order]], axis=1).reshape(-1)
+    demand = np.repeat(np.repeat(order, 2), sizes)
+    is_spare = np.repeat(np.tile([False, True], len(order)), sizes)
+    return demand, is_spare
+
+
+def _report(pool: Pool, solved: Round, with_coverage: bool) -> Allocation:
+    roots = pool.order[solved.at]
+    problem = solved.problem
+    owner, rows, serves = expand(
+        pool.cells, pool.bundles, list(problem.specifications), roots, problem.asks[solved.demand]
+    )
+    allocated = allocation_rows(pool.population, problem.demands, (solved.demand, solved.spare, roots), (owner, rows, serves))
+    filled = fulfilment_rows(problem, solved.kernel, solved.filled)
+    facts = {
+        "round": problem.demands[0].round,
+        "metering_points": len(pool.population.ids),
+        "units": int(pool.cells.counts.sum()),
+        "free_units": int(problem.free.sum()),
+        "unit_cells": pool.cells.size,
+        "contested_specifications": len(solved.kernel.specifications),
+        "contested_classes": len(solved.kernel.supply),
+        "wanted": int(problem.base.sum()),
+        "allocated": int(solved.filled.base.sum()),
+        "spares_wanted": int(problem.spare.sum()),
+        "spares_allocated": int(solved.filled.spare.sum()),
+        "pairs_on_singles": _pairs_on_singles(pool, solved),
+        "undecided_groups": solved.unproven,
+    }
+    causes = explain(pool.cells, problem, solved.kernel, solved.filled, pool.cells_in_order[solved.at])
+    measured = coverage(pool.population, pool.cells, problem, rows, solved.demand[owner]) if with_coverage else pl.DataFrame()
+    return Allocation(allocated, filled, causes, measured, [facts])
+
+
+def _pairs_on_singles(pool: Pool, solved: Round) -> int:
+    single = np.array([specification.kind is Kind.SINGLE for specification in solved.problem.specifications])
+    cells = pool.cells_in_order[solved.at]
+    return int((single[solved.problem.asks[solved.demand]] & solved.problem.several[cells]).sum())
+
+
+def _joined(parts: list[Allocation]) -> Allocation:
+    if not parts:
+        empty = pl.DataFrame(schema=ALLOCATION_SCHEMA)
+        return Allocation(empty, pl.DataFrame(), [], pl.DataFrame(), [])
+    return Allocation(
+        pl.concat([part.rows for part in parts]),
+        pl.concat([part.fulfilment for part in parts]),
+        [cause for part in parts for cause in part.shortages],
+        pl.concat([part.coverage for part in parts]),
+        [fact for part in parts for fact in part.facts],
+    )
