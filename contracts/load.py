@@ -1,4 +1,4 @@
-"""YAML bytes -> contract. The only reader of contract files; it says file and place of a fault and judges no meaning."""
+"""YAML bytes -> contract. The only reader of contract files; it says file and place of a fault, and judges nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stages across participants: coincident pseudonyms, alignment, association and augmentation, partition by partition."""
+"""Stages across participants, partition by partition: coincident pseudonyms, alignment, augmentation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ POPULATION = "population.parquet"
 
 def _pseudonyms(workspace: Workspace, held: Sequence[Held], number: int) -> pl.DataFrame:
     """Return the distinct pseudonym MPANs of a partition, of any extract, in canonical order."""
-    parts = [f.select("mpan_core") for extract in {h.extract for h in held} for f in frames(workspace, JUDGED, held, extract, number)]
+    parts = [
+        f.select("mpan_core")
+        for extract in {h.extract for h in held}
+        for f in frames(workspace, JUDGED, held, extract, number)
+    ]
     if not parts:
         return pl.DataFrame(schema={"mpan_core": pl.String})
     return pl.concat(parts).drop_nulls().unique().sort(order_key()).collect()
@@ -44,14 +48,19 @@ def coincident(workspace: Workspace, held: Sequence[Held], pseudonymiser: Pseudo
     A pseudonym equals the real MPAN of another metering point exactly when the scheme, applied to it, gives a
     pseudonym again; so no raw data is needed. Expected: the sum over distributors of n^2 / 10^10.
     """
-    keys = [_pseudonyms(workspace, held, n).select(order_key().alias("k"))["k"].to_numpy() for n in range(workspace.partitions)]
+    keys = [
+        _pseudonyms(workspace, held, n).select(order_key().alias("k"))["k"].to_numpy()
+        for n in range(workspace.partitions)
+    ]
     known = np.sort(np.concatenate(keys))
     per_distributor = np.bincount((known % 100).astype(np.int64), minlength=100).astype(float)
     expected = float((per_distributor**2).sum()) / 10**10
     count = 0
     for number in range(workspace.partitions):
         own = _pseudonyms(workspace, held, number)
-        again = pseudonymiser.values(Field.MPAN, own["mpan_core"]).to_frame().select(order_key().alias("k"))["k"].to_numpy()
+        again = (
+            pseudonymiser.values(Field.MPAN, own["mpan_core"]).to_frame().select(order_key().alias("k"))["k"].to_numpy()
+        )
         hit = own.filter(pl.Series(_in_sorted(again, known)))
         count += hit.height
         excluded = hit.with_columns(
@@ -59,7 +68,11 @@ def coincident(workspace: Workspace, held: Sequence[Held], pseudonymiser: Pseudo
         )
         write_exclusions(workspace, COINCIDENT, number, excluded)
     spread = 4 * math.sqrt(expected)
-    return {"count": count, "expected_low": round(max(0.0, expected - spread), 3), "expected_high": round(expected + spread + 1, 3)}
+    return {
+        "count": count,
+        "expected_low": round(max(0.0, expected - spread), 3),
+        "expected_high": round(expected + spread + 1, 3),
+    }
 
 
 def _in_sorted(values: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -144,7 +157,9 @@ def associations(workspace: Workspace, held: Sequence[Held]) -> pl.DataFrame:
     near = []
     for part in parts:
         imports = part.filter(pl.col("llfc_direction") == "I")
-        serial = imports.join(exports.lazy().select("meter_serial_number").drop_nulls(), on="meter_serial_number", how="semi")
+        serial = imports.join(
+            exports.lazy().select("meter_serial_number").drop_nulls(), on="meter_serial_number", how="semi"
+        )
         place = imports.join(exports.lazy().select(associate.PREMISES), on=list(associate.PREMISES), how="semi")
         near.append(pl.concat([serial, place]).unique().collect())
     return associate.links(exports.lazy(), pl.concat(near).lazy()).collect()
@@ -163,9 +178,9 @@ def augmentation(workspace: Workspace, held: Sequence[Held]) -> list[dict[str, A
     both = pl.concat(
         [
             found,
-            found.group_by("linked_mpan").agg(pl.col("mpan_core").min(), pl.col("confidence").min()).select(
-                pl.col("linked_mpan").alias("mpan_core"), pl.col("mpan_core").alias("linked_mpan"), "confidence"
-            ),
+            found.group_by("linked_mpan")
+            .agg(pl.col("mpan_core").min(), pl.col("confidence").min())
+            .select(pl.col("linked_mpan").alias("mpan_core"), pl.col("mpan_core").alias("linked_mpan"), "confidence"),
         ]
     )
     names = [item.item for item in items()]

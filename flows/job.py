@@ -28,7 +28,9 @@ def nobody(_stage: str, _seconds: float, _facts: dict[str, Any]) -> None:
     """Listen to no stage."""
 
 
-def run_plain(cut_file: Path, *, kind: str = "release", listen: Listener = nobody, progress: Any = silent) -> dict[str, Any]:
+def run_plain(
+    cut_file: Path, *, kind: str = "release", listen: Listener = nobody, progress: Any = silent
+) -> dict[str, Any]:
     """Run all stages in this process, without an orchestrator.
 
     Args:

@@ -66,7 +66,7 @@ def _payload(known: Context, pack: PackWriter, kind: str) -> list[dict[str, Any]
             extracts = [e.contract for e in participant.extracts]
             release.release_augmented(workspace, participant.mpid, extracts, pack.path)
             if allocations.is_file():
-                frame = pl.read_ipc(allocations, memory_map=False)
+                frame = pl.read_ipc(allocations)
                 release.release_allocations(workspace, participant.mpid, extracts, frame, pack.path)
     return accounting
 

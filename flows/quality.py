@@ -1,4 +1,4 @@
-"""The quality stage: every rule of every contract over every partition, twice: as row verdicts and by Great Expectations.
+"""The quality stage: every rule of every contract, twice: as row verdicts and by Great Expectations.
 
 The row verdicts exclude; Great Expectations counts the same rules independently for the report. Where the two counts
 differ the run stops: one of them would be wrong.
@@ -17,7 +17,6 @@ from contracts.load import load_all
 from contracts.model import Contract, Rule
 from contracts.vocabulary import Stage
 from flows.anonymise import STAGED
-from flows.reference import Reference
 from flows.workspace import ORDER, Workspace, disk
 from transforms import exclusion, rules
 
@@ -93,7 +92,7 @@ def judge_partition(
         contract = load_all()[extract]
         if f"extract:{extract}" not in tables:
             derived = [d.name for d in contract.derived]
-            empty = {name: pl.String for name in [*(c.name for c in contract.columns), *derived]}
+            empty = dict.fromkeys([*(c.name for c in contract.columns), *derived], pl.String)
             tables[f"extract:{extract}"] = pl.LazyFrame(schema=empty)
     causes = []
     for h in held:
@@ -127,13 +126,15 @@ def read_exclusions(workspace: Workspace, number: int) -> pl.DataFrame:
     """Return the MPANs that the stages so far exclude from a partition; the first stage's cause stands first."""
     stages = [s for s in ("quality", "coincident", "augment") if (workspace.root / EXCLUDED / s).is_dir()]
     found = [workspace.root / EXCLUDED / stage / f"{number:04d}.arrow" for stage in stages]
-    frames_ = [pl.read_ipc(path, memory_map=False) for path in found if path.is_file()]
+    frames_ = [pl.read_ipc(path) for path in found if path.is_file()]
     if not frames_:
         return pl.DataFrame(schema=exclusion.SCHEMA)
     return pl.concat(frames_).unique("mpan_core", keep="first", maintain_order=True)
 
 
-def rule_results(workspace: Workspace, held: Sequence[Held], tables: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def rule_results(
+    workspace: Workspace, held: Sequence[Held], tables: Sequence[str]
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Run Great Expectations over every extract and hold its counts against the row verdicts.
 
     Returns:
@@ -148,7 +149,11 @@ def rule_results(workspace: Workspace, held: Sequence[Held], tables: Sequence[st
     entries, documents = [], {}
     for h in held:
         contract = load_all()[h.extract]
-        parts = [p for n in range(workspace.partitions) if (p := workspace.scan(JUDGED, h.participant, h.extract, n)) is not None]
+        parts = [
+            p
+            for n in range(workspace.partitions)
+            if (p := workspace.scan(JUDGED, h.participant, h.extract, n)) is not None
+        ]
         if not parts:
             continue
         mine = [*contract.rules_at(Stage.INTAKE), *rules.judged(contract, Stage.QUALITY, list(tables))]

@@ -77,7 +77,7 @@ class Workspace:
     def scan(self, room: str, participant: str, extract: str, number: int) -> pl.LazyFrame | None:
         """Return a partition as a lazy frame, or None where nothing was written."""
         files = sorted(self.root.joinpath(room, participant, extract).glob(f"{number:04d}-*.arrow"))
-        return pl.scan_ipc(files, cache=False) if files else None  # type: ignore[call-arg,unused-ignore]
+        return pl.scan_ipc(files) if files else None
 
     def write(self, frame: pl.DataFrame, room: str, participant: str, extract: str, number: int, part: int = 0) -> None:
         """Write one piece of a partition."""

@@ -100,9 +100,7 @@ def _sha256(prefix: bytes, messages: pa.Array) -> NDArray[np.uint8]:
     return ((hexed[:, 0] << np.uint8(4)) | hexed[:, 1]).reshape(-1, 32)
 
 
-def addresses(
-    key: Subkey, frame: pl.DataFrame, policy: PostcodePolicy = PostcodePolicy.OUTWARD
-) -> pl.DataFrame:
+def addresses(key: Subkey, frame: pl.DataFrame, policy: PostcodePolicy = PostcodePolicy.OUTWARD) -> pl.DataFrame:
     """Return the pseudonym address of each row.
 
     Args:

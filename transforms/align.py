@@ -47,10 +47,12 @@ def compare(
     )
     met = left.join(right, on="mpan_core", how="inner")
     agreements = [
-        met.group_by("left", "right").agg(
+        met.group_by("left", "right")
+        .agg(
             pl.len().cast(pl.UInt64).alias("compared"),
             pl.col(mine).ne_missing(pl.col(f"_{mine}")).sum().cast(pl.UInt64).alias("disagree"),
-        ).with_columns(pl.lit(mine).alias("item"))
+        )
+        .with_columns(pl.lit(mine).alias("item"))
         for mine, _ in pairs
     ]
     blank = {"missing_left": pl.lit(0, pl.UInt64), "missing_right": pl.lit(0, pl.UInt64)}

@@ -23,7 +23,10 @@ def links(exports: pl.LazyFrame, imports: pl.LazyFrame) -> pl.LazyFrame:
     """
     site = ["distributor_id", "gsp_group_id"]
     by_serial = exports.join(imports, on=[*site, "meter_serial_number"], how="inner", suffix="_import")
-    same = pl.all_horizontal(pl.col(c).eq_missing(pl.col(f"{c}_import")) for c in PREMISES) & pl.col(PREMISES[0]).is_not_null()
+    same = (
+        pl.all_horizontal(pl.col(c).eq_missing(pl.col(f"{c}_import")) for c in PREMISES)
+        & pl.col(PREMISES[0]).is_not_null()
+    )
     first = by_serial.select("mpan_core", "mpan_core_import", pl.when(same).then(2).otherwise(1).alias("grade"))
     by_premises = exports.join(imports, on=[*site, *PREMISES], how="inner", suffix="_import")
     second = by_premises.select("mpan_core", "mpan_core_import", pl.lit(1).alias("grade"))

@@ -48,7 +48,7 @@ def check_domain(radix: int, length: int) -> None:
 
 def half_bytes(radix: int, half: int) -> int:
     """Return b: bytes that hold ``half`` numerals, computed in exact integers (step 3)."""
-    return ((radix**half - 1).bit_length() + 7) // 8
+    return (int(radix**half - 1).bit_length() + 7) // 8
 
 
 def _header(radix: int, length: int, tweak_length: int) -> bytes:
@@ -200,7 +200,9 @@ def _rounds(
 def _add_modulo(value: Words, y: Words, modulus: np.uint64) -> Words:
     # q = y // m; y - q * m is several times faster than y % m: numpy divides by a constant with SIMD only here.
     total: Words = value + (y - (y // modulus) * modulus)
-    return np.minimum(total, total - modulus)  # a wrapped difference is huge, so the minimum is the reduced value
+    # A wrapped difference is huge, so the minimum is the reduced value.
+    reduced: Words = np.minimum(total, total - modulus)
+    return reduced
 
 
 class RoundTables:

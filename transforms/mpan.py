@@ -25,7 +25,8 @@ Ints = NDArray[np.int32]
 
 def _half_table(weights: tuple[int, ...]) -> NDArray[np.int16]:
     digits = (np.arange(HALF)[:, None] // np.array([10_000, 1_000, 100, 10, 1])) % 10
-    return (digits @ np.array(weights) % 11).astype(np.int16)
+    table: NDArray[np.int16] = (digits @ np.array(weights) % 11).astype(np.int16)
+    return table
 
 
 _PREFIX_SUM = np.array([(WEIGHTS[0] * (d // 10) + WEIGHTS[1] * (d % 10)) % 11 for d in range(100)], np.int16)
@@ -130,7 +131,7 @@ class MpanPermutation:
 
 
 def _five(digits: Bytes) -> Ints:
-    value = digits[0].astype(np.int32)
+    value: Ints = digits[0].astype(np.int32)
     for place in digits[1:]:
         value = value * np.int32(10) + place
     return value

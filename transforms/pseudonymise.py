@@ -65,7 +65,7 @@ class Pseudonymiser:
         return address.addresses(self._address, frame, self._postcode)
 
     def tokens(self, values: pl.Series, purpose: str) -> pl.Series:
-        """Return keyed tokens (HMAC-SHA-256, 32 hex digits) of texts; ``purpose`` keeps columns apart. Null for null."""
+        """Return keyed tokens (HMAC-SHA-256, 32 hex digits) of texts; ``purpose`` keeps columns apart."""
         rows = np.flatnonzero(values.is_not_null().to_numpy())
         messages = values.drop_nulls().alias("m").to_frame().select(pl.lit(f"{purpose}\n") + pl.col("m")).to_series()
         digest = address.hmac_sha256(self._token, messages)[:, : TOKEN_DIGITS // 2]

@@ -20,6 +20,7 @@ from transforms.conform import bad
 MASK = "_faults"
 IN_REFERENCE = "expect_rows_in_reference"
 ONE_OWNER = "expect_value_to_have_one_owner"
+UNIQUE = "expect_compound_columns_to_be_unique"
 LOOKUPS = (IN_REFERENCE, ONE_OWNER)
 Tables = Mapping[str, pl.LazyFrame]
 
@@ -38,11 +39,7 @@ def table_of(rule: Rule) -> str:
 
 def judged(contract: Contract, stage: Stage, tables: Sequence[str]) -> list[Rule]:
     """Return the rules that can be judged with the tables at hand; the others are reported as not judged."""
-    return [
-        rule
-        for rule in contract.rules_at(stage)
-        if rule.expectation not in LOOKUPS or table_of(rule) in tables
-    ]
+    return [rule for rule in contract.rules_at(stage) if rule.expectation not in LOOKUPS or table_of(rule) in tables]
 
 
 def enrich(frame: pl.LazyFrame, contract: Contract, tables: Tables, cut_date: date) -> pl.LazyFrame:
@@ -111,11 +108,13 @@ def _verdict(expectation: str, kwargs: Mapping[str, Any], rule: Rule) -> pl.Expr
         case "expect_column_values_to_not_match_regex":
             return ~column.str.contains(kwargs["regex"]).fill_null(value=False)
         case "expect_rows_to_satisfy":
-            return pl.sql_expr(kwargs["condition"]).fill_null(value=True)
-        case "expect_compound_columns_to_be_unique":
+            condition: pl.Expr = pl.sql_expr(kwargs["condition"]).fill_null(value=True)
+            return condition
+        case _ if expectation == UNIQUE:
             columns = [pl.col(name) for name in kwargs["column_list"]]
             whole = pl.all_horizontal(c.is_not_null() for c in columns)
-            return ~whole | (pl.len().over(columns) == 1)
+            alone: pl.Expr = ~whole | (pl.len().over(columns) == 1)
+            return alone
         case _ if expectation in LOOKUPS:
             return pl.col(found(rule.id))
     raise ContractError(f"expectation {expectation!r} is not known", where=rule.id)
@@ -172,6 +171,8 @@ def expectations(contract: Contract, rules: Sequence[Rule]) -> list[dict[str, An
             kind, kwargs = "expect_rows_to_satisfy", {"condition": f"_kept_{rule.id}"}
         elif kind in LOOKUPS:
             kind, kwargs = "expect_rows_to_satisfy", {"condition": found(rule.id)}
+        elif kind == UNIQUE and len(kwargs["column_list"]) == 1:
+            kind, kwargs = "expect_column_values_to_be_unique", {"column": kwargs["column_list"][0]}
         if conditions:
             kwargs["row_condition"] = " and ".join(f"({c})" for c in conditions)
         severity = "warning" if rule.effect is Effect.WARN else "critical"

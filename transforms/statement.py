@@ -56,9 +56,7 @@ def canonical_bytes(document: object) -> bytes:
         EvidenceError: the document holds something JSON cannot say (NaN, a lone surrogate, a foreign type).
     """
     try:
-        text = json.dumps(
-            document, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        text = json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return f"{text}\n".encode()
     except (TypeError, ValueError, RecursionError):
         raise EvidenceError("holds something that JSON cannot say", where="evidence") from None
@@ -137,9 +135,7 @@ def accounting_faults(evidence: Mapping[str, Any]) -> list[str]:
     for row in evidence.get("accounting", ()):
         name = f"{row['participant']} {row['extract']}"
         if row["rows_in"] != row["released"] + row["excluded"]:
-            faults.append(
-                f"{name}: {row['rows_in']} rows in, {row['released']} released, {row['excluded']} excluded"
-            )
+            faults.append(f"{name}: {row['rows_in']} rows in, {row['released']} released, {row['excluded']} excluded")
         reasons = sum(row["by_reason"].values())
         if reasons != row["excluded"]:
             faults.append(f"{name}: {row['excluded']} rows excluded, {reasons} with a reason")

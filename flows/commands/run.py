@@ -16,7 +16,9 @@ from contracts.errors import ConfigurationError
 
 Plain = Annotated[bool, typer.Option("--plain", help="Run the same stages without Prefect.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")]
-CutPath = Annotated[Path, typer.Argument(metavar="CUT.yaml", help="What to cut, from whom, under which key.", show_default=False)]
+CutPath = Annotated[
+    Path, typer.Argument(metavar="CUT.yaml", help="What to cut, from whom, under which key.", show_default=False)
+]
 SAMPLE = Path("sample_data")
 
 
@@ -49,7 +51,9 @@ def demo_command(
     """Take the sample backups through everything and say where the report is."""
     if not (sample / "cut.yaml").is_file():
         raise ConfigurationError(
-            "holds no cut.yaml", where=str(sample), remedy="make one with datacut sample --mpans 5000 --seed 1 --out DIR"
+            "holds no cut.yaml",
+            where=str(sample),
+            remedy="make one with datacut sample --mpans 5000 --seed 1 --out DIR",
         )
     if out.exists() and not (out / "cut.yaml").is_file() and any(out.iterdir()):
         raise ConfigurationError("holds something else", where=str(out), remedy="name an empty folder with --out")

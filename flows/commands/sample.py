@@ -37,7 +37,9 @@ def sample_command(
     if as_json:
         typer.echo(json.dumps({"out": str(out), "seconds": round(seconds, 3), **asdict(made)}))
         return
-    typer.echo(f"{made.mpans:,} metering points, {made.planted:,} with a defect, {made.bytes / 1e6:,.1f} MB, {seconds:.1f} s")
+    typer.echo(
+        f"{made.mpans:,} metering points, {made.planted:,} with a defect, {made.bytes / 1e6:,.1f} MB, {seconds:.1f} s"
+    )
     typer.echo(f"Run it: datacut run {out / 'cut.yaml'}")
 
 

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("verify")(verify_command)
 
 
-def verify_command(  # noqa: PLR0913, PLR0917 - a command's options are its parameters
+def verify_command(
     pack: Annotated[Path, typer.Argument(help="Folder of the pack.", show_default=False)],
     public_key: Annotated[
         list[Path], typer.Option(help="Public key to believe; once for each key.", show_default=False)
@@ -37,9 +37,7 @@ def verify_command(  # noqa: PLR0913, PLR0917 - a command's options are its para
         typer.Option(help="A pack that this one was made from; checks the link and that pack's files."),
     ] = None,
     cut: Annotated[str, typer.Option(help="The cut that the pack must belong to.")] = "",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of words.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")] = False,
 ) -> None:
     """Check structure, digests and signatures of a pack. Needs no data key and no network.
 
@@ -73,9 +71,7 @@ def _print(found: Verification, *, as_json: bool) -> None:
     if not found.faults and found.evidence is not None:
         kind, cut = found.evidence["kind"], shown(found.evidence["cut"]["id"])
         typer.echo(f"Verified: {shown(found.pack)}, a {kind} pack of cut {cut}, is whole and unchanged since")
-        typer.echo(
-            f"key {' and key '.join(found.signed_by)} signed tag manifest sha256:{found.tagmanifest_sha256}"
-        )
+        typer.echo(f"key {' and key '.join(found.signed_by)} signed tag manifest sha256:{found.tagmanifest_sha256}")
 
 
 def _document(found: Verification) -> dict[str, Any]:
@@ -87,9 +83,7 @@ def _document(found: Verification) -> dict[str, Any]:
         "cut": evidence.get("cut"),
         "tagmanifest_sha256": found.tagmanifest_sha256 or None,
         "signed_by": list(found.signed_by),
-        "checks": [
-            {"check": check.name, "holds": not check.faults, "words": check.words} for check in found.checks
-        ],
+        "checks": [{"check": check.name, "holds": not check.faults, "words": check.words} for check in found.checks],
         "faults": [{"file": fault.file, "what": fault.what} for fault in found.faults],
     }
 

@@ -135,9 +135,7 @@ def open_regular(path: Path) -> int:
     return descriptor
 
 
-def digest_file(
-    path: Path, *, sync: bool = False, seen: Callable[[int], None] | None = None
-) -> tuple[str, int]:
+def digest_file(path: Path, *, sync: bool = False, seen: Callable[[int], None] | None = None) -> tuple[str, int]:
     """Read a file once and return its SHA-256 in hex and its size in bytes.
 
     Args:

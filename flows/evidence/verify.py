@@ -112,9 +112,7 @@ def verify_pack(
     return found
 
 
-def _signatures_check(
-    pack: OpenPack, trusted: Sequence[PublicKey], wanted: int, found: Verification
-) -> Check:
+def _signatures_check(pack: OpenPack, trusted: Sequence[PublicKey], wanted: int, found: Verification) -> Check:
     """Check the envelope, and take evidence and digest from it only once the given keys vouch for them."""
     try:
         data = pack.read(bag.SIGNATURE, MAX_ENVELOPE)
@@ -134,9 +132,7 @@ def _signatures_check(
     whats = [f"the signature of key {key.keyid} is missing" for key in declared if key.keyid not in good]
     if set(envelope.signatures) - good:
         whats.append("holds a signature that no given and no declared key made")
-    words = (
-        f"{len(found.signed_by)} of {len(envelope.signatures)} by given keys: {', '.join(found.signed_by)}"
-    )
+    words = f"{len(found.signed_by)} of {len(envelope.signatures)} by given keys: {', '.join(found.signed_by)}"
     return Check("signatures", words, tuple(Fault(bag.SIGNATURE, what) for what in whats))
 
 

@@ -109,9 +109,7 @@ class PackWriter:
             target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
-    def seal(
-        self, bag_info: Mapping[str, str], evidence: Mapping[str, Any], signers: Sequence[Signer]
-    ) -> SealedPack:
+    def seal(self, bag_info: Mapping[str, str], evidence: Mapping[str, Any], signers: Sequence[Signer]) -> SealedPack:
         """Write evidence, manifests and signature, sync everything to disk, and publish.
 
         Every file is read once: digest and sync share one descriptor.
@@ -137,9 +135,7 @@ class PackWriter:
         self._sealed = True
         return SealedPack(self.final, digest)
 
-    def _close_bag(
-        self, bag_info: Mapping[str, str], evidence: Mapping[str, Any], signers: Sequence[Signer]
-    ) -> str:
+    def _close_bag(self, bag_info: Mapping[str, str], evidence: Mapping[str, Any], signers: Sequence[Signer]) -> str:
         """Write the tag files from the inside out; return the tag manifest's SHA-256."""
         root = self._work / _GROWING
         self.path(bag.EVIDENCE).write_bytes(canonical_bytes(evidence))

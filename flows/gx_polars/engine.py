@@ -106,9 +106,7 @@ class PolarsExecutionEngine(ExecutionEngine[pl.Expr]):
             condition = deserialize_row_condition(condition)
         if isinstance(condition, PassThroughCondition):
             condition = condition.pass_through_filter
-        expression = (
-            parse_sql(condition) if isinstance(condition, str) else self.condition_to_filter_clause(condition)
-        )
+        expression = parse_sql(condition) if isinstance(condition, str) else self.condition_to_filter_clause(condition)
         return self.checked(domain_kwargs, expression)
 
     def checked(self, domain_kwargs: Mapping[str, Any], condition: pl.Expr) -> pl.Expr:
@@ -139,12 +137,8 @@ class PolarsExecutionEngine(ExecutionEngine[pl.Expr]):
             if asked.metric_configuration.id not in self._answers:
                 by_batch.setdefault((asked.compute_domain_kwargs or {}).get("batch_id"), []).append(asked)
         for batch_id, open_questions in by_batch.items():
-            answers = self.partitions({"batch_id": batch_id}).count(
-                [asked.metric_fn for asked in open_questions]
-            )
-            self._answers.update(
-                zip((a.metric_configuration.id for a in open_questions), answers, strict=True)
-            )
+            answers = self.partitions({"batch_id": batch_id}).count([asked.metric_fn for asked in open_questions])
+            self._answers.update(zip((a.metric_configuration.id for a in open_questions), answers, strict=True))
         metrics = [asked.metric_configuration for asked in bundle]
         resolved = {m.id: a for m in metrics if not isinstance(a := self._answers[m.id], Fault)}
         failed = tuple(metric for metric in metrics if metric.id not in resolved)

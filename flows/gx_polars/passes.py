@@ -79,9 +79,7 @@ class Partitions:
         schemas = [_schema(frame) for frame in frames]
         for position, schema in enumerate(schemas):
             if list(schema.items()) != list(schemas[0].items()):
-                raise QualityError(
-                    "partitions of one extract differ in their columns", where=f"partition {position}"
-                )
+                raise QualityError("partitions of one extract differ in their columns", where=f"partition {position}")
         if range_key is not None and range_key not in schemas[0]:
             raise QualityError("partitions are declared as ranges of a column they lack", where=range_key)
         self._frames = [_levelled(frame, schemas[0]) for frame in frames]
@@ -137,9 +135,7 @@ class Partitions:
             extents.append({name: row.pop(name) for name in _EXTENT if name in row})
             for name, found in row.items():
                 so_far = totals[name]
-                totals[name] = (
-                    found if isinstance(found, Fault) or isinstance(so_far, Fault) else so_far + found
-                )
+                totals[name] = found if isinstance(found, Fault) or isinstance(so_far, Fault) else so_far + found
         return totals, with_extent and _disjoint(extents)
 
     def _measure(self, frame: pl.LazyFrame, wanted: Mapping[str, pl.Expr]) -> dict[str, Any]:

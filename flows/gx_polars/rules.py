@@ -123,9 +123,7 @@ def _members(dtype: pl.DataType, value_set: Any) -> pl.Series:
     elif dtype == pl.String:
         comparable = [value for value in value_set if isinstance(value, str)]
     elif dtype == pl.Boolean:
-        comparable = [
-            bool(value) for value in value_set if isinstance(value, int | float) and value in (0, 1)
-        ]
+        comparable = [bool(value) for value in value_set if isinstance(value, int | float) and value in (0, 1)]
     elif dtype.is_integer():
         comparable = [int(v) for v in value_set if isinstance(v, int | float | Decimal) and v == v // 1]
     elif dtype.is_numeric():
@@ -155,6 +153,4 @@ def _bound(dtype: pl.DataType, value: Any) -> Any:
 def _moment(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    return (
-        dt.datetime.fromisoformat(value) if len(value) > len("2024-01-31") else dt.date.fromisoformat(value)
-    )
+    return dt.datetime.fromisoformat(value) if len(value) > len("2024-01-31") else dt.date.fromisoformat(value)

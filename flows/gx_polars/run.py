@@ -111,9 +111,7 @@ def _configuration(position: int, given: Mapping[str, Any]) -> ExpectationConfig
     return configuration
 
 
-def _verdict(
-    given: Mapping[str, Any], found: ExpectationValidationResult, faults: Mapping[str, str]
-) -> RuleResult:
+def _verdict(given: Mapping[str, Any], found: ExpectationValidationResult, faults: Mapping[str, str]) -> RuleResult:
     info = found.exception_info
     crashed = bool(info.get("raised_exception")) or any(isinstance(value, dict) for value in info.values())
     kinds = sorted({faults[metric] for metric in info if metric in faults})

@@ -167,9 +167,7 @@ def _choose(members: list[Member], wanted: str | None, label: str) -> Member:
     if wanted is not None:
         members = [m for m in members if m.name == wanted]
         if not members:
-            raise IntakeError(
-                "has no member of that name", where=label, remedy="check `member` of the source"
-            )
+            raise IntakeError("has no member of that name", where=label, remedy="check `member` of the source")
         return members[0]
     members = [m for m in members if not m.name.startswith("__MACOSX/")]
     tables = [m for m in members if m.name.casefold().endswith(_TABLES)]
@@ -231,9 +229,7 @@ class ZipStream:
             try:
                 data = inflate.decompress(self._pending, count)
             except zlib.error:
-                raise IntakeError(
-                    "is not sound deflate data", where=self._raw.label, remedy=DAMAGED
-                ) from None
+                raise IntakeError("is not sound deflate data", where=self._raw.label, remedy=DAMAGED) from None
             self._pending = inflate.unconsumed_tail
             if data:
                 return data

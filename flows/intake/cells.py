@@ -28,9 +28,7 @@ def check_types(schema: pa.Schema, label: str) -> None:
     """
     for number, field in enumerate(schema, 1):
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        extended = isinstance(field.type, pa.BaseExtensionType) or b"ARROW:extension:name" in (
-            field.metadata or {}
-        )
+        extended = isinstance(field.type, pa.BaseExtensionType) or b"ARROW:extension:name" in (field.metadata or {})
         if extended or not _has_text(kind):
             what = "is nested" if pa.types.is_nested(kind) else "has a type that has no text"
             raise IntakeError(
@@ -82,9 +80,7 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _judge_column(
-    column: pa.Array, values: pa.Array, place: str, label: str, limits: Limits
-) -> npt.NDArray[np.int64]:
+def _judge_column(column: pa.Array, values: pa.Array, place: str, label: str, limits: Limits) -> npt.NDArray[np.int64]:
     """Judge one column by the bytes of all its texts together; return the length of each."""
     values = values.cast(pa.large_string())
     _, offsets, data = values.buffers()
@@ -132,9 +128,7 @@ def _plain(column: pa.Array) -> pa.Array:
     if pa.types.is_float16(column.type):
         return column.cast(pa.float32())
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-        return column.cast(
-            pa.timestamp(column.type.unit, "UTC")
-        )  # the instant stays, the zone's name is not trusted
+        return column.cast(pa.timestamp(column.type.unit, "UTC"))  # the instant stays, the zone's name is not trusted
     return column
 
 
@@ -142,9 +136,7 @@ def _text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
     if kind == pl.String:
         return pl.when(column != "").then(column)
     if kind == pl.Boolean:
-        return (
-            pl.when(column).then(pl.lit("T")).when(~column).then(pl.lit("F")).alias(column.meta.output_name())
-        )
+        return pl.when(column).then(pl.lit("T")).when(~column).then(pl.lit("F")).alias(column.meta.output_name())
     if kind.is_float():
         whole = column.is_finite() & (column == column.floor()) & (column.abs() < _LARGEST_WHOLE)
         integers = pl.when(whole).then(column).cast(pl.Int64).cast(pl.String)
@@ -168,15 +160,11 @@ def _time(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
     unit = 1
     if isinstance(kind, pl.Datetime):
         zone, unit = kind.time_zone, per_day[kind.time_unit]
-    within = column.to_physical().is_between(
-        max(_FIRST_DAY * unit, _INT64.min), min(_END_DAY * unit - 1, _INT64.max)
-    )
+    within = column.to_physical().is_between(max(_FIRST_DAY * unit, _INT64.min), min(_END_DAY * unit - 1, _INT64.max))
     spelled = pl.when(within).then(column)
     if kind == pl.Date:
         text = spelled.cast(pl.String)
     else:
         text = spelled.dt.strftime("%Y-%m-%dT%H:%M:%S%.f")
         text = text + "Z" if zone is not None else text.str.strip_suffix(_MIDNIGHT)
-    return (
-        pl.when(within).then(text).when(~within).then(pl.lit(OUT_OF_RANGE)).alias(column.meta.output_name())
-    )
+    return pl.when(within).then(text).when(~within).then(pl.lit(OUT_OF_RANGE)).alias(column.meta.output_name())

@@ -92,8 +92,7 @@ class DatabaseReader(Reader):
                 f"column {kinds.index('money') + 1} is money", where=self.label, remedy="cast it to numeric"
             )
         texts = [
-            pa.field(f.name, pa.string()) if kind == "numeric" else f
-            for f, kind in zip(fields, kinds, strict=True)
+            pa.field(f.name, pa.string()) if kind == "numeric" else f for f, kind in zip(fields, kinds, strict=True)
         ]
         check_types(pa.schema(texts), self.label)
 
@@ -132,12 +131,8 @@ class DatabaseReader(Reader):
         state = str(getattr(fault, "sqlstate", None) or "")
         shown = f" (SQLSTATE {state})" if re.fullmatch(r"[0-9A-Z]{5}", state) else ""
         if not shown or state.startswith(_PLACE_STATES):
-            return PlaceError(
-                f"the database failed{shown}", where=self.label, remedy="check server and rights"
-            )
-        return IntakeError(
-            f"the database refuses the query{shown}", where=self.label, remedy="try the query by hand"
-        )
+            return PlaceError(f"the database failed{shown}", where=self.label, remedy="check server and rights")
+        return IntakeError(f"the database refuses the query{shown}", where=self.label, remedy="try the query by hand")
 
 
 def _statement(spec: SourceSpec) -> str:

@@ -59,9 +59,7 @@ class DelimitedReader(Reader):
                 remedy="declare `delimiter` of the source",
             )
         if not found and b";" in bare:
-            raise IntakeError(
-                "is delimited by semicolons", where=self.label, remedy="export with comma, tab or pipe"
-            )
+            raise IntakeError("is delimited by semicolons", where=self.label, remedy="export with comma, tab or pipe")
         return found[0] if found else "comma"
 
     def _names(self, line: bytes) -> tuple[str, ...]:

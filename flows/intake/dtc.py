@@ -106,9 +106,7 @@ class DtcReader(Reader):
         ends = self._judge_records(block)
         # The first line gives the parser the width, the context the records that are still open.
         padding = b"|" * (len(self._names) - 1) + b"\n"
-        text = Block(
-            b"".join([padding, *self._context, block.data]), block.line, block.lines, 0, 0, quoted=False
-        )
+        text = Block(b"".join([padding, *self._context, block.data]), block.line, block.lines, 0, 0, quoted=False)
         table = parse_text(text, self._names, "|", quotes=False, ragged=True)
         if table is None or table.height != 1 + len(self._context) + block.records:
             raise IntakeError(f"records cannot be told apart, {place}", where=self.label, remedy=_NO_RECORDS)
@@ -142,9 +140,7 @@ class DtcReader(Reader):
     def _count(self, groups: pl.Series, block: Block, ends: np.ndarray) -> None:
         """Count records, and the fields of each group, for the evidence of what was dropped."""
         if self._trailer is not None:
-            raise IntakeError(
-                f"goes on after its trailer at line {block.line}", where=self.label, remedy=RESEND
-            )
+            raise IntakeError(f"goes on after its trailer at line {block.line}", where=self.label, remedy=RESEND)
         self._records += block.records
         pipes = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord("|"))
         fields = np.diff(np.searchsorted(pipes, ends), prepend=0) - 1
@@ -155,9 +151,7 @@ class DtcReader(Reader):
             if not _GROUP.fullmatch(group or ""):
                 raise IntakeError("has a record without a group id", where=self.label, remedy=_NO_RECORDS)
             if group == "ZHV":
-                raise IntakeError(
-                    "holds more than one file", where=self.label, remedy="give one file a source"
-                )
+                raise IntakeError("holds more than one file", where=self.label, remedy="give one file a source")
             if group != _TRAILER:
                 self._widest[group] = max(self._widest.get(group, 0), width)
 
@@ -181,9 +175,7 @@ class DtcReader(Reader):
             raise IntakeError("ends without its ZPT trailer record", where=self.label, remedy=RESEND)
         file_id, stated = self._trailer
         if (file_id or "") != self._file_id:
-            raise RefusedError(
-                "the trailer is of another file than the header", where=self.label, remedy=RESEND
-            )
+            raise RefusedError("the trailer is of another file than the header", where=self.label, remedy=RESEND)
         found = self._records - 1
         if not re.fullmatch(r"\d{1,12}", stated or "", re.ASCII) or int(stated or 0) != found:
             raise RefusedError(

@@ -86,9 +86,7 @@ class Decoder:
             raise self._fault("mixes UTF-8 with another encoding", data, mixed.start(), line)
 
     def _fault(self, what: str, data: bytes, offset: int, line: int) -> IntakeError:
-        return IntakeError(
-            f"{what} at line {line + data.count(_LF, 0, offset)}", where=self._label, remedy=DECLARE
-        )
+        return IntakeError(f"{what} at line {line + data.count(_LF, 0, offset)}", where=self._label, remedy=DECLARE)
 
 
 def _first_fault(data: bytes) -> int | None:

@@ -60,9 +60,7 @@ class Lines:
         quotes: whether quotation marks protect delimiters and line ends (not so in DTC files).
     """
 
-    def __init__(
-        self, stream: ByteStream, *, label: str, limits: Limits, encoding: str, quotes: bool
-    ) -> None:
+    def __init__(self, stream: ByteStream, *, label: str, limits: Limits, encoding: str, quotes: bool) -> None:
         self._stream, self.label, self._limits, self._quotes = stream, label, limits, quotes
         self.decoder = Decoder(label, encoding)
         self.delimiter = b","

@@ -13,7 +13,7 @@ from typing import Any
 from contracts.errors import IntakeError, RefusedError
 from flows.intake.place import RawFile
 from flows.intake.source import MIB
-from flows.intake.thrift import WIDEST, Compact, TooShort
+from flows.intake.thrift import WIDEST, Compact, TooShortError
 from flows.intake.unpack import Budget
 
 PAGE_LIMIT = 128 * MIB  # the largest page that a common writer makes is about 100 MB
@@ -121,7 +121,7 @@ class PageWalk:
             reader = Compact(self._raw.pread(min(window, stop - at), at))
             try:
                 return reader.struct(), reader.at
-            except TooShort:
+            except TooShortError:
                 continue
             except ValueError:
                 break

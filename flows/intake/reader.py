@@ -163,5 +163,5 @@ def stated_date(text: str | None) -> str | None:
     if len(digits) != 8 or not (digits.isascii() and digits.isdigit()):
         return None
     with suppress(ValueError):
-        return datetime.strptime(digits, "%Y%m%d").strftime("%Y%m%d")  # noqa: DTZ007 - a date without a zone
+        return datetime.strptime(digits, "%Y%m%d").strftime("%Y%m%d")
     return None

@@ -8,7 +8,7 @@ WIDEST = 64 << 10  # a page header with the statistics of two values at the limi
 _DEPTH = 6
 
 
-class TooShort(Exception):
+class TooShortError(Exception):
     """The window ends inside the header."""
 
 
@@ -20,7 +20,7 @@ class Compact:
 
     def _byte(self) -> int:
         if self.at >= len(self._data):
-            raise TooShort
+            raise TooShortError
         self.at += 1
         return self._data[self.at - 1]
 
@@ -40,7 +40,7 @@ class Compact:
             raise ValueError
         self.at += count
         if self.at > len(self._data):
-            raise TooShort
+            raise TooShortError
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
         """Return the integers and structs of a struct by field id; other values are passed over.

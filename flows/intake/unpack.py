@@ -105,9 +105,7 @@ class GzipStream:
                 self._budget.give(len(data))
                 return data
             if starved and self._inside:
-                raise IntakeError(
-                    "ends in the middle of its gzip data", where=self._raw.label, remedy=DAMAGED
-                )
+                raise IntakeError("ends in the middle of its gzip data", where=self._raw.label, remedy=DAMAGED)
         return b""
 
     def finish(self) -> None:

@@ -80,9 +80,7 @@ def _whose_data(evidence: Mapping[str, Any]) -> Answer:
     who = {row["participant"]: row["role"] for row in evidence["inputs"]}
     roles = Counter(who.values())
     short = listed(sorted(who))
-    detail = f"{plural(len(who), 'participant')}: " + ", ".join(
-        f"{n} {role}" for role, n in sorted(roles.items())
-    )
+    detail = f"{plural(len(who), 'participant')}: " + ", ".join(f"{n} {role}" for role, n in sorted(roles.items()))
     return Answer("Whose data?", short, f"{detail}." if who else "No input is named.", section="inputs")
 
 
@@ -99,9 +97,7 @@ def _complete(evidence: Mapping[str, Any]) -> Answer:
     total = sum(row["rows_in"] for row in rows)
     released, excluded = (sum(row[name] for row in rows) for name in ("released", "excluded"))
     short = f"Yes: {number(total)} rows in = {number(released)} released + {number(excluded)} excluded."
-    return Answer(
-        question, short, f"Each of {plural(len(rows), 'extract')} balances by itself.", State.GOOD, "rows"
-    )
+    return Answer(question, short, f"Each of {plural(len(rows), 'extract')} balances by itself.", State.GOOD, "rows")
 
 
 def _excluded(evidence: Mapping[str, Any]) -> Answer:
@@ -114,10 +110,7 @@ def _excluded(evidence: Mapping[str, Any]) -> Answer:
     mpans = evidence.get("exclusions", {}).get("mpans")
     points = f" of {plural(mpans, 'metering point')}" if mpans is not None else ""
     rows = sum(reasons.values())
-    top = [
-        f"{reason} ({number(count)})"
-        for reason, count in sorted(reasons.items(), key=lambda x: (-x[1], x[0]))
-    ]
+    top = [f"{reason} ({number(count)})" for reason, count in sorted(reasons.items(), key=lambda x: (-x[1], x[0]))]
     short = f"{plural(rows, 'row')}{points}, {percent(rows, total)} of what came in."
     return Answer("What was excluded, and why?", short, f"Most often {listed(top[:3])}.", section="why")
 
@@ -125,9 +118,7 @@ def _excluded(evidence: Mapping[str, Any]) -> Answer:
 def _raw_left(evidence: Mapping[str, Any]) -> Answer:
     question, scan = "Is any raw identifier left?", evidence.get("leak_scan")
     if scan is None:
-        return Answer(
-            question, "Not searched at this stage.", "A release is searched as a whole.", State.NOTE, "leaks"
-        )
+        return Answer(question, "Not searched at this stage.", "A release is searched as a whole.", State.NOTE, "leaks")
     looked = f"{plural(scan['files'], 'file')}, {size(scan['bytes'])}, searched for every one of "
     looked += f"{plural(scan['identifiers'], 'raw identifier')} of the inputs."
     if scan["confirmed"]:
@@ -150,9 +141,7 @@ def _warnings(evidence: Mapping[str, Any]) -> list[Answer]:
     if evidence.get("policy", {}).get("half_hourly") == "real":
         detail = "Five consecutive half-hour readings identify most homes. The policy asks for this by name."
         found.append(
-            Answer(
-                "Half-hourly data", "Real half-hourly readings are released.", detail, State.NOTE, "policy"
-            )
+            Answer("Half-hourly data", "Real half-hourly readings are released.", detail, State.NOTE, "policy")
         )
     crashed = sorted({row["rule"] for row in evidence["rules"] if row["crashed"]})
     if crashed:
@@ -166,7 +155,5 @@ def _warnings(evidence: Mapping[str, Any]) -> list[Answer]:
         found.append(Answer("Was the key applied?", short, detail, State.NOTE, "limits"))
     if evidence.get("self_test", {}).get("passed") is False:
         short = "The pseudonym scheme did not reproduce its own vectors."
-        found.append(
-            Answer("Did the scheme work?", short, "Nothing here can be relied on.", State.BAD, "made")
-        )
+        found.append(Answer("Did the scheme work?", short, "Nothing here can be relied on.", State.BAD, "made"))
     return found

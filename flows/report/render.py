@@ -52,9 +52,7 @@ _OPTIONAL = {
 }
 
 
-def render_report(
-    evidence: Mapping[str, Any], *, signed_by: Sequence[str], tables: Sequence[str] = ()
-) -> bytes:
+def render_report(evidence: Mapping[str, Any], *, signed_by: Sequence[str], tables: Sequence[str] = ()) -> bytes:
     """Return the report of a pack as HTML in UTF-8; the same evidence gives the same bytes.
 
     Args:

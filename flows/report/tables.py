@@ -57,18 +57,14 @@ _CASES = (
 def report_tables(evidence: Mapping[str, Any]) -> dict[str, bytes]:
     """Return CSV by table name; a section that the evidence lacks has no table."""
     found = {
-        name: _table(evidence[section], columns)
-        for name, (section, columns) in _PLAIN.items()
-        if evidence.get(section)
+        name: _table(evidence[section], columns) for name, (section, columns) in _PLAIN.items() if evidence.get(section)
     }
     causes = [{**cause, "description": " ".join(cause["descriptions"])} for cause in view.reasons(evidence)]
     if causes:
         found["reasons"] = _table(causes, ("reason", "description", "rows", "mpans"))
     if cases := evidence.get("ring_fence", {}).get("test_cases"):
         found["test_cases"] = _table(cases, _CASES)
-    columns = [
-        {"extract": part["extract"], **column} for part in view.policy(evidence) for column in part["columns"]
-    ]
+    columns = [{"extract": part["extract"], **column} for part in view.policy(evidence) for column in part["columns"]]
     if columns:
         found["policy"] = _table(columns, ("extract", "first", "last", "treatment", "classification"))
     return found

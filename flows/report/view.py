@@ -32,9 +32,7 @@ def reasons(evidence: Evidence) -> list[Row]:
             words[rule["reason"]].setdefault(rule["description"])
     mpans = evidence.get("exclusions", {}).get("by_first_cause", {})
     names = sorted(set(rows) | set(mpans), key=lambda reason: (-rows[reason], reason))
-    return [
-        {"reason": r, "rows": rows[r], "mpans": mpans.get(r), "descriptions": list(words[r])} for r in names
-    ]
+    return [{"reason": r, "rows": rows[r], "mpans": mpans.get(r), "descriptions": list(words[r])} for r in names]
 
 
 def rules_by_id(evidence: Evidence) -> list[Row]:
@@ -99,11 +97,7 @@ def phases(evidence: Evidence) -> list[Row]:
         _ = cases[_phase_id(entry)]
     for case in fence.get("test_cases", ()):
         cases[case["phase"]].append(case)
-    names = {
-        _phase_id(entry): entry.get("name", "")
-        for entry in fence.get("phases", ())
-        if isinstance(entry, dict)
-    }
+    names = {_phase_id(entry): entry.get("name", "") for entry in fence.get("phases", ()) if isinstance(entry, dict)}
     sums = ("wanted", "allocated", "short", "spares_wanted", "spares")
     return [
         {
@@ -134,11 +128,7 @@ def _columns(treatments: Mapping[str, Any]) -> list[Row]:
         row = {"first": name, "last": "", "classification": "", **known}
         match = _NUMBERED.fullmatch(name)
         row["stem"] = match.group(1) if match else None
-        if (
-            rows
-            and row["stem"]
-            and all(rows[-1][k] == row[k] for k in ("stem", "treatment", "classification"))
-        ):
+        if rows and row["stem"] and all(rows[-1][k] == row[k] for k in ("stem", "treatment", "classification")):
             rows[-1]["last"] = name
         else:
             rows.append(row)

@@ -35,7 +35,9 @@ def write_beside(request: Request, folder: Path, rows: dict[str, int], planted: 
 def _write_keys(seed: int, folder: Path) -> None:
     """Write the sample's keys. They follow from the seed, so they protect nothing but a sample."""
     folder.mkdir()
-    cut_key, signing_seed = (hashlib.sha256(f"datacut sample {name} key {seed}".encode()).digest() for name in ("cut", "signing"))
+    cut_key, signing_seed = (
+        hashlib.sha256(f"datacut sample {name} key {seed}".encode()).digest() for name in ("cut", "signing")
+    )
     signing = Ed25519PrivateKey.from_private_bytes(signing_seed)
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     _write_private(folder / "cut.key", cut_key.hex().encode() + b"\n")
@@ -89,7 +91,9 @@ def cut_file() -> str:
             lines += [f"  - mpid: {extract.participant}", f"    role: {extract.role}", "    extracts:"]
             seen = extract.participant
         options = "".join(f", {key}: {value}" for key, value in extract.options)
-        lines.append(f"      - {{contract: {extract.contract}, source: {{path: {extract.path}{options}, cut_date: {CUT_DATE}}}}}")
+        lines.append(
+            f"      - {{contract: {extract.contract}, source: {{path: {extract.path}{options}, cut_date: {CUT_DATE}}}}}"
+        )
     return _HEAD + "\n".join(lines) + "\n\n" + _TAIL
 
 

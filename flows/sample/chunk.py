@@ -19,7 +19,9 @@ from flows.sample.request import Request
 from flows.sample.variants import VARIANTS
 
 Ints = NDArray[np.int64]
-_BY_CONTRACT: dict[str, list[Extract]] = {c: [e for e in EXTRACTS if e.contract == c] for c in {e.contract for e in EXTRACTS}}
+_BY_CONTRACT: dict[str, list[Extract]] = {
+    c: [e for e in EXTRACTS if e.contract == c] for c in {e.contract for e in EXTRACTS}
+}
 _UNRELATED = [n for n, v in enumerate(VARIANTS, start=1) if v.rule == "DQ27"]
 
 

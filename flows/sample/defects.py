@@ -50,10 +50,10 @@ def plant(people: Population, rate: float, turn: int, rng: np.random.Generator) 
     """
     traits, free = Traits(people), np.ones(len(people), dtype=bool)
     chosen: dict[int, Ints] = {}
-    for number, count in quotas(int(len(people) * rate + 0.5), turn).items():
+    for number, wanted in quotas(int(len(people) * rate + 0.5), turn).items():
         variant = VARIANTS[number]
         able = np.flatnonzero(variant.able(traits) & free)
-        count = min(count + (variant.paired and count % 2), able.size)
+        count = min(wanted + (variant.paired and wanted % 2), able.size)
         count -= count % 2 if variant.paired else 0
         if count:
             rows = np.sort(able[rng.choice(able.size, count, replace=False)])

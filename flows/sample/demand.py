@@ -17,7 +17,13 @@ COLUMNS = (
     "mutates",
 )  # fmt: skip
 _ROUND = {"CIT": 1, "SIT-FUNCTIONAL": 2, "SIT-MIGRATION": 3, "SIT-NON-FUNCTIONAL": 4, "SIT-OPERATIONAL": 5}
-_SHORT = {"CIT": "CIT", "SIT-FUNCTIONAL": "FUN", "SIT-MIGRATION": "MIG", "SIT-NON-FUNCTIONAL": "NFT", "SIT-OPERATIONAL": "OPS"}
+_SHORT = {
+    "CIT": "CIT",
+    "SIT-FUNCTIONAL": "FUN",
+    "SIT-MIGRATION": "MIG",
+    "SIT-NON-FUNCTIONAL": "NFT",
+    "SIT-OPERATIONAL": "OPS",
+}
 _SMART = ["S1", "S2A", "S2AD", "S2B", "S2C"]
 _IMPORT, _EXPORT, _METERED = {"energy_direction": ["I"]}, {"energy_direction": ["E"]}, {"metered_indicator": [True]}
 _E, _Y, _I = {"distributor_id": ["10"]}, {"distributor_id": ["23"]}, {"distributor_id": ["24"]}

@@ -37,7 +37,14 @@ class Extract:
 
 EXTRACTS = (
     Extract("EELC", "LDSO", "registration", "EELC/registration.csv", DAY_FIRST),
-    Extract("YELG", "LDSO", "registration", "YELG/registration.csv", COMPACT, (("encoding", "cp1252"), ("delimiter", "pipe"))),
+    Extract(
+        "YELG",
+        "LDSO",
+        "registration",
+        "YELG/registration.csv",
+        COMPACT,
+        (("encoding", "cp1252"), ("delimiter", "pipe")),
+    ),
     Extract("IPNL", "LDSO", "registration", "IPNL/registration.parquet", None),
     Extract("SUPA", "SUP", "portfolio", "SUPA/portfolio.csv.gz", ISO),
     Extract("SUPB", "SUP", "portfolio", "SUPB/portfolio.tsv", DAY_FIRST, (("form", "csv"), ("delimiter", "tab"))),
@@ -50,7 +57,15 @@ EXTRACTS = (
     Extract("ELEX", "ELEXON", "bmu_mapping", "elexon/bmu_mapping.csv", DAY_FIRST),
 )
 DATE_COLUMNS = ("supplier_effective_from", "disconnection_date")
-TRUTH = ("mpan_core", "market_segment", "connection_type", "energy_direction", "linked_mpan", "related_mpan", "premises")
+TRUTH = (
+    "mpan_core",
+    "market_segment",
+    "connection_type",
+    "energy_direction",
+    "linked_mpan",
+    "related_mpan",
+    "premises",
+)
 
 
 def columns(contract: str) -> list[str]:

@@ -27,7 +27,10 @@ IS_SMART = np.array([t in SMART for t in _ALL])
 IS_ADVANCED = np.array([t in AMR for t in _ALL])
 IS_UNDECIDED = np.array([t in OTHER[1:] for t in _ALL])
 DIGITS_OF = np.array(
-    [6 if t.startswith("S2C") or t in ("RCAMR", "RCAMY", "NCAMR", "SPECL", "CHECK") else 8 if t == "H" else 5 for t in _ALL]
+    [
+        6 if t.startswith("S2C") or t in ("RCAMR", "RCAMY", "NCAMR", "SPECL", "CHECK") else 8 if t == "H" else 5
+        for t in _ALL
+    ]
 )
 DIGITS = Vocabulary(str(n) for n in range(10))
 
@@ -54,7 +57,7 @@ MAKERS = "ABCDEFHIJKLMPRSZ"
 _MAKE = dict(
     zip(
         MAKERS,
-        "AMPY AMPY CEWE LANDIS EDMI FERRANTI SECURE ISKRA JINLING ELSTER LANDIS GE PRI SAGEM ITRON AMPY".split(),
+        ["AMPY", "AMPY", "CEWE", "LANDIS", "EDMI", "FERRANTI", "SECURE", "ISKRA", "JINLING", "ELSTER", "LANDIS", "GE", "PRI", "SAGEM", "ITRON", "AMPY"],
         strict=True,
     )
 )

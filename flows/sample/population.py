@@ -173,7 +173,9 @@ def _associate(people: Population, rng: np.random.Generator) -> None:
     """Turn some metering points into exports and related secondaries at the premises of others."""
     n = len(people)
     order = rng.permutation(n)
-    exports, secondaries = np.split(order[: n * EXPORTS_OF_100 // 100 + n * RELATED_OF_1000 // 1000], [n * EXPORTS_OF_100 // 100])
+    exports, secondaries = np.split(
+        order[: n * EXPORTS_OF_100 // 100 + n * RELATED_OF_1000 // 1000], [n * EXPORTS_OF_100 // 100]
+    )
     free = np.ones(n, dtype=bool)
     free[exports] = free[secondaries] = False
     free &= (people.status == _ENERGISED) & (people.meters == 1)

@@ -258,7 +258,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("DQ10", "operator_role", lambda t: t.meterless,
             _put(operator=MPID.code("DAGG"), held_operator=MPID.code("DAGG")), _registration("meter_operator_mpid")),
     Variant("DQ11", "supplier_from", lambda t: t.energised, _late("from_day", "held_from"),
-            _registration("supplier_effective_from") + (("portfolio", "supplier_effective_from"),)),
+            (*_registration("supplier_effective_from"), ("portfolio", "supplier_effective_from"))),
     Variant("DQ11", "meter_install", lambda t: t.metered, _late("install"), (("metering", "meter_install_date"),)),
     Variant("DQ12", "no_meter", lambda t: t.plain, _put(meters=0), _registration("energisation_status")),
     Variant("DQ13", "missing", lambda t: t.metered, _say("serial", None), _THREE[:2]),

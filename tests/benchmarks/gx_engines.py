@@ -70,9 +70,7 @@ def suite() -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
 
     def add(kind: str, **kwargs: Any) -> None:
-        made.append(
-            {"type": kind, "kwargs": kwargs, "meta": {"rule": f"r{len(made):02d}"}, "severity": "critical"}
-        )
+        made.append({"type": kind, "kwargs": kwargs, "meta": {"rule": f"r{len(made):02d}"}, "severity": "critical"})
 
     for column in [*MANDATORY, "data_collector_mpid"]:
         add("expect_column_values_to_not_be_null", column=column)
@@ -107,9 +105,7 @@ def with_polars_engine(path: str) -> Callable[[], list[int | None]]:
     """Return the run through the engine of this project, imports done."""
     from flows.gx_polars import run_suite
 
-    return lambda: [
-        r.unexpected_count for r in run_suite([pl.scan_parquet(path)], suite(), name="benchmark").rules
-    ]
+    return lambda: [r.unexpected_count for r in run_suite([pl.scan_parquet(path)], suite(), name="benchmark").rules]
 
 
 def with_pandas_engine(path: str) -> Callable[[], list[int | None]]:
@@ -121,9 +117,7 @@ def with_pandas_engine(path: str) -> Callable[[], list[int | None]]:
     from great_expectations.validator.validator import Validator
 
     def run() -> list[int | None]:
-        rules = [
-            ExpectationConfiguration(r["type"], r["kwargs"], meta={"at": i}) for i, r in enumerate(suite())
-        ]
+        rules = [ExpectationConfiguration(r["type"], r["kwargs"], meta={"at": i}) for i, r in enumerate(suite())]
         validator = Validator(PandasExecutionEngine(), batches=[Batch(data=pd.read_parquet(path))])
         validator.metrics_calculator.show_progress_bars = False
         found = validator.graph_validate(rules, {"result_format": dict(COUNTS_ONLY)})
@@ -175,11 +169,7 @@ def with_raw_polars(path: str) -> Callable[[], list[int | None]]:
         for r in rules:
             if "unique" in r["type"]:
                 key = r["kwargs"].get("column_list", [r["kwargs"].get("column")])
-                sizes = (
-                    data.group_by(key)
-                    .agg(pl.len().alias("size"))
-                    .select(col("size").filter(col("size") > 1).sum())
-                )
+                sizes = data.group_by(key).agg(pl.len().alias("size")).select(col("size").filter(col("size") > 1).sum())
                 row[r["meta"]["rule"]] = sizes.collect(engine="streaming").item()
         return [row.get(r["meta"]["rule"]) for r in rules]
 
@@ -208,10 +198,7 @@ def compare(rows: int, runs: int) -> int:
         registration(rows).write_parquet(path)
         for engine in ENGINES:
             command = [sys.executable, __file__, "--engine", engine, "--path", path]
-            results = [
-                json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-                for _ in range(runs)
-            ]
+            results = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(runs)]
             figures[engine] = min(results, key=lambda r: r["seconds"])
     ours = figures["Polars GX"]
     print(f"{rows:,} rows x {len(suite())} expectations, best of {runs}")

@@ -67,9 +67,7 @@ def test_unsafe_paths_are_refused(path: str) -> None:
     assert bag.path_fault(path)
 
 
-@pytest.mark.parametrize(
-    "path", ["data/SUPA/portfolio.parquet", "report/gx/a-b_c.json", "bagit.txt", "console.txt"]
-)
+@pytest.mark.parametrize("path", ["data/SUPA/portfolio.parquet", "report/gx/a-b_c.json", "bagit.txt", "console.txt"])
 def test_ordinary_paths_are_fit(path: str) -> None:
     assert bag.path_fault(path) == ""
 
@@ -127,7 +125,4 @@ def test_formula_cells_are_defused(cell: str) -> None:
 
 
 def test_plain_cells_and_numbers_stay() -> None:
-    assert (
-        csv_bytes(["a", "b"], [["x", -3], [None, "y=1"]])
-        == b'\xef\xbb\xbf"a","b"\r\n"x","-3"\r\n"","y=1"\r\n'
-    )
+    assert csv_bytes(["a", "b"], [["x", -3], [None, "y=1"]]) == b'\xef\xbb\xbf"a","b"\r\n"x","-3"\r\n"","y=1"\r\n'

@@ -175,9 +175,7 @@ def test_the_schema_is_a_schema() -> None:
     Draft202012Validator.check_schema(json.loads(SCHEMA.read_bytes()))
 
 
-@pytest.mark.parametrize(
-    "section", ["schema", "kind", "cut", "tool", "scheme", "key_fingerprint", "times", "rules"]
-)
+@pytest.mark.parametrize("section", ["schema", "kind", "cut", "tool", "scheme", "key_fingerprint", "times", "rules"])
 def test_a_section_that_must_be_there(section: str) -> None:
     evidence = specimen(1, 0, kind="submission")
     del evidence[section]

@@ -87,9 +87,7 @@ def test_sql_row_conditions_select_what_pandas_queries_select(sql: str, query: s
     from great_expectations.expectations.row_conditions import PassThroughCondition
 
     ours = through_polars(EXAMPLE, suite_of_all_types(row_condition=sql))
-    theirs = through_pandas(
-        EXAMPLE, suite_of_all_types(row_condition=PassThroughCondition(pass_through_filter=query))
-    )
+    theirs = through_pandas(EXAMPLE, suite_of_all_types(row_condition=PassThroughCondition(pass_through_filter=query)))
     assert labelled(suite_of_all_types(), ours) == labelled(suite_of_all_types(), theirs)
 
 
@@ -97,11 +95,7 @@ def test_dates_between_text_bounds() -> None:
     data = pl.DataFrame({"day": ["2023-08-18", "2023-08-19", "2023-08-20", None]}).with_columns(
         pl.col("day").str.to_date()
     )
-    rules = [
-        rule(
-            "expect_column_values_to_be_between", column="day", min_value="2023-08-19", max_value="2023-08-19"
-        )
-    ]
+    rules = [rule("expect_column_values_to_be_between", column="day", min_value="2023-08-19", max_value="2023-08-19")]
     assert through_polars(data, rules) == [(False, 4, 2)]
     wanted = [rule("expect_column_values_to_be_in_set", column="day", value_set=["2023-08-19", "2023-08-20"])]
     assert through_polars(data, wanted) == [(False, 4, 1)]

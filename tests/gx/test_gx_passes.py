@@ -62,9 +62,7 @@ def test_rules_that_do_not_fit_the_columns_cost_no_pass() -> None:
         rule("expect_column_values_to_be_unique", "no_key", column="absent"),
         rule("expect_rows_to_satisfy", "mixed", condition="text > 3"),
     ]
-    result = run_suite(
-        [lazy], [*faulty, rule("expect_column_values_to_not_be_null", column="text")], name="passes"
-    )
+    result = run_suite([lazy], [*faulty, rule("expect_column_values_to_not_be_null", column="text")], name="passes")
     assert [r.crashed for r in result.rules] == [True] * 5 + [False]
     assert len(reads) == 1
 
@@ -78,10 +76,7 @@ def test_a_fault_in_the_data_leaves_the_other_counts_alone() -> None:
 
 
 def ranges(*keys: list[int | None]) -> list[pl.LazyFrame]:
-    return [
-        pl.LazyFrame({"key": part, "n": [1] * len(part)}, schema={"key": pl.Int64, "n": pl.Int64})
-        for part in keys
-    ]
+    return [pl.LazyFrame({"key": part, "n": [1] * len(part)}, schema={"key": pl.Int64, "n": pl.Int64}) for part in keys]
 
 
 COMPOUND = rule("expect_compound_columns_to_be_unique", column_list=["n", "key"])
@@ -94,9 +89,7 @@ def test_a_key_of_disjoint_ranges_is_settled_by_partition(parts: list[pl.LazyFra
     assert by_range[0][1:] == (False, by_range[0][2], 4, None)
 
 
-@pytest.mark.parametrize(
-    "parts", [ranges([1, 3], [3, 4]), ranges([1, 4], [2, 3]), ranges([1, None], [2, None])]
-)
+@pytest.mark.parametrize("parts", [ranges([1, 3], [3, 4]), ranges([1, 4], [2, 3]), ranges([1, None], [2, None])])
 def test_ranges_that_overlap_are_refused_rather_than_believed(parts: list[pl.LazyFrame]) -> None:
     (verdict,) = verdicts(parts, [COMPOUND], range_key="key")
     assert verdict[-1] == "PartitionOverlap"

@@ -14,9 +14,7 @@ from contracts.errors import ContractError, QualityError
 from flows.gx_polars import SUPPORTED, PolarsExecutionEngine, raise_on_crash, run_suite
 
 CANARY, NUMBER = "CANARY7731", 987_654_321
-DATA = pl.DataFrame(
-    {"text": [CANARY, CANARY, None], "whole": [NUMBER, NUMBER, 1], "other": [NUMBER + 1, NUMBER, 2]}
-)
+DATA = pl.DataFrame({"text": [CANARY, CANARY, None], "whole": [NUMBER, NUMBER, 1], "other": [NUMBER + 1, NUMBER, 2]})
 FAILING = [
     rule("expect_column_values_to_not_be_null", column="text"),
     rule("expect_column_values_to_be_null", column="text"),
@@ -119,9 +117,7 @@ def test_the_engine_itself_gives_no_value_whatever_the_format(
     caplog.set_level(logging.DEBUG, logger="great_expectations")
     extra = {"row_condition": PassThroughCondition(pass_through_filter=condition)} if condition else {}
     cases = [given for given in FAILING if not (condition and given["type"] == "expect_column_to_exist")]
-    suite = [
-        ExpectationConfiguration(type=given["type"], kwargs={**given["kwargs"], **extra}) for given in cases
-    ]
+    suite = [ExpectationConfiguration(type=given["type"], kwargs={**given["kwargs"], **extra}) for given in cases]
     validator = Validator(execution_engine=PolarsExecutionEngine(), batches=[Batch(data=DATA.lazy())])
     found = validator.graph_validate(suite, {"catch_exceptions": True, "result_format": result_format})
     assert [result.success for result in found] == [False] * len(suite)

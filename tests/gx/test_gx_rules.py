@@ -21,9 +21,7 @@ DATA = pl.LazyFrame({"pc": ["01", "00", "00", None], "mc": ["A", "C", "A", "A"],
 
 
 def one(condition: str, **kwargs: object) -> tuple[bool, int | None, int | None, str | None]:
-    (found,) = run_suite(
-        [DATA], [rule("expect_rows_to_satisfy", condition=condition, **kwargs)], name="rows"
-    ).rules
+    (found,) = run_suite([DATA], [rule("expect_rows_to_satisfy", condition=condition, **kwargs)], name="rows").rules
     return found.success, found.element_count, found.unexpected_count, found.fault
 
 
@@ -134,9 +132,7 @@ def test_the_document_holds_verdicts_and_counts_in_the_order_given() -> None:
 
 
 def test_an_empty_extract_and_an_empty_suite_hold() -> None:
-    assert run_suite(
-        [DATA.limit(0)], [rule("expect_column_values_to_not_be_null", column="pc")], name="empty"
-    ).success
+    assert run_suite([DATA.limit(0)], [rule("expect_column_values_to_not_be_null", column="pc")], name="empty").success
     assert run_suite([DATA], [], name="empty").success
 
 

@@ -29,9 +29,7 @@ def zipped(data: bytes, name: str = "registration.csv") -> bytes:
 
 @pytest.mark.parametrize("delimiter", ["comma", "tab", "pipe"])
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
-@pytest.mark.parametrize(
-    ("encoding", "found"), [("utf-8", "utf-8"), ("utf-8-sig", "utf-8"), ("cp1252", "cp1252")]
-)
+@pytest.mark.parametrize(("encoding", "found"), [("utf-8", "utf-8"), ("utf-8-sig", "utf-8"), ("cp1252", "cp1252")])
 @pytest.mark.parametrize(
     ("pack", "ending"),
     [(bytes, ".csv"), (gzip.compress, ".csv.gz"), (zipped, ".zip")],

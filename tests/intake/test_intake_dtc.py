@@ -59,9 +59,7 @@ def test_rows_carry_their_parents(intake, ends, block, pack):
 
 @pytest.mark.requirement("Q58", "Q68")
 def test_passwords_and_telephone_numbers_never_leave(intake):
-    layout = DtcLayout(
-        "D0268", "03A", {"02A": "01A", "03A": "01A"}, {"mpan_core": ("01A", 1), "serial": ("03A", 1)}
-    )
+    layout = DtcLayout("D0268", "03A", {"02A": "01A", "03A": "01A"}, {"mpan_core": ("01A", 1), "serial": ("03A", 1)})
     body = ["01A|1900000000071|", "02A|OUT1|T|hunter2|07700900123|8944|", "03A|L71C99117|MAKE|"]
     frame = intake.frame(dtc(body, head=HEAD.replace("D0150002", "D0268001")), layout=layout)
     assert frame.rows() == [("1900000000071", "L71C99117")]
@@ -116,9 +114,7 @@ def bodies(draw):
     body = []
     for top in range(draw(st.integers(0, 8))):
         body.append(f"288|M{top}|")
-        for inner in draw(
-            st.lists(st.sampled_from(["289", "290", "289 290", "290 293", "291?", "08A"]), max_size=6)
-        ):
+        for inner in draw(st.lists(st.sampled_from(["289", "290", "289 290", "290 293", "291?", "08A"]), max_size=6)):
             for group in inner.replace("?", "").split():
                 if group in ("291", "293") and not any(r.startswith("290") for r in body[-3:]):
                     continue

@@ -16,7 +16,8 @@ from flows.intake import Limits
 CANARIES = ("1900000000071", "L71C99117", "SHADY OAK PADDOCK", "QZ7 7ZQ", "00-1D-24-77-77-77-77-77")
 CODES = {11, 12, 19}
 NASTY = (
-    b'"', b"\n", b"\r", b"\0", b",", b"|", b"\t", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3", b"\x81", b"\x1b", b'""', b"\n\n",
+    b'"', b"\n", b"\r", b"\0", b",", b"|", b"\t", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3", b"\x81", b"\x1b",
+    b'""', b"\n\n",
     b"PK\3\4", b"PK\1\2", b"\x1f\x8b\x08", b"PAR1", b"ZHV|", b"ZPT|", b"288|", b"\xff" * 8, b"\x80" * 10, b"x" * 5000,
 )  # fmt: skip
 
@@ -51,9 +52,7 @@ def _arrow_parquet(**options: object) -> bytes:
     import pyarrow.parquet as pq
 
     held = io.BytesIO()
-    pq.write_table(
-        pl.DataFrame({f"c{i}": [c] * 300 for i, c in enumerate(CANARIES)}).to_arrow(), held, **options
-    )
+    pq.write_table(pl.DataFrame({f"c{i}": [c] * 300 for i, c in enumerate(CANARIES)}).to_arrow(), held, **options)
     return held.getvalue()
 
 
@@ -66,7 +65,7 @@ def _dtc() -> bytes:
 SEEDS = {
     "csv": _csv(),
     "quoted": _quoted(),
-    "cp1252": "a,b\n".encode() + "1900000000071,caf\u00e9\n".encode("cp1252") * 50,
+    "cp1252": b"a,b\n" + "1900000000071,caf\u00e9\n".encode("cp1252") * 50,
     "gzip": gzip.compress(_csv()),
     "zip": _zip(),
     "parquet": _parquet(),

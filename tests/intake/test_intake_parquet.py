@@ -143,9 +143,7 @@ def with_footer(data: bytes, old: bytes, new: bytes) -> bytes:
     return data[: -8 - length] + footer.replace(old, new) + data[-8:]
 
 
-PLAIN = parquet(
-    pa.table({"mpan": [MPAN] * 300, "n": list(range(300))}), compression="none", use_dictionary=False
-)
+PLAIN = parquet(pa.table({"mpan": [MPAN] * 300, "n": list(range(300))}), compression="none", use_dictionary=False)
 TEXT_OF_BYTES = pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())
 MALFORMED = {
     "cut off": PLAIN[:-100],
@@ -166,9 +164,7 @@ MALFORMED = {
     ),
     "extension by metadata": parquet(
         pa.table({"a": ["x"]}).cast(
-            pa.schema(
-                [pa.field("a", pa.string(), metadata={"ARROW:extension:name": "arrow.py_extension_type"})]
-            )
+            pa.schema([pa.field("a", pa.string(), metadata={"ARROW:extension:name": "arrow.py_extension_type"})])
         )
     ),
     "not UTF-8": parquet(pa.table({"a": TEXT_OF_BYTES})),
@@ -176,9 +172,7 @@ MALFORMED = {
     "control character": parquet(pa.table({"a": [MPAN + "\x1b"]})),
     "NUL": parquet(pa.table({"a": [MPAN + "\0"]})),
     "long cell": parquet(pa.table({"a": ["x" * 4097, MPAN]})),
-    "long cell in a dictionary, once": parquet(
-        pa.table({"a": [None] * 50_000 + ["x" * 5000] + [MPAN] * 50_000})
-    ),
+    "long cell in a dictionary, once": parquet(pa.table({"a": [None] * 50_000 + ["x" * 5000] + [MPAN] * 50_000})),
     "same name twice": parquet(pa.table({"a": ["x"], "A ": ["y"]})),
     "MPAN for a name": parquet(pa.table({MPAN: ["x"]})),
     "too many columns": parquet(pa.table({f"c{i}": ["x"] for i in range(513)})),
@@ -211,9 +205,7 @@ def test_rows_are_limited(intake):
 def test_overlapping_chunks_are_refused(intake):
     """Two columns of the same bytes: the footer of the second is made to point at the first."""
     table = pa.table({"a": list(range(1000)), "b": list(range(1000))})
-    data = parquet(
-        table, compression="none", use_dictionary=False, write_statistics=False, store_schema=False
-    )
+    data = parquet(table, compression="none", use_dictionary=False, write_statistics=False, store_schema=False)
     second = pq.ParquetFile(io.BytesIO(data)).metadata.row_group(0).column(1).data_page_offset
     zigzag = bytes([(2 * second) & 0x7F | 0x80, (2 * second) >> 7])
     error = intake.fault(with_footer(data, zigzag, b"\x88\x00"))
@@ -230,7 +222,8 @@ rows = 1_000_000
 if kind == "values":
     data = pa.array(["x" * 4000]); table = pa.table({"a": pa.DictionaryArray.from_arrays(pa.array([0] * rows), data)})
 elif kind == "long":
-    data = pa.array(["x" * 4_000_000]); table = pa.table({"a": pa.DictionaryArray.from_arrays(pa.array([0] * rows), data)})
+    data = pa.array(["x" * 4_000_000])
+    table = pa.table({"a": pa.DictionaryArray.from_arrays(pa.array([0] * rows), data)})
 elif kind == "page":
     table = pa.table({"a": pa.array(["x" * 300_000_000])})
 elif kind == "pages":
@@ -267,9 +260,7 @@ def test_bombs(intake, kind):
     path = intake.folder / "bomb.parquet"
     subprocess.run([sys.executable, "-c", BOMB, path, kind], check=True)
     assert path.stat().st_size < 4_000_000
-    done = subprocess.run(
-        [sys.executable, "-c", READ, path], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=True, timeout=60)
     code, peak = map(int, done.stdout.split())
     assert code in (11, 12)
     assert not done.stderr

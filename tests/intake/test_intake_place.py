@@ -43,9 +43,7 @@ def test_links_inside_the_root_are_followed_and_others_refused(intake, tmp_path)
         error = intake.fault_of(lambda path=path: intake.read(path, root=root))
         assert isinstance(error, RefusedError)
         assert "outside the backup folder" in str(error)
-    assert isinstance(
-        intake.fault_of(lambda: intake.read(root / "loop.csv", root=root)), RefusedError | IntakeError
-    )
+    assert isinstance(intake.fault_of(lambda: intake.read(root / "loop.csv", root=root)), RefusedError | IntakeError)
 
 
 def test_root_itself_may_be_a_link(intake, tmp_path):

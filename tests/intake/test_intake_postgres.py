@@ -23,7 +23,8 @@ TYPED = """
     SELECT 1900000000071::bigint AS mpan, 7::smallint AS small, 13::numeric AS whole, 12.50::numeric(8,2) AS part,
       1900000000071::float8 AS lossless, 0.1::float8 AS tenth, true AS flag, date '2023-08-19' AS day,
       timestamp '2023-08-19 00:00' AS midnight, timestamp '2023-08-19 01:02:03.5' AS moment,
-      timestamptz '2023-08-19 12:00+01' AS zoned, 'caf\u00e9'::varchar(9) AS name, 'A'::char(4) AS code, ''::text AS empty,
+      timestamptz '2023-08-19 12:00+01' AS zoned, 'caf\u00e9'::varchar(9) AS name, 'A'::char(4) AS code,
+      ''::text AS empty,
       NULL::text AS missing, 'infinity'::date AS never
 """
 SPELLED = (
@@ -131,9 +132,7 @@ def test_refused(url, intake, query, kind, phrase):
 def test_limits(url, intake):
     query = "SELECT i FROM generate_series(1, 1000) i"
     for limits in (Limits(max_rows=999), Limits(max_bytes=1000)):
-        assert isinstance(
-            intake.fault_of(lambda limits=limits: read(url, query, limits=limits)), RefusedError
-        )
+        assert isinstance(intake.fault_of(lambda limits=limits: read(url, query, limits=limits)), RefusedError)
 
 
 def test_failure_in_the_middle_is_an_error(url, intake):

@@ -66,14 +66,32 @@ def test_esme_ids_and_uprns_agree_with_the_second_implementation() -> None:
     assert out == [plain.uprn(_key("uprn"), value) for value in uprns]
 
 
-WORDS = ["Flat", "1", "12a", "Rose Ct.", "St John's", "High St", "Ind Est", "Mill-Lane", "ROSE  COURT", "Zoë Rd", "½", ""]
+WORDS = [
+    "Flat",
+    "1",
+    "12a",
+    "Rose Ct.",
+    "St John's",
+    "High St",
+    "Ind Est",
+    "Mill-Lane",
+    "ROSE  COURT",
+    "Zoë Rd",
+    "½",
+    "",
+]
 
 
 @pytest.mark.requirement("Q67", "Q68")
 def test_addresses_agree_with_the_second_implementation() -> None:
     rng = random.Random(4)
-    rows = [[*(rng.choice(WORDS) for _ in range(9)), rng.choice(["hu1 1aa", "HU11AA", "EC1A 1BB", "M1 1AE"])] for _ in range(N)]
-    frame = pl.DataFrame([[c or None for c in row] for row in rows], schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
+    rows = [
+        [*(rng.choice(WORDS) for _ in range(9)), rng.choice(["hu1 1aa", "HU11AA", "EC1A 1BB", "M1 1AE"])]
+        for _ in range(N)
+    ]
+    frame = pl.DataFrame(
+        [[c or None for c in row] for row in rows], schema=dict.fromkeys(COLUMNS, pl.String), orient="row"
+    )
     out = addresses(KEYS.field("address"), frame)
     lists = scheme_lists()
     for row, made in zip(rows, out.iter_rows(named=True), strict=True):
@@ -131,7 +149,13 @@ def test_two_cuts_cannot_be_linked() -> None:
 
 def test_spellings_of_one_mpan_meet() -> None:
     value = _mpans(random.Random(6), 1)[0]
-    spellings = [value, f"{value[:2]} {value[2:6]} {value[6:10]} {value[10:]}", f" {value}", f"{value}.0", f"{value[:2]}-{value[2:]}"]
+    spellings = [
+        value,
+        f"{value[:2]} {value[2:6]} {value[6:10]} {value[10:]}",
+        f" {value}",
+        f"{value}.0",
+        f"{value[:2]}-{value[2:]}",
+    ]
     out = MpanPermutation(KEYS.field("mpan")).pseudonyms(pl.Series(spellings))
     assert out.n_unique() == 1
     assert out.null_count() == 0

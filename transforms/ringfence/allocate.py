@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from transforms.ringfence.coverage import coverage
+from transforms.ringfence.shortages import explain
 
 from contracts.errors import ConfigurationError
 from contracts.ringfence import HAS_LINK, AllocationPolicy, Demand, Kind, Pick
@@ -20,14 +23,12 @@ from transforms.ringfence.bundles import FREE, Bundles, build_bundles, limit, ta
 from transforms.ringfence.cells import Cells, build_cells, recount
 from transforms.ringfence.certify import certify
 from transforms.ringfence.coding import tests_by_attribute
-from transforms.ringfence.coverage import coverage
 from transforms.ringfence.fill import Fill, fill
 from transforms.ringfence.frames import ALLOCATION_SCHEMA, allocation_rows, fulfilment_rows
 from transforms.ringfence.kernel import Kernel, Problem, find_kernel
 from transforms.ringfence.members import expand
 from transforms.ringfence.pick import Picks, interleave, keyed_order, pick_aside, pick_kernel
 from transforms.ringfence.population import Population, read_population
-from transforms.ringfence.shortages import explain
 from transforms.ringfence.signatures import build_signatures, specifications
 from transforms.ringfence.spread import spread
 from transforms.ringfence.whole import decide_whole
@@ -130,7 +131,7 @@ def check_demands(demands: Sequence[Demand]) -> list[Demand]:
         ConfigurationError: two have the same identity.
     """
     book = sorted(demands, key=lambda demand: demand.key)
-    for one, other in zip(book, book[1:], strict=False):
+    for one, other in pairwise(book):
         if one.key == other.key:
             raise ConfigurationError(f"test case {one.label()} comes twice in round {one.round}", where=other.where)
     return book
@@ -206,7 +207,9 @@ def _report(pool: Pool, solved: Round, with_coverage: bool) -> Allocation:
     owner, rows, serves = expand(
         pool.cells, pool.bundles, list(problem.specifications), roots, problem.asks[solved.demand]
     )
-    allocated = allocation_rows(pool.population, problem.demands, (solved.demand, solved.spare, roots), (owner, rows, serves))
+    allocated = allocation_rows(
+        pool.population, problem.demands, (solved.demand, solved.spare, roots), (owner, rows, serves)
+    )
     filled = fulfilment_rows(problem, solved.kernel, solved.filled)
     facts = {
         "round": problem.demands[0].round,
@@ -224,7 +227,9 @@ def _report(pool: Pool, solved: Round, with_coverage: bool) -> Allocation:
         "undecided_groups": solved.unproven,
     }
     causes = explain(pool.cells, problem, solved.kernel, solved.filled, pool.cells_in_order[solved.at])
-    measured = coverage(pool.population, pool.cells, problem, rows, solved.demand[owner]) if with_coverage else pl.DataFrame()
+    measured = (
+        coverage(pool.population, pool.cells, problem, rows, solved.demand[owner]) if with_coverage else pl.DataFrame()
+    )
     return Allocation(allocated, filled, causes, measured, [facts])
 
 

@@ -46,7 +46,8 @@ class Bundles:
 
     def is_root(self) -> NDArray[np.bool_]:
         """Tell for each row whether it stands for a unit."""
-        return self.root == np.arange(len(self.root), dtype=np.int32)
+        roots: NDArray[np.bool_] = self.root == np.arange(len(self.root), dtype=np.int32)
+        return roots
 
     def members(self, roots: NDArray[np.int32]) -> tuple[Ints, Ints]:
         """Return (position in ``roots``, member row) for every member of the given units."""

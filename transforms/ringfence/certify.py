@@ -16,9 +16,12 @@ from transforms.ringfence.kernel import Problem
 from transforms.ringfence.signatures import to_words
 
 Ints = NDArray[np.int64]
+Places = NDArray[np.int32]
 
 
-def certify(problem: Problem, *, base: Ints, spare: Ints, cells: Ints, demands: Ints, spares: NDArray[np.bool_]) -> int:
+def certify(
+    problem: Problem, *, base: Ints, spare: Ints, cells: Places, demands: Ints, spares: NDArray[np.bool_]
+) -> int:
     """Check an allocation against its problem and return the number of units it proves to be the maximum.
 
     Args:
@@ -51,7 +54,7 @@ def certify(problem: Problem, *, base: Ints, spare: Ints, cells: Ints, demands: 
 
 
 def _walk(
-    problem: Problem, reached: NDArray[np.bool_], left: Ints, given: tuple[Ints, Ints, Ints], level: int
+    problem: Problem, reached: NDArray[np.bool_], left: Ints, given: tuple[Places, Ints, Ints], level: int
 ) -> NDArray[np.bool_]:
     cells, asks, levels = given
     while True:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,9 +95,9 @@ def weigh(signatures: Words, weights: Ints, width: int) -> Ints:
     for begin in range(0, len(used), CHUNK):
         cells = used[begin : begin + CHUNK]
         part = weights[:, cells]
-        kind = np.float32 if part.sum(axis=1).max() < EXACT_IN_FLOAT32 else np.float64
+        kind: type[np.floating[Any]] = np.float32 if part.sum(axis=1).max() < EXACT_IN_FLOAT32 else np.float64
         bits = to_bits(signatures[:, cells].T, width).astype(kind)
-        total += np.rint(part.astype(kind) @ bits).astype(np.int64)
+        total += np.rint(np.matmul(part.astype(kind), bits)).astype(np.int64)
     return total
 
 
@@ -118,9 +119,7 @@ def find_kernel(problem: Problem) -> Kernel:
     return Kernel(contested, order[:number][::-1], class_of, supply, several, bits, eligible)
 
 
-def _classes(
-    problem: Problem, contested: Ints
-) -> tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.bool_]]:
+def _classes(problem: Problem, contested: Ints) -> tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.bool_]]:
     """Group the unit cells that still have free units by which contested specifications they satisfy."""
     class_of = np.full(len(problem.free), -1, dtype=np.int32)
     width = len(problem.specifications)

@@ -56,7 +56,8 @@ def _first_of_each(owner: Ints, fit: NDArray[np.bool_], late: NDArray[np.bool_])
     """Return for each owner the place of its first fitting member, those not ``late`` before the others."""
     at = np.flatnonzero(fit)
     at = at[np.lexsort((at, late[at], owner[at]))]
-    return at[np.diff(owner[at], prepend=-1) != 0]
+    first: Ints = at[np.diff(owner[at], prepend=-1) != 0]
+    return first
 
 
 def _bit(judge: Callable[[NDArray[np.int32]], Words], members: NDArray[np.int32], wanted: Ints) -> NDArray[np.bool_]:

@@ -75,7 +75,8 @@ def column(signatures: Words, specification: int) -> NDArray[np.bool_]:
         specification: its number.
     """
     word, bit = divmod(specification, 64)
-    return (signatures[word] >> np.uint64(bit)) & np.uint64(1) != 0
+    held: NDArray[np.bool_] = (signatures[word] >> np.uint64(bit)) & np.uint64(1) != 0
+    return held
 
 
 class Judge:
@@ -164,11 +165,11 @@ def _group_words(judge: Judge, cells: Cells, begin: int, end: int, single_on_pai
     stop = cells.starts[end] if end < len(cells.starts) else len(cells.members)
     members = cells.members[cells.starts[begin] : stop]
     starts = cells.starts[begin:end] - cells.starts[begin]
-    single = np.bitwise_or.reduceat(judge.any_half(members), starts, axis=0)
+    single: Words = np.bitwise_or.reduceat(judge.any_half(members), starts, axis=0)
     if single_on_pair is SingleOnPair.FORBID:
         single[np.diff(np.append(starts, len(members))) > 1] = 0
     imported = np.bitwise_or.reduceat(judge.import_half(members), starts, axis=0)
-    partner = np.bitwise_or.reduceat(judge.export_half(members), starts, axis=0)
+    partner: Words = np.bitwise_or.reduceat(judge.export_half(members), starts, axis=0)
     related = cells.imports[cells.singles + begin : cells.singles + end] >= 2
     partner |= np.where(related[:, None], judge.kinds[Kind.GROUP], np.uint64(0))
     answer: Words = single | (imported & partner)

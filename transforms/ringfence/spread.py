@@ -80,9 +80,7 @@ def _targets(kernel: Kernel, classes: Ints, asked: Ints, got: Ints, starts: NDAr
     return marks
 
 
-def _fewer(
-    kernel: Kernel, filled: Fill, classes: Ints, asked: Ints, target: Ints
-) -> tuple[Ints, Ints, Ints]:
+def _fewer(kernel: Kernel, filled: Fill, classes: Ints, asked: Ints, target: Ints) -> tuple[Ints, Ints, Ints]:
     """Keep the arcs with a target and those the first flow used."""
     number = len(kernel.specifications)
     used = np.isin(classes * number + asked, filled.classes * number + filled.specifications)

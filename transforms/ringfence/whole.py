@@ -64,7 +64,7 @@ def conflict_groups(problem: Problem, kernel: Kernel, filled: Fill) -> list[Ints
     reached = np.zeros(len(kernel.specifications), dtype=np.bool_)
     reached[place[problem.asks[filled.base < problem.base]]] = True
     while True:
-        classes = kernel.bits[:, reached].any(axis=1)
+        classes: NDArray[np.bool_] = np.any(kernel.bits[:, reached], axis=1)
         further = reached.copy()
         further[filled.specifications[classes[filled.classes]]] = True
         if np.array_equal(further, reached):
@@ -87,9 +87,9 @@ def _search(problem: Problem, kernel: Kernel, group: Ints, base: Ints) -> bool:
     runs = {int(d): model.new_bool_var(f"runs{d}") for d in demands}
     gets = {int(d): model.new_int_var(0, int(problem.base[d]), f"gets{d}") for d in demands}
     least = needed(problem)
-    for demand in runs:
-        model.add(gets[demand] <= int(problem.base[demand]) * runs[demand])
-        model.add(gets[demand] >= int(least[demand]) * runs[demand])
+    for demand, run in runs.items():
+        model.add(gets[demand] <= int(problem.base[demand]) * run)
+        model.add(gets[demand] >= int(least[demand]) * run)
     _supply_constraints(model, problem, (kinds, supply, kernel.specifications[group]), gets)
     proven = True
     tiers = sorted({problem.demands[demand].priority for demand in runs})
@@ -106,8 +106,8 @@ def _search(problem: Problem, kernel: Kernel, group: Ints, base: Ints) -> bool:
         model.clear_hints()
         for variable in (*runs.values(), *gets.values()):
             model.add_hint(variable, solver.value(variable))
-    for demand in gets:
-        base[demand] = solver.value(gets[demand])
+    for demand, variable in gets.items():
+        base[demand] = solver.value(variable)
     return proven
 
 
