@@ -15,7 +15,7 @@ import contracts
 import flows
 import transforms
 from contracts.errors import DataCutError, PlaceError
-from flows.commands import keys, run, verify
+from flows.commands import keys, run, sample, verify
 
 EXIT_CODES = """
 Exit codes: 0 done, 2 wrong usage or configuration, 10 contract, 11 intake, 12 data refused at a gate, 13 keys,
@@ -38,7 +38,7 @@ def _root() -> None:
     """Turn electricity production backups into validated, pseudonymised, ring-fenced MHHS test data."""
 
 
-for part in (run, keys, verify):
+for part in (run, sample, keys, verify):
     part.register(app)
 
 
