@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from transforms.ringfence.coverage import coverage
-from transforms.ringfence.shortages import explain
 
 from contracts.errors import ConfigurationError
 from contracts.ringfence import HAS_LINK, AllocationPolicy, Demand, Kind, Pick
@@ -23,12 +21,14 @@ from transforms.ringfence.bundles import FREE, Bundles, build_bundles, limit, ta
 from transforms.ringfence.cells import Cells, build_cells, recount
 from transforms.ringfence.certify import certify
 from transforms.ringfence.coding import tests_by_attribute
+from transforms.ringfence.coverage import coverage
 from transforms.ringfence.fill import Fill, fill
 from transforms.ringfence.frames import ALLOCATION_SCHEMA, allocation_rows, fulfilment_rows
 from transforms.ringfence.kernel import Kernel, Problem, find_kernel
 from transforms.ringfence.members import expand
 from transforms.ringfence.pick import Picks, interleave, keyed_order, pick_aside, pick_kernel
 from transforms.ringfence.population import Population, read_population
+from transforms.ringfence.shortages import explain
 from transforms.ringfence.signatures import build_signatures, specifications
 from transforms.ringfence.spread import spread
 from transforms.ringfence.whole import decide_whole
@@ -106,8 +106,25 @@ def allocate(
         RingFenceError: the result did not pass its proof.
     """
     policy = policy or AllocationPolicy()
+    pool = prepare(population, check_demands(demands), key, policy)
+    return solve(pool, demands, key, policy, taken=taken, histories=histories, with_coverage=with_coverage)
+
+
+def solve(
+    pool: Pool,
+    demands: Sequence[Demand],
+    key: bytes,
+    policy: AllocationPolicy,
+    *,
+    taken: pl.Series | None = None,
+    histories: pl.DataFrame | None = None,
+    with_coverage: bool = True,
+) -> Allocation:
+    """Allocate units of a prepared population; arguments and errors as ``allocate``.
+
+    The criteria of ``demands`` must be among those that the pool was prepared for.
+    """
     book = check_demands(demands)
-    pool = prepare(population, book, key, policy)
     bundles = pool.bundles
     if taken is not None:
         bundles = take(bundles, pool.population, taken)

@@ -119,7 +119,7 @@ class _Flow:
     def _run(
         self, tails: Ints, heads: Ints, capacity: Ints, prices: Ints, ends: tuple[int, int, int]
     ) -> tuple[Ints, Ints]:
-        solver = SimpleMinCostFlow(len(self._supply) + self._number + 2, len(tails))
+        solver = SimpleMinCostFlow()
         arcs = solver.add_arcs_with_capacity_and_unit_cost(
             tails.astype(np.int32), heads.astype(np.int32), capacity, prices
         )

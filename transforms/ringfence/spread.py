@@ -124,7 +124,7 @@ def _scarcity(kernel: Kernel, got: Ints) -> Ints:
 def _solve(kernel: Kernel, got: Ints, arcs: tuple[Ints, Ints, Ints, Ints]) -> Ints:
     tails, heads, capacity, cost = arcs
     number, asked = len(kernel.supply), len(got)
-    solver = SimpleMinCostFlow(number + asked + 2, len(tails) + number + asked)
+    solver = SimpleMinCostFlow()
     sink = number + asked + 1
     every, each = np.arange(number), np.arange(asked)
     middle = solver.add_arcs_with_capacity_and_unit_cost(

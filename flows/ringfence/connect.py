@@ -1,0 +1,144 @@
+"""Connections to a ledger: SQLite on a local disk (WAL, FULL, BEGIN IMMEDIATE) or PostgreSQL, by URL."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, OperationalError
+
+from contracts.errors import ConfigurationError, PlaceError
+
+BUSY_SECONDS = 120
+NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "ncpfs")
+WRITES = {"ringfence_writes": True}
+
+
+def engine_of(url: str) -> Engine:
+    """Return an engine for a ledger URL.
+
+    Raises:
+        ConfigurationError: neither ``sqlite:///FILE`` nor ``postgresql://...``.
+        PlaceError: no driver, or an SQLite file on a network file system.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError("is not a database URL", where="ledger") from None
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    if parsed.get_backend_name() == "postgresql":
+        return _postgresql(parsed)
+    raise ConfigurationError("is neither sqlite:///FILE nor postgresql://...", where="ledger")
+
+
+def _sqlite(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise ConfigurationError("names no file: sqlite:///FILE", where="ledger")
+    file = Path(url.database)
+    kind = file_system(file.resolve().parent)
+    if kind.startswith(NETWORK_FILE_SYSTEMS):
+        raise PlaceError(
+            f"lies on a network file system ({kind}), where SQLite's locks do not hold",
+            where=str(file),
+            remedy="use a local disk, or PostgreSQL",
+        )
+    with contextlib.suppress(FileExistsError):
+        try:
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            raise
+        except OSError as fault:
+            raise PlaceError("cannot be written", where=str(file), remedy=fault.strerror or "") from None
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _pragmas(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where ``_begin`` says
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    """Begin at once as a writer: a reader that turns writer half-way is refused without waiting."""
+    writes = connection.get_execution_options().get("ringfence_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        return create_engine(url.set(drivername="postgresql+psycopg"), hide_parameters=True)
+    except ModuleNotFoundError:
+        raise PlaceError(
+            "has no driver for PostgreSQL", where="ledger", remedy="pip install datacut[postgres]"
+        ) from None
+
+
+def file_system(folder: Path) -> str:
+    """Return the type of the file system a folder lies on; empty where the system does not say."""
+    try:
+        lines = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    best = ("", "")
+    for line in lines:
+        _, mount, kind = line.split()[:3]
+        point = mount.replace("\\040", " ")
+        if folder.is_relative_to(point) and len(point) >= len(best[0]):
+            best = (point, kind)
+    return best[1]
+
+
+@contextlib.contextmanager
+def writing(engine: Engine, campaign: str) -> Iterator[Connection]:
+    """Open a transaction that no other writer of the campaign overlaps; commit at the end, or nothing.
+
+    Raises:
+        PlaceError: the database is away, full, busy or damaged.
+    """
+    with translated(engine), engine.connect().execution_options(**WRITES) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            number = int.from_bytes(hashlib.sha256(f"datacut ringfence {campaign}".encode()).digest()[:8], "big")
+            connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": number - 2**63})
+        yield connection
+
+
+@contextlib.contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that sees one state of the ledger.
+
+    Raises:
+        PlaceError: the database is away, busy or damaged.
+    """
+    level = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
+    with translated(engine), engine.connect().execution_options(**level) as connection, connection.begin():
+        yield connection
+
+
+@contextlib.contextmanager
+def translated(engine: Engine) -> Iterator[None]:
+    """Turn faults of the database into one line without values; a broken constraint passes."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except OperationalError as fault:
+        busy = "locked" in str(fault.orig)
+        what = f"is still busy after {BUSY_SECONDS} s" if busy else "cannot be reached or written"
+        raise PlaceError(what, where=place_of(engine), remedy="see that the disk or server is well") from None
+    except DatabaseError as fault:
+        kind = type(fault.orig).__name__
+        raise PlaceError(f"refused a statement ({kind})", where=place_of(engine), remedy="is it a ledger?") from None
+
+
+def place_of(engine: Engine) -> str:
+    """Name the ledger without its password."""
+    return f"ledger {engine.url.render_as_string(hide_password=True)}"
