@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,13 @@ import polars as pl
 
 from contracts.load import load_all
 from flows import release
+from flows.context import Context, context, now, sources_of, tool_version
 from flows.evidence.keys import load_signer
 from flows.evidence.write import PackWriter
 from flows.quality import read_exclusions
 from flows.report.render import render_report
 from flows.selftest import self_test
-from flows.stages import ALLOCATIONS, Context, context, now
+from flows.stages import ALLOCATIONS
 from flows.workspace import disk
 from transforms.keys import SCHEME
 from transforms.statement import evidence_document
@@ -89,20 +89,11 @@ def _policy(known: Context) -> dict[str, Any]:
     return {"half_hourly": "none", "postcode": known.job.model.cut.policy.postcode.value, "extracts": extracts}
 
 
-def tool_version() -> str:
-    """Return the installed version of the product."""
-    try:
-        return version("datacut")
-    except PackageNotFoundError:
-        return "0+uninstalled"
-
-
 def _evidence(
     known: Context, kind: str, accounting: list[dict[str, Any]], seconds: list[dict[str, Any]]
 ) -> dict[str, Any]:
     workspace, cut = known.workspace, known.job.model.cut
     used = [load_all()[name] for name in sorted({h.extract for h in known.held})]
-    sources = [workspace.noted(f"sources/{h.participant}-{h.extract}") for h in known.held]
     aligned = workspace.noted("alignment") or {}
     augmented = workspace.noted("augmentation") or {}
     return evidence_document(
@@ -114,14 +105,14 @@ def _evidence(
         policy=_policy(known),
         contracts=[{"extract": c.extract, "version": c.version, "sha256": c.digest} for c in used],
         reference=known.reference.evidence(),
-        inputs=[s for s in sources if s],
+        inputs=sources_of(known),
         accounting=accounting,
         rules=(workspace.noted("rules") or {}).get("entries", []),
         exclusions=_exclusions(known),
         alignment=aligned.get("alignment"),
         coincident=aligned.get("coincident"),
         augmentation=augmented.get("augmentation"),
-        ring_fence=workspace.noted("ring_fence"),
+        ring_fence=(workspace.noted("ring_fence") or {}).get("evidence"),
         leak_scan=workspace.noted("leak_scan"),
         previous=[],
         times={"started": (workspace.noted("begun") or {}).get("at", now()), "finished": now(), "stages": seconds},

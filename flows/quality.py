@@ -17,7 +17,7 @@ from contracts.load import load_all
 from contracts.model import Contract, Rule
 from contracts.vocabulary import Stage
 from flows.anonymise import STAGED
-from flows.workspace import ORDER, Workspace, disk
+from flows.workspace import ORDER, Workspace
 from transforms import exclusion, rules
 
 JUDGED, EXCLUDED = "judged", "excluded"
@@ -117,9 +117,12 @@ def _judge(staged: pl.LazyFrame, contract: Contract, tables: Mapping[str, pl.Laz
 
 def write_exclusions(workspace: Workspace, stage: str, number: int, excluded: pl.DataFrame) -> None:
     """Write the MPANs that a stage excludes from one partition."""
-    path = workspace.folder(EXCLUDED, stage) / f"{number:04d}.arrow"
-    with disk(path):
-        excluded.write_ipc(path)
+    workspace.put(excluded, workspace.folder(EXCLUDED, stage) / f"{number:04d}.arrow")
+
+
+def is_judged(workspace: Workspace, number: int) -> bool:
+    """Tell whether a partition is judged already: its exclusions are written last."""
+    return (workspace.root / EXCLUDED / "quality" / f"{number:04d}.arrow").is_file()
 
 
 def read_exclusions(workspace: Workspace, number: int) -> pl.DataFrame:

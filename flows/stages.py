@@ -1,98 +1,56 @@
 """The stages of a cut as plain functions of a path and names: the same code under ``--plain`` and under Prefect.
 
 Nothing but paths, ids and counts passes in or out, so an orchestrator that stores parameters and results stores no
-row, no identifier and no key.
+row, no identifier and no key. Each stage notes in the work folder what it has done; a run that was killed is run again
+and goes on from there.
 """
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigurationError
 from flows import across, quality
-from flows.anonymise import anonymise_source, facts_of, silent
+from flows.anonymise import anonymise_source, facts_of
 from flows.config import Extract, Job, Participant, load_cut
-from flows.keyring import read_key
-from flows.quality import Held
-from flows.reference import Reference, load_reference
-from flows.selftest import self_test
-from flows.workspace import MARKER, Workspace, partition_count
-from transforms.keys import FieldKeys
-from transforms.pseudonymise import Pseudonymiser
+from flows.context import Context, context, forget, now, progressed, run_digest, work_folder
+from flows.workspace import MARKER, disk
 
-BYTES_PER_ROW = {".parquet": 60, ".gz": 40, ".zip": 40}
-PLAIN_BYTES_PER_ROW = 170
 RING_FENCE_FIELD = "ring-fence"
 ACTOR = "datacut run"
 ALLOCATIONS = "allocations.arrow"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Context:
-    """What every stage of one cut needs; made anew in each process, never passed between them."""
-
-    job: Job
-    keys: FieldKeys
-    pseudonymiser: Pseudonymiser
-    workspace: Workspace
-    reference: Reference
-
-    @property
-    def held(self) -> list[Held]:
-        """Every extract of every participant, in the order of the file."""
-        return [Held(p.mpid, e.contract) for p in self.job.model.participants for e in p.extracts]
-
-
-@lru_cache(maxsize=1)
-def context(cut_file: str) -> Context:
-    """Load ``cut.yaml``, the key and the reference data once per process.
-
-    Raises:
-        ConfigurationError, KeyMaterialError, IntakeError: one of them is wrong; no row is read then.
-    """
-    self_test()
-    job = load_cut(Path(cut_file))
-    cut = job.model.cut
-    keys = read_key(job.path(cut.key), cut.id, cut.fingerprint)
-    folder = job.model.reference.market_domain_data
-    reference = load_reference(job.path(folder) if folder else None, cut.date)
-    work = job.path(job.model.work) / cut.id
-    return Context(job, keys, Pseudonymiser(keys, cut.policy.postcode), Workspace(work, partitions(job)), reference)
-
-
-def partitions(job: Job) -> int:
-    """Return how many partitions the cut is worked in, from the sizes of its registrations."""
-    if job.model.partitions:
-        return job.model.partitions
-    rows = 0
-    for participant in job.model.participants:
-        for extract in participant.extracts:
-            path = extract.source.path
-            if extract.contract == "registration" and path and job.path(path).is_file():
-                rows += job.path(path).stat().st_size // BYTES_PER_ROW.get(path.suffix, PLAIN_BYTES_PER_ROW)
-    return partition_count(rows)
+BEGUN = "begun"
 
 
 def prepare(cut_file: str) -> dict[str, Any]:
-    """Begin: load and check everything, and clear what a broken run left in the work folder."""
-    context.cache_clear()
-    job = load_cut(Path(cut_file))
-    work = job.path(job.model.work) / job.model.cut.id
-    if (work / MARKER).is_file():
-        shutil.rmtree(work)
+    """Begin: load and check everything; go on with the work of the same run, clear that of any other.
+
+    Returns:
+        The sources to be read, the number of partitions, and whether work was found to go on with.
+    """
+    forget()
+    work = work_folder(load_cut(Path(cut_file)))
+    if work.exists() and not (work / MARKER).is_file() and any(work.iterdir()):
+        raise ConfigurationError(
+            "the work folder holds something else", where=str(work), remedy="set work: in cut.yaml"
+        )
     known = context(cut_file)
-    known.workspace.note("begun", {"at": now()})
-    return {"sources": [[h.participant, h.extract] for h in known.held], "partitions": known.workspace.partitions}
-
-
-def now() -> str:
-    """Return the time of day in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    digest = run_digest(known)
+    begun = known.workspace.noted(BEGUN)
+    resumed = begun is not None and begun["digest"] == digest
+    if not resumed:
+        with disk(work):
+            shutil.rmtree(work, ignore_errors=True)
+        forget()
+        known = context(cut_file)
+        known.workspace.note(BEGUN, {"at": now(), "digest": digest})
+    return {
+        "sources": [[h.participant, h.extract] for h in known.held],
+        "partitions": known.workspace.partitions,
+        "resumed": resumed,
+    }
 
 
 def _find(job: Job, mpid: str, extract: str) -> tuple[Participant, Extract]:
@@ -103,9 +61,12 @@ def _find(job: Job, mpid: str, extract: str) -> tuple[Participant, Extract]:
     raise ConfigurationError(f"has no extract {extract!r} of {mpid}", where=str(job.file))
 
 
-def anonymise(cut_file: str, mpid: str, extract: str, progress: Any = silent) -> dict[str, Any]:
+def anonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
     """Intake, conform and pseudonymise one source; returns its facts."""
     known = context(cut_file)
+    note = f"sources/{mpid}-{extract}"
+    if done := known.workspace.noted(note):
+        return done
     participant, source = _find(known.job, mpid, extract)
     facts = anonymise_source(
         known.job,
@@ -114,9 +75,9 @@ def anonymise(cut_file: str, mpid: str, extract: str, progress: Any = silent) ->
         keys=known.keys,
         pseudonymiser=known.pseudonymiser,
         workspace=known.workspace,
-        progress=progress,
+        progress=progressed,
     )
-    known.workspace.note(f"sources/{mpid}-{extract}", facts_of(facts))
+    known.workspace.note(note, facts_of(facts))
     return facts_of(facts)
 
 
@@ -124,13 +85,17 @@ def judge(cut_file: str) -> dict[str, Any]:
     """Judge every rule over every partition; returns how many MPANs are excluded."""
     known = context(cut_file)
     workspace, held = known.workspace, known.held
-    tables = {**known.reference.lazy(), **quality.global_tables(workspace, held)}
-    for number in range(workspace.partitions):
-        quality.judge_partition(workspace, held, number, tables, known.job.model.cut.date)
-    names = [*tables, *(f"extract:{h.extract}" for h in held)]
-    entries, documents = quality.rule_results(workspace, held, names)
-    workspace.note("rules", {"entries": entries, "documents": documents})
-    return {"rules": len(entries), "excluded": _excluded(known)}
+    done = workspace.noted("rules")
+    if done is None:
+        tables = {**known.reference.lazy(), **quality.global_tables(workspace, held)}
+        for number in range(workspace.partitions):
+            if not quality.is_judged(workspace, number):
+                quality.judge_partition(workspace, held, number, tables, known.job.model.cut.date)
+        names = [*tables, *(f"extract:{h.extract}" for h in held)]
+        entries, documents = quality.rule_results(workspace, held, names)
+        done = {"entries": entries, "documents": documents}
+        workspace.note("rules", done)
+    return {"rules": len(done["entries"]), "excluded": _excluded(known)}
 
 
 def _excluded(known: Context) -> int:
@@ -140,18 +105,22 @@ def _excluded(known: Context) -> int:
 def align(cut_file: str) -> dict[str, Any]:
     """Compare participants with each other, and exclude coincident pseudonyms."""
     known = context(cut_file)
-    found = across.coincident(known.workspace, known.held, known.pseudonymiser)
-    counts = across.alignment(known.workspace, known.held)
-    known.workspace.note("alignment", {"alignment": counts, "coincident": found})
-    return {"pairs": len(counts), "coincident": found["count"]}
+    done = known.workspace.noted("alignment")
+    if done is None:
+        found = across.coincident(known.workspace, known.held, known.pseudonymiser)
+        done = {"alignment": across.alignment(known.workspace, known.held), "coincident": found}
+        known.workspace.note("alignment", done)
+    return {"pairs": len(done["alignment"]), "coincident": done["coincident"]["count"]}
 
 
 def augment(cut_file: str) -> dict[str, Any]:
     """Fill the MHHS-only items; returns the counts by item and source."""
     known = context(cut_file)
-    counts = across.augmentation(known.workspace, known.held)
-    known.workspace.note("augmentation", {"augmentation": counts})
-    return {"items": len(counts), "excluded": _excluded(known)}
+    done = known.workspace.noted("augmentation")
+    if done is None:
+        done = {"augmentation": across.augmentation(known.workspace, known.held)}
+        known.workspace.note("augmentation", done)
+    return {"items": len(done["augmentation"]), "excluded": _excluded(known)}
 
 
 def ring_fence(cut_file: str) -> dict[str, Any]:
@@ -159,22 +128,31 @@ def ring_fence(cut_file: str) -> dict[str, Any]:
     known = context(cut_file)
     plan = known.job.model.ring_fence
     if plan is None:
-        return {"allocated": 0}
+        return {"allocated": 0, "shortages": 0}
+    done = known.workspace.noted("ring_fence")
+    if done is None:
+        done = _ring_fence(known, known.job.path(plan.plan))
+    return {"allocated": done["allocated"], "shortages": len(done["evidence"]["shortages"])}
+
+
+def _ring_fence(known: Context, plan: Path) -> dict[str, Any]:
     from flows.ringfence_stage import plan_and_commit
 
     path = across.population(known.workspace)
     result = plan_and_commit(
         path,
-        known.job.path(plan.plan),
+        plan,
         known.job.ledger_url,
         known.job.model.cut.id,
         known.keys.field(RING_FENCE_FIELD).material(),
         ACTOR,
         now(),
     )
-    result.allocations.write_ipc(known.workspace.root / ALLOCATIONS)
-    known.workspace.note("ring_fence", ring_fence_evidence(result, known.job.path(plan.plan).name))
-    return {"allocated": result.allocations.height, "shortages": len(result.shortages)}
+    with disk(known.workspace.root):
+        result.allocations.write_ipc(known.workspace.root / ALLOCATIONS)
+    done = {"allocated": result.allocations.height, "evidence": ring_fence_evidence(result, plan.name)}
+    known.workspace.note("ring_fence", done)
+    return done
 
 
 def ring_fence_evidence(result: Any, plan: str) -> dict[str, Any]:
@@ -192,4 +170,4 @@ def ring_fence_evidence(result: Any, plan: str) -> dict[str, Any]:
 def finish(cut_file: str) -> None:
     """End: the work folder goes, the pack stands for itself."""
     context(cut_file).workspace.remove()
-    context.cache_clear()
+    forget()

@@ -81,9 +81,14 @@ class Workspace:
 
     def write(self, frame: pl.DataFrame, room: str, participant: str, extract: str, number: int, part: int = 0) -> None:
         """Write one piece of a partition."""
-        path = self.folder(room, participant, extract) / f"{number:04d}-{part:06d}.arrow"
+        self.put(frame, self.folder(room, participant, extract) / f"{number:04d}-{part:06d}.arrow")
+
+    def put(self, frame: pl.DataFrame, path: Path) -> None:
+        """Write a frame, whole or not at all: what has its name is finished, whenever the process was killed."""
+        aside = path.with_suffix(".part")
         with disk(path):
-            frame.write_ipc(path, compression="lz4")
+            frame.write_ipc(aside, compression="lz4")
+            aside.replace(path)
 
     def note(self, name: str, facts: Mapping[str, Any]) -> None:
         """Write a small JSON record, whole or not at all."""

@@ -1,0 +1,156 @@
+"""What every stage of one cut needs: the job, its keys, its work folder, its reference data. Made once per process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import contracts
+from flows.anonymise import Progress, silent
+from flows.config import Job, load_cut
+from flows.keyring import read_key
+from flows.quality import Held
+from flows.reference import Reference, load_reference
+from flows.selftest import self_test
+from flows.workspace import Workspace, partition_count
+from transforms.keys import FieldKeys
+from transforms.pseudonymise import Pseudonymiser
+
+BYTES_PER_ROW = {".parquet": 60, ".gz": 40, ".zip": 40}
+PLAIN_BYTES_PER_ROW = 170
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Context:
+    """One cut in one process; never passed between processes, never stored."""
+
+    job: Job
+    keys: FieldKeys
+    pseudonymiser: Pseudonymiser
+    workspace: Workspace
+    reference: Reference
+
+    @property
+    def held(self) -> list[Held]:
+        """Every extract of every participant, in the order of the file."""
+        return [Held(p.mpid, e.contract) for p in self.job.model.participants for e in p.extracts]
+
+
+class _Watch:
+    """Who watches the progress of this process; a stage's parameters cannot carry a function."""
+
+    progress: Progress = staticmethod(silent)
+
+
+@contextmanager
+def watching(progress: Progress) -> Iterator[None]:
+    """Tell ``progress`` of rows read while the block runs."""
+    before = _Watch.progress
+    _Watch.progress = staticmethod(progress)
+    try:
+        yield
+    finally:
+        _Watch.progress = staticmethod(before)
+
+
+def progressed(label: str, rows: int) -> None:
+    """Tell whoever watches how many rows of a source have been read."""
+    _Watch.progress(label, rows)
+
+
+@lru_cache(maxsize=1)
+def context(cut_file: str) -> Context:
+    """Load ``cut.yaml``, the key and the reference data once per process.
+
+    Raises:
+        ConfigurationError, KeyMaterialError, IntakeError: one of them is wrong; no row is read then.
+    """
+    self_test()
+    job = load_cut(Path(cut_file))
+    cut = job.model.cut
+    keys = read_key(job.path(cut.key), cut.id, cut.fingerprint)
+    folder = job.model.reference.market_domain_data
+    reference = load_reference(job.path(folder) if folder else None, cut.date)
+    return Context(
+        job, keys, Pseudonymiser(keys, cut.policy.postcode), Workspace(work_folder(job), partitions(job)), reference
+    )
+
+
+def work_folder(job: Job) -> Path:
+    """Return the work folder of a cut."""
+    return job.path(job.model.work) / job.model.cut.id
+
+
+def partitions(job: Job) -> int:
+    """Return how many partitions the cut is worked in, from the sizes of its registrations."""
+    if job.model.partitions:
+        return job.model.partitions
+    rows = 0
+    for participant in job.model.participants:
+        for extract in participant.extracts:
+            path = extract.source.path
+            if extract.contract == "registration" and path and job.path(path).is_file():
+                rows += job.path(path).stat().st_size // BYTES_PER_ROW.get(path.suffix, PLAIN_BYTES_PER_ROW)
+    return partition_count(rows)
+
+
+def run_digest(known: Context) -> str:
+    """Return a digest of all that a run depends on: a work folder of the same digest is gone on with.
+
+    It covers ``cut.yaml``, contracts, tables, the product's version, the key's fingerprint, and of each source its
+    size and time of change; nothing of what a source holds.
+    """
+    root = Path(contracts.__file__).parent
+    rules = {str(p.relative_to(root)): _digest(p) for p in sorted(root.rglob("*.yaml")) + sorted(root.rglob("*.csv"))}
+    sources = []
+    for participant in known.job.model.participants:
+        for extract in participant.extracts:
+            path = extract.source.path and known.job.path(extract.source.path)
+            state = path.stat() if path and path.exists() else None
+            sources.append([participant.mpid, extract.contract, state and [state.st_size, state.st_mtime_ns]])
+    whole = [
+        tool_version(),
+        _digest(known.job.file),
+        known.keys.fingerprint(),
+        known.workspace.partitions,
+        rules,
+        dict(known.reference.digests),
+        sources,
+    ]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def tool_version() -> str:
+    """Return the installed version of the product."""
+    try:
+        return version("datacut")
+    except PackageNotFoundError:
+        return "0+uninstalled"
+
+
+def now() -> str:
+    """Return the time of day in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def forget() -> None:
+    """Drop the context of this process: keys and tables go with it."""
+    context.cache_clear()
+
+
+def sources_of(known: Context) -> list[dict[str, Any]]:
+    """Return the facts of every source that was read, in the order of the file."""
+    found = [known.workspace.noted(f"sources/{h.participant}-{h.extract}") for h in known.held]
+    return [facts for facts in found if facts]

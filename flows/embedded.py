@@ -1,0 +1,140 @@
+"""Prefect without a server of one's own: a temporary API on loopback, for as long as the command runs.
+
+Its state lies in a private folder beside the work folder, mode 0700; a token made anew for each run keeps other users
+of the machine out. It is a process of its own that starts while the slow libraries load here, so a run waits for the
+longer of the two and not for both, and it ends when this process ends, however that happens.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from contracts.errors import PlaceError
+
+HOST = "127.0.0.1"
+PATIENCE = 90  # seconds; a cold start takes about 9, more on a busy machine
+LIFELINE = "import flows.embedded as e; e.serve()"
+SETTINGS = {
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_UI_ENABLED": "0",
+    # What a temporary server has no use for; and task runs written in batches: one by one, SQLite makes the flow wait.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+}
+
+
+def serve() -> None:
+    """Be the temporary server: serve until standard input ends, which it does when the parent is gone."""
+    import uvicorn
+
+    def follow_parent() -> None:
+        sys.stdin.buffer.read()
+        os._exit(0)
+
+    threading.Thread(target=follow_parent, daemon=True).start()
+    port = int(os.environ["PREFECT_API_URL"].rsplit(":", 1)[1].removesuffix("/api"))
+    uvicorn.run("prefect.server.api.server:create_app", factory=True, host=HOST, port=port, log_level="critical")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Api:
+    """A temporary API on its way up.
+
+    Args:
+        home: Prefect's private home; made if need be.
+
+    Raises:
+        PlaceError: the home cannot be made, or no process can be started.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._url = f"http://{HOST}:{_free_port()}/api"
+        token = f"datacut:{secrets.token_hex(16)}"
+        try:
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            home.chmod(0o700)
+            os.environ["PREFECT_HOME"], os.environ["PREFECT_API_URL"] = str(home), self._url
+            os.environ["PREFECT_API_AUTH_STRING"] = os.environ["PREFECT_SERVER_API_AUTH_STRING"] = token
+            for name, value in SETTINGS.items():
+                os.environ.setdefault(name, value)
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", LIFELINE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=home,
+            )
+        except OSError as fault:
+            raise PlaceError(
+                "the temporary Prefect server cannot start", where=str(home), remedy=str(fault.strerror)
+            ) from None
+
+    def ready(self) -> None:
+        """Wait until the API answers.
+
+        Raises:
+            PlaceError: it ended, or took too long.
+        """
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until and self._process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self._url}/health", timeout=5) as answer:  # noqa: S310 - our own loopback
+                    if answer.status == 200:
+                        return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.05)
+        raise PlaceError(
+            "the temporary Prefect server did not start",
+            where=str(self._home),
+            remedy="run with --plain, or name a server in PREFECT_API_URL",
+        )
+
+    def stop(self) -> None:
+        """End the server."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"):
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def api(home: Path) -> Iterator[Api | None]:
+    """Bring up a temporary API where none is configured. Must run before Prefect is imported.
+
+    Yields:
+        The API on its way up, or None where a server of one's own is used.
+    """
+    if "PREFECT_API_URL" in os.environ or "PREFECT_PROFILE" in os.environ:
+        yield None
+        return
+    own = Api(home)
+    try:
+        yield own
+    finally:
+        own.stop()
