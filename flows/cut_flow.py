@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from flows import embedded, job
-from flows.anonymise import silent
 from flows.config import load_cut
 from flows.context import watching
 
@@ -22,7 +21,7 @@ OPTIONS: dict[str, Any] = {"persist_result": False, "log_prints": False}
 class _Ears:
     """Who listens to the flow that runs in this process; a flow's parameters cannot carry a function."""
 
-    listen: job.Listener = staticmethod(job.nobody)
+    told: job.Told = job.NOBODY
 
 
 def build() -> Callable[..., dict[str, Any]]:
@@ -44,21 +43,19 @@ def build() -> Callable[..., dict[str, Any]]:
             cut_file: path of ``cut.yaml``.
             kind: ``release`` for the whole job, ``submission`` for the stages a participant runs.
         """
-        return job.run(cut_file, kind, run_step=lambda step: as_task(step)(), listen=_Ears.listen)
+        return job.run(cut_file, kind, run_step=lambda step: as_task(step)(), told=_Ears.told)
 
     return data_cut
 
 
-def run_flow(
-    cut_file: Path, *, kind: job.Kind = "release", listen: job.Listener = job.nobody, progress: Any = silent
-) -> dict[str, Any]:
+def run_flow(cut_file: Path, *, kind: job.Kind = "release", told: job.Told = job.NOBODY) -> dict[str, Any]:
     """Run the job under Prefect in this process; same arguments and result as :func:`flows.job.run_plain`.
 
     Raises:
         DataCutError: as the stages raise it, and PlaceError where the temporary server does not start.
     """
     cut = load_cut(cut_file)
-    _Ears.listen = staticmethod(listen)
+    _Ears.told = told
     with embedded.api(cut.path(cut.model.work) / "prefect") as api:
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
@@ -68,5 +65,5 @@ def run_flow(
         if api is not None:
             api.ready()
         # Without a heartbeat thread a flow ends at once instead of a second later; a one-shot run needs no watcher.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None} if api else {}), watching(progress):
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None} if api else {}), watching(told.rows):
             return flow(str(cut_file.resolve()), kind=kind)

@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from flows import stages
-from flows.anonymise import silent
 from flows.context import watching
 from flows.publish import publish
 
 Kind = Literal["release", "submission"]
-Listener = Callable[[str, float, dict[str, Any]], None]
 Facts = dict[str, Any]
 
 
@@ -36,14 +34,43 @@ class Step:
     participant: str = ""
 
 
-def run(cut_file: str, kind: Kind, *, run_step: Callable[[Step], Facts], listen: Listener) -> Facts:
+class Told(Protocol):
+    """Is told what happens in a run."""
+
+    def begin(self, step: Step) -> None:
+        """Tell that a step begins."""
+
+    def end(self, step: Step, seconds: float, facts: Facts) -> None:
+        """Tell what a step has done."""
+
+    def rows(self, label: str, rows: int) -> None:
+        """Tell how many rows of a source have been read."""
+
+
+class Nobody:
+    """Is told everything and says nothing."""
+
+    def begin(self, step: Step) -> None:
+        """Say nothing."""
+
+    def end(self, step: Step, seconds: float, facts: Facts) -> None:
+        """Say nothing."""
+
+    def rows(self, label: str, rows: int) -> None:
+        """Say nothing."""
+
+
+NOBODY = Nobody()
+
+
+def run(cut_file: str, kind: Kind, *, run_step: Callable[[Step], Facts], told: Told) -> Facts:
     """Take a cut through its stages.
 
     Args:
         cut_file: path of ``cut.yaml``.
         kind: ``release`` for the whole job, ``submission`` for a participant's own stages.
         run_step: does one step: a plain call, or a task of an orchestrator.
-        listen: told of each step when it has ended.
+        told: told of each step.
 
     Returns:
         What :func:`flows.publish.publish` returns.
@@ -51,11 +78,12 @@ def run(cut_file: str, kind: Kind, *, run_step: Callable[[Step], Facts], listen:
     seconds: list[Facts] = []
 
     def timed(step: Step) -> Facts:
+        told.begin(step)
         began = time.monotonic()
         facts = run_step(step)
         took = round(time.monotonic() - began, 3)
         seconds.append({"stage": step.name, "seconds": took})
-        listen(step.name, took, facts)
+        told.end(step, took, facts)
         return facts
 
     plan = timed(Step("prepare", "prepare", partial(stages.prepare, cut_file)))
@@ -77,21 +105,16 @@ def _steps(cut_file: str, kind: Kind, plan: Facts) -> Iterator[Step]:
         yield Step("ring-fence", "ring-fence", partial(stages.ring_fence, cut_file))
 
 
-def nobody(_stage: str, _seconds: float, _facts: Facts) -> None:
-    """Listen to no stage."""
-
-
-def run_plain(cut_file: Path, *, kind: Kind = "release", listen: Listener = nobody, progress: Any = silent) -> Facts:
+def run_plain(cut_file: Path, *, kind: Kind = "release", told: Told = NOBODY) -> Facts:
     """Run all stages in this process, without an orchestrator.
 
     Args:
         cut_file: ``cut.yaml``.
         kind: ``release`` for the whole job, ``submission`` for a participant's own stages.
-        listen: told of each stage when it ends.
-        progress: told of rows read.
+        told: told of each step, and of rows read.
 
     Returns:
         What :func:`flows.publish.publish` returns.
     """
-    with watching(progress):
-        return run(str(cut_file), kind, run_step=lambda step: step.call(), listen=listen)
+    with watching(told.rows):
+        return run(str(cut_file), kind, run_step=lambda step: step.call(), told=told)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from contracts.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from flows.job import Kind
+
 Plain = Annotated[bool, typer.Option("--plain", help="Run the same stages without Prefect.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")]
+Log = Annotated[Path | None, typer.Option(help="Append a JSON line per step to this file.", show_default=False)]
 CutPath = Annotated[
     Path, typer.Argument(metavar="CUT.yaml", help="What to cut, from whom, under which key.", show_default=False)
 ]
 SAMPLE = Path("sample_data")
+SHOWN_CAUSES = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -29,17 +31,20 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(demo_command)
 
 
-def run_command(cut: CutPath, plain: Plain = False, as_json: AsJson = False) -> None:
-    """Run the whole job: anonymise every backup, judge, align, augment, ring-fence, and release a signed pack."""
-    _print(_run(cut, "release", plain=plain), as_json=as_json)
+def run_command(cut: CutPath, plain: Plain = False, as_json: AsJson = False, log: Log = None) -> None:
+    """Run the whole job: anonymise every backup, judge, align, augment, ring-fence, and release a signed pack.
+
+    A run that was stopped is simply run again: it goes on where it was, and ends in the same pack.
+    """
+    _print(_run(cut, "release", plain=plain, log=log), as_json=as_json)
 
 
-def anonymise_command(cut: CutPath, plain: Plain = False, as_json: AsJson = False) -> None:
+def anonymise_command(cut: CutPath, plain: Plain = False, as_json: AsJson = False, log: Log = None) -> None:
     """Run the participant's stages: pseudonymise and judge backups, and write a signed submission pack.
 
     Needs no network and no other participant.
     """
-    _print(_run(cut, "submission", plain=plain), as_json=as_json)
+    _print(_run(cut, "submission", plain=plain, log=log), as_json=as_json)
 
 
 def demo_command(
@@ -47,6 +52,7 @@ def demo_command(
     sample: Annotated[Path, typer.Option(help="The sample backups.")] = SAMPLE,
     plain: Plain = False,
     as_json: AsJson = False,
+    log: Log = None,
 ) -> None:
     """Take the sample backups through everything and say where the report is."""
     if not (sample / "cut.yaml").is_file():
@@ -60,57 +66,52 @@ def demo_command(
     shutil.copytree(sample, out, dirs_exist_ok=True)
     for key in (out / "keys").glob("*"):  # a checkout does not keep file modes; these keys are public by nature
         key.chmod(0o644 if key.suffix == ".pub" else 0o600)
-    done = _run(out / "cut.yaml", "release", plain=plain)
+    done = _run(out / "cut.yaml", "release", plain=plain, log=log)
+    public = out / "signing.pub"
+    shutil.copyfile(out / "keys" / "signing.pub", public)
     _print(done, as_json=as_json)
     if not as_json:
-        public = out / "keys" / "signing.pub"
         typer.echo(f"\nCheck it: datacut verify {done['pack']} --public-key {public}")
 
 
-def _run(cut: Path, kind: str, *, plain: bool) -> dict[str, Any]:
-    console = Console(stderr=True)
+def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None) -> dict[str, Any]:
+    from flows.commands.telling import teller
 
-    def listen(stage: str, took: float, facts: dict[str, Any]) -> None:
-        detail = ", ".join(f"{k} {v:,}" for k, v in facts.items() if isinstance(v, int) and k in SHOWN)
-        console.print(f"{took:7.2f} s  {stage}  [dim]{detail}[/dim]", highlight=False)
-
-    with console.status("working", spinner="line") if sys.stderr.isatty() else _Quiet():
+    with teller(log) as told:
         if plain:
             from flows.job import run_plain
 
-            return run_plain(cut, kind=kind, listen=listen)
+            return run_plain(cut, kind=kind, told=told)
         from flows.cut_flow import run_flow
 
-        return run_flow(cut, kind=kind, listen=listen)
-
-
-SHOWN = ("rows", "partitions", "excluded", "rules", "pairs", "coincident", "items", "allocated", "shortages")
-
-
-class _Quiet:
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
+        return run_flow(cut, kind=kind, told=told)
 
 
 def _print(done: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(done, indent=2, sort_keys=True))
         return
-    table = Table(title="Row accounting", title_justify="left")
-    table.add_column("Participant")
-    table.add_column("Extract")
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Row accounting: rows in = released + excluded", title_justify="left", box=None, pad_edge=False)
+    for heading in ("Participant", "Extract"):
+        table.add_column(heading, no_wrap=True)
     for heading in ("Rows in", "Released", "Excluded"):
-        table.add_column(heading, justify="right")
-    table.add_column("By first cause")
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Most often because of")
     for row in done["accounting"]:
-        causes = "  ".join(f"{reason} {count:,}" for reason, count in row["by_reason"].items())
         counts = [f"{row[key]:,}" for key in ("rows_in", "released", "excluded")]
-        table.add_row(row["participant"], row["extract"], *counts, causes)
+        table.add_row(row["participant"], row["extract"], *counts, _causes(row["by_reason"]))
     total = [f"{sum(row[key] for row in done['accounting']):,}" for key in ("rows_in", "released", "excluded")]
     table.add_section()
-    table.add_row("all", "", *total, "rows in = released + excluded")
+    table.add_row("all", "", *total, "")
     Console().print(table)
-    typer.echo(f"Pack:   {done['pack']}\nReport: {done['report']}")
+    typer.echo(f"\nPack:   {done['pack']}\nReport: {done['report']}")
+
+
+def _causes(by_reason: dict[str, int]) -> str:
+    ordered = sorted(by_reason.items(), key=lambda pair: (-pair[1], pair[0]))
+    shown = [f"{reason} {count:,}" for reason, count in ordered[:SHOWN_CAUSES]]
+    more = len(ordered) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,0 +1,146 @@
+"""What a run says while it works: a bar with what is left on a terminal, plain lines elsewhere, JSON lines on request.
+
+Stages, participants, counts and seconds; never a value of a row.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from contracts.errors import ConfigurationError
+from flows.job import Facts, Step, Told
+
+# Shares of a whole run's time, as measured at a million metering points: what the estimate of the rest rests on.
+SHARES = {"prepare": 1, "anonymise": 36, "quality": 26, "align": 7, "augment": 9, "ring-fence": 3, "release": 18}
+SHOWN = ("rows", "partitions", "excluded", "rules", "pairs", "coincident", "items", "allocated", "shortages")
+
+
+def _line(step: Step, seconds: float, facts: Facts) -> str:
+    counts = ", ".join(f"{name} {facts[name]:,}" for name in SHOWN if isinstance(facts.get(name), int))
+    return f"{seconds:8.2f} s  {step.name}" + (f"  {counts}" if counts else "")
+
+
+class Lines:
+    """A plain line per step on standard error."""
+
+    def begin(self, step: Step) -> None:
+        """Say nothing."""
+
+    def end(self, step: Step, seconds: float, facts: Facts) -> None:
+        """Write one line."""
+        sys.stderr.write(_line(step, seconds, facts) + "\n")
+
+    def rows(self, label: str, rows: int) -> None:
+        """Say nothing: a line per batch would drown the others."""
+
+
+class Bar:
+    """A bar over the whole run with an estimate of what is left, and a line per finished step above it."""
+
+    def __init__(self, progress: Any) -> None:
+        self._progress = progress
+        self._task = progress.add_task("begins", total=sum(SHARES.values()), rows="")
+        self._sources = 1
+
+    def begin(self, step: Step) -> None:
+        """Name the step."""
+        self._progress.update(self._task, description=step.name, rows="")
+
+    def end(self, step: Step, seconds: float, facts: Facts) -> None:
+        """Move on by the step's share."""
+        if step.stage == "prepare":
+            self._sources = max(1, len(facts.get("sources", ())))
+        share = SHARES.get(step.stage, 0) / (self._sources if step.stage == "anonymise" else 1)
+        self._progress.advance(self._task, share)
+        self._progress.console.print(_line(step, seconds, facts), highlight=False, markup=False)
+
+    def rows(self, label: str, rows: int) -> None:
+        """Show how many rows of the source at hand have been read."""
+        self._progress.update(self._task, rows=f"{rows:,} rows")
+
+
+class JsonLines:
+    """One JSON object per finished step: when, run, stage, participant, seconds and counts."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream, self._run = stream, secrets.token_hex(8)
+
+    def begin(self, step: Step) -> None:
+        """Write that a step begins."""
+        self._write({"event": "begin", "stage": step.stage, "name": step.name, "participant": step.participant})
+
+    def end(self, step: Step, seconds: float, facts: Facts) -> None:
+        """Write what a step has done."""
+        counts = {k: v for k, v in facts.items() if isinstance(v, int) and not isinstance(v, bool)}
+        named = {"stage": step.stage, "name": step.name, "participant": step.participant}
+        self._write({"event": "end", **named, "seconds": seconds, **counts})
+
+    def rows(self, label: str, rows: int) -> None:
+        """Say nothing between begin and end."""
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._stream.write(json.dumps({"at": at, "run": self._run, **entry}) + "\n")
+        self._stream.flush()
+
+
+class _All:
+    """Tells several."""
+
+    def __init__(self, tellers: list[Told]) -> None:
+        self._tellers = tellers
+
+    def begin(self, step: Step) -> None:
+        for teller in self._tellers:
+            teller.begin(step)
+
+    def end(self, step: Step, seconds: float, facts: Facts) -> None:
+        for teller in self._tellers:
+            teller.end(step, seconds, facts)
+
+    def rows(self, label: str, rows: int) -> None:
+        for teller in self._tellers:
+            teller.rows(label, rows)
+
+
+@contextmanager
+def teller(log: Path | None) -> Iterator[Told]:
+    """Give what suits the place: a bar on a terminal, lines elsewhere; and JSON lines into ``log`` where one is named.
+
+    Raises:
+        ConfigurationError: the log cannot be written.
+    """
+    try:
+        stream = log.open("a", encoding="utf-8") if log else None
+    except OSError as fault:
+        raise ConfigurationError("cannot be written", where=str(log), remedy=fault.strerror or "") from None
+    written: list[Told] = [JsonLines(stream)] if stream else []
+    try:
+        if not sys.stderr.isatty():
+            yield _All([Lines(), *written])
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = (
+            SpinnerColumn("line"),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[rows]}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            yield _All([Bar(progress), *written])
+    finally:
+        if stream:
+            stream.close()
