@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 
 import typer
@@ -15,8 +16,8 @@ import contracts
 import flows
 import transforms
 from contracts.errors import DataCutError, PlaceError
-from flows.commands import keys, run, sample, verify
 
+PARTS = ("run", "sample", "keys", "verify")  # modules of ``flows.commands``, in the order of the help
 EXIT_CODES = """
 Exit codes: 0 done, 2 wrong usage or configuration, 10 contract, 11 intake, 12 data refused at a gate, 13 keys,
 14 a raw identifier survived, 15 quality, 16 alignment, 17 ring-fence, 18 evidence, 19 the place is unfit (disk,
@@ -38,10 +39,6 @@ def _root() -> None:
     """Turn electricity production backups into validated, pseudonymised, ring-fenced MHHS test data."""
 
 
-for part in (run, sample, keys, verify):
-    part.register(app)
-
-
 def check_installation() -> None:
     """Refuse to run when one of the three packages comes from somewhere else than the others.
 
@@ -55,11 +52,18 @@ def check_installation() -> None:
         )
 
 
+def build() -> typer.Typer:
+    """Mount the subcommands; only after the installation was checked, since this imports the packages' insides."""
+    for part in PARTS:
+        import_module(f"flows.commands.{part}").register(app)
+    return app
+
+
 def main() -> None:
     """Run the command line; the only place that turns exceptions into output."""
     try:
         check_installation()
-        app()
+        build()()
     except DataCutError as fault:
         sys.stderr.write(f"datacut: {fault.line()}\n")
         sys.exit(fault.exit_code)
