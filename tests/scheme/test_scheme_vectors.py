@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli import build
 from transforms import ff1
 from transforms.address import hmac_sha256
 from transforms.identifiers import encrypt_numerals
@@ -84,6 +84,6 @@ def test_command_reproduces_scheme_1(field: str, tmp_path: Path) -> None:
     key.write_text(SCHEME["cut_key_hex"] + "\n")
     key.chmod(0o600)
     arguments = ["pseudonym", "--field", field, "--key", str(key), "--cut", SCHEME["cut_id"]]
-    done = CliRunner().invoke(app, arguments, input="".join(f"{raw}\n" for raw, _ in SCHEME[field]))
+    done = CliRunner().invoke(build(), arguments, input="".join(f"{raw}\n" for raw, _ in SCHEME[field]))
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [pseudonym for _, pseudonym in SCHEME[field]]
