@@ -10,7 +10,9 @@ one in a thousand of the eligible metering points that the choice holds at least
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,7 +29,7 @@ ENOUGH_UNITS = 100
 SHARE_THAT_COUNTS = 0.001
 SHOWN_ABSENT = 12
 
-COVERAGE_SCHEMA = {
+COVERAGE_SCHEMA: dict[str, Any] = {
     "round": pl.Int64,
     "scope": pl.String,
     "name": pl.String,
@@ -94,20 +96,36 @@ def _measure(
     total = int(chosen.sum())
     if not total or not eligible.any():
         return []
-    here = np.flatnonzero(eligible)
-    codes = {name: cells.member[name][here].astype(np.int64) for name in attributes}
+    here, mine = np.flatnonzero(eligible), np.flatnonzero(chosen)
     sizes = {name: cells.codings[name].size + 1 for name in attributes}
-    some, all_of = chosen[here], eligible[here]
+    all_of = _Weighed({name: cells.member[name][here].astype(np.int64) for name in attributes}, sizes, eligible[here])
+    some = _Weighed({name: cells.member[name][mine].astype(np.int64) for name in attributes}, sizes, chosen[mine])
     found, distances = [], []
     for name in attributes:
-        mine = np.bincount(codes[name], weights=some, minlength=sizes[name])
-        theirs = np.bincount(codes[name], weights=all_of, minlength=sizes[name])
-        distance = float(np.abs(mine / some.sum() - theirs / theirs.sum()).sum() / 2) if some.sum() else 1.0
-        missing = np.flatnonzero((mine == 0) & (theirs > 0))[:SHOWN_ABSENT]
-        distances.append(distance)
-        found.append((*scope, total, name, round(distance, 6), None, _values(cells, name, missing)))
-    pairwise = _pairwise(codes, sizes, some, all_of)
+        ours, theirs = some.counts(name), all_of.counts(name)
+        distances.append(float(np.abs(ours / ours.sum() - theirs / theirs.sum()).sum() / 2))
+        missing = np.flatnonzero((ours == 0) & (theirs > 0))[:SHOWN_ABSENT]
+        found.append((*scope, total, name, round(distances[-1], 6), None, _values(cells, name, missing)))
+    pairwise = _pairwise(attributes, some, all_of)
     return [(*scope, total, "", round(float(np.mean(distances)), 6), pairwise, []), *found]
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """Codes by attribute of some member cells, and how many metering points each stands for."""
+
+    codes: dict[str, Ints]
+    sizes: dict[str, int]
+    weights: Counts
+
+    def counts(self, name: str) -> Counts:
+        return np.bincount(self.codes[name], weights=self.weights, minlength=self.sizes[name]).astype(np.float64)
+
+    def both(self, one: str, other: str) -> Counts:
+        codes = self.codes[one] * self.sizes[other]
+        codes += self.codes[other]
+        room = self.sizes[one] * self.sizes[other]
+        return np.bincount(codes, weights=self.weights, minlength=room).astype(np.float64)
 
 
 def _values(cells: Cells, name: str, codes: Ints) -> list[str]:
@@ -115,14 +133,12 @@ def _values(cells: Cells, name: str, codes: Ints) -> list[str]:
     return [", ".join(coding.values_of(int(code))) or "(no value)" for code in codes]
 
 
-def _pairwise(codes: dict[str, Ints], sizes: dict[str, int], some: Counts, all_of: Counts) -> float | None:
+def _pairwise(attributes: list[str], some: _Weighed, all_of: _Weighed) -> float | None:
     """Return the share of the pairs of values that count which ``some`` holds."""
-    least = all_of.sum() * SHARE_THAT_COUNTS
+    least = float(all_of.weights.sum()) * SHARE_THAT_COUNTS
     counted = held = 0
-    for one, other in combinations(codes, 2):
-        both = codes[one] * sizes[other] + codes[other]
-        room = sizes[one] * sizes[other]
-        counts = np.bincount(both, weights=all_of, minlength=room) >= least
-        counted += int(counts.sum())
-        held += int((counts & (np.bincount(both, weights=some, minlength=room) > 0)).sum())
+    for one, other in combinations(attributes, 2):
+        frequent = all_of.both(one, other) >= least
+        counted += int(frequent.sum())
+        held += int((frequent & (some.both(one, other) > 0)).sum())
     return round(held / counted, 6) if counted else None

@@ -20,6 +20,8 @@ from transforms.ringfence.kernel import Kernel, Problem
 
 ON_TARGET, NEAR_TARGET, BEYOND_TARGET = 0, 6, 12
 SCARCITY_LEVELS = 6
+CHUNK = 16_384
+FINE = 2**24
 MOST_ARCS = 4_000_000
 """Above this, only target arcs and those of the first flow are offered: still feasible, less freedom."""
 
@@ -113,7 +115,11 @@ def _slices(
 def _scarcity(kernel: Kernel, got: Ints) -> Ints:
     """Return a small price for each class: how hard the demands that could use it press on their supply."""
     eligible = np.maximum(kernel.eligible[kernel.specifications], 1)
-    pressure = kernel.bits.astype(np.float64) @ (got / eligible)
+    # Whole numbers, so that the sum is exact whatever order a machine adds in.
+    weight = np.rint(np.minimum(got / eligible, 1.0) * FINE)
+    pressure = np.empty(len(kernel.bits), dtype=np.float64)
+    for begin in range(0, len(pressure), CHUNK):
+        pressure[begin : begin + CHUNK] = kernel.bits[begin : begin + CHUNK].astype(np.float64) @ weight
     positive = pressure[pressure > 0]
     if not len(positive):
         return np.zeros(len(pressure), dtype=np.int64)
