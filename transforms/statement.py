@@ -23,6 +23,7 @@ ORDER = {
     "rules": ("participant", "extract", "rule"),
     "alignment": ("left", "right", "extract_left", "extract_right", "item"),
     "previous": ("pack", "tagmanifest_sha256"),
+    "lineage": ("extract",),  # stable: within an extract the contract's order stays
 }
 
 
@@ -124,6 +125,16 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     """
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def gate_faults(evidence: Mapping[str, Any]) -> list[str]:
+    """Name every gate that the evidence itself says was not passed; such a pack must never be relied on."""
+    faults = []
+    if found := evidence.get("leak_scan", {}).get("confirmed"):
+        faults.append(f"says that {found} raw identifiers survived")
+    if evidence.get("self_test", {}).get("passed") is False:
+        faults.append("says that the pseudonym scheme failed its self-test")
+    return faults
 
 
 def accounting_faults(evidence: Mapping[str, Any]) -> list[str]:

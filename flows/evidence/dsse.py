@@ -56,6 +56,20 @@ def sign(payload: bytes, signers: Sequence[Signer]) -> Envelope:
     return Envelope(payload, signatures)
 
 
+def declared(keys: Sequence[PublicKey]) -> list[dict[str, str]]:
+    """Return the evidence's ``signers``: the operator, then the approvers.
+
+    Raises:
+        EvidenceError: one key stands for two people.
+    """
+    if len({key.keyid for key in keys}) != len(keys):
+        raise EvidenceError(
+            "one key signs for two people", where=SIGNATURE, remedy="an approver has a key of their own"
+        )
+    roles = ["operator", *["approver"] * (len(keys) - 1)]
+    return [{"keyid": k.keyid, "public_key": k.raw.hex(), "role": role} for k, role in zip(keys, roles, strict=False)]
+
+
 def parse_envelope(data: bytes) -> Envelope:
     """Read an envelope without believing it yet.
 

@@ -146,3 +146,14 @@ def load_public(path: Path) -> PublicKey:
     if not isinstance(key, Ed25519PublicKey):
         raise KeyMaterialError("is not an Ed25519 key", where=path.name)
     return PublicKey(key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))
+
+
+def load_approver(path: Path, *, passphrase: bytes | None = None) -> Signer | PublicKey:
+    """Read an approver's key: a private one signs at once, a public one says who must sign later.
+
+    Raises:
+        KeyMaterialError: as :func:`load_signer` and :func:`load_public`.
+    """
+    if b"PRIVATE KEY" in _read(path, private=False):
+        return load_signer(path, passphrase=passphrase)
+    return load_public(path)

@@ -17,8 +17,9 @@ from flows.evidence import bag, dsse
 from flows.evidence.bag import Fault
 from flows.evidence.contents import Check, OpenPack, Progress, contents_check, open_pack, structure_check
 from flows.evidence.keys import PublicKey
+from flows.evidence.links import links_check
 from flows.evidence.schema import schema_faults
-from transforms.statement import accounting_faults, canonical_bytes, statement_parts, strict_json
+from transforms.statement import accounting_faults, canonical_bytes, gate_faults, statement_parts, strict_json
 
 MAX_ENVELOPE = 128 << 20  # bytes; base64 of an evidence of 90 MB, a thousand times an ordinary one
 
@@ -32,12 +33,14 @@ class Terms:
         previous: packs that this one was made from, each held against the signed link to it.
         cut_id: the cut that the pack must belong to; any when empty.
         today: the day that an expiry date is held against; not checked when ``None``.
+        pending: ids of declared keys that need not have signed yet: those of an approver who is about to.
     """
 
     require: int | None = None
     previous: tuple[Path, ...] = ()
     cut_id: str = ""
     today: date | None = None
+    pending: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -99,20 +102,22 @@ def verify_pack(
         found.checks.append(Check("structure", "", (pack,)))
         raise PackFaultError(found)
     found.checks.append(structure_check(pack))
-    found.checks.append(_signatures_check(pack, list(trusted.values()), wanted, found))
+    found.checks.append(_signatures_check(pack, list(trusted.values()), wanted, found, terms.pending))
     found.checks.append(contents_check(pack, found.tagmanifest_sha256, seen))
     if found.evidence is not None:
         found.checks.append(_evidence_check(pack, found.evidence))
         # A payload that is not the sealed one has another size as well: that is no second fault.
         whole = not found.faults
         found.checks.append(_cut_check(pack, found.evidence, terms, whole=whole))
-        found.checks.append(_links_check(terms.previous, found.evidence))
+        found.checks.append(links_check(terms.previous, found.evidence))
     if found.faults:
         raise PackFaultError(found)
     return found
 
 
-def _signatures_check(pack: OpenPack, trusted: Sequence[PublicKey], wanted: int, found: Verification) -> Check:
+def _signatures_check(
+    pack: OpenPack, trusted: Sequence[PublicKey], wanted: int, found: Verification, pending: frozenset[str]
+) -> Check:
     """Check the envelope, and take evidence and digest from it only once the given keys vouch for them."""
     try:
         data = pack.read(bag.SIGNATURE, MAX_ENVELOPE)
@@ -128,12 +133,31 @@ def _signatures_check(pack: OpenPack, trusted: Sequence[PublicKey], wanted: int,
     except EvidenceError as fault:
         return Check("signatures", "", (Fault(bag.SIGNATURE, fault.what),))
     found.signed_by, found.evidence, found.tagmanifest_sha256 = tuple(sorted(good)), evidence, digest
-    good |= dsse.holding(envelope, declared)
-    whats = [f"the signature of key {key.keyid} is missing" for key in declared if key.keyid not in good]
-    if set(envelope.signatures) - good:
-        whats.append("holds a signature that no given and no declared key made")
-    words = f"{len(found.signed_by)} of {len(envelope.signatures)} by given keys: {', '.join(found.signed_by)}"
+    whats = _unsigned(envelope, declared, good, pending)
+    words = f"Ed25519 signature of given key {' and of given key '.join(found.signed_by)} holds over statement and type"
+    if len(declared) > 1:
+        words += f"; {len(declared)} signers are named, none is missing"
     return Check("signatures", words, tuple(Fault(bag.SIGNATURE, what) for what in whats))
+
+
+def _unsigned(
+    envelope: dsse.Envelope, declared: Mapping[str, tuple[PublicKey, str]], good: set[str], pending: frozenset[str]
+) -> list[str]:
+    """Name declared signatures that are missing or do not hold, and signatures that nobody declared."""
+    holds = good | dsse.holding(envelope, [key for key, _ in declared.values()])
+    whats = []
+    for keyid, (_, role) in declared.items():
+        if keyid in holds or (keyid in pending and keyid not in envelope.signatures):
+            continue
+        if keyid in envelope.signatures:
+            whats.append(f"the signature of key {keyid} does not hold")
+        elif role == "approver":
+            whats.append(f"is not approved: the signature of key {keyid} is missing; its owner runs datacut approve")
+        else:
+            whats.append(f"the signature of key {keyid} is missing")
+    if set(envelope.signatures) - holds:
+        whats += [] if whats else ["holds a signature that no given and no declared key made"]
+    return whats
 
 
 def _too_few(envelope: dsse.Envelope, trusted: Sequence[PublicKey], good: set[str], wanted: int) -> str:
@@ -145,16 +169,19 @@ def _too_few(envelope: dsse.Envelope, trusted: Sequence[PublicKey], good: set[st
     return f"is signed by {len(good)} of the given keys, {wanted} wanted"
 
 
-def _declared(evidence: Mapping[str, Any]) -> list[PublicKey]:
-    """Read the signers that the evidence declares.
+def _declared(evidence: Mapping[str, Any]) -> dict[str, tuple[PublicKey, str]]:
+    """Read the signers that the evidence declares: key id -> key and role.
 
     They make nobody believe a pack. They keep an approver's signature from being altered or taken away unseen
     by a reader who has the operator's key alone.
     """
     try:
-        return [PublicKey(bytes.fromhex(signer["public_key"])) for signer in evidence.get("signers", ())]
-    except (KeyError, TypeError, ValueError):
+        keys = [
+            (PublicKey(bytes.fromhex(s["public_key"])), str(s.get("role", ""))) for s in evidence.get("signers", ())
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise EvidenceError("its evidence declares signers that cannot be read") from None
+    return {key.keyid: (key, role) for key, role in keys}
 
 
 def _evidence_check(pack: OpenPack, evidence: dict[str, Any]) -> Check:
@@ -166,11 +193,17 @@ def _evidence_check(pack: OpenPack, evidence: dict[str, Any]) -> Check:
             faults.append(Fault(bag.EVIDENCE, "is not the evidence that was signed"))
     except EvidenceError as fault:
         faults.append(Fault(bag.EVIDENCE, fault.what))
-    broken = schema_faults(evidence) or accounting_faults(evidence)
+    broken = schema_faults(evidence) or accounting_faults(evidence) or gate_faults(evidence)
     faults += [Fault(bag.EVIDENCE, bag.shown(what)) for what in broken]
-    rows = 0 if broken else sum(row["rows_in"] for row in evidence["accounting"])
-    words = f"equals the signed statement, keeps its schema; {rows:,} rows in = released + excluded"
-    return Check("evidence", words, tuple(faults))
+    return Check("evidence", "" if broken else _evidence_words(evidence), tuple(faults))
+
+
+def _evidence_words(evidence: Mapping[str, Any]) -> str:
+    rows = {name: sum(row[name] for row in evidence["accounting"]) for name in ("rows_in", "released", "excluded")}
+    words = f"is what was signed and keeps its schema; {rows['rows_in']:,} rows in = {rows['released']:,} released + "
+    words += f"{rows['excluded']:,} excluded, in each of {len(evidence['accounting'])} extracts by itself"
+    scan = evidence.get("leak_scan")
+    return f"{words}; {scan['identifiers']:,} raw identifiers sought, 0 found" if scan else words
 
 
 def _cut_check(pack: OpenPack, evidence: dict[str, Any], terms: Terms, *, whole: bool) -> Check:
@@ -185,8 +218,10 @@ def _cut_check(pack: OpenPack, evidence: dict[str, Any], terms: Terms, *, whole:
     expires = str(rest.get("expires", ""))
     if terms.today and expires and expires < terms.today.isoformat():
         faults.append(Fault(bag.EVIDENCE, f"expired on {bag.shown(expires)}"))
-    until = f", to be relied on until {bag.shown(expires)}" if expires else ""
-    return Check("cut", f"{bag.shown(cut)} throughout{until}", tuple(faults))
+    until = f"not expired: until {bag.shown(expires)}" if expires else "names no expiry date"
+    return Check(
+        "cut", f"{bag.shown(cut)} in evidence and bag-info.txt, payload size as stated; {until}", tuple(faults)
+    )
 
 
 def _info_faults(pack: OpenPack, cut: str) -> Iterator[Fault]:
@@ -204,28 +239,3 @@ def _info_faults(pack: OpenPack, cut: str) -> Iterator[Fault]:
             yield Fault(bag.INFO, "its Payload-Oxum is not the payload's")
         if info.get(bag.CUT_LABEL) != cut:
             yield Fault(bag.INFO, "names another cut than the evidence")
-
-
-def _links_check(previous: Sequence[Path], evidence: dict[str, Any]) -> Check:
-    """Check packs that this one was made from: the link vouches for their tag manifest, that for the rest."""
-    named = evidence.get("previous")
-    entries = named if isinstance(named, list) else []
-    links = {str(entry.get("tagmanifest_sha256")) for entry in entries if isinstance(entry, dict)}
-    faults = [fault for root in previous for fault in _link_faults(root, links)]
-    words = f"made from {len(links)} packs, {len(previous)} of them at hand and unchanged"
-    return Check("previous", words, tuple(faults))
-
-
-def _link_faults(root: Path, links: set[str]) -> list[Fault]:
-    pack = open_pack(root)
-    if isinstance(pack, Fault):
-        return [pack]
-    name = root.absolute().name
-    try:
-        digest = bag.pack_reference(root)["tagmanifest_sha256"]
-    except EvidenceError as fault:
-        return [Fault(f"{name}/{bag.TAGMANIFEST}", fault.what)]
-    if digest not in links:
-        return [Fault(f"{name}/{bag.TAGMANIFEST}", "is not a pack that this one was made from")]
-    faults = (*structure_check(pack).faults, *contents_check(pack, digest, None).faults)
-    return [Fault(f"{name}/{fault.file}", fault.what) for fault in faults]

@@ -21,7 +21,7 @@ from typing import IO, Any, Self
 
 from contracts.errors import EvidenceError, PlaceError
 from flows.evidence import bag, dsse
-from flows.evidence.keys import Signer
+from flows.evidence.keys import PublicKey, Signer
 from flows.evidence.schema import schema_faults
 from transforms.statement import accounting_faults, canonical_bytes, statement
 
@@ -92,6 +92,11 @@ class PackWriter:
         if fault is None and not self._sealed:
             raise EvidenceError("was left without a seal", where=self.final.name)
 
+    @property
+    def root(self) -> Path:
+        """The growing pack's folder."""
+        return self._work / _GROWING
+
     def path(self, relpath: str) -> Path:
         """Return where to write a file of the pack; its folder exists.
 
@@ -109,7 +114,13 @@ class PackWriter:
             target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
-    def seal(self, bag_info: Mapping[str, str], evidence: Mapping[str, Any], signers: Sequence[Signer]) -> SealedPack:
+    def seal(
+        self,
+        bag_info: Mapping[str, str],
+        evidence: Mapping[str, Any],
+        signers: Sequence[Signer],
+        awaiting: Sequence[PublicKey] = (),
+    ) -> SealedPack:
         """Write evidence, manifests and signature, sync everything to disk, and publish.
 
         Every file is read once: digest and sync share one descriptor.
@@ -117,7 +128,8 @@ class PackWriter:
         Args:
             bag_info: labels of ``bag-info.txt``; nothing that varies between two equal runs.
             evidence: as ``contracts/schema/evidence-1.json``; ``signers`` is added here.
-            signers: whose signatures the envelope carries, operator first.
+            signers: whose signatures the envelope carries, operator first; the others are approvers.
+            awaiting: approvers who sign later (``datacut approve``); until then the pack does not verify.
 
         Raises:
             EvidenceError: the evidence breaks its schema or does not balance, a file is unfit, or nobody
@@ -125,7 +137,7 @@ class PackWriter:
         """
         if self._sealed or self._marker is None:
             raise EvidenceError("a pack is sealed once, while it is open", where=self.final.name)
-        declared = [{"keyid": s.keyid, "public_key": s.public.raw.hex()} for s in signers]
+        declared = dsse.declared([*(signer.public for signer in signers), *awaiting])
         full = {**evidence, "signers": declared} if declared else dict(evidence)
         if faults := schema_faults(full) or accounting_faults(full):
             raise EvidenceError("; ".join(map(bag.shown, faults)), where=bag.EVIDENCE)

@@ -23,7 +23,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One question, its short answer, what stands behind it, and the section that shows it in full."""
+    """One question, its short answer, what stands behind it, and the section that shows it in full.
+
+    ``claim`` is what the answer adds to the verdict above all questions, as a part of a sentence or a reason.
+    """
 
     question: str
     short: str
@@ -31,6 +34,7 @@ class Answer:
     state: State = State.PLAIN
     section: str = ""
     code: bool = False
+    claim: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,12 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def answers(evidence: Mapping[str, Any], signed_by: Sequence[str]) -> list[Answer]:
-    """Return the answers in the order in which an auditor asks."""
+def answers(evidence: Mapping[str, Any], signed_by: Sequence[str], approvers: Sequence[str] = ()) -> list[Answer]:
+    """Return the answers in the order in which an auditor asks.
+
+    Args:
+        approvers: key ids of those who must sign besides, after they have read this page.
+    """
     found = [
         _which_cut(evidence),
         _whose_data(evidence),
@@ -51,22 +59,20 @@ def answers(evidence: Mapping[str, Any], signed_by: Sequence[str]) -> list[Answe
         _complete(evidence),
         _excluded(evidence),
         _raw_left(evidence),
-        _signed(signed_by),
+        _signed(signed_by, approvers),
     ]
     return found + _warnings(evidence)
 
 
 def verdict(found: Sequence[Answer]) -> Verdict:
     """Return the worst state among the answers in words."""
-    bad = tuple(answer.short for answer in found if answer.state is State.BAD)
+    bad = tuple(answer.claim or answer.short for answer in found if answer.state is State.BAD)
     if bad:
         return Verdict(State.BAD, "Not fit to rely on", bad)
-    notes = tuple(answer.short for answer in found if answer.state is State.NOTE)
-    claims = {answer.section: answer.state is State.GOOD for answer in found}
-    parts = ["Every row is accounted for"]
-    parts += ["no raw identifier was found"] if claims.get("leaks") else []
-    parts += ["the pack is signed"] if claims.get("verify") else []
-    return Verdict(State.NOTE if notes else State.GOOD, listed(parts), notes)
+    notes = tuple(answer.claim or answer.short for answer in found if answer.state is State.NOTE)
+    parts = [answer.claim for answer in found if answer.state is State.GOOD and answer.claim]
+    headline = listed(parts)
+    return Verdict(State.NOTE if notes else State.GOOD, headline[:1].upper() + headline[1:], notes)
 
 
 def _which_cut(evidence: Mapping[str, Any]) -> Answer:
@@ -93,11 +99,13 @@ def _which_key(evidence: Mapping[str, Any]) -> Answer:
 def _complete(evidence: Mapping[str, Any]) -> Answer:
     question, rows = "Is it complete?", evidence["accounting"]
     if faults := accounting_faults(evidence):
-        return Answer(question, "No: rows are lost or counted twice.", "; ".join(faults), State.BAD, "rows")
+        short = "No: rows are lost or counted twice."
+        return Answer(question, short, "; ".join(faults), State.BAD, "rows", claim="Rows are lost or counted twice.")
     total = sum(row["rows_in"] for row in rows)
     released, excluded = (sum(row[name] for row in rows) for name in ("released", "excluded"))
     short = f"Yes: {number(total)} rows in = {number(released)} released + {number(excluded)} excluded."
-    return Answer(question, short, f"Each of {plural(len(rows), 'extract')} balances by itself.", State.GOOD, "rows")
+    detail = f"Each of {plural(len(rows), 'extract')} balances by itself."
+    return Answer(question, short, detail, State.GOOD, "rows", claim="every row is accounted for")
 
 
 def _excluded(evidence: Mapping[str, Any]) -> Answer:
@@ -118,21 +126,26 @@ def _excluded(evidence: Mapping[str, Any]) -> Answer:
 def _raw_left(evidence: Mapping[str, Any]) -> Answer:
     question, scan = "Is any raw identifier left?", evidence.get("leak_scan")
     if scan is None:
-        return Answer(question, "Not searched at this stage.", "A release is searched as a whole.", State.NOTE, "leaks")
+        short, claim = "Nobody has looked yet.", "The pack was not searched for raw identifiers."
+        return Answer(question, short, "A release is searched as a whole.", State.NOTE, "leaks", claim=claim)
     looked = f"{plural(scan['files'], 'file')}, {size(scan['bytes'])}, searched for every one of "
     looked += f"{plural(scan['identifiers'], 'raw identifier')} of the inputs."
     if scan["confirmed"]:
         short = f"Yes: {plural(scan['confirmed'], 'raw identifier')} found."
-        return Answer(question, short, looked, State.BAD, "leaks")
-    return Answer(question, "None was found.", looked, State.GOOD, "leaks")
+        return Answer(question, short, looked, State.BAD, "leaks", claim=short.removeprefix("Yes: "))
+    return Answer(question, "None was found.", looked, State.GOOD, "leaks", claim="no raw identifier was found")
 
 
-def _signed(signed_by: Sequence[str]) -> Answer:
+def _signed(signed_by: Sequence[str], approvers: Sequence[str]) -> Answer:
     if not signed_by:
-        return Answer("Is it signed?", "No.", "Nobody vouches for this pack.", State.BAD, "verify")
+        detail = "Nobody vouches for this pack."
+        return Answer("Is it signed?", "No.", detail, State.BAD, "verify", claim="The pack is not signed.")
     short = f"Yes, by key {listed(list(signed_by))}."
     detail = "A page cannot vouch for itself: run datacut verify with the keys you trust."
-    return Answer("Is it signed?", short, detail, State.GOOD, "verify")
+    if approvers:
+        short = f"By the operator’s key {listed(list(signed_by))}; key {listed(list(approvers))} must approve."
+        detail = "It counts once both have signed. A page cannot tell: run datacut verify with both keys."
+    return Answer("Is it signed?", short, detail, State.GOOD, "verify", claim="the pack is signed")
 
 
 def _warnings(evidence: Mapping[str, Any]) -> list[Answer]:
@@ -153,6 +166,15 @@ def _warnings(evidence: Mapping[str, Any]) -> list[Answer]:
         band = f"{number(round(chance['expected_low']))} to {number(round(chance['expected_high']))}"
         detail = f"{number(chance['count'])}, where chance gives {band}: perhaps the key was not applied."
         found.append(Answer("Was the key applied?", short, detail, State.NOTE, "limits"))
+    risk = evidence.get("risk", {})
+    limits = risk.get("thresholds", {})
+    above = [
+        n.replace("_", " ") for n in sorted(limits) if isinstance(risk.get(n), int | float) and risk[n] > limits[n]
+    ]
+    if above:
+        short = f"The risk of re-identification is above what the policy tolerates: {listed(above)}."
+        detail = "Coarser columns or fewer rows would lower it; releasing as it is, is the controllers’ decision."
+        found.append(Answer("How great is the risk?", short, detail, State.NOTE, "risk"))
     if evidence.get("self_test", {}).get("passed") is False:
         short = "The pseudonym scheme did not reproduce its own vectors."
         found.append(Answer("Did the scheme work?", short, "Nothing here can be relied on.", State.BAD, "made"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from flows.report import view, words
+from flows.report import trend, view, words
 from flows.report.answers import answers, verdict
-from flows.report.tables import report_tables
+from flows.report.flow import flow
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_SHORTAGES = 12
 SMALL = 10  # counts of people-like things below this are not shown exactly (statistical disclosure practice)
 
-# Reasons that no contract rule carries.
-MEANINGS = {
-    "coincident": "The pseudonym happens to be a real MPAN of the same cut.",
-    "serial": "The meter serial number is too short to be pseudonymised.",
-    "companion": "Another metering point of the same premises was excluded.",
-}
 SECTIONS = {
     "rows": "Rows in, rows out",
     "why": "What was excluded, and why",
@@ -34,12 +29,20 @@ SECTIONS = {
     "augmentation": "Augmented fields",
     "fence": "Ring-fenced test data",
     "leaks": "Search for raw identifiers",
-    "risk": "Disclosure risk",
+    "risk": "Risk of re-identification",
     "policy": "Policy in force",
+    "lineage": "Lineage of every column",
     "limits": "Known limits",
+    "requirements": "Requirements traced",
     "inputs": "Inputs",
     "made": "How it was made",
     "verify": "How to verify",
+}
+# What an auditor looks for -> the sections that hold it, as the contents list shows them.
+GROUPS = {
+    "The data": ("rows", "why", "rules", "alignment", "augmentation", "fence"),
+    "The people behind it": ("leaks", "risk", "policy", "lineage", "limits"),
+    "The proof": ("requirements", "inputs", "made", "verify"),
 }
 # Sections that stand only where the evidence has something for them.
 _OPTIONAL = {
@@ -49,68 +52,94 @@ _OPTIONAL = {
     "leaks": "leak_scan",
     "risk": "risk",
     "policy": "policy",
+    "lineage": "lineage",
+    "requirements": "requirements",
 }
 
 
-def render_report(evidence: Mapping[str, Any], *, signed_by: Sequence[str], tables: Sequence[str] = ()) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What lies beside the page in the pack, to be linked: names without folder and ending.
+
+    Attributes:
+        tables: CSV tables in ``report/tables/``.
+        checkpoints: Great Expectations' results in ``report/gx/``.
+        dpia: whether the annex to the impact assessment lies in ``report/``.
+    """
+
+    tables: frozenset[str] = frozenset()
+    checkpoints: tuple[str, ...] = ()
+    dpia: bool = False
+
+
+def render_report(
+    evidence: Mapping[str, Any],
+    *,
+    signed_by: Sequence[str],
+    approvers: Sequence[str] = (),
+    beside: Beside | None = None,
+) -> bytes:
     """Return the report of a pack as HTML in UTF-8; the same evidence gives the same bytes.
 
     Args:
         evidence: a document that keeps ``contracts/schema/evidence-1.json``.
         signed_by: ids of the keys that will sign the pack.
-        tables: names of the CSV tables that will lie in ``report/tables/``, to be linked.
+        approvers: ids of the keys whose owners must sign it after reading.
+        beside: what lies beside the page, to be linked.
 
     Raises:
         jinja2.UndefinedError: the evidence lacks a section that its schema requires.
     """
-    found = answers(evidence, signed_by)
+    found = answers(evidence, signed_by, approvers)
     sections = {k: title for k, title in SECTIONS.items() if k not in _OPTIONAL or evidence.get(_OPTIONAL[k])}
-    css, js = _asset("report.css"), _asset("report.js")
+    css, js = asset("report.css"), asset("report.js")
     page = (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             evidence=evidence,
             signed_by=list(signed_by),
-            tables=set(tables),
+            approvers=list(approvers),
+            beside=beside or Beside(),
             answers=found,
             verdict=verdict(found),
             sections=sections,
-            contents=list(sections.items()),
+            groups={name: [s for s in members if s in sections] for name, members in GROUPS.items()},
             css=Markup(css),  # noqa: S704 - our own file
             js=Markup(js),  # noqa: S704 - our own file
             policy_header=content_security_policy(css, js),
-            totals=view.totals(evidence),
-            reasons=view.reasons(evidence),
-            meanings=MEANINGS,
-            rules=view.rules_by_id(evidence),
-            matrix=view.matrix(evidence),
-            augmentation=view.augmentation(evidence),
-            phases=view.phases(evidence),
-            policy=view.policy(evidence),
             shown_shortages=SHOWN_SHORTAGES,
+            **_facts(evidence),
         )
     )
     return page.encode()
 
 
-def write_report(folder: Path, evidence: Mapping[str, Any], *, signed_by: Sequence[str]) -> list[Path]:
-    """Write ``index.html`` and ``tables/*.csv`` into a pack's ``report`` folder; return what was written."""
-    tables = report_tables(evidence)
-    (folder / "tables").mkdir(parents=True, exist_ok=True)
-    files = {folder / "tables" / f"{name}.csv": data for name, data in tables.items()}
-    files[folder / "index.html"] = render_report(evidence, signed_by=signed_by, tables=list(tables))
-    for path, data in files.items():
-        path.write_bytes(data)
-    return sorted(files)
+def _facts(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the templates show, computed from the evidence."""
+    baseline = evidence.get("baseline")
+    rules = trend.with_trend(view.rules_by_id(evidence), baseline)
+    return {
+        "totals": view.totals(evidence),
+        "flow": flow(evidence["accounting"]),
+        "reasons": view.reasons(evidence),
+        "rules": rules,
+        "gone_rules": trend.gone_rules(rules, baseline),
+        "volumes": trend.volumes(evidence["accounting"], baseline),
+        "matrix": view.matrix(evidence),
+        "augmentation": view.augmentation(evidence),
+        "phases": view.phases(evidence),
+        "treatments": view.treatments(evidence),
+        "lineage": view.lineage(evidence),
+        "requirements": view.requirements(evidence),
+        "steps": view.steps(evidence),
+    }
 
 
-def content_security_policy(css: str, js: str) -> str:
+def content_security_policy(css: str, js: str = "") -> str:
     """Return a policy under which nothing loads or runs but these two texts (CSP level 3, hashes)."""
-    return (
-        f"default-src 'none'; style-src '{_digest(css)}'; script-src '{_digest(js)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    script = f"script-src '{_digest(js)}'; " if js else ""
+    return f"default-src 'none'; style-src '{_digest(css)}'; {script}base-uri 'none'; form-action 'none'"
 
 
 def _digest(text: str) -> str:
@@ -118,14 +147,16 @@ def _digest(text: str) -> str:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return a style sheet or script of the report."""
     # Line feeds only, whatever a checkout made of them: a browser hashes the text with line feeds.
     return (TEMPLATES / name).read_text("utf-8").replace("\r\n", "\n")
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return the template environment: everything escaped, unseen characters spelt out, a missing name an error."""
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -133,13 +164,18 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=words.visible,
     )
-    for name in ("number", "size", "human", "seconds", "moment"):
-        environment.filters[name] = getattr(words, name)
-    environment.filters["small"] = _small
-    environment.globals.update(
-        percent=words.percent, listed=words.listed, stacked=view.stacked, flat=view.flat, tone=_tone
+    for name in ("number", "size", "human", "seconds", "moment", "change"):
+        made.filters[name] = getattr(words, name)
+    made.filters["small"] = _small
+    made.globals.update(
+        percent=words.percent,
+        listed=words.listed,
+        plural=words.plural,
+        stacked=view.stacked,
+        flat=view.flat,
+        tone=_tone,
     )
-    return environment
+    return made
 
 
 def _small(value: Any) -> Any:
@@ -151,4 +187,4 @@ def _small(value: Any) -> Any:
 def _tone(treatment: str) -> str:
     """Return the class of a treatment's tag: its method, if it is one that the style sheet knows."""
     method = treatment.partition(" ")[0]
-    return method if method in ("pseudonymise", "generalise", "token") else "other"
+    return method if method in ("pseudonymise", "generalise", "token", "derive", "drop", "suppress") else "other"

@@ -12,6 +12,13 @@ Evidence = Mapping[str, Any]
 
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 
+# Reasons that no contract rule and no obligation carries.
+MEANINGS = {
+    "coincident": "The pseudonym happens to be a real MPAN of the same cut.",
+    "serial": "The meter serial number is too short to be pseudonymised.",
+    "companion": "Another metering point of the same premises was excluded.",
+}
+
 
 def totals(evidence: Evidence) -> Row:
     """Rows in, released, excluded over all extracts, and the largest share excluded of any extract."""
@@ -22,7 +29,7 @@ def totals(evidence: Evidence) -> Row:
 
 
 def reasons(evidence: Evidence) -> list[Row]:
-    """Rows and metering points by reason, the most frequent first, with the rules that carry the reason."""
+    """Rows and metering points by reason, the most frequent first, with what it asks and the rules that carry it."""
     rows: Counter[str] = Counter()
     for account in evidence["accounting"]:
         rows.update({reason: count for reason, count in account["by_reason"].items() if count})
@@ -30,9 +37,19 @@ def reasons(evidence: Evidence) -> list[Row]:
     for rule in evidence["rules"]:
         if rule["effect"] != "warn":
             words[rule["reason"]].setdefault(rule["description"])
+    asks = {entry["id"]: entry["asks"] for entry in evidence.get("requirements", ())}
     mpans = evidence.get("exclusions", {}).get("by_first_cause", {})
     names = sorted(set(rows) | set(mpans), key=lambda reason: (-rows[reason], reason))
-    return [{"reason": r, "rows": rows[r], "mpans": mpans.get(r), "descriptions": list(words[r])} for r in names]
+    return [
+        {
+            "reason": reason,
+            "rows": rows[reason],
+            "mpans": mpans.get(reason),
+            "asks": asks.get(reason) or MEANINGS.get(reason, ""),
+            "descriptions": list(words[reason]),
+        }
+        for reason in names
+    ]
 
 
 def rules_by_id(evidence: Evidence) -> list[Row]:
@@ -105,6 +122,7 @@ def phases(evidence: Evidence) -> list[Row]:
             "name": names.get(phase, ""),
             "cases": len(members),
             "full": sum(not case["short"] for case in members),
+            "members": members,
             **{name: sum(case.get(name, 0) for case in members) for name in sums},
         }
         for phase, members in cases.items()
@@ -115,24 +133,74 @@ def _phase_id(entry: Any) -> str:
     return str(entry.get("phase", "")) if isinstance(entry, dict) else str(entry)
 
 
-def policy(evidence: Evidence) -> list[Row]:
-    """Treatment by extract; a run of numbered columns treated alike, as the fifty periods, is one row."""
-    extracts = evidence.get("policy", {}).get("extracts", {})
-    return [{"extract": name, "columns": _columns(extracts[name])} for name in sorted(extracts)]
+def treatments(evidence: Evidence) -> list[Row]:
+    """The policy by treatment: which columns of which extracts it holds for, the strongest treatments first."""
+    groups: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for extract, columns in sorted(evidence.get("policy", {}).get("extracts", {}).items()):
+        for name, entry in columns.items():
+            treatment = entry["treatment"] if isinstance(entry, dict) else entry
+            groups[treatment][extract].append(name)
+    words = {entry["treatment"]: entry for entry in evidence.get("dpia", {}).get("treatments", ())}
+    return [
+        {
+            "treatment": treatment,
+            "extracts": [{"extract": e, "columns": ranges(names)} for e, names in groups[treatment].items()],
+            "count": sum(len(names) for names in groups[treatment].values()),
+            "words": words.get(treatment),
+        }
+        for treatment in sorted(groups, key=lambda name: (_METHODS.get(name.partition(" ")[0], 9), name))
+    ]
 
 
-def _columns(treatments: Mapping[str, Any]) -> list[Row]:
-    rows: list[Row] = []
-    for name, entry in treatments.items():
-        known = entry if isinstance(entry, dict) else {"treatment": entry}
-        row = {"first": name, "last": "", "classification": "", **known}
+_METHODS = {"pseudonymise": 0, "token": 1, "generalise": 2, "suppress": 3, "drop": 4, "keep": 5}
+
+
+def ranges(names: Iterable[str]) -> list[str]:
+    """Return column names with runs of numbered ones, as the fifty periods, as one: ``period_01 to period_50``."""
+    found: list[list[str]] = []
+    for name in names:
         match = _NUMBERED.fullmatch(name)
-        row["stem"] = match.group(1) if match else None
-        if rows and row["stem"] and all(rows[-1][k] == row[k] for k in ("stem", "treatment", "classification")):
-            rows[-1]["last"] = name
+        if found and match and (last := _NUMBERED.fullmatch(found[-1][-1])) and last.group(1) == match.group(1):
+            found[-1].append(name)
         else:
-            rows.append(row)
+            found.append([name])
+    return [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(run) for run in found]
+
+
+def lineage(evidence: Evidence) -> list[Row]:
+    """Every column with what it was called in the sources, an empty list where no source had it."""
+    return [
+        {**row, "names": [_source_words(source) for source in row["sources"]]} for row in evidence.get("lineage", ())
+    ]
+
+
+def _source_words(source: Mapping[str, Any]) -> Row:
+    who = source.get("participants", [])
+    return {"column": source["column"], "who": who}
+
+
+def requirements(evidence: Evidence) -> list[Row]:
+    """Obligations with the rows that the rules resting on them judged and found at fault."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for rule in evidence["rules"]:
+        counts[rule["rule"]].update({"evaluated": rule["evaluated"], "failed": rule["failed"]})
+    rows = []
+    for entry in evidence.get("requirements", ()):
+        names = entry.get("rules", ())
+        judged = [counts[name] for name in names if counts[name]["evaluated"]]
+        failed = sum(count["failed"] for count in judged)
+        rows.append({**entry, "rules": list(names), "judged": len(judged), "failed": failed})
     return rows
+
+
+def steps(evidence: Evidence) -> list[Row]:
+    """The chain that this pack stands in: backups or packs it was made from, and itself."""
+    files, who = len(evidence["inputs"]), len({row["participant"] for row in evidence["inputs"]})
+    found: list[Row] = [{"kind": "backups", "count": files, "who": who}]
+    if previous := evidence.get("previous"):
+        found.append({"kind": "packs", "count": len(previous), "who": 0})
+    found.append({"kind": evidence["kind"], "count": 1, "who": 0})
+    return found
 
 
 def flat(section: Mapping[str, Any] | None) -> list[tuple[str, Any]]:

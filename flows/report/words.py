@@ -41,6 +41,13 @@ def percent(part: float, whole: float) -> str:
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
 
 
+def change(difference: float) -> str:
+    """Return a difference of two shares in percentage points, with its sign: ``+0.31 pp``."""
+    points = 100 * difference
+    text = f"{points:+.2f}" if abs(points) < 10 else f"{points:+.1f}"
+    return f"{text.replace('-', '−')} pp"
+
+
 def plural(count: int, one: str, many: str = "") -> str:
     """Return a count and its noun: ``1 file``, ``2,000 files``."""
     return f"{number(count)} {one if count == 1 else many or f'{one}s'}"

@@ -6,6 +6,9 @@ import hashlib
 import random
 from typing import Any
 
+from contracts.augmentation import items
+from contracts.load import load_all
+from flows.evidence.sections import dpia_section, lineage_section, requirements_section
 from transforms.statement import evidence_document
 
 EXTRACTS = {
@@ -78,17 +81,6 @@ AUGMENTED = [
     "domestic_premises_indicator",
 ]
 PHASES = [("CIT", "Component integration"), ("SIT-F", "SIT functional"), ("SIT-M", "SIT migration")]
-COLUMNS = {
-    "mpan_core": ("pseudonymise (mpan)", "identifier"),
-    "gsp_group_id": ("keep", "attribute"),
-    "profile_class": ("keep", "attribute"),
-    "supplier_mpid": ("keep", "attribute"),
-    "supplier_effective_from": ("generalise (month)", "quasi"),
-    "address_line_1": ("pseudonymise (address)", "identifier"),
-    "postcode": ("generalise (outward)", "quasi"),
-    "meter_serial_number": ("pseudonymise (meter-serial)", "identifier"),
-    "uprn": ("pseudonymise (uprn)", "identifier"),
-}
 
 
 def sha(*words: object) -> str:
@@ -107,6 +99,7 @@ def specimen(
     """Return evidence that keeps its schema and balances; ``changes`` replace whole sections."""
     rng = random.Random(seed)
     who = parties(participants)
+    contracts = [load_all()[name] for name in sorted({e for _, role in who for e in EXTRACTS[role]} & set(load_all()))]
     accounting = [_account(rng, mpid, extract) for mpid, role in who for extract in EXTRACTS[role]]
     sections: dict[str, Any] = {
         "cut": {"id": "SIT-2023-08-19", "date": "2023-08-19", "trust_model": "SI-central"},
@@ -137,6 +130,22 @@ def specimen(
     }
     if kind == "release":
         sections |= _release_sections(rng, who, accounting, test_cases)
+        sections["policy"] = {
+            "half_hourly": "synthetic",
+            "postcode": "outward",
+            "approval": "two signatures",
+            "extracts": {
+                contract.extract: {
+                    c.name: {"treatment": c.treatment.describe(), "classification": c.classification.value}
+                    for c in contract.columns
+                }
+                for contract in contracts
+            },
+        }
+        sections["baseline"] = _baseline(rng, sections["rules"], accounting)
+        sections["lineage"] = lineage_section(contracts, sections["inputs"], items())
+    sections["requirements"] = requirements_section(sections["rules"], items())
+    sections["dpia"] = dpia_section(contracts)
     return evidence_document(kind=kind, **(sections | changes))
 
 
@@ -170,6 +179,7 @@ def _input(rng: random.Random, row: dict[str, Any], role: str) -> dict[str, Any]
         "hmac_sha256": sha(row["participant"], row["extract"]),
         "cut_date": "2023-08-19",
         "dropped_columns": rng.choice([0, 0, 0, 2, 7]),
+        "columns": {"mpan_core": rng.choice(["MPAN_CORE", "mpan"]), "postcode": "POSTCODE"},
     }
 
 
@@ -197,6 +207,36 @@ def _exclusions(accounting: list[dict[str, Any]]) -> dict[str, Any]:
         for reason, count in row["by_reason"].items():
             causes[reason] = causes.get(reason, 0) + count // 2 + 1
     return {"mpans": sum(causes.values()), "by_first_cause": causes}
+
+
+def _baseline(rng: random.Random, rules: list[dict[str, Any]], accounting: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return an earlier cut: most rules as now, some better, some worse, one gone, one not yet there."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for rule in rules:
+        entry = sums.setdefault((rule["extract"], rule["rule"]), [0, 0])
+        entry[0] += rule["evaluated"]
+        entry[1] += rule["failed"]
+    rows: dict[str, list[int]] = {}
+    for row in accounting:
+        entry = rows.setdefault(row["extract"], [0, 0])
+        entry[0] += row["rows_in"]
+        entry[1] += row["excluded"]
+    return {
+        "pack": "SIT-2023-05-20-release",
+        "cut": "SIT-2023-05-20",
+        "date": "2023-05-20",
+        "tagmanifest_sha256": sha("baseline"),
+        "rules": [
+            {"extract": e, "rule": r, "evaluated": n, "failed": int(f * rng.choice([0.4, 1, 1, 1.9]))}
+            for (e, r), (n, f) in sorted(sums.items())
+            if r != "DQ13_meter_serial"
+        ]
+        + [{"extract": "portfolio", "rule": "DQ99_retired", "evaluated": 10, "failed": 1}],
+        "rows": [
+            {"extract": e, "rows_in": n - 1000, "released": n - 1000 - x, "excluded": x}
+            for e, (n, x) in sorted(rows.items())
+        ],
+    }
 
 
 def _alignment(rng: random.Random, who: list[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -254,13 +294,6 @@ def _release_sections(
     ]
     extracts = sorted({row["extract"] for row in accounting})
     return {
-        "policy": {
-            "half_hourly": "synthetic",
-            "extracts": {
-                extract: {c: {"treatment": t, "classification": k} for c, (t, k) in COLUMNS.items()}
-                for extract in extracts
-            },
-        },
         "contracts": [{"extract": e, "version": "1.0.0", "sha256": sha("contract", e)} for e in extracts],
         "reference": [
             {"table": t, "rows": rng.randint(14, 9000), "sha256": sha(t)}
@@ -285,7 +318,20 @@ def _release_sections(
             "confirmed": 0,
             "classes": {"mpan": 0, "meter-serial": 0, "esme-id": 0, "uprn": 0, "address": 0},
         },
-        "risk": {"journalist_max": 0.0625, "marketer": 0.0041, "population_unique": 0, "small_classes": 7},
+        "risk": {
+            "quasi_identifiers": ["outward postcode", "profile class", "meter type", "measurement class"],
+            "metering_points": 3_408_977,
+            "classes": 41_877,
+            "class_sizes": [
+                {"size": "alone", "metering_points": 7},
+                {"size": "2 to 10", "metering_points": 4_120},
+                {"size": "11 to 100", "metering_points": 96_402},
+                {"size": "more than 100", "metering_points": 3_308_448},
+            ],
+            "journalist_max": 0.0625,
+            "marketer": 0.0123,
+            "thresholds": {"journalist_max": 0.0909, "marketer": 0.01},
+        },
         "ring_fence": {
             "plan": "plan-sit-2023.yaml",
             "phases": [{"phase": phase, "name": name} for phase, name in PHASES],

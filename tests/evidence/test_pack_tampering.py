@@ -52,7 +52,7 @@ def test_an_untouched_pack_holds(pack: Path, operator: Signer) -> None:
         "contents",
         "evidence",
         "cut",
-        "previous",
+        "chain",
     ]
 
 

@@ -37,6 +37,7 @@
     const label = document.createElement("label");
     const search = document.createElement("input");
     search.type = "search";
+    search.setAttribute("aria-label", `Filter: ${table.caption.textContent}`);
     label.append("Filter ", search);
     const told = document.createElement("output");
     told.className = "muted";

@@ -1,0 +1,108 @@
+"""Reads what a cut has to answer (``requirements.yaml``) and the words of its impact assessment (``dpia.yaml``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from contracts.errors import ContractError
+
+HERE = Path(__file__).parent
+REQUIREMENTS = HERE / "requirements.yaml"
+DPIA = HERE / "dpia.yaml"
+_TEXTS = ("purpose", "controller", "lawful_basis", "retention", "recipients")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One obligation.
+
+    Attributes:
+        id: Q, R or DQ number.
+        asks: what the source asks for, in one sentence.
+        sections: parts of the report that show the answer.
+        test_only: shown by the product's tests, not by a run.
+    """
+
+    id: str
+    asks: str
+    sections: tuple[str, ...] = ()
+    test_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TreatmentWords:
+    """Why a treatment is right for its columns, and what risk it leaves."""
+
+    treatment: str
+    basis: str
+    residual_risk: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The words of the impact assessment; ``texts`` has purpose, controller, lawful basis, retention, recipients."""
+
+    texts: Mapping[str, str]
+    treatments: tuple[TreatmentWords, ...]
+    measures: tuple[str, ...]
+
+    def words(self, treatment: str) -> TreatmentWords | None:
+        """Return the entry for a treatment as contracts describe it; the exact one, else its method's."""
+        by_name = {entry.treatment: entry for entry in self.treatments}
+        return by_name.get(treatment) or by_name.get(treatment.partition(" ")[0])
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+        raise ContractError(f"cannot be read ({type(fault).__name__})", where=path.name) from None
+
+
+@cache
+def requirements(path: Path = REQUIREMENTS) -> tuple[Requirement, ...]:
+    """Read the obligations in their order.
+
+    Raises:
+        ContractError: the file is wrong, or an id stands twice.
+    """
+    try:
+        found = tuple(
+            Requirement(
+                id=node["id"],
+                asks=node["asks"],
+                sections=tuple(node.get("sections", ())),
+                test_only=bool(node.get("test_only", False)),
+            )
+            for node in _read(path)["requirements"]
+        )
+    except (KeyError, TypeError) as fault:
+        raise ContractError(f"an entry is wrong ({type(fault).__name__})", where=path.name) from None
+    if len({entry.id for entry in found}) != len(found):
+        raise ContractError("an id stands twice", where=path.name)
+    return found
+
+
+@cache
+def assessment(path: Path = DPIA) -> Assessment:
+    """Read the words of the impact assessment.
+
+    Raises:
+        ContractError: the file is wrong.
+    """
+    document = _read(path)
+    try:
+        return Assessment(
+            texts=MappingProxyType({name: str(document[name]) for name in _TEXTS}),
+            treatments=tuple(TreatmentWords(**node) for node in document["treatments"]),
+            measures=tuple(map(str, document["measures"])),
+        )
+    except (KeyError, TypeError) as fault:
+        raise ContractError(f"an entry is wrong ({type(fault).__name__})", where=path.name) from None

@@ -1,0 +1,132 @@
+"""The annex to the data protection impact assessment, one page of HTML and Markdown, from evidence (Q55, Q58)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from flows.report import view
+from flows.report.render import asset, content_security_policy, environment
+from flows.report.words import number, percent, plural, visible
+
+Evidence = Mapping[str, Any]
+_TEXTS = {
+    "purpose": "Purpose",
+    "controller": "Controllers",
+    "lawful_basis": "Lawful basis",
+    "recipients": "Recipients",
+    "retention": "Retention",
+}
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&:])")
+
+
+def dpia_html(evidence: Evidence) -> bytes:
+    """Return the annex as one self-contained HTML page; the same evidence gives the same bytes."""
+    css = asset("dpia.css")
+    page = (
+        environment()
+        .get_template("dpia.html.j2")
+        .render(
+            evidence=evidence,
+            css=Markup(css),  # noqa: S704 - our own file
+            policy_header=content_security_policy(css),
+            facts=_facts(evidence),
+            rows=_rows(evidence),
+            remains=_remains(evidence),
+        )
+    )
+    return page.encode()
+
+
+def dpia_markdown(evidence: Evidence) -> bytes:
+    """Return the annex as Markdown in which no text of the evidence can become markup."""
+    cut, tool = evidence["cut"], evidence["tool"]
+    lines = [
+        f"# Data protection impact assessment: annex to data cut {_plain(cut['id'])}",
+        "",
+        f"{_plain(evidence['kind'])} pack, cut on {_plain(cut['date'])}, made from the contracts and the policy in force "
+        f"by {_plain(tool['name'])} {_plain(tool['version'])}; the assessment itself is the controllers’.",
+        "",
+        *(f"- **{name}:** {_plain(text)}" for name, text in _facts(evidence)),
+        "",
+        "## Fields, treatment, basis, residual risk",
+        "",
+        "| Treatment | Fields | Basis | Residual risk |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {' | '.join(_plain(row[k]) for k in ('treatment', 'fields', 'basis', 'residual_risk'))} |"
+            for row in _rows(evidence)
+        ),
+        "",
+        "## Measures",
+        "",
+        *(f"- {_plain(line)}" for line in evidence["dpia"].get("measures", ())),
+        "",
+        "## What remains",
+        "",
+        *(f"- {_plain(line)}" for line in _remains(evidence)),
+        "",
+    ]
+    return "\n".join(lines).encode()
+
+
+def _plain(text: object) -> str:
+    """Return text on one line with every character escaped that Markdown or HTML could take for markup."""
+    return _MARKDOWN.sub(r"\\\1", str(visible(" ".join(str(text).split()))))
+
+
+def _facts(evidence: Evidence) -> list[tuple[str, str]]:
+    words, cut = evidence["dpia"], evidence["cut"]
+    facts = [(title, str(words[name])) for name, title in _TEXTS.items() if name in words]
+    custody = (
+        f"{cut['trust_model']}; key fingerprint {evidence['key_fingerprint']}, pseudonym scheme {evidence['scheme']}."
+    )
+    return [*facts, ("Custody of the key", custody)]
+
+
+def _rows(evidence: Evidence) -> list[dict[str, str]]:
+    """Return fields by treatment; a column of the same name in several extracts stands once."""
+    rows = []
+    for group in view.treatments(evidence):
+        names = dict.fromkeys(name for part in group["extracts"] for run in part["columns"] for name in run.split(", "))
+        words = group["words"] or {"basis": "Not stated.", "residual_risk": "Not assessed."}
+        rows.append(
+            {
+                "treatment": group["treatment"],
+                "fields": ", ".join(view.ranges(sorted(names))),
+                "basis": words["basis"],
+                "residual_risk": words["residual_risk"],
+            }
+        )
+    return rows
+
+
+def _remains(evidence: Evidence) -> list[str]:
+    """Return the residual risks that this very cut measured."""
+    total = view.totals(evidence)
+    who = {row["participant"] for row in evidence["inputs"]}
+    lines = [
+        f"{number(total['released'])} of {number(total['rows_in'])} rows from {plural(len(who), 'participant')} are "
+        f"released; {percent(total['excluded'], total['rows_in'])} were excluded.",
+        f"Half-hourly readings: {evidence.get('policy', {}).get('half_hourly', 'not stated')}. Five consecutive real "
+        "readings identify most homes.",
+    ]
+    scan = evidence.get("leak_scan")
+    lines.append(
+        f"Search for {number(scan['identifiers'])} raw identifiers in {plural(scan['files'], 'file')}: "
+        f"{number(scan['confirmed'])} found."
+        if scan
+        else "The pack was not searched for raw identifiers at this stage."
+    )
+    risk = {name: value for name, value in view.flat(evidence.get("risk")) if isinstance(value, int | float)}
+    shown = [
+        f"{n.replace('_', ' ')} {number(risk[n])}"
+        for n in ("prosecutor_max", "journalist_max", "marketer")
+        if n in risk
+    ]
+    lines.append(f"Risk of singling out: {', '.join(shown)}." if shown else "Risk of singling out was not measured.")
+    lines.append("Every holder of the cut key can reverse every pseudonym of the cut, whoever’s data it is.")
+    return lines

@@ -1,0 +1,63 @@
+"""The second signature: an approver signs the very statement that the operator signed, after reading the report."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from contracts.errors import EvidenceError, PlaceError
+from flows.evidence import bag, dsse
+from flows.evidence.contents import Progress
+from flows.evidence.keys import PublicKey, Signer
+from flows.evidence.verify import MAX_ENVELOPE, Terms, Verification, verify_pack
+
+
+def approve_pack(
+    root: Path,
+    approver: Signer,
+    operators: Sequence[PublicKey],
+    terms: Terms | None = None,
+    *,
+    seen: Progress | None = None,
+) -> Verification:
+    """Add an approver's signature to a pack; its payload, evidence and manifests stay as they are.
+
+    The pack must hold in every other respect under the operator's key, and its evidence must name the approver.
+    Approving twice changes nothing.
+
+    Raises:
+        PackFaultError: the pack does not hold.
+        EvidenceError: the pack does not ask for this key's signature.
+        PlaceError: the signature file cannot be written.
+    """
+    terms = replace(terms or Terms(), pending=frozenset({approver.keyid}))
+    found = verify_pack(root, operators, terms, seen=seen)
+    signers = (found.evidence or {}).get("signers", ())
+    if {"keyid": approver.keyid, "role": "approver"} not in [{k: s.get(k) for k in ("keyid", "role")} for s in signers]:
+        raise EvidenceError("its evidence does not name this key as an approver", where=bag.SIGNATURE)
+    envelope = dsse.parse_envelope(bag.read_small(root / bag.SIGNATURE, MAX_ENVELOPE))
+    ours = dsse.sign(envelope.payload, [approver])
+    whole = dsse.Envelope(envelope.payload, {**envelope.signatures, **ours.signatures})
+    _replace(root / bag.SIGNATURE, whole.to_bytes())
+    return found
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Put new bytes in a file's place at once; the bytes grow outside the pack, which may hold no other file."""
+    aside = path.parent.parent / f".{path.parent.name}.signature-{secrets.token_hex(8)}"
+    try:
+        with open(aside, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as fault:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise PlaceError(
+            f"cannot be written: {fault.strerror}", where=path.name, remedy="nothing was changed"
+        ) from None

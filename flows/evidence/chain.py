@@ -1,0 +1,78 @@
+"""How packs follow from one another: what a pack was made from, and what an earlier cut's pack counted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from contracts.errors import EvidenceError
+from flows.evidence import bag
+from flows.evidence.schema import schema_faults
+from transforms.statement import strict_json
+
+_TOTALS = ("rows_in", "released", "excluded")
+
+
+def enclosing_pack(path: Path) -> Path | None:
+    """Return the pack that a file lies in, or ``None`` when it lies in none."""
+    for folder in Path(path).absolute().parents:
+        if (folder / bag.TAGMANIFEST).is_file() and (folder / bag.SIGNATURE).is_file():
+            return folder
+    return None
+
+
+def references(sources: Iterable[Path]) -> list[dict[str, str]]:
+    """Return the ``previous`` section of a pack made from these files: each pack that one of them lies in, once.
+
+    Raises:
+        EvidenceError: a pack has no readable tag manifest.
+    """
+    packs = {pack for source in sources if (pack := enclosing_pack(source)) is not None}
+    return [bag.pack_reference(pack) for pack in sorted(packs)]
+
+
+def read_evidence(pack: Path) -> dict[str, Any]:
+    """Read the evidence of a pack that lies whole in its folder; no signature is looked at.
+
+    Raises:
+        EvidenceError: a file is missing, the evidence is not the one that the manifest lists, or breaks its schema.
+    """
+    where = f"{pack.name}/{bag.EVIDENCE}"
+    try:
+        data = bag.read_small(pack / bag.EVIDENCE)
+        tags = bag.parse_manifest(bag.read_small(pack / bag.TAGMANIFEST), where=bag.TAGMANIFEST)
+    except OSError as fault:
+        raise EvidenceError(f"cannot be read: {fault.strerror}", where=where, remedy="name a pack's folder") from None
+    if tags.get(bag.EVIDENCE) != hashlib.sha256(data).hexdigest():
+        raise EvidenceError("is not the file that was sealed", where=where)
+    evidence = strict_json(data, where=where)
+    if not isinstance(evidence, dict) or (faults := schema_faults(evidence)):
+        raise EvidenceError(
+            f"breaks its schema: {faults[0] if isinstance(evidence, dict) else 'no object'}", where=where
+        )
+    return evidence
+
+
+def baseline(pack: Path) -> dict[str, Any]:
+    """Return the ``baseline`` section: what the pack of an earlier cut counted, by rule and by extract.
+
+    Raises:
+        EvidenceError: the pack cannot be read, or its evidence is not the sealed one.
+    """
+    evidence = read_evidence(pack)
+    cut = evidence["cut"]
+    rules = _sums(evidence["rules"], ("extract", "rule"), ("evaluated", "failed"))
+    rows = _sums(evidence["accounting"], ("extract",), _TOTALS)
+    return {**bag.pack_reference(pack), "cut": cut["id"], "date": cut["date"], "rules": rules, "rows": rows}
+
+
+def _sums(entries: Iterable[Mapping[str, Any]], keys: tuple[str, ...], counts: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Sum counts over participants."""
+    sums: dict[tuple[str, ...], Counter[str]] = {}
+    for entry in entries:
+        group = sums.setdefault(tuple(entry[key] for key in keys), Counter(dict.fromkeys(counts, 0)))
+        group.update({name: entry[name] for name in counts})
+    return [{**dict(zip(keys, group, strict=True)), **sums[group]} for group in sorted(sums)]

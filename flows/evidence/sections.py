@@ -1,0 +1,134 @@
+"""Sections of the evidence that follow from contracts: policy, lineage, obligations, words of the assessment."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from contracts.augmentation import Item
+from contracts.model import Contract
+from contracts.obligations import assessment, requirements
+from contracts.vocabulary import Classification, Method
+
+AUGMENTED = "augmented"
+METER_COLUMNS = {"meter_type", "esme_id"}  # of the latest meter, beside the registration's own (items.yaml)
+_WORD = re.compile(r"'[^']*'|[a-z][a-z0-9_]*")
+# The pair link is no decision table: `transforms.associate` finds it by shared meters and premises.
+_LINK_SOURCES = (
+    "metering.meter_serial_number",
+    "registration.address_line_1",
+    "registration.address_line_5",
+    "registration.postcode",
+)
+
+
+def lineage_section(
+    contracts: Sequence[Contract], inputs: Iterable[Mapping[str, Any]], items: Sequence[Item] = ()
+) -> list[dict[str, Any]]:
+    """Return one entry per contract column and augmented item: sources, treatment, whether it is released.
+
+    Args:
+        inputs: the evidence's ``inputs``; their ``columns`` say what a column was called in each source.
+        items: MHHS-only items, when the cut augments.
+    """
+    named = _source_names(inputs)
+    rows = [
+        {
+            "extract": contract.extract,
+            "column": column.name,
+            "item": column.item,
+            "description": column.description,
+            "classification": column.classification.value,
+            "treatment": column.treatment.describe(),
+            "released": column.treatment.method is not Method.DROP,
+            "sources": [
+                {"column": name, "participants": sorted(who)}
+                for name, who in sorted(named[contract.extract, column.name].items())
+            ],
+        }
+        for contract in contracts
+        for column in contract.columns
+    ]
+    return rows + [_augmented(item, contracts, items) for item in items] + ([_linked()] if items else [])
+
+
+def _source_names(inputs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, list[str]]]:
+    named: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for source in inputs:
+        for column, name in source.get("columns", {}).items():
+            named[source["extract"], column][name].append(source["participant"])
+    return named
+
+
+def _augmented(item: Item, contracts: Sequence[Contract], items: Sequence[Item]) -> dict[str, Any]:
+    """Return the entry of an augmented item; its sources are the columns that its decision table reads."""
+    words = {w for row in item.rows for w in _WORD.findall(row.when) if not w.startswith("'")}
+    words |= {row.value for row in item.rows if row.column}
+    origins = {f"{AUGMENTED}.{other.item}" for other in items if other.item in words and other is not item}
+    for contract in contracts:
+        if contract.extract == "registration":
+            origins |= {f"registration.{c.name}" for c in contract.columns if c.name in words}
+            origins |= {f"market domain data.{d.name}" for d in contract.derived if d.name in words and d.table}
+    origins |= {f"metering.{name}" for name in METER_COLUMNS & words}
+    return {
+        "extract": AUGMENTED,
+        "column": item.item,
+        "item": item.catalogue,
+        "description": item.description,
+        "classification": Classification.ATTRIBUTE.value,
+        "treatment": f"derive ({item.rows[0].rule} to {item.rows[-1].rule})" if item.rows else "leave empty",
+        "released": True,
+        "sources": [{"column": origin} for origin in sorted(origins)],
+    }
+
+
+def _linked() -> dict[str, Any]:
+    return {
+        "extract": AUGMENTED,
+        "column": "linked_mpan",
+        "item": "",
+        "description": "The import or export metering point of the same premises, by pseudonym.",
+        "classification": Classification.IDENTIFIER.value,
+        "treatment": "derive (association)",
+        "released": True,
+        "sources": [{"column": name} for name in _LINK_SOURCES],
+    }
+
+
+def requirements_section(rules: Iterable[Mapping[str, Any]], items: Sequence[Item] = ()) -> list[dict[str, Any]]:
+    """Return every obligation with the rules and items that name it as their basis or reason."""
+    shown: dict[str, set[str]] = defaultdict(set)
+    for rule in rules:
+        for basis in {*rule["basis"], rule["reason"]}:
+            shown[basis].add(rule["rule"])
+    for item in items:
+        for basis in item.basis:
+            shown[basis].add(f"{AUGMENTED}.{item.item}")
+    return [
+        {
+            "id": entry.id,
+            "asks": entry.asks,
+            "sections": list(entry.sections),
+            "rules": sorted(shown[entry.id]),
+            "test_only": entry.test_only,
+        }
+        for entry in requirements()
+    ]
+
+
+def dpia_section(contracts: Sequence[Contract]) -> dict[str, Any]:
+    """Return the words of the impact assessment, for the treatments that these contracts use."""
+    words = assessment()
+    used = sorted({column.treatment.describe() for contract in contracts for column in contract.columns})
+    treatments = [
+        {
+            "treatment": treatment,
+            "basis": entry.basis if entry else "Not stated.",
+            "residual_risk": entry.residual_risk if entry else "Not assessed.",
+        }
+        for treatment in used
+        for entry in [words.words(treatment)]
+    ]
+    return {**words.texts, "treatments": treatments, "measures": list(words.measures)}

@@ -1,0 +1,160 @@
+"""The row accounting as a flow picture: where each source's rows went. Geometry alone, no markup, no wording.
+
+Rows run from left to right, to one scale: sources, then released or excluded. What was excluded is a sliver at that
+scale, so it opens into its reasons through a wedge, enlarged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+WIDTH = 1000.0
+LEFT, MIDDLE, RIGHT, BAR = 268.0, 570.0, 800.0, 11.0  # x of the three columns of bars, and their width
+SLOT = 19.0  # a label's height: two neighbours never touch
+GAP = 5.0
+TALL = 300.0  # height of all rows at scale, whatever their number
+MOST_SOURCES = 44  # more sources than these are drawn by extract
+MOST_REASONS = 11
+OTHERS = "others"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar with its label: ``kind`` is the class that colours it."""
+
+    x: float
+    y: float
+    height: float
+    kind: str
+    label: str
+    count: int
+    middle: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ribbon:
+    """A band from one bar to another: an SVG path, its colour class, and what it stands for."""
+
+    path: str
+    kind: str
+    source: str
+    target: str
+    count: int
+
+
+@dataclass(slots=True)
+class Flow:
+    """The whole picture: its height, bars by column, ribbons, and how much the reasons are enlarged."""
+
+    height: float = 0.0
+    sources: list[Bar] = field(default_factory=list)
+    ends: list[Bar] = field(default_factory=list)
+    reasons: list[Bar] = field(default_factory=list)
+    ribbons: list[Ribbon] = field(default_factory=list)
+    wedge: str = ""
+    enlarged: float = 1.0
+
+
+def flow(accounting: Sequence[Mapping[str, Any]]) -> Flow:
+    """Lay out the accounting; an empty one gives a picture of no height."""
+    sources = _sources(accounting)
+    total = sum(source["rows_in"] for source in sources)
+    picture = Flow()
+    if not total:
+        return picture
+    scale = TALL / total
+    released = sum(source["released"] for source in sources)
+    excluded = sum(source["excluded"] for source in sources)
+    y = 0.0
+    for source in sources:
+        tall = max(source["rows_in"] * scale, 1.0)
+        slot = max(tall, SLOT)
+        top = y + (slot - tall) / 2
+        picture.sources.append(
+            Bar(LEFT, top, tall, "f0", source["participant"], source["rows_in"], y + slot / 2, source["extract"])
+        )
+        y += slot + GAP
+    left = y - GAP
+    parts = _reasons(accounting)
+    needed = len(parts) * (SLOT + GAP)
+    right = max(left, released * scale + 60, needed + 40, 150.0)
+    picture.height = right
+    _ends(picture, sources, scale, released, excluded)
+    if excluded:
+        _open(picture, parts, excluded, scale)
+    return picture
+
+
+def _sources(accounting: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    rows = [dict(row) for row in accounting if row["rows_in"]]
+    if len(rows) <= MOST_SOURCES:
+        return sorted(rows, key=lambda row: (row["extract"], row["participant"]))
+    sums: dict[str, Counter[str]] = {}
+    who: Counter[str] = Counter()
+    for row in rows:
+        names = ("rows_in", "released", "excluded")
+        sums.setdefault(row["extract"], Counter()).update({name: row[name] for name in names})
+        who[row["extract"]] += 1
+    return [{"participant": f"{who[e]} participants", "extract": e, **sums[e]} for e in sorted(sums)]
+
+
+def _reasons(accounting: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    counts: Counter[str] = Counter()
+    for row in accounting:
+        counts.update({reason: count for reason, count in row["by_reason"].items() if count})
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    if len(ordered) <= MOST_REASONS:
+        return ordered
+    kept = ordered[: MOST_REASONS - 1]
+    rest = ordered[MOST_REASONS - 1 :]
+    return [*kept, (f"{len(rest)} {OTHERS}", sum(count for _, count in rest))]
+
+
+def _ends(picture: Flow, sources: list[dict[str, Any]], scale: float, released: int, excluded: int) -> None:
+    """Draw the released and the excluded bar, and a ribbon from every source to each."""
+    tall = max(released * scale, 1.0)
+    thin = max(excluded * scale, 2.5) if excluded else 0.0
+    top = max(0.0, (picture.height - tall - thin - 46) / 2)
+    below = top + tall + 46
+    picture.ends.append(Bar(MIDDLE, top, tall, "f0", "Released", released, top + tall / 2))
+    if excluded:
+        picture.ends.append(Bar(MIDDLE, below, thin, "f1", "Excluded", excluded, below + thin / 2))
+    at = [top, below]
+    for bar, source in zip(picture.sources, sources, strict=True):
+        y = bar.y
+        for lane, (name, kind) in enumerate((("released", "flow0"), ("excluded", "flow1"))):
+            if not source[name]:
+                continue
+            begin = bar.height * source[name] / source["rows_in"]
+            end = (tall if lane == 0 else thin) * source[name] / (released if lane == 0 else excluded)
+            path = _band(LEFT + BAR, y, begin, MIDDLE, at[lane], end)
+            label = f"{bar.label} {bar.note}".strip()
+            picture.ribbons.append(Ribbon(path, kind, label, name, source[name]))
+            y += begin
+            at[lane] += end
+
+
+def _open(picture: Flow, parts: list[tuple[str, int]], excluded: int, scale: float) -> None:
+    """Enlarge what was excluded into its reasons."""
+    room = picture.height - (len(parts) - 1) * GAP
+    spare = room - len(parts) * SLOT
+    y = 0.0
+    for reason, count in parts:
+        tall = SLOT + spare * count / excluded
+        thick = max(tall - 4, 2.0)
+        picture.reasons.append(Bar(RIGHT, y + 2, thick, "f1", reason, count, y + tall / 2))
+        y += tall + GAP
+    bar = picture.ends[-1]
+    picture.wedge = _band(MIDDLE + BAR, bar.y, bar.height, RIGHT, 0.0, picture.height)
+    picture.enlarged = picture.height / max(excluded * scale, 0.001)
+
+
+def _band(x0: float, y0: float, t0: float, x1: float, y1: float, t1: float) -> str:
+    """Return the path of a band from (x0, y0) of thickness t0 to (x1, y1) of thickness t1; never invisibly thin."""
+    t0, t1, bend = max(t0, 0.8), max(t1, 0.8), (x0 + x1) / 2
+    upper = f"M{x0:.0f} {y0:.1f}C{bend:.0f} {y0:.1f} {bend:.0f} {y1:.1f} {x1:.0f} {y1:.1f}"
+    return f"{upper}V{y1 + t1:.1f}C{bend:.0f} {y1 + t1:.1f} {bend:.0f} {y0 + t0:.1f} {x0:.0f} {y0 + t0:.1f}Z"
