@@ -68,10 +68,14 @@ class Pool:
 
 @dataclass(frozen=True)
 class Round:
-    """Units given in one round: for each its place in the pool's order, its demand, and whether it is a spare."""
+    """Units given in one round: for each its place in the pool's order, its demand, and whether it is a spare.
+
+    ``plain`` is what could be filled, ``filled`` what was, after any all-or-nothing decision.
+    """
 
     problem: Problem
     kernel: Kernel
+    plain: Fill
     filled: Fill
     at: Ints
     demand: Ints
@@ -184,8 +188,10 @@ def solve_round(pool: Pool, demands: Sequence[Demand], key: bytes, policy: Alloc
     problem = Problem(demands, asks, asked, signatures, free, several, policy.single_on_pair)
     kernel = find_kernel(problem)
     base, spare, unproven = problem.base, problem.spare, 0
+    plain = None
     if policy.whole_test_cases:
-        decision = decide_whole(problem, kernel, fill(problem, kernel, base=base, spare=spare * 0))
+        plain = fill(problem, kernel, base=base, spare=spare * 0)
+        decision = decide_whole(problem, kernel, plain)
         base, unproven = decision.base, decision.unproven
         spare = np.where(base < problem.base, 0, spare)
     filled = fill(problem, kernel, base=base, spare=spare)
@@ -194,7 +200,7 @@ def solve_round(pool: Pool, demands: Sequence[Demand], key: bytes, policy: Alloc
     certify(
         problem, base=base, spare=spare, cells=pool.cells_in_order[picks.at], demands=demand, spares=is_spare
     )  # fmt: skip
-    return Round(problem, kernel, filled, picks.at, demand, is_spare, unproven)
+    return Round(problem, kernel, plain or filled, filled, picks.at, demand, is_spare, unproven)
 
 
 def _pick(pool: Pool, problem: Problem, kernel: Kernel, filled: Fill, key: bytes) -> Picks:
@@ -243,7 +249,8 @@ def _report(pool: Pool, solved: Round, with_coverage: bool) -> Allocation:
         "pairs_on_singles": _pairs_on_singles(pool, solved),
         "undecided_groups": solved.unproven,
     }
-    causes = explain(pool.cells, problem, solved.kernel, solved.filled, pool.cells_in_order[solved.at])
+    given = pool.cells_in_order[solved.at]
+    causes = explain(pool.cells, problem, solved.kernel, solved.plain, solved.filled, given)
     measured = (
         coverage(pool.population, pool.cells, problem, rows, solved.demand[owner]) if with_coverage else pl.DataFrame()
     )

@@ -134,13 +134,13 @@ def _classes(problem: Problem, contested: Ints) -> tuple[NDArray[np.int32], NDAr
     cells = np.flatnonzero(touched & (problem.free > 0))
     kept = (problem.signatures[:, cells] & mask).T
     several = problem.several[cells]
-    first, which = _distinct(np.concatenate([kept, several[:, None].astype(np.uint64)], axis=1))
+    first, which = distinct_signatures(np.concatenate([kept, several[:, None].astype(np.uint64)], axis=1))
     class_of[cells] = which
     bits = to_bits(kept[first], width)[:, contested] if len(first) else np.zeros((0, len(contested)), dtype=np.bool_)
     return class_of, several[first], bits
 
 
-def _distinct(rows: Words) -> tuple[Ints, NDArray[np.int32]]:
+def distinct_signatures(rows: Words) -> tuple[Ints, NDArray[np.int32]]:
     """Number distinct rows in order of first appearance; return a first row of each and the number of every row."""
     mixed = np.zeros(len(rows), dtype=np.uint64)
     for column in range(rows.shape[1]):
