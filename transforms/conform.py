@@ -17,6 +17,7 @@ from contracts.model import Column, Contract
 from contracts.vocabulary import Form
 from transforms import mpan
 from transforms.address import POSTCODE_PATTERN
+from transforms.premises import postcode_text
 
 DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%Y%m%d")
 CODE_PATTERN = r"^[A-Z0-9_]{1,11}$"  # shorter than an MPAN: a code column cannot carry one
@@ -131,8 +132,7 @@ def _take_form(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr | None]:
             upper = raw.str.to_uppercase()
             value = pl.when(upper.is_in(TRUE)).then(pl.lit("T")).when(upper.is_in(FALSE)).then(pl.lit("F"))
         case Form.POSTCODE:
-            clean = raw.str.normalize("NFKC").str.to_uppercase().str.replace_all(r"\s", "")
-            return raw, ~clean.str.contains(POSTCODE_PATTERN)
+            return raw, ~postcode_text(raw).str.contains(POSTCODE_PATTERN)
         case Form.METER_SERIAL:
             return raw.str.to_uppercase(), None
         case _:

@@ -12,6 +12,7 @@ from transforms import address, identifiers
 from transforms.address import PostcodePolicy
 from transforms.columns import scatter, to_series
 from transforms.conform import bad
+from transforms.keyed_hash import hmac_sha256
 from transforms.keys import FieldKeys
 from transforms.mpan import MpanPermutation
 
@@ -68,7 +69,7 @@ class Pseudonymiser:
         """Return keyed tokens (HMAC-SHA-256, 32 hex digits) of texts; ``purpose`` keeps columns apart."""
         rows = np.flatnonzero(values.is_not_null().to_numpy())
         messages = values.drop_nulls().alias("m").to_frame().select(pl.lit(f"{purpose}\n") + pl.col("m")).to_series()
-        digest = address.hmac_sha256(self._token, messages)[:, : TOKEN_DIGITS // 2]
+        digest = hmac_sha256(self._token, messages)[:, : TOKEN_DIGITS // 2]
         text = np.empty((rows.size, TOKEN_DIGITS), dtype=np.uint8)
         text[:, 0::2], text[:, 1::2] = _HEX[digest >> 4], _HEX[digest & 15]
         return scatter(values.len(), [(rows, to_series(text))] if rows.size else [], values.name)

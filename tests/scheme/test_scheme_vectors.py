@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from flows.cli import build
 from transforms import ff1
-from transforms.address import hmac_sha256
+from transforms.keyed_hash import hmac_sha256
 from transforms.identifiers import encrypt_numerals
 from transforms.keys import Subkey
 
