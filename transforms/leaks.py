@@ -1,0 +1,176 @@
+"""Finds raw identifiers in what leaves, without a copy of one: a raw value is known by its pseudonym.
+
+The scheme is a permutation, so a text holds a raw identifier of the cut exactly when the pseudonym of what stands
+there is among the cut's pseudonyms. Nothing raw has to be kept to search for it, and format alone never raises an
+alarm: one in ten random 13-digit strings has a valid check digit. Partial identifiers are compared row by row with
+their own row's value only; among millions of raw values some always share eight digits by chance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from contracts.model import Contract
+from contracts.vocabulary import Field, Form, Method
+from transforms import mpan
+from transforms.columns import by_length, to_series
+
+LONGEST_RUN = 64  # digits; a longer run is searched by its windows all the same, in pieces
+SHORTEST_SERIAL, SHORTEST_UPRN = 6, 8
+FILTER_BITS = 27
+
+# Digits with what people put between them; hexadecimal pairs; words that can be a serial number.
+DIGIT_RUN = r"[0-9](?:[ \t./_-]{0,3}[0-9]){7,}"
+ESME_SHAPE = r"[0-9A-F]{2}(?:[-: ]?[0-9A-F]{2}){7}"
+SERIAL_WORD = r"[A-Z0-9]{6,10}"
+POSTCODE_SHAPE = r"\b[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][ABD-HJLNP-UW-Z]{2}\b"
+
+Keys = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is looked for: the keys of every pseudonym of one field, sorted, and a filter before them."""
+
+    keys: Keys
+    maybe: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, keys: Keys) -> Sought:
+        """Make it from keys in any order."""
+        ordered = np.sort(keys)  # several times faster than numpy's unique, which hashes
+        if ordered.size:
+            ordered = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+        maybe = np.zeros(1 << FILTER_BITS if ordered.size > 1 << 16 else 1 << 20, dtype=np.bool_)
+        maybe[_slot(ordered, maybe.size)] = True
+        return cls(ordered, maybe)
+
+    def holds(self, keys: Keys) -> NDArray[np.bool_]:
+        """Tell which of ``keys`` are sought."""
+        out = self.maybe[_slot(keys, self.maybe.size)]
+        near = np.flatnonzero(out)
+        if near.size and self.keys.size:
+            at = np.minimum(np.searchsorted(self.keys, keys[near]), self.keys.size - 1)
+            out[near] = self.keys[at] == keys[near]
+        return out
+
+
+def _slot(keys: Keys, size: int) -> NDArray[np.int64]:
+    mixed = keys * np.uint64(0x9E3779B97F4A7C15)
+    return (mixed >> np.uint64(64 - int(size).bit_length() + 1)).astype(np.int64)
+
+
+def mpan_keys(values: pl.Series) -> Keys:
+    """Return the key of each MPAN: body, then distributor, as one integer."""
+    return values.alias("v").to_frame().select(mpan.order_key("v").alias("k"))["k"].to_numpy()
+
+
+def text_keys(values: pl.Series) -> Keys:
+    """Return a key of each text; equal within one run of the program, which is all a search needs."""
+    return values.hash(seed=1).to_numpy()
+
+
+def plain(texts: pl.Series) -> pl.Series:
+    """Return texts in the one spelling that is searched: NFKC and upper case."""
+    return texts.str.normalize("NFKC").str.to_uppercase()
+
+
+def found(texts: pl.Series, pattern: str) -> pl.DataFrame:
+    """Return every match of a pattern: ``row`` of the text it stands in, and ``match``."""
+    frame = pl.DataFrame({"row": np.arange(texts.len()), "match": texts.str.extract_all(pattern)})
+    return frame.filter(pl.col("match").list.len() > 0).explode("match", keep_nulls=False, empty_as_null=False)
+
+
+def mpan_candidates(texts: pl.Series) -> pl.DataFrame:
+    """Return every window of 13 digits that has a valid check digit: ``row`` and ``value``.
+
+    Args:
+        texts: plain texts without nulls. Spaces, dashes, dots and slashes between digits do not hide an MPAN.
+    """
+    runs = found(texts, DIGIT_RUN)
+    digits = runs["match"].str.replace_all(r"[^0-9]", "")
+    owners = runs["row"].to_numpy()
+    rows, parts = [np.zeros(0, np.int64)], []
+    for length, at, matrix in by_length(digits):
+        if length >= mpan.LENGTH:
+            windows = sliding_window_view(matrix, mpan.LENGTH, axis=1)
+            rows.append(np.repeat(owners[at], windows.shape[1]))
+            parts.append(to_series(windows.reshape(-1, mpan.LENGTH)))
+    values = pl.concat(parts) if parts else pl.Series([], dtype=pl.String)
+    frame = pl.DataFrame({"row": np.concatenate(rows), "value": values})
+    return frame.filter(mpan.valid(values))
+
+
+def uprn_candidates(texts: pl.Series) -> pl.DataFrame:
+    """Return words of 8 to 12 digits that could be a UPRN: ``row`` and ``value``."""
+    runs = found(texts, r"\b[0-9]{8,12}\b")
+    return runs.rename({"match": "value"})
+
+
+def esme_candidates(texts: pl.Series) -> pl.DataFrame:
+    """Return what is written like an EUI-64, in hyphenated spelling: ``row`` and ``value``."""
+    runs = found(texts, ESME_SHAPE)
+    pairs = pl.col("match").str.replace_all(r"[^0-9A-F]", "").str.extract_all("..").list.join("-")
+    return runs.select("row", pairs.alias("value"))
+
+
+def serial_candidates(texts: pl.Series) -> pl.DataFrame:
+    """Return words of 6 to 10 letters and digits, at least four of them digits: ``row`` and ``value``."""
+    words = found(texts, SERIAL_WORD)
+    return words.filter(pl.col("match").str.count_matches("[0-9]") >= 4).rename({"match": "value"})
+
+
+CANDIDATES = {
+    Field.MPAN: mpan_candidates,
+    Field.ESME_ID: esme_candidates,
+    Field.UPRN: uprn_candidates,
+    Field.METER_SERIAL: serial_candidates,
+}
+
+
+def own_row(raw: pl.DataFrame, out: pl.DataFrame, contract: Contract) -> pl.Series:
+    """Tell which rows carry an identifier of their own in a column that passes as it is.
+
+    Columns in: ``raw`` as conformed, ``out`` as pseudonymised; both have the contract's columns, row by row.
+    An identifier counts without its spaces and punctuation: the ten body digits of an MPAN, a serial number of six
+    or more, a UPRN of eight or more, an ESME id, an address line of eight or more characters.
+    """
+    passing = [
+        c.name for c in contract.released if c.treatment.method is Method.KEEP and c.form in (Form.TEXT, Form.CODE)
+    ]
+    widest = out.select(
+        pl.col(name).str.len_bytes().max().fill_null(0) for name in passing if out[name].dtype == pl.String
+    )
+    texts = [name for name in widest.columns if widest[name].item() >= SHORTEST_SERIAL]
+    if not texts:
+        return pl.repeat(value=False, n=out.height, eager=True)
+    tests = [_holds(name, column.name, column.form) for name in texts for column in contract.columns]
+    both = pl.concat([raw.select(pl.all().name.prefix("raw:")), out.select(texts)], how="horizontal")
+    return both.select(
+        pl.any_horizontal(t for t in tests if t is not None).fill_null(value=False).alias("leaks")
+    ).to_series()
+
+
+_LEAST = {
+    Form.MPAN: 10,
+    Form.METER_SERIAL: SHORTEST_SERIAL,
+    Form.ESME_ID: 16,
+    Form.UPRN: SHORTEST_UPRN,
+    Form.ADDRESS_LINE: 8,
+}
+
+
+def _holds(text: str, column: str, form: Form) -> pl.Expr | None:
+    if form not in _LEAST:
+        return None
+    value = pl.col(f"raw:{column}").str.to_uppercase().str.replace_all("[^0-9A-Z]", "")
+    if form is Form.MPAN:
+        value = value.str.slice(2, 10)
+    enough = value.str.len_bytes() >= _LEAST[form]
+    squeezed = pl.col(text).str.to_uppercase().str.replace_all("[^0-9A-Z]", "")
+    return enough & squeezed.str.contains(value, literal=True)
