@@ -1,0 +1,126 @@
+"""``datacut compare``: what changed between two cuts, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from contracts.errors import QualityError
+from flows.evidence.bag import shown
+
+ALL_HELP = "Show every rule and column, not only those that moved."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand to the console command."""
+    app.command("compare")(compare_command)
+
+
+def compare_command(
+    before: Annotated[Path, typer.Argument(metavar="PACK", help="The earlier pack.", show_default=False)],
+    now: Annotated[Path, typer.Argument(metavar="PACK", help="The later pack.", show_default=False)],
+    *,
+    public_key: Annotated[
+        list[Path] | None, typer.Option(help="Verify both packs against this key first; may be given again.")
+    ] = None,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Show columns that drifted at least this far.")] = 0.02,
+    tolerate: Annotated[
+        float | None, typer.Option(min=0, max=1, help="End with exit code 15 if a column drifted farther.")
+    ] = None,
+    show_all: Annotated[bool, typer.Option("--all", help=ALL_HELP)] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
+) -> None:
+    """Compare two packs: volumes, rules, and the drift of every column, on pseudonyms and aggregates alone.
+
+    Drift runs from 0 (alike) to 1 (nothing in common). Without --public-key neither pack's signature is looked at.
+    """
+    from flows.compare import compare
+
+    for pack in (before, now) if public_key else ():
+        _verify(pack, public_key or [])
+    found = compare(before, now)
+    found["verified"] = bool(public_key)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _print(found, 0.0 if show_all else threshold, show_all=show_all)
+    worst = max((entry["drift"] or 0 for entry in found["drift"]), default=0)
+    if tolerate is not None and worst > tolerate:
+        at = found["drift"][0]
+        where = f"{at['extract']}.{at['column']}"
+        raise QualityError(f"drifted by {worst:.3f}, {tolerate:.3f} is tolerated", where=where)
+
+
+def _verify(pack: Path, public_keys: Sequence[Path]) -> None:
+    from flows.evidence.keys import load_public
+    from flows.evidence.verify import Terms, verify_pack
+
+    verify_pack(pack, [load_public(path) for path in public_keys], Terms(require=1))
+
+
+def _print(found: dict[str, Any], threshold: float, *, show_all: bool) -> None:
+    from rich.console import Console
+
+    console = Console()
+    old, new = found["packs"]
+    verified = "both verified" if found["verified"] else "signatures not checked"
+    console.print(f"Before: {_pack(old)}\nNow:    {_pack(new)}   ({verified})", highlight=False, markup=False)
+    if old["key_fingerprint"] == new["key_fingerprint"]:
+        console.print("Both cuts have one key: their pseudonyms can be linked.", highlight=False)
+    _table(
+        console, "Volumes", ("extract", "rows before", "rows now", "excluded before", "excluded now"), _volumes(found)
+    )
+    rules = [rule for rule in found["rules"] if show_all or rule["way"] in ("up", "down", "new")]
+    heads = ("extract", "rule", "effect", "failed before", "failed now", "change")
+    _table(console, f"Rules: {len(rules)} of {len(found['rules'])}", heads, map(_rule, rules))
+    if found["gone_rules"]:
+        console.print(f"No longer judged: {', '.join(map(shown, found['gone_rules']))}", highlight=False, markup=False)
+    columns = [d for d in found["drift"] if d["drift"] is None or d["drift"] >= threshold]
+    heads = ("extract", "column", "compared as", "drift", "missing before", "missing now", "moved most")
+    _table(console, f"Columns: {len(columns)} of {len(found['drift'])}", heads, map(_column, columns))
+
+
+def _pack(side: dict[str, Any]) -> str:
+    return f"{shown(side['pack'])}, cut {shown(side['cut'])} of {side['date']}, key {side['key_fingerprint']}"
+
+
+def _table(console: Any, title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="right" if number > 1 and head not in ("effect", "compared as") else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f} %"
+
+
+def _volumes(found: dict[str, Any]) -> Iterable[Sequence[str]]:
+    for row in found["volumes"]:
+        shares = [row[w]["excluded"] / row[w]["rows_in"] if row[w]["rows_in"] else None for w in ("before", "now")]
+        yield (row["extract"], *(f"{row[w]['rows_in']:,}" for w in ("before", "now")), *map(_share, shares))
+
+
+def _rule(rule: dict[str, Any]) -> Sequence[str]:
+    change = "new" if rule["way"] == "new" else "" if rule["change"] is None else f"{100 * rule['change']:+.2f} pp"
+    return (rule["extract"], rule["rule"], rule["effect"], _share(rule["before"]), _share(rule["now"]), change)
+
+
+def _column(entry: dict[str, Any]) -> Sequence[str]:
+    moved, note = entry["moved"], ""
+    if moved:
+        note = f"{shown(moved['value'])}: {_share(moved['before'])} to {_share(moved['now'])}"
+    elif entry["shared"]:
+        note = f"{entry['shared']:,} identifiers in both"
+    drift = "" if entry["drift"] is None else f"{entry['drift']:.3f}"
+    missing = (_share(entry["missing_before"]), _share(entry["missing_now"]))
+    return (shown(entry["extract"]), shown(entry["column"]), entry["measure"], drift, *missing, note)

@@ -1,0 +1,60 @@
+"""``datacut approve`` and ``datacut lineage``: a pack's second signature, and its run as catalogue events."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from contracts.errors import PlaceError
+
+PackPath = Annotated[Path, typer.Argument(help="Folder of the pack.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommands to the console command."""
+    app.command("approve")(approve_command)
+    app.command("lineage")(lineage_command)
+
+
+def approve_command(
+    pack: PackPath,
+    key: Annotated[Path, typer.Option(help="Your private signing key.", show_default=False)],
+    public_key: Annotated[
+        list[Path], typer.Option(help="The operator's public key, as you got it from them.", show_default=False)
+    ],
+    ask_passphrase: Annotated[bool, typer.Option("--passphrase", help="Ask for the key's passphrase.")] = False,
+) -> None:
+    """Sign a pack as its approver, after reading its report. The pack must hold under the operator's key first.
+
+    Needs no data key and no network. Changes the signature file and nothing else.
+    """
+    from flows.evidence.approve import approve_pack
+    from flows.evidence.keys import load_public, load_signer
+    from flows.evidence.verify import Terms
+
+    phrase = typer.prompt("Passphrase", hide_input=True).encode() if ask_passphrase else None
+    signer = load_signer(key, passphrase=phrase)
+    operators = [load_public(path) for path in public_key]
+    found = approve_pack(pack, signer, operators, Terms(today=datetime.now(UTC).date()))
+    typer.echo(f"Approved: {pack.name} now carries the signatures of keys {', '.join(found.signed_by)}, {signer.keyid}")
+
+
+def lineage_command(
+    pack: PackPath,
+    out: Annotated[Path, typer.Option(help="File to write, one event a line; must not exist.", show_default=False)],
+) -> None:
+    """Write a pack's run as OpenLineage events, for a data catalogue to ingest. Opens no connection."""
+    from flows.evidence.bag import pack_reference
+    from flows.evidence.chain import read_evidence
+    from flows.lineage import event_lines, events
+
+    found = events(read_evidence(pack), pack_reference(pack)["tagmanifest_sha256"])
+    try:
+        with open(out, "xb") as file:
+            file.write(event_lines(found))
+    except OSError as fault:
+        raise PlaceError(f"cannot be written: {fault.strerror}", where=out.name) from None
+    typer.echo(f"{len(found)} events in {out}")
