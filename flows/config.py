@@ -28,10 +28,26 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class RiskPolicy(Strict):
+    """What an intruder is taken to know, and how much risk is tolerated; a passed threshold ends the run."""
+
+    quasi_identifiers: tuple[str, ...] = (
+        "outward",
+        "profile_class",
+        "meter_type",
+        "measurement_class",
+        "supplier_mpid",
+        "consumption_band",
+    )
+    thresholds: dict[Literal["prosecutor_max", "prosecutor_mean", "marketer"], float] = {}
+
+
 class Policy(Strict):
     """What the DPIA decides beside the contracts (Q58)."""
 
     postcode: PostcodePolicy = PostcodePolicy.OUTWARD
+    overlay: Path | None = None
+    risk: RiskPolicy = RiskPolicy()
 
 
 class Cut(Strict):
@@ -92,11 +108,17 @@ class RingFence(Strict):
 
 
 class Release(Strict):
-    """Where packs go and who signs them."""
+    """Where packs go and who signs them.
+
+    ``approver`` asks for a second signature: a private key gives it at once, a public key names who gives it later,
+    with ``datacut approve``. ``compare_with`` is the pack of an earlier cut, to show trends against.
+    """
 
     folder: Path = Path("out")
     formats: tuple[Literal["parquet", "csv"], ...] = ("parquet",)
     signing_key: Path
+    approver: Path | None = None
+    compare_with: Path | None = None
     recipients: Literal["all"] | tuple[str, ...] = "all"
 
 

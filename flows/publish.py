@@ -7,13 +7,15 @@ from typing import Any
 
 import polars as pl
 
+from contracts.augmentation import items
 from contracts.load import load_all
-from flows import release
+from flows import leaks, release
 from flows.context import Context, context, now, sources_of, tool_version
-from flows.evidence.keys import load_signer
+from flows.evidence import chain, sections
+from flows.evidence.keys import PublicKey, Signer, load_approver, load_signer
 from flows.evidence.write import PackWriter
 from flows.quality import read_exclusions
-from flows.report.render import render_report
+from flows.report.room import report_files
 from flows.selftest import self_test
 from flows.stages import ALLOCATIONS
 from flows.workspace import disk
@@ -33,24 +35,38 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
 
     Raises:
         QualityError: a row was lost. PlaceError: the disk is unfit. EvidenceError: the pack would not hold.
-        KeyMaterialError: the signing key is unfit.
+        KeyMaterialError: a signing key is unfit.
     """
     known = context(cut_file)
     model = known.job.model
-    signer = load_signer(known.job.path(model.release.signing_key))
+    signers, awaiting = _signers(known)
     final = known.job.path(model.release.folder) / f"{model.cut.id}-{kind}"
     with PackWriter(final, replace=True) as pack:
         accounting = _payload(known, pack, kind)
+        scanner = leaks.Scanner(known.workspace, known.held, known.pseudonymiser)
+        scanner.folder(pack.root)
+        leaks.refuse(scanner)
+        known.workspace.note("leak_scan", leaks.evidence(scanner))
         evidence = _evidence(known, kind, accounting, seconds or [])
-        _report(known, pack, evidence, [signer.keyid])
+        _report(known, pack, evidence, signers, awaiting)
         info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": model.cut.id}
-        sealed = pack.seal(info, evidence, [signer])
+        sealed = pack.seal(info, evidence, signers, awaiting)
     return {
         "pack": str(sealed.path),
         "report": str(sealed.path / "report" / "index.html"),
         "tagmanifest_sha256": sealed.tagmanifest_sha256,
         "accounting": accounting,
     }
+
+
+def _signers(known: Context) -> tuple[list[Signer], list[PublicKey]]:
+    """Return who signs now, operator first, and who must approve later."""
+    release_ = known.job.model.release
+    signers = [load_signer(known.job.path(release_.signing_key))]
+    approver = load_approver(known.job.path(release_.approver)) if release_.approver else None
+    if isinstance(approver, Signer):
+        signers.append(approver)
+    return signers, [approver] if isinstance(approver, PublicKey) else []
 
 
 def _payload(known: Context, pack: PackWriter, kind: str) -> list[dict[str, Any]]:
@@ -86,7 +102,13 @@ def _policy(known: Context) -> dict[str, Any]:
         }
         for name in sorted({h.extract for h in known.held})
     }
-    return {"half_hourly": "none", "postcode": known.job.model.cut.policy.postcode.value, "extracts": extracts}
+    model = known.job.model
+    return {
+        "half_hourly": "none",
+        "postcode": model.cut.policy.postcode.value,
+        "approval": "two signatures" if model.release.approver else "one signature",
+        "extracts": extracts,
+    }
 
 
 def _evidence(
@@ -96,6 +118,9 @@ def _evidence(
     used = [load_all()[name] for name in sorted({h.extract for h in known.held})]
     aligned = workspace.noted("alignment") or {}
     augmented = workspace.noted("augmentation") or {}
+    rules = (workspace.noted("rules") or {}).get("entries", [])
+    added = items() if augmented else ()
+    inputs, compared = sources_of(known), known.job.model.release.compare_with
     return evidence_document(
         kind=kind,
         cut={"id": cut.id, "date": cut.date.isoformat(), "trust_model": cut.trust_model},
@@ -105,26 +130,40 @@ def _evidence(
         policy=_policy(known),
         contracts=[{"extract": c.extract, "version": c.version, "sha256": c.digest} for c in used],
         reference=known.reference.evidence(),
-        inputs=sources_of(known),
+        inputs=inputs,
         accounting=accounting,
-        rules=(workspace.noted("rules") or {}).get("entries", []),
+        rules=rules,
         exclusions=_exclusions(known),
         alignment=aligned.get("alignment"),
         coincident=aligned.get("coincident"),
         augmentation=augmented.get("augmentation"),
         ring_fence=(workspace.noted("ring_fence") or {}).get("evidence"),
         leak_scan=workspace.noted("leak_scan"),
-        previous=[],
+        previous=chain.references(_source_files(known)),
+        baseline=chain.baseline(known.job.path(compared)) if compared else None,
+        lineage=sections.lineage_section(used, inputs, added),
+        requirements=sections.requirements_section(rules, added),
+        dpia=sections.dpia_section(used),
         times={"started": (workspace.noted("begun") or {}).get("at", now()), "finished": now(), "stages": seconds},
         self_test=self_test(),
     )
 
 
-def _report(known: Context, pack: PackWriter, evidence: dict[str, Any], signed_by: list[str]) -> None:
-    documents = (known.workspace.noted("rules") or {}).get("documents", {})
-    for name, text in documents.items():
-        _write(pack.path(f"report/gx/{name}.json"), text.encode())
-    _write(pack.path("report/index.html"), render_report(evidence, signed_by=signed_by))
+def _source_files(known: Context) -> list[Path]:
+    return [known.job.path(e.source.path) for p in known.job.model.participants for e in p.extracts if e.source.path]
+
+
+def _report(
+    known: Context, pack: PackWriter, evidence: dict[str, Any], signers: list[Signer], awaiting: list[PublicKey]
+) -> None:
+    files = report_files(
+        evidence,
+        signed_by=[signer.keyid for signer in signers],
+        approvers=[key.keyid for key in awaiting],
+        checkpoints=(known.workspace.noted("rules") or {}).get("documents", {}),
+    )
+    for name, content in files.items():
+        _write(pack.path(name), content)
 
 
 def _write(path: Path, content: bytes) -> None:
