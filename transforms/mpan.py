@@ -18,6 +18,8 @@ from transforms.keys import Subkey
 WEIGHTS = (3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43)  # the primes from 3, 11 left out
 LENGTH = 13
 CHUNK = 65_536  # rows whose tables and buffers share the second-level cache
+MIXED_CHUNK = 1 << 20  # rows gathered by distributor at a time: enough of each to pay for loading its tables
+NO_DISTRIBUTOR = np.uint8(100)
 HALF = RoundTables.HALF
 
 Ints = NDArray[np.int32]
@@ -33,6 +35,7 @@ _PREFIX_SUM = np.array([(WEIGHTS[0] * (d // 10) + WEIGHTS[1] * (d % 10)) % 11 fo
 _LEFT_SUM = _half_table(WEIGHTS[2:7])
 _RIGHT_SUM = _half_table(WEIGHTS[7:12])
 _CHECK = np.array([r % 11 % 10 for r in range(33)], np.uint8)
+_PAIRS = np.frombuffer("".join(f"{i:02d}" for i in range(100)).encode(), np.uint8).reshape(100, 2)
 _DIGITS = np.frombuffer("".join(f"{i:05d}" for i in range(HALF)).encode(), np.uint8).reshape(HALF, 5)
 
 
@@ -47,7 +50,7 @@ def spelling() -> pl.Expr:
 
 def normalise(values: pl.Series) -> pl.Series:
     """Return MPANs in the thirteen-digit spelling where one is meant; only odd lengths are touched."""
-    odd = (values.str.len_bytes() != LENGTH) | values.str.contains(" ", literal=True)
+    odd = values.str.len_bytes() != LENGTH  # thirteen bytes with a space among them hold too few digits anyway
     if not odd.any():
         return values
     frame = values.alias("value").to_frame()
@@ -89,45 +92,59 @@ class MpanPermutation:
         return pl.Series(values.name, [None] * values.len(), dtype=pl.String)
 
     def _matrix(self, matrix: Bytes) -> tuple[Bytes, NDArray[np.bool_]]:
+        alike = bool((matrix[:, 0] == matrix[0, 0]).all() and (matrix[:, 1] == matrix[0, 1]).all())
+        step, encrypt = (CHUNK, self._encrypt_alike) if alike else (MIXED_CHUNK, self._encrypt_mixed)
         out = np.empty_like(matrix)
         valid = np.empty(matrix.shape[0], dtype=np.bool_)
-        for at in range(0, matrix.shape[0], CHUNK):
-            rows = slice(at, at + CHUNK)
-            out[rows], valid[rows] = self._chunk(matrix[rows])
-        return out, valid
-
-    def _chunk(self, matrix: Bytes) -> tuple[Bytes, NDArray[np.bool_]]:
-        digits = np.ascontiguousarray(matrix.T) - np.uint8(48)
-        numeric = (digits < 10).all(axis=0)
-        if not numeric.all():
-            digits = np.where(numeric, digits, np.uint8(0))
-        distributor = digits[0] * np.uint8(10) + digits[1]
-        left, right = _five(digits[2:7]), _five(digits[7:12])
-        valid = numeric & (_check_digit(distributor, left, right) == digits[12])
-        new_left, new_right = self._encrypt(distributor, left, right)
-        out = np.empty_like(matrix)
-        out[:, :2] = matrix[:, :2]
-        out[:, 2:7] = np.take(_DIGITS, new_left, axis=0, mode="clip")
-        out[:, 7:12] = np.take(_DIGITS, new_right, axis=0, mode="clip")
-        out[:, 12] = _check_digit(distributor, new_left, new_right) + np.uint8(48)
+        for at in range(0, matrix.shape[0], step):
+            rows = slice(at, at + step)
+            parts = [_parse(matrix[i : i + CHUNK]) for i in range(at, min(at + step, matrix.shape[0]), CHUNK)]
+            valid[rows], distributor, left, right = (np.concatenate(part) for part in zip(*parts, strict=True))
+            left, right = encrypt(distributor, left, right)
+            for i in range(0, left.size, CHUNK):
+                some = slice(i, i + CHUNK)
+                _write(out[rows][some], distributor[some], left[some], right[some])
         if not valid.all():
             out[~valid] = 48  # nothing of a value that is no MPAN may pass, not even behind a null
         return out, valid
 
-    def _encrypt(self, distributor: Bytes, left: Ints, right: Ints) -> tuple[Ints, Ints]:
-        first = int(distributor[0])
-        if (distributor == first).all():
-            return self._table(first).encrypt(left, right)
+    def _encrypt_alike(self, distributor: Bytes, left: Ints, right: Ints) -> tuple[Ints, Ints]:
+        code = int(distributor.min())
+        return (left, right) if code == NO_DISTRIBUTOR else self._table(code).encrypt(left, right)
+
+    def _encrypt_mixed(self, distributor: Bytes, left: Ints, right: Ints) -> tuple[Ints, Ints]:
+        """Encrypt rows of several distributors: gathered by distributor, so that its tables stay in the cache."""
         order = np.argsort(distributor, kind="stable")
         edges = np.searchsorted(distributor[order], np.arange(101, dtype=np.uint8))
-        sorted_left, sorted_right = left[order], right[order]
-        for code in range(100):
-            part = slice(edges[code], edges[code + 1])
-            if part.start < part.stop:
-                sorted_left[part], sorted_right[part] = self._table(code).encrypt(sorted_left[part], sorted_right[part])
-        new_left, new_right = np.empty_like(left), np.empty_like(right)
-        new_left[order], new_right[order] = sorted_left, sorted_right
+        new_left, new_right = np.zeros_like(left), np.zeros_like(right)
+        for code in np.flatnonzero(np.diff(edges)):
+            for at in range(edges[code], edges[code + 1], CHUNK):
+                rows = order[at : min(at + CHUNK, edges[code + 1])]
+                new_left[rows], new_right[rows] = self._table(int(code)).encrypt(left[rows], right[rows])
         return new_left, new_right
+
+
+def _parse(matrix: Bytes) -> tuple[NDArray[np.bool_], Bytes, Ints, Ints]:
+    """Return for rows of 13 bytes: whether each is an MPAN core, its distributor, and its body's two halves.
+
+    The distributor of a row that is no MPAN core is ``NO_DISTRIBUTOR``: no tables are built for it.
+    """
+    digits = np.ascontiguousarray(matrix.T) - np.uint8(48)
+    numeric = (digits < 10).all(axis=0)
+    if not numeric.all():
+        digits = np.where(numeric, digits, np.uint8(0))
+    distributor = digits[0] * np.uint8(10) + digits[1]
+    left, right = _five(digits[2:7]), _five(digits[7:12])
+    valid = numeric & (_check_digit(distributor, left, right) == digits[12])
+    return valid, np.where(valid, distributor, NO_DISTRIBUTOR), left, right
+
+
+def _write(out: Bytes, distributor: Bytes, left: Ints, right: Ints) -> None:
+    """Write MPAN cores with their check digits into rows of 13 bytes."""
+    out[:, :2] = np.take(_PAIRS, distributor, axis=0, mode="clip")
+    out[:, 2:7] = np.take(_DIGITS, left, axis=0, mode="clip")
+    out[:, 7:12] = np.take(_DIGITS, right, axis=0, mode="clip")
+    out[:, 12] = _check_digit(distributor, left, right) + np.uint8(48)
 
 
 def _five(digits: Bytes) -> Ints:
@@ -138,7 +155,7 @@ def _five(digits: Bytes) -> Ints:
 
 
 def _check_digit(distributor: Bytes, left: Ints, right: Ints) -> Bytes:
-    total = np.take(_PREFIX_SUM, distributor) + np.take(_LEFT_SUM, left, mode="clip")
+    total = np.take(_PREFIX_SUM, distributor, mode="clip") + np.take(_LEFT_SUM, left, mode="clip")
     total += np.take(_RIGHT_SUM, right, mode="clip")
     return np.take(_CHECK, total)
 
@@ -148,12 +165,8 @@ def valid(values: pl.Series) -> pl.Series:
     out = np.zeros(values.len(), dtype=np.bool_)
     for length, rows, matrix in by_length(values):
         if length == LENGTH:
-            digits = np.ascontiguousarray(matrix.T) - np.uint8(48)
-            numeric = (digits < 10).all(axis=0)
-            digits = np.where(numeric, digits, np.uint8(0))
-            distributor = digits[0] * np.uint8(10) + digits[1]
-            check = _check_digit(distributor, _five(digits[2:7]), _five(digits[7:12]))
-            out[rows] = numeric & (check == digits[12])
+            for at in range(0, rows.size, CHUNK):
+                out[rows[at : at + CHUNK]] = _parse(matrix[at : at + CHUNK])[0]
     verdict = pl.Series(values.name, out)
     return verdict.set(values.is_null(), None) if values.null_count() else verdict
 
