@@ -136,6 +136,11 @@ class Contract:
     dtc_layouts: tuple[DtcLayout, ...] = ()
     derived: tuple[Derived, ...] = ()
     digest: str = ""
+    overlay: Mapping[str, Treatment] = field(default_factory=lambda: MappingProxyType({}))
+
+    def treatment(self, column: Column) -> Treatment:
+        """Return what is done to a column: the policy's word, else the contract's."""
+        return self.overlay.get(column.name, column.treatment)
 
     def column(self, name: str) -> Column:
         """Return the column called ``name``.
@@ -154,9 +159,14 @@ class Contract:
         return tuple(c.name for c in sorted(self.columns, key=lambda c: c.key) if c.key)
 
     @property
-    def released(self) -> tuple[Column, ...]:
-        """Columns that leave, in contract order: all but the dropped ones."""
+    def staged(self) -> tuple[Column, ...]:
+        """Columns that rules may read, in contract order: all but those that the contract itself drops."""
         return tuple(c for c in self.columns if c.treatment.method is not Method.DROP)
+
+    @property
+    def released(self) -> tuple[Column, ...]:
+        """Columns that leave, in contract order: all but those dropped by the contract or the policy."""
+        return tuple(c for c in self.staged if self.treatment(c).method is not Method.DROP)
 
     def rules_at(self, stage: Stage) -> tuple[Rule, ...]:
         """Return the rules judged at ``stage``, in contract order: the first one is the first cause."""

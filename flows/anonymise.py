@@ -13,7 +13,6 @@ from datetime import date
 import polars as pl
 
 from contracts.errors import IntakeError, RefusedError
-from contracts.load import load_all
 from contracts.model import Contract
 from contracts.vocabulary import Effect, Stage
 from flows.config import Extract, Job, Participant
@@ -26,6 +25,7 @@ from transforms.rules import MASK, bits_of, fault_mask, has_any
 
 STAGED = "staged"
 INPUT_FIELD = "input-digest"
+NAME_SHOWN = 100  # characters of a source's column name that the evidence keeps
 Progress = Callable[[str, int], None]
 
 
@@ -43,6 +43,7 @@ class SourceFacts:
     hmac_sha256: str
     cut_date: str | None
     dropped_columns: int
+    columns: dict[str, str]  # contract column -> what the source calls it
 
 
 def silent(_label: str, _rows: int) -> None:
@@ -72,9 +73,13 @@ def anonymise_source(
     keys: FieldKeys,
     pseudonymiser: Pseudonymiser,
     workspace: Workspace,
+    contract: Contract,
     progress: Progress = silent,
 ) -> SourceFacts:
     """Read one source and write its pseudonymised partitions.
+
+    Args:
+        contract: the extract's contract under the policy in force.
 
     Columns out (room ``staged``): the contract's released columns, ``_token``, ``_faults`` (intake rules), ``_order``.
 
@@ -82,7 +87,6 @@ def anonymise_source(
         IntakeError, RefusedError: the source cannot be read, or is refused at a gate.
         PlaceError: the work folder cannot be written.
     """
-    contract = load_all()[extract.contract]
     spec = job.source(participant, extract)
     cut = job.model.cut
     digest = hmac.new(keys.field(INPUT_FIELD).material(), digestmod="sha256")
@@ -97,6 +101,7 @@ def anonymise_source(
             writer.add(anonymise_batch(batch, contract, columns, pseudonymiser, spec))
             rows += batch.height
             progress(spec.name, rows)
+        names = {name: physical.strip()[:NAME_SHOWN] for physical, name in columns.names.items()}
         dropped, size, form = reader.dropped_columns + columns.dropped, reader.size, reader.form
     writer.close()
     return SourceFacts(
@@ -110,6 +115,7 @@ def anonymise_source(
         hmac_sha256=digest.hexdigest(),
         cut_date=(stated or cut.date).isoformat(),
         dropped_columns=dropped,
+        columns=names,
     )
 
 

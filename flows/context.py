@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import contracts
+from contracts.load import load_all
+from contracts.model import Contract
+from contracts.policy import NONE, apply, read_overlay
 from flows.anonymise import Progress, silent
 from flows.config import Job, load_cut
 from flows.keyring import read_key
@@ -37,6 +40,7 @@ class Context:
     pseudonymiser: Pseudonymiser
     workspace: Workspace
     reference: Reference
+    contracts: Mapping[str, Contract]
 
     @property
     def held(self) -> list[Held]:
@@ -79,9 +83,10 @@ def context(cut_file: str) -> Context:
     keys = read_key(job.path(cut.key), cut.id, cut.fingerprint)
     folder = job.model.reference.market_domain_data
     reference = load_reference(job.path(folder) if folder else None, cut.date)
-    return Context(
-        job, keys, Pseudonymiser(keys, cut.policy.postcode), Workspace(work_folder(job), partitions(job)), reference
-    )
+    overlay = read_overlay(job.path(cut.policy.overlay), load_all()) if cut.policy.overlay else NONE
+    workspace = Workspace(work_folder(job), partitions(job))
+    pseudonymiser = Pseudonymiser(keys, cut.policy.postcode)
+    return Context(job, keys, pseudonymiser, workspace, reference, apply(load_all(), overlay))
 
 
 def work_folder(job: Job) -> Path:
@@ -108,7 +113,7 @@ def run_digest(known: Context) -> str:
     It covers ``cut.yaml``, contracts, tables, the product's version, the key's fingerprint, and of each source its
     size and time of change; nothing of what a source holds.
     """
-    root = Path(contracts.__file__).parent
+    root, overlay = Path(contracts.__file__).parent, known.job.model.cut.policy.overlay
     rules = {str(p.relative_to(root)): _digest(p) for p in sorted(root.rglob("*.yaml")) + sorted(root.rglob("*.csv"))}
     sources = []
     for participant in known.job.model.participants:
@@ -119,6 +124,7 @@ def run_digest(known: Context) -> str:
     whole = [
         tool_version(),
         _digest(known.job.file),
+        overlay and _digest(known.job.path(overlay)),
         known.keys.fingerprint(),
         known.workspace.partitions,
         rules,

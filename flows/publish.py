@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 
 from contracts.augmentation import items
-from contracts.load import load_all
 from flows import leaks, release
 from flows.context import Context, context, now, sources_of, tool_version
 from flows.evidence import chain, sections
@@ -74,7 +73,7 @@ def _payload(known: Context, pack: PackWriter, kind: str) -> list[dict[str, Any]
     accounting = []
     for held in known.held:
         facts = workspace.noted(f"sources/{held.participant}-{held.extract}") or {"rows": 0}
-        entry = release.release_extract(workspace, held, facts["rows"], pack.path, model.release.formats)
+        entry = release.release_extract(known, held, facts["rows"], pack.path, model.release.formats)
         accounting.append(entry)
     if kind == "release":
         allocations = workspace.root / ALLOCATIONS
@@ -97,10 +96,11 @@ def _exclusions(known: Context) -> dict[str, Any]:
 def _policy(known: Context) -> dict[str, Any]:
     extracts = {
         name: {
-            c.name: {"treatment": c.treatment.describe(), "classification": c.classification.value}
-            for c in load_all()[name].columns
+            c.name: {"treatment": contract.treatment(c).describe(), "classification": c.classification.value}
+            for c in contract.columns
         }
-        for name in sorted({h.extract for h in known.held})
+        for name, contract in known.contracts.items()
+        if name in {h.extract for h in known.held}
     }
     model = known.job.model
     return {
@@ -115,7 +115,7 @@ def _evidence(
     known: Context, kind: str, accounting: list[dict[str, Any]], seconds: list[dict[str, Any]]
 ) -> dict[str, Any]:
     workspace, cut = known.workspace, known.job.model.cut
-    used = [load_all()[name] for name in sorted({h.extract for h in known.held})]
+    used = [known.contracts[name] for name in sorted({h.extract for h in known.held})]
     aligned = workspace.noted("alignment") or {}
     augmented = workspace.noted("augmentation") or {}
     rules = (workspace.noted("rules") or {}).get("entries", [])

@@ -111,7 +111,7 @@ def _judge(staged: pl.LazyFrame, contract: Contract, tables: Mapping[str, pl.Laz
     frame = rules.enrich(staged, contract, tables, cut_date)
     both = (pl.col(rules.MASK) | rules.fault_mask(contract, mine)).alias(rules.MASK)
     keys = [c for c in contract.key if c != "mpan_core"]
-    rest = [c.name for c in contract.released if c.name not in contract.key]
+    rest = [c.name for c in contract.staged if c.name not in contract.key]
     return frame.with_columns(both).sort(ORDER, "_token", *keys, *rest, nulls_last=True).collect()
 
 

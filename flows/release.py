@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from contracts.errors import QualityError
-from contracts.load import load_all
-from flows.across import AUGMENTED
+from flows.across import AUGMENTED, COINCIDENT
+from flows.context import Context
 from flows.quality import JUDGED, Held, read_exclusions
 from flows.workspace import ORDER, Workspace, disk
 from transforms import exclusion
 from transforms.mpan import order_key
+from transforms.pseudonymise import Pseudonymiser, treat
 
 ROW_GROUP = 131_072
 Place = Callable[[str], Path]
@@ -32,10 +34,8 @@ def sink(parts: Sequence[pl.LazyFrame], place: Place, relpath: str, form: str = 
             whole.sink_parquet(path, compression="zstd", row_group_size=ROW_GROUP, maintain_order=True)
 
 
-def release_extract(
-    workspace: Workspace, held: Held, rows_in: int, place: Place, formats: Sequence[str]
-) -> dict[str, Any]:
-    """Write one extract of one participant: released rows and excluded rows.
+def release_extract(known: Context, held: Held, rows_in: int, place: Place, formats: Sequence[str]) -> dict[str, Any]:
+    """Write one extract of one participant: released rows under the policy in force, and excluded rows.
 
     Returns:
         Its accounting: rows in, released, excluded, and excluded by the first cause's reason code.
@@ -43,23 +43,23 @@ def release_extract(
     Raises:
         QualityError: a row was lost or made.
     """
-    contract = load_all()[held.extract]
+    contract, workspace = known.contracts[held.extract], known.workspace
     released, gone = [], []
     for number in range(workspace.partitions):
         frame = workspace.scan(JUDGED, held.participant, held.extract, number)
         if frame is not None:
             kept, out = exclusion.split(frame, contract, read_exclusions(workspace, number).lazy())
-            released.append(kept)
-            gone.append(out)
+            released.append(treat(kept, contract, known.pseudonymiser))
+            gone.append(out.collect())
     counts = {"released": 0, "excluded": 0}
     by_reason: Counter[str] = Counter()
     if released:
         for form in formats:
             sink(released, place, f"data/{held.participant}/{held.extract}", form)
-        sink(gone, place, f"excluded/{held.participant}/{held.extract}")
-        counts["released"] = pl.concat(released).select(pl.len()).collect().item()
-        reasons = pl.concat(gone).group_by("first_cause").len().sort("first_cause").collect()
-        by_reason.update(dict(reasons.iter_rows()))
+        counts["released"] = _rows(place, f"data/{held.participant}/{held.extract}", formats)
+        out = unnamed(pl.concat(gone), known.pseudonymiser)
+        sink([out.lazy()], place, f"excluded/{held.participant}/{held.extract}")
+        by_reason.update(dict(out.group_by("first_cause").len().sort("first_cause").iter_rows()))
         counts["excluded"] = sum(by_reason.values())
     if counts["released"] + counts["excluded"] != rows_in:
         raise QualityError(
@@ -69,6 +69,25 @@ def release_extract(
         )
     entry = {"participant": held.participant, "extract": held.extract, "rows_in": rows_in}
     return {**entry, **counts, "by_reason": dict(sorted(by_reason.items()))}
+
+
+def unnamed(gone: pl.DataFrame, pseudonymiser: Pseudonymiser) -> pl.DataFrame:
+    """Return excluded rows in which no coincident pseudonym stands: it is the real MPAN of somebody else.
+
+    Such a row has a keyed token instead, as a row without a pseudonym has.
+    """
+    hidden = gone["first_cause"] == COINCIDENT
+    if not hidden.any():
+        return gone
+    token = pseudonymiser.tokens(gone["mpan_core"].set(~hidden, None), COINCIDENT).alias("hidden")
+    return gone.with_columns(gone["mpan_core"].set(hidden, None), gone["token"].zip_with(~hidden, token).alias("token"))
+
+
+def _rows(place: Place, relpath: str, formats: Sequence[str]) -> int:
+    """Return how many rows were written: as the Parquet footer says, or by counting the lines of a CSV."""
+    if "parquet" in formats:
+        return int(pq.read_metadata(place(f"{relpath}.parquet")).num_rows)
+    return int(pl.scan_csv(place(f"{relpath}.csv"), infer_schema=False).select(pl.len()).collect().item())
 
 
 def release_augmented(workspace: Workspace, participant: str, extracts: Sequence[str], place: Place) -> int:

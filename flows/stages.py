@@ -75,6 +75,7 @@ def anonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
         keys=known.keys,
         pseudonymiser=known.pseudonymiser,
         workspace=known.workspace,
+        contract=known.contracts[extract],
         progress=progressed,
     )
     known.workspace.note(note, facts_of(facts))

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from contracts.errors import ContractError
-from contracts.model import Column, Contract
-from contracts.vocabulary import Field, Form, Method
+from contracts.model import Column, Contract, Treatment
+from contracts.vocabulary import Classification, Field, Method
 from transforms import address, identifiers
 from transforms.address import PostcodePolicy
 from transforms.columns import scatter, to_series
@@ -76,28 +76,35 @@ class Pseudonymiser:
 
 
 def pseudonymise(frame: pl.DataFrame, contract: Contract, pseudonymiser: Pseudonymiser) -> pl.DataFrame:
-    """Apply the contract's treatments to one batch in memory.
+    """Hide the identifiers of one batch in memory, as contract and policy treat them.
 
     Columns in: the contract's columns as conformed, and their ``_bad_`` marks.
-    Columns out: the released columns, in contract order; ``_token``, a keyed token of an MPAN that has no pseudonym;
-    marks of identifiers that scheme 1 does not cover (``_bad_<column>``), beside the marks that came in.
+    Columns out: the staged columns, in contract order; ``_token``, a keyed token of an MPAN that has no pseudonym;
+    marks of identifiers that have none (``_bad_<column>``): scheme 1 does not cover them, or the pseudonym is the value
+    itself, which chance does about once in a million short serial numbers. Columns that identify nobody pass as they
+    are, since rules read them; what the policy does to them happens on release (``treat``).
     """
     out: list[pl.Series] = []
     marks: list[pl.Series] = []
     addressed: pl.DataFrame | None = None
-    for column in contract.released:
+    for column in contract.staged:
         raw = frame[column.name]
-        treatment = column.treatment
-        if treatment.method is not Method.PSEUDONYMISE:
-            out.append(_simple(raw, column, pseudonymiser))
+        treatment = contract.treatment(column)
+        if column.classification is not Classification.IDENTIFIER:
+            out.append(raw)
+        elif treatment.method is Method.TOKEN:
+            out.append(pseudonymiser.tokens(raw.cast(pl.String), column.name))
         elif treatment.field is Field.ADDRESS:
             if addressed is None:
                 addressed = pseudonymiser.addresses(frame)
             out.append(addressed[column.name])
         elif treatment.field is not None:
             value = pseudonymiser.values(treatment.field, raw)
+            value = value.set((value == raw).fill_null(value=False), None)
             out.append(value)
             marks.append((raw.is_not_null() & value.is_null()).alias(bad(column.name)))
+        else:
+            out.append(_nothing(raw))
     key = contract.key[0]
     pseudonym = next(series for series in out if series.name == key)
     unnamed = frame[key].zip_with(pseudonym.is_null(), pl.Series(key, [None], dtype=pl.String))
@@ -106,21 +113,50 @@ def pseudonymise(frame: pl.DataFrame, contract: Contract, pseudonymiser: Pseudon
     return pl.DataFrame([*out, token, *kept.drop([m.name for m in marks], strict=False), *marks])
 
 
-def _simple(raw: pl.Series, column: Column, pseudonymiser: Pseudonymiser) -> pl.Series:
-    """Return a column under a treatment other than ``pseudonymise``.
+def _nothing(raw: pl.Series) -> pl.Series:
+    return pl.Series(raw.name, [None], dtype=raw.dtype).new_from_index(0, raw.len())
+
+
+def treat(frame: pl.LazyFrame, contract: Contract, pseudonymiser: Pseudonymiser) -> pl.LazyFrame:
+    """Apply contract and policy to the columns that identify nobody, where a frame has them.
+
+    Columns in: any of the contract's staged columns, and others, which pass.
+    Columns out: the same without dropped ones; suppressed ones are null; dates cut to the month or year, numbers
+    rounded, texts cut to their first characters, tokens in place of values.
 
     Raises:
-        ContractError: the generalisation is not known.
+        ContractError: a treatment does not fit the column's form.
     """
-    match column.treatment.method:
-        case Method.KEEP:
-            return raw
-        case Method.TOKEN:
-            return pseudonymiser.tokens(raw.cast(pl.String), column.name)
+    names = frame.collect_schema().names()
+    changed, dropped = [], []
+    for column in contract.staged:
+        if column.name not in names or column.classification is Classification.IDENTIFIER:
+            continue
+        treatment = contract.treatment(column)
+        if treatment.method is Method.DROP:
+            dropped.append(column.name)
+        elif treatment.method is not Method.KEEP:
+            changed.append(_coarser(column, treatment, pseudonymiser).alias(column.name))
+    return frame.with_columns(changed).drop(dropped) if changed or dropped else frame
+
+
+def _coarser(column: Column, treatment: Treatment, pseudonymiser: Pseudonymiser) -> pl.Expr:
+    value = pl.col(column.name)
+    word, _, amount = str(treatment.rule or "").partition(" ")
+    match treatment.method:
         case Method.SUPPRESS:
-            return pl.Series(raw.name, [None], dtype=raw.dtype).new_from_index(0, raw.len())
-        case Method.GENERALISE if column.form is Form.DATE and column.treatment.rule in GENERALISED_DATES:
-            return raw.dt.truncate(GENERALISED_DATES[column.treatment.rule])
+            return pl.when(pl.lit(value=False)).then(value)
+        case Method.TOKEN:
+            name = column.name
+            texts = value.cast(pl.String)
+            return texts.map_batches(lambda batch: pseudonymiser.tokens(batch, name), return_dtype=pl.String)
+        case Method.GENERALISE if word in GENERALISED_DATES:
+            return value.dt.truncate(GENERALISED_DATES[word])
+        case Method.GENERALISE if word == "round":
+            step = int(amount)
+            return ((value.cast(pl.Float64) / step).round() * step).cast(pl.Decimal(16, 1))
+        case Method.GENERALISE if word == "first":
+            return value.str.head(int(amount))
     raise ContractError(
-        f"treatment {column.treatment.describe()!r} does not fit the form {column.form.value!r}", where=column.name
+        f"treatment {treatment.describe()!r} does not fit the form {column.form.value!r}", where=column.name
     )

@@ -41,8 +41,8 @@ def lineage_section(
             "item": column.item,
             "description": column.description,
             "classification": column.classification.value,
-            "treatment": column.treatment.describe(),
-            "released": column.treatment.method is not Method.DROP,
+            "treatment": contract.treatment(column).describe(),
+            "released": contract.treatment(column).method is not Method.DROP,
             "sources": [
                 {"column": name, "participants": sorted(who)}
                 for name, who in sorted(named[contract.extract, column.name].items())
