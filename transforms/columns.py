@@ -42,12 +42,13 @@ def by_length(values: pl.Series) -> Iterator[tuple[int, Rows, Bytes]]:
     shortest, longest = int(lengths.min()), int(lengths.max())
     if shortest == longest:
         rows = np.arange(solid.len()) if where is None else where
-        matrix = data[offsets[0] : offsets[-1]].reshape(-1, longest) if longest else data[:0].reshape(-1, 0)
+        matrix = data[offsets[0] : offsets[-1]].reshape(-1, longest) if longest else data[:0].reshape(rows.size, 0)
         yield longest, rows, matrix
         return
-    for length in np.unique(lengths):
+    for length in np.flatnonzero(np.bincount(lengths)):
         chosen = np.flatnonzero(lengths == length)
-        matrix = data[offsets[chosen][:, None] + np.arange(length)]
+        edges, data = buffers(solid.gather(chosen))
+        matrix = data[edges[0] : edges[-1]].reshape(-1, length) if length else data[:0].reshape(chosen.size, 0)
         yield int(length), (chosen if where is None else where[chosen]), matrix
 
 

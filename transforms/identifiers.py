@@ -5,6 +5,8 @@ A value whose shape the scheme does not cover gives null; the row is then exclud
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -13,7 +15,10 @@ from transforms import ff1
 from transforms.columns import Bytes, Rows, by_length, scatter, to_series
 from transforms.keys import Subkey
 
+Marks = NDArray[np.bool_]
+
 HASH = np.uint8(ord("#"))
+UPRN_DIGITS = 12
 MIN_DIGITS = 6
 MIN_ALPHANUMERICS = 4
 WALK_LIMIT = 1_000  # a walk of this length has a probability below 10^-50 for every shape the scheme walks on
@@ -61,15 +66,12 @@ def uprns(key: Subkey, values: pl.Series) -> pl.Series:
     """Return the pseudonyms of UPRNs: zero-padded to 12 digits, FF1 radix 10, empty tweak; null if not 1-12 digits."""
     trimmed = values.str.strip_chars().str.replace(r"\.0+$", "")
     parts = []
-    for length, rows, matrix in by_length(trimmed):
-        if not 1 <= length <= 12:
-            continue
-        digits = matrix - np.uint8(48)
-        good = (digits < 10).all(axis=1)
-        padded = np.zeros((int(good.sum()), 12), dtype=np.uint8)
-        padded[:, 12 - length :] = digits[good]
-        out = encrypt_numerals(key, 10, np.empty((1, 0), np.uint8), padded)
-        parts.append((rows[good], to_series(out + np.uint8(48))))
+    for length, rows, matrix in by_length(trimmed.set(trimmed.str.len_bytes() == 0, None).str.zfill(UPRN_DIGITS)):
+        if length == UPRN_DIGITS:
+            digits = matrix - np.uint8(48)
+            good = (digits < 10).all(axis=1)
+            out = encrypt_numerals(key, 10, np.empty((1, 0), np.uint8), digits[good])
+            parts.append((rows[good], to_series(out + np.uint8(48))))
     return scatter(values.len(), parts, values.name)
 
 
@@ -111,7 +113,7 @@ def meter_serials(key: Subkey, values: pl.Series) -> pl.Series:
     digits outside ASCII (look-alikes) give null.
     """
     clean = values.str.strip_chars().str.to_uppercase()
-    odd = clean.str.contains(r"[^\x00-\x7F]").fill_null(value=False)
+    odd = (clean.str.len_bytes() != clean.str.len_chars()).fill_null(value=False)
     if odd.any():
         clean = clean.set(odd & clean.str.contains(r"[\p{L}\p{N}&&[^\x00-\x7F]]").fill_null(value=False), None)
     parts: list[tuple[Rows, pl.Series]] = []
@@ -121,46 +123,52 @@ def meter_serials(key: Subkey, values: pl.Series) -> pl.Series:
 
 
 def _serials_of_length(key: Subkey, rows: Rows, matrix: Bytes) -> list[tuple[Rows, pl.Series]]:
-    secret, radix = _secret_places(matrix)
     parts = []
-    for shape, chosen in _shapes(secret, radix):
-        if radix[chosen[0]] == 0:
-            continue
-        places = np.flatnonzero(shape)
-        some = matrix[chosen]
-        out = _encrypt_places(key, some, places, int(radix[chosen[0]]))
-        if radix[chosen[0]] == 36:
+    for places, radix, chosen in _shapes(*_secret_places(matrix)):
+        out = _encrypt_places(key, matrix[chosen], places, radix)
+        if radix == 36:
             _walk(key, out, places)
         parts.append((rows[chosen], to_series(out)))
     return parts
 
 
-def _secret_places(matrix: Bytes) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """Return which places are encrypted, and the radix: 10, 36, or 0 where the scheme does not cover the serial."""
-    digit = (matrix >= 48) & (matrix <= 57)
-    letter = (matrix >= 65) & (matrix <= 90)
-    n, length = matrix.shape
+def _secret_places(matrix: Bytes) -> tuple[Marks, Marks, Marks]:
+    """Return which places are encrypted, as ``(length, n)``, and for which rows as digits or as letters and digits.
+
+    A row that is in neither of the two is not covered by the scheme.
+    """
+    by_place = np.ascontiguousarray(matrix.T)
+    digit = (by_place - np.uint8(48)) < 10
+    both = digit | ((by_place - np.uint8(65)) < 26)
     secret = digit.copy()
-    radix = np.zeros(n, dtype=np.uint8)
-    if length >= 3:
-        prefixed = letter[:, 0] & digit[:, 1] & digit[:, 2] & (digit[:, 3:].sum(axis=1) >= MIN_DIGITS)
-        secret[prefixed, :3] = False
-    enough = digit.sum(axis=1) >= MIN_DIGITS
-    radix[enough] = 10
-    wide = ~enough & ((digit | letter).sum(axis=1) >= MIN_ALPHANUMERICS)
-    secret[wide] = (digit | letter)[wide]
-    radix[wide] = 36
-    return secret, radix
+    if by_place.shape[0] >= 3:
+        rest = digit[3:].sum(axis=0, dtype=np.uint16)
+        secret[:3] &= ~(both[0] & ~digit[0] & digit[1] & digit[2] & (rest >= MIN_DIGITS))
+    decimal = digit.sum(axis=0, dtype=np.uint16) >= MIN_DIGITS
+    wide = ~decimal & (both.sum(axis=0, dtype=np.uint16) >= MIN_ALPHANUMERICS)
+    secret |= wide & both
+    return secret, decimal, wide
 
 
-def _shapes(secret: NDArray[np.bool_], radix: NDArray[np.uint8]) -> list[tuple[NDArray[np.bool_], Rows]]:
-    """Group rows by which places are encrypted and by radix."""
-    packed = np.concatenate([np.packbits(secret, axis=1), radix[:, None]], axis=1)
-    keys = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    edges = np.searchsorted(inverse[order], np.arange(first.size + 1))
-    return [(secret[first[g]], order[edges[g] : edges[g + 1]]) for g in range(first.size)]
+def _shapes(secret: Marks, decimal: Marks, wide: Marks) -> Iterator[tuple[Rows, int, Rows]]:
+    """Group rows by shape.
+
+    Yields:
+        the encrypted places, the radix (10 or 36), and the rows, in order.
+    """
+    packed = np.ascontiguousarray(np.packbits(np.concatenate([secret, [decimal, wide]]), axis=0).T)
+    codes: NDArray[np.generic]
+    if packed.shape[1] == 1:
+        codes = packed[:, 0]
+    elif packed.shape[1] == 2:  # every serial of at most 14 characters: 16 bits are sorted by counting
+        codes = packed.view(np.uint16)[:, 0]
+    else:
+        codes = np.unique(packed.view(np.dtype((np.void, packed.shape[1]))).ravel(), return_inverse=True)[1]
+    order = np.argsort(codes, kind="stable")
+    for rows in np.split(order, np.flatnonzero(codes[order][1:] != codes[order][:-1]) + 1):
+        first = rows[0]
+        if decimal[first] or wide[first]:
+            yield np.flatnonzero(secret[:, first]), 10 if decimal[first] else 36, rows
 
 
 def _encrypt_places(key: Subkey, matrix: Bytes, places: Rows, radix: int) -> Bytes:
