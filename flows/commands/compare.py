@@ -63,41 +63,34 @@ def _verify(pack: Path, public_keys: Sequence[Path]) -> None:
 
 
 def _print(found: dict[str, Any], threshold: float, *, show_all: bool) -> None:
-    from rich.console import Console
-
-    console = Console()
     old, new = found["packs"]
     verified = "both verified" if found["verified"] else "signatures not checked"
-    console.print(f"Before: {_pack(old)}\nNow:    {_pack(new)}   ({verified})", highlight=False, markup=False)
+    typer.echo(f"Before  {_pack(old)}\nNow     {_pack(new)}\n        {verified}")
     if old["key_fingerprint"] == new["key_fingerprint"]:
-        console.print("Both cuts have one key: their pseudonyms can be linked.", highlight=False)
-    _table(
-        console, "Volumes", ("extract", "rows before", "rows now", "excluded before", "excluded now"), _volumes(found)
-    )
+        typer.echo("        both under one key: their pseudonyms can be linked")
+    _table("Volumes", ("extract", "rows before", "rows now", "excluded before", "now"), _volumes(found))
     rules = [rule for rule in found["rules"] if show_all or rule["way"] in ("up", "down", "new")]
-    heads = ("extract", "rule", "effect", "failed before", "failed now", "change")
-    _table(console, f"Rules: {len(rules)} of {len(found['rules'])}", heads, map(_rule, rules))
+    title = f"Rules: {len(rules)} of {len(found['rules'])} moved"
+    _table(title, ("rule", "failed before", "now", "change"), map(_rule, rules))
     if found["gone_rules"]:
-        console.print(f"No longer judged: {', '.join(map(shown, found['gone_rules']))}", highlight=False, markup=False)
+        typer.echo(f"\nNo longer judged: {', '.join(map(shown, found['gone_rules']))}")
     columns = [d for d in found["drift"] if d["drift"] is None or d["drift"] >= threshold]
-    heads = ("extract", "column", "compared as", "drift", "missing before", "missing now", "moved most")
-    _table(console, f"Columns: {len(columns)} of {len(found['drift'])}", heads, map(_column, columns))
+    title = f"Columns: {len(columns)} of {len(found['drift'])} drifted by {threshold:g} or more"
+    _table(title, ("column", "drift", "missing before", "now", "compared as"), map(_column, columns))
 
 
 def _pack(side: dict[str, Any]) -> str:
     return f"{shown(side['pack'])}, cut {shown(side['cut'])} of {side['date']}, key {side['key_fingerprint']}"
 
 
-def _table(console: Any, title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left")
-    for number, head in enumerate(heads):
-        table.add_column(head, justify="right" if number > 1 and head not in ("effect", "compared as") else "left")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
+def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table whose first column and whatever follows the heads stand left, the rest right; nothing is cut."""
+    lines = [tuple(heads), *rows]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(heads))]
+    typer.echo(f"\n{title}")
+    for line in lines if len(lines) > 1 else ():
+        cells = [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=False))]
+        typer.echo(f"  {'  '.join([*cells, *line[len(heads) :]])}".rstrip())
 
 
 def _share(value: float | None) -> str:
@@ -112,15 +105,17 @@ def _volumes(found: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 def _rule(rule: dict[str, Any]) -> Sequence[str]:
     change = "new" if rule["way"] == "new" else "" if rule["change"] is None else f"{100 * rule['change']:+.2f} pp"
-    return (rule["extract"], rule["rule"], rule["effect"], _share(rule["before"]), _share(rule["now"]), change)
+    name = f"{shown(rule['extract'])}: {shown(rule['rule'])}"
+    return (name, _share(rule["before"]), _share(rule["now"]), change, rule["effect"])
 
 
 def _column(entry: dict[str, Any]) -> Sequence[str]:
     moved, note = entry["moved"], ""
     if moved:
-        note = f"{shown(moved['value'])}: {_share(moved['before'])} to {_share(moved['now'])}"
+        note = f"{shown(moved['value'])} from {_share(moved['before'])} to {_share(moved['now'])}"
     elif entry["shared"]:
-        note = f"{entry['shared']:,} identifiers in both"
+        note = f"{entry['shared']:,} in both cuts"
     drift = "" if entry["drift"] is None else f"{entry['drift']:.3f}"
     missing = (_share(entry["missing_before"]), _share(entry["missing_now"]))
-    return (shown(entry["extract"]), shown(entry["column"]), entry["measure"], drift, *missing, note)
+    name = f"{shown(entry['extract'])}.{shown(entry['column'])}"
+    return (name, drift, *missing, entry["measure"], note)

@@ -88,7 +88,7 @@ def contents_check(pack: OpenPack, signed_digest: str, seen: Progress | None) ->
     if complete:
         faults += [Fault(name, "is in no manifest") for name in sorted(set(pack.listing.files) - listed)]
     vouched = "the signed manifests" if signed_digest else "the manifests, which no signature vouches for"
-    words = f"{len(listed)} files, {counted:,} bytes, each as in {vouched}; nothing added, nothing missing"
+    words = f"{len(listed)} files, {counted:,} bytes: SHA-256 of each as in {vouched}; nothing added, nothing missing"
     return Check("contents", words, tuple(faults))
 
 

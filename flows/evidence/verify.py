@@ -134,9 +134,11 @@ def _signatures_check(
         return Check("signatures", "", (Fault(bag.SIGNATURE, fault.what),))
     found.signed_by, found.evidence, found.tagmanifest_sha256 = tuple(sorted(good)), evidence, digest
     whats = _unsigned(envelope, declared, good, pending)
-    words = f"Ed25519 signature of given key {' and of given key '.join(found.signed_by)} holds over statement and type"
-    if len(declared) > 1:
-        words += f"; {len(declared)} signers are named, none is missing"
+    one = len(found.signed_by) == 1
+    words = f"Ed25519 {'signature' if one else 'signatures'} of given {'key' if one else 'keys'} "
+    words += f"{', '.join(found.signed_by)} {'holds' if one else 'hold'}"
+    if others := sorted(set(declared) - set(found.signed_by) - pending):
+        words += f"; named besides, and present: {', '.join(others)}"
     return Check("signatures", words, tuple(Fault(bag.SIGNATURE, what) for what in whats))
 
 
@@ -200,10 +202,11 @@ def _evidence_check(pack: OpenPack, evidence: dict[str, Any]) -> Check:
 
 def _evidence_words(evidence: Mapping[str, Any]) -> str:
     rows = {name: sum(row[name] for row in evidence["accounting"]) for name in ("rows_in", "released", "excluded")}
-    words = f"is what was signed and keeps its schema; {rows['rows_in']:,} rows in = {rows['released']:,} released + "
-    words += f"{rows['excluded']:,} excluded, in each of {len(evidence['accounting'])} extracts by itself"
+    words = f"evidence.json is what was signed; keeps its published schema; {rows['rows_in']:,} rows in = "
+    words += f"{rows['released']:,} released + {rows['excluded']:,} excluded, each of {len(evidence['accounting'])} "
+    words += "extracts by itself"
     scan = evidence.get("leak_scan")
-    return f"{words}; {scan['identifiers']:,} raw identifiers sought, 0 found" if scan else words
+    return f"{words}; the run sought {scan['identifiers']:,} raw identifiers and found 0" if scan else words
 
 
 def _cut_check(pack: OpenPack, evidence: dict[str, Any], terms: Terms, *, whole: bool) -> Check:
@@ -220,7 +223,7 @@ def _cut_check(pack: OpenPack, evidence: dict[str, Any], terms: Terms, *, whole:
         faults.append(Fault(bag.EVIDENCE, f"expired on {bag.shown(expires)}"))
     until = f"not expired: until {bag.shown(expires)}" if expires else "names no expiry date"
     return Check(
-        "cut", f"{bag.shown(cut)} in evidence and bag-info.txt, payload size as stated; {until}", tuple(faults)
+        "cut", f"{bag.shown(cut)} in evidence and bag-info.txt; payload size as stated; {until}", tuple(faults)
     )
 
 
