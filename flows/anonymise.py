@@ -18,8 +18,9 @@ from contracts.vocabulary import Effect, Stage
 from flows.config import Extract, Job, Participant
 from flows.intake import SourceSpec, open_source
 from flows.workspace import PartitionWriter, Workspace
-from transforms.conform import ColumnMap, conform, map_columns, normalise_mpans
+from transforms.conform import ColumnMap, bad, conform, map_columns, normalise_mpans
 from transforms.keys import FieldKeys
+from transforms.leaks import OWN_IDENTIFIER, own_row
 from transforms.pseudonymise import Pseudonymiser, pseudonymise
 from transforms.rules import MASK, bits_of, fault_mask, has_any
 
@@ -131,7 +132,8 @@ def anonymise_batch(
     try:
         raw = normalise_mpans(conform(batch.lazy(), contract, columns).collect(), contract)
         named = pseudonymise(raw, contract, pseudonymiser)
-        marks = named.select(pl.col("^_bad_.*$"))
+        own = own_row(raw, named, contract).alias(bad(OWN_IDENTIFIER))
+        marks = named.select(pl.col("^_bad_.*$")).with_columns(own)
         judged = raw.drop(marks.columns, strict=False).hstack(marks)
         mask = judged.select(fault_mask(contract, contract.rules_at(Stage.INTAKE)).alias(MASK)).to_series()
     except pl.exceptions.PolarsError as fault:
@@ -139,7 +141,7 @@ def anonymise_batch(
     rejecting = bits_of(contract, Effect.REJECT)
     if rejecting and judged.select(has_any(pl.lit(mask), rejecting).any()).item():
         raise RefusedError("a rule that rejects the whole file is broken", where=spec.name)
-    return named.drop(marks.columns).with_columns(mask)
+    return named.drop(marks.columns, strict=False).with_columns(mask)
 
 
 def facts_of(source: SourceFacts) -> dict[str, object]:

@@ -30,6 +30,7 @@ OVERLAP = 128  # characters of a text that are searched again with the next bloc
 SHOWN_PLACES = 5
 # Columns whose values look like identifiers of these fields because they are their pseudonyms.
 PSEUDONYMS = {"meter_serial_number": Field.METER_SERIAL, "uprn": Field.UPRN}
+KINDS = tuple(leaks.CANDIDATES)
 ADDRESSED = ("postcode", *(f"address_line_{n}" for n in range(1, 10)))
 
 
@@ -89,18 +90,21 @@ class Scanner:
             else:
                 self._text_file(path, name)
 
-    def texts(self, texts: pl.Series, where: str, *, but: Field | None = None, addresses: bool = True) -> None:
+    def document(self, document: object, where: str) -> None:
+        """Search every text of a JSON document, keys included."""
+        self.texts(pl.Series(list(_strings(document)), dtype=pl.String), where, addresses=False)
+
+    def texts(self, texts: pl.Series, where: str, *, kinds: Sequence[Field] = KINDS, addresses: bool = True) -> None:
         """Search texts.
 
         Args:
-            but: the field whose pseudonyms these texts are.
+            kinds: fields whose raw values to look for.
             addresses: postcodes may stand here.
         """
         clean = leaks.plain(texts.drop_nulls())
         self.findings.cells += clean.len()
-        for kind, candidates in leaks.CANDIDATES.items():
-            if kind is not but:
-                self._confirm(kind, candidates(clean), where)
+        for kind in kinds:
+            self._confirm(kind, leaks.CANDIDATES[kind](clean), where)
         if not addresses and (count := int(clean.str.contains(leaks.POSTCODE_SHAPE).sum())):
             self.findings.hit("postcode", where, count)
 
@@ -117,7 +121,7 @@ class Scanner:
 
     def _parquet(self, path: Path, name: str) -> None:
         file = pq.ParquetFile(path)
-        self.texts(pl.Series(list(_metadata(file))), f"{name}, names, metadata and statistics", but=Field.UPRN)
+        self.texts(pl.Series(list(_metadata(file))), f"{name}, names, metadata and statistics")
         strings = [f.name for f in file.schema_arrow if pa.types.is_large_string(f.type) or pa.types.is_string(f.type)]
         others = [f.name for f in file.schema_arrow if f.name not in strings and _wide(f.type)]
         at = 0
@@ -128,20 +132,37 @@ class Scanner:
             at += frame.height
 
     def _column(self, values: pl.Series, where: str) -> None:
-        if values.dtype != pl.String:
-            values = values.cast(pl.String).str.replace(r"\.0+$", "")
+        kinds = _others(PSEUDONYMS.get(values.name))
+        if values.dtype != pl.String:  # a number can be an MPAN; shorter ones are numbers like any other
+            values, kinds = values.cast(pl.String).str.replace(r"\.0+$", ""), (Field.MPAN,)
         distinct = values.drop_nulls()
         if (distinct.str.len_bytes().max() or 0) < leaks.SHORTEST_SERIAL:
             self.findings.cells += values.len()
             return
         if distinct.n_unique() * 4 < distinct.len():
             distinct = distinct.unique(maintain_order=True)
-        self.texts(distinct, where, but=PSEUDONYMS.get(values.name), addresses=values.name in ADDRESSED)
+        self.texts(distinct, where, kinds=kinds, addresses=values.name in ADDRESSED)
 
     def _text_file(self, path: Path, name: str) -> None:
         for number, lines in enumerate(_blocks(path)):
             tabular = path.suffix == ".csv"
             self.texts(pl.Series(lines, dtype=pl.String), f"{name}, block {number + 1}", addresses=tabular)
+
+
+def _others(field: Field | None) -> tuple[Field, ...]:
+    return tuple(kind for kind in KINDS if kind is not field)
+
+
+def _strings(node: object) -> Iterator[str]:
+    match node:
+        case str():
+            yield node
+        case dict():
+            for key, value in node.items():
+                yield from (*_strings(key), *_strings(value))
+        case list() | tuple():
+            for value in node:
+                yield from _strings(value)
 
 
 def _keys(kind: Field, values: pl.Series) -> leaks.Keys:
@@ -184,7 +205,7 @@ def _metadata(file: pq.ParquetFile) -> Iterator[str]:
         for column in range(file.metadata.num_columns):
             chunk = file.metadata.row_group(group).column(column)
             known = chunk.statistics
-            if known is not None and known.has_min_max and chunk.path_in_schema not in PSEUDONYMS:
+            if known is not None and known.has_min_max and chunk.path_in_schema not in (*PSEUDONYMS, *ADDRESSED):
                 yield from (str(known.min), str(known.max))
 
 

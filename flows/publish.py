@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from contracts.augmentation import items
-from flows import leaks, release
+from flows import leaks, release, risk
 from flows.context import Context, context, now, sources_of, tool_version
 from flows.evidence import chain, sections
 from flows.evidence.keys import PublicKey, Signer, load_approver, load_signer
@@ -45,9 +45,14 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
         scanner = leaks.Scanner(known.workspace, known.held, known.pseudonymiser)
         scanner.folder(pack.root)
         leaks.refuse(scanner)
-        known.workspace.note("leak_scan", leaks.evidence(scanner))
-        evidence = _evidence(known, kind, accounting, seconds or [])
+        singled_out = risk.measure(known)
+        risk.refuse(known, singled_out)
+        found = {"leak_scan": leaks.evidence(scanner), "risk": singled_out}
+        evidence = _evidence(known, kind, accounting, found, seconds or [])
         _report(known, pack, evidence, signers, awaiting)
+        scanner.document(evidence, "evidence")  # what is written about the data is searched like the data
+        scanner.folder(pack.root / "report")
+        leaks.refuse(scanner)
         info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": model.cut.id}
         sealed = pack.seal(info, evidence, signers, awaiting)
     return {
@@ -112,7 +117,11 @@ def _policy(known: Context) -> dict[str, Any]:
 
 
 def _evidence(
-    known: Context, kind: str, accounting: list[dict[str, Any]], seconds: list[dict[str, Any]]
+    known: Context,
+    kind: str,
+    accounting: list[dict[str, Any]],
+    found: dict[str, Any],
+    seconds: list[dict[str, Any]],
 ) -> dict[str, Any]:
     workspace, cut = known.workspace, known.job.model.cut
     used = [known.contracts[name] for name in sorted({h.extract for h in known.held})]
@@ -138,7 +147,7 @@ def _evidence(
         coincident=aligned.get("coincident"),
         augmentation=augmented.get("augmentation"),
         ring_fence=(workspace.noted("ring_fence") or {}).get("evidence"),
-        leak_scan=workspace.noted("leak_scan"),
+        **found,
         previous=chain.references(_source_files(known)),
         baseline=chain.baseline(known.job.path(compared)) if compared else None,
         lineage=sections.lineage_section(used, inputs, added),

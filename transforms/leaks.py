@@ -20,7 +20,7 @@ from contracts.vocabulary import Field, Form, Method
 from transforms import mpan
 from transforms.columns import by_length, to_series
 
-LONGEST_RUN = 64  # digits; a longer run is searched by its windows all the same, in pieces
+OWN_IDENTIFIER = "own_identifier"  # the mark that rule DQ22 reads
 SHORTEST_SERIAL, SHORTEST_UPRN = 6, 8
 FILTER_BITS = 27
 

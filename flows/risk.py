@@ -1,0 +1,80 @@
+"""The disclosure risk of a release, counted over what is released, partition by partition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from contracts.errors import ConfigurationError, ResidueError
+from flows.context import Context
+from flows.quality import JUDGED, frames, read_exclusions
+from transforms import augment, risk
+from transforms.pseudonymise import treat
+
+
+def measure(known: Context) -> dict[str, Any] | None:
+    """Return the risk section of the evidence; None where no registration is in the cut.
+
+    Raises:
+        ConfigurationError: a quasi-identifier is no column that the risk can be measured on.
+    """
+    policy = known.job.model.cut.policy.risk
+    parts = []
+    for number in range(known.workspace.partitions):
+        points = _points(known, number)
+        if points is None:
+            continue
+        names = points.collect_schema().names()
+        unknown = [q for q in policy.quasi_identifiers if q not in names and risk.READS.get(q) not in names]
+        if unknown:
+            raise ConfigurationError(
+                f"no such quasi-identifier: {', '.join(unknown)}",
+                where="cut.policy.risk",
+                remedy=f"known are {', '.join(sorted({*names, *risk.READS}))}",
+            )
+        parts.append(risk.classes(points, policy.quasi_identifiers).collect(engine="streaming"))
+        if len(parts) > 8:
+            parts = [risk.together(parts, policy.quasi_identifiers)]
+    if not parts:
+        return None
+    found = risk.figures(risk.together(parts, policy.quasi_identifiers)["size"], policy.quasi_identifiers)
+    return {**found, "thresholds": policy.thresholds} if policy.thresholds else found
+
+
+def refuse(known: Context, found: dict[str, Any] | None) -> None:
+    """End the run where a threshold of the policy is passed.
+
+    Raises:
+        ResidueError: names the figures.
+    """
+    passed = risk.passed(found, dict(known.job.model.cut.policy.risk.thresholds)) if found else []
+    if passed:
+        raise ResidueError(
+            "; ".join(passed),
+            where="disclosure risk",
+            remedy="coarsen columns by cut.policy.overlay, keep the postcode area only, or review the threshold",
+        )
+
+
+def _points(known: Context, number: int) -> pl.LazyFrame | None:
+    """Return the released metering points of a partition with meter type and annual consumption, as they leave."""
+    workspace, held, under = known.workspace, known.held, known.contracts
+    registrations = frames(workspace, JUDGED, held, "registration", number)
+    if not registrations:
+        return None
+    excluded = read_exclusions(workspace, number).lazy().select("mpan_core")
+    points = pl.concat(registrations).filter(pl.col("mpan_core").is_not_null())
+    points = points.join(excluded, on="mpan_core", how="anti")
+    points = treat(points, under["registration"], known.pseudonymiser)
+    meters = frames(workspace, JUDGED, held, "metering", number)
+    if meters:
+        meter = augment.latest_meter(pl.concat(meters)).select("mpan_core", "meter_type")
+        points = points.join(treat(meter, under["metering"], known.pseudonymiser), on="mpan_core", how="left")
+    consumption = frames(workspace, JUDGED, held, "annual_consumption", number)
+    if consumption:
+        yearly = treat(pl.concat(consumption), under["annual_consumption"], known.pseudonymiser)
+        if "eac" in yearly.collect_schema().names():
+            total = yearly.group_by("mpan_core").agg(pl.col("eac").cast(pl.Float64).sum())
+            points = points.join(total, on="mpan_core", how="left")
+    return points

@@ -1,0 +1,75 @@
+"""How far the released columns single out a metering point once its identifiers are gone.
+
+Prosecutor and marketer risk as ARX reports them: a class is the metering points with equal quasi-identifiers; the
+prosecutor's risk of a record is one by the size of its class, the marketer's the share of records that a guess inside
+each class would name. The cut is the population, so the journalist's risk is the prosecutor's.
+
+Source: NIST SP 800-188; ARX risk model; ICO guidance on anonymisation (singling out).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+SIZES = ((1, "1"), (4, "2 to 4"), (10, "5 to 10"), (100, "11 to 100"), (None, "more than 100"))
+CONSUMPTION_BANDS = (0, 1_000, 2_000, 3_000, 5_000, 10_000, 50_000, 100_000)  # kWh a year
+
+# What an intruder may be taken to know beside the registration's own columns.
+DERIVED = {
+    "outward": pl.col("postcode").str.extract(r"^([A-Z0-9]+)", 1),
+    "area": pl.col("postcode").str.extract(r"^([A-Z]+)", 1),
+    "consumption_band": pl.col("eac").cast(pl.Float64).cut([float(b) for b in CONSUMPTION_BANDS]).cast(pl.String),
+}
+READS = {"outward": "postcode", "area": "postcode", "consumption_band": "eac"}
+
+
+def classes(points: pl.LazyFrame, quasi_identifiers: Sequence[str]) -> pl.LazyFrame:
+    """Count metering points by class.
+
+    Columns in: the columns that the quasi-identifiers name or are derived from; one row per metering point.
+    Columns out: the quasi-identifiers and ``size``.
+    """
+    named = [DERIVED[name].alias(name) if name in DERIVED else pl.col(name) for name in quasi_identifiers]
+    return points.select(named).group_by(list(quasi_identifiers)).len("size")
+
+
+def together(parts: Sequence[pl.DataFrame], quasi_identifiers: Sequence[str]) -> pl.DataFrame:
+    """Add up the classes of several parts."""
+    whole = pl.concat(parts)
+    return whole.group_by(list(quasi_identifiers)).agg(pl.col("size").sum())
+
+
+def figures(sizes: pl.Series, quasi_identifiers: Sequence[str]) -> dict[str, Any]:
+    """Return the figures of the evidence.
+
+    Args:
+        sizes: number of metering points of each class.
+    """
+    points = int(sizes.sum())
+    bands, least = [], 1
+    for most, words in SIZES:
+        inside = sizes.filter(sizes >= least) if most is None else sizes.filter((sizes >= least) & (sizes <= most))
+        bands.append({"size": words, "metering_points": int(inside.sum())})
+        least = (most or 0) + 1
+    worst = 1 / int(sizes.sort()[0]) if points else 0.0
+    mean = sizes.len() / points if points else 0.0
+    return {
+        "quasi_identifiers": list(quasi_identifiers),
+        "metering_points": points,
+        "classes": sizes.len(),
+        "class_sizes": bands,
+        "prosecutor_max": round(worst, 6),
+        "prosecutor_mean": round(mean, 6),
+        "journalist_max": round(worst, 6),
+        "marketer": round(mean, 6),
+    }
+
+
+def passed(found: dict[str, Any], thresholds: dict[str, float]) -> list[str]:
+    """Name every figure that is above its threshold, with both."""
+    return [
+        f"{name} is {found[name]:g}, above {most:g}" for name, most in sorted(thresholds.items()) if found[name] > most
+    ]
