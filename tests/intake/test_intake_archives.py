@@ -258,9 +258,10 @@ BOMBS = {
 }
 
 CHILD = """
-import resource, sys, pathlib
+import sys, pathlib
 from contracts.errors import DataCutError
 from flows.intake import SourceSpec, open_source
+from tests.peak import peak_rss_kib
 try:
     with open_source(SourceSpec("x", pathlib.Path(sys.argv[1]))) as reader:
         for frame in reader.batches():
@@ -268,7 +269,7 @@ try:
     code = 0
 except DataCutError as error:
     code = error.exit_code
-print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(code, peak_rss_kib())
 """
 
 

@@ -240,9 +240,10 @@ if kind == "prefixes":
 pq.write_table(table, path, compression="zstd", row_group_size=100_000_000, **options)
 """
 READ = """
-import resource, sys, pathlib
+import sys, pathlib
 from contracts.errors import DataCutError
 from flows.intake import SourceSpec, open_source
+from tests.peak import peak_rss_kib
 code = 0
 try:
     with open_source(SourceSpec("x", pathlib.Path(sys.argv[1]))) as reader:
@@ -250,7 +251,7 @@ try:
             pass
 except DataCutError as error:
     code = error.exit_code
-print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(code, peak_rss_kib())
 """
 
 
