@@ -10,21 +10,39 @@ use different MPANs, ring-fenced for specific test cases), Q23 and Q29 (supplier
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated
-
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 HAS_LINK = "has_link"
 """Derived attribute of every metering point: ``true`` where its unit has more than one member."""
 
-HUB = ("supplier", "metering_service", "data_service")
-"""The trio that moves through testing together (Q23, Q40), in the order it is written."""
 
-CIT_STAGE = re.compile(r"cit|interval-[1-9][0-9]*")
-SIT_STAGES = ("functional", "migration", "non-functional", "operational")
+class State(StrEnum):
+    """What a reservation has come to.
+
+    A *planned* metering point is proposed, not held. From *committed* on it is held: nobody else can have it.
+    *released* and *quarantined* ones stay out of use, unless the release gives them back to the pool.
+    """
+
+    PLANNED = "planned"
+    COMMITTED = "committed"
+    ISSUED = "issued"
+    CONSUMED = "consumed"
+    RELEASED = "released"
+    QUARANTINED = "quarantined"
+
+
+NEXT_STATES = {
+    State.COMMITTED: (State.ISSUED, State.RELEASED, State.QUARANTINED),
+    State.ISSUED: (State.CONSUMED, State.RELEASED, State.QUARANTINED),
+    State.CONSUMED: (State.RELEASED, State.QUARANTINED),
+    State.QUARANTINED: (State.RELEASED,),
+    State.RELEASED: (State.QUARANTINED,),
+}
+"""Which state may follow which; anything else is refused."""
+
+SERVING = (State.COMMITTED, State.ISSUED, State.CONSUMED)
+"""States in which a metering point counts for its test case."""
 
 
 class Kind(StrEnum):
@@ -139,7 +157,8 @@ class AllocationPolicy:
         whole_test_cases: a test case below its minimum gets nothing (all or nothing).
         pick: keyed random order, or keyed order interleaved by ``strata``.
         strata: attributes to interleave by.
-        keep_together: columns whose equal values join metering points into one unit (meter, premises).
+        keep_together: columns whose equal values join metering points into one unit (meter, premises); None: not
+            said, so whoever knows the population decides.
         absent_partner: ``refuse`` a unit whose linked metering point is not in the population, or ``allow`` it.
     """
 
@@ -147,151 +166,5 @@ class AllocationPolicy:
     whole_test_cases: bool = False
     pick: Pick = Pick.KEYED
     strata: tuple[str, ...] = ()
-    keep_together: tuple[str, ...] = ()
+    keep_together: tuple[str, ...] | None = None
     absent_partner: str = "refuse"
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def _not_blank(values: list[str]) -> list[str]:
-    if not values or any(not value for value in values):
-        raise ValueError("names no value")
-    return values
-
-
-Words = Annotated[list[str], BeforeValidator(_as_list), AfterValidator(_not_blank)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_. /()#:+-]{0,119}$")]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Range(_Strict):
-    """An inclusive range; one end may be left open."""
-
-    at_least: Annotated[str | None, Field(alias="from")] = None
-    at_most: Annotated[str | None, Field(alias="to")] = None
-
-    @model_validator(mode="after")
-    def _has_an_end(self) -> Range:
-        if self.at_least is None and self.at_most is None:
-            raise ValueError("a range has 'from', 'to' or both")
-        return self
-
-
-class Presence(_Strict):
-    """Whether the attribute has a value at all."""
-
-    present: bool
-
-
-class Hub(_Strict):
-    """Service trio: every part given must hold."""
-
-    supplier: Words | None = None
-    metering_service: Words | None = None
-    data_service: Words | None = None
-
-
-Criteria = dict[str, Words | Range | Presence]
-
-
-class TestCase(_Strict):
-    """One test case of the plan, for one participant and role."""
-
-    __test__ = False
-
-    id: Name
-    title: str = ""
-    participant: Name
-    role: Name
-    quantity: Annotated[int, Field(ge=1, le=10_000_000)]
-    minimum: Annotated[int, Field(ge=0)] = 0
-    spares: Annotated[int, Field(ge=0, le=10_000_000)] = 0
-    unit: Kind = Kind.SINGLE
-    priority: Annotated[int, Field(ge=1, le=99)] = 1
-    mutates: bool = True
-    reuse: bool = False
-    hub: Hub = Hub()
-    criteria: Criteria = {}
-    export_criteria: Criteria = {}
-
-    @field_validator("unit", mode="before")
-    @classmethod
-    def _unit_in_any_case(cls, value: object) -> object:
-        return value.upper() if isinstance(value, str) else value
-
-    @field_validator("reuse", mode="before")
-    @classmethod
-    def _reuse_in_words(cls, value: object) -> object:
-        words = {"never": False, "same-phase": True}
-        if isinstance(value, str) and value not in words:
-            raise ValueError("reuse is 'never' or 'same-phase'")
-        return words[value] if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _agrees_with_itself(self) -> TestCase:
-        if self.minimum > self.quantity:
-            raise ValueError("minimum is greater than quantity")
-        if self.export_criteria and self.unit is not Kind.PAIR:
-            raise ValueError("export_criteria belong to unit 'pair' only")
-        if self.reuse and self.mutates:
-            raise ValueError("a test case that mutates its MPANs cannot allow their reuse")
-        return self
-
-
-class Stage(_Strict):
-    """A stage of a phase; ``round`` orders its issue among the stages."""
-
-    stage: str
-    round: Annotated[int, Field(ge=1, le=999)] = 1
-    test_cases: Annotated[list[TestCase], Field(min_length=1)]
-
-
-class Phase(_Strict):
-    """CIT or SIT: no metering point, meter or premises is ever in both (Q57)."""
-
-    phase: Annotated[str, Field(pattern="^(CIT|SIT)$")]
-    stages: Annotated[list[Stage], Field(min_length=1)]
-
-
-class PlanPolicy(_Strict):
-    """The ``policy`` section of a plan; see AllocationPolicy."""
-
-    single_on_pair: SingleOnPair = SingleOnPair.PENALISE
-    whole_test_cases: bool = False
-    pick: Pick = Pick.KEYED
-    strata: list[Name] = []
-    keep_together: list[Name] = []
-    absent_partner: Annotated[str, Field(pattern="^(refuse|allow)$")] = "refuse"
-    hub: dict[str, Name] = {name: f"{name}_mpid" for name in HUB}
-
-    @field_validator("hub")
-    @classmethod
-    def _known_hub_parts(cls, value: dict[str, str]) -> dict[str, str]:
-        if set(value) - set(HUB):
-            raise ValueError("hub maps supplier, metering_service and data_service to columns")
-        return {name: value.get(name, f"{name}_mpid") for name in HUB}
-
-    def allocation_policy(self) -> AllocationPolicy:
-        """Return the part that the allocator reads."""
-        return AllocationPolicy(
-            single_on_pair=self.single_on_pair,
-            whole_test_cases=self.whole_test_cases,
-            pick=self.pick,
-            strata=tuple(self.strata),
-            keep_together=tuple(self.keep_together),
-            absent_partner=self.absent_partner,
-        )
-
-
-class RingFencePlan(_Strict):
-    """A whole plan: version of the language, policy, phases."""
-
-    plan: Annotated[int, Field(ge=1, le=1)]
-    cut: str = ""
-    policy: PlanPolicy = PlanPolicy()
-    phases: Annotated[list[Phase], Field(min_length=1)]

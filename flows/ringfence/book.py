@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from contracts.ringfence import AllocationPolicy, Demand
+from contracts.errors import ConfigurationError
+from contracts.ringfence import HAS_LINK, AllocationPolicy, Demand
+from contracts.ringfence_plan import PlanPolicy, RingFencePlan
 from flows.ringfence.chain import canonical
 from flows.ringfence.demand_csv import read_demand_csv, read_text
+from flows.ringfence.plan_yaml import read_yaml
+
+YAML_NAMES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +40,62 @@ class Book:
 
 
 def read_book(path: Path) -> Book:
-    """Read a plan.
+    """Read a plan: YAML by its name, else a CSV demand book.
 
     Raises:
         ConfigurationError: it cannot be read, or is not a plan; tells every faulty line.
     """
-    return Book(path.name, tuple(read_demand_csv(read_text(path), path.name)), AllocationPolicy())
+    text = read_text(path)
+    if path.suffix.lower() not in YAML_NAMES:
+        return _checked(Book(path.name, tuple(read_demand_csv(text, path.name)), AllocationPolicy()))
+    plan, lines = read_yaml(text, path.name, RingFencePlan)
+    demands = tuple(
+        replace(demand, where=f"{path.name} line {lines(place)}") for place, demand in plan.demands()
+    )  # fmt: skip
+    return _checked(Book(path.name, demands, plan.policy.allocation_policy(), plan.cut))
+
+
+def read_policy(path: Path) -> AllocationPolicy:
+    """Read a file that holds the ``policy`` section of a plan alone.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not a policy.
+    """
+    return read_yaml(read_text(path), path.name, PlanPolicy)[0].allocation_policy()
+
+
+def _checked(book: Book) -> Book:
+    """Refuse demands that come twice.
+
+    Raises:
+        ConfigurationError: names both lines.
+    """
+    seen: dict[tuple[object, ...], Demand] = {}
+    for demand in book.demands:
+        first = seen.setdefault(demand.key, demand)
+        if first is not demand:
+            raise ConfigurationError(
+                f"test case {demand.label()} comes twice in round {demand.round}, first in {first.where}",
+                where=demand.where,
+            )
+    return book
+
+
+def check_attributes(book: Book, columns: Collection[str]) -> None:
+    """Refuse criteria on attributes that the population does not have.
+
+    Raises:
+        ConfigurationError: names the lines, and what may have been meant.
+    """
+    faults: dict[str, None] = {}
+    for demand in book.demands:
+        for criterion in (*demand.criteria, *demand.export_criteria):
+            if criterion.attribute not in columns and criterion.attribute != HAS_LINK:
+                close = difflib.get_close_matches(criterion.attribute, list(columns), 1)
+                meant = f", perhaps {close[0]}" if close else ""
+                line = demand.where.removeprefix(f"{book.name} ")
+                faults[f"{line}: the population has no attribute {criterion.attribute}{meant}"] = None
+    if faults:
+        shown = list(faults)[:20]
+        more = f"; and {len(faults) - len(shown)} more" if len(faults) > len(shown) else ""
+        raise ConfigurationError("; ".join(shown) + more, where=book.name, remedy=f"it has {', '.join(columns)}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from flows.ringfence.tables import FORMAT, ROW
+from flows.ringfence.tables import EVENT, FORMAT
 
 SEPARATOR, END = "\x1f", "\n"
 HEADER = (
@@ -26,13 +26,11 @@ def events_digest(parts: Iterable[pl.DataFrame]) -> tuple[str, int]:
     """Return digest and number of events given in their order.
 
     Args:
-        parts: frames with ``kind`` and the columns of a reservation.
+        parts: frames with the columns of ``tables.EVENT``.
     """
     digest, number = hashlib.sha256(), 0
     for part in parts:
-        text = part.select(
-            pl.concat_str([pl.col(name).cast(pl.String) for name in ("kind", *ROW)], separator=SEPARATOR)
-        )
+        text = part.select(pl.concat_str([pl.col(name).cast(pl.String) for name in EVENT], separator=SEPARATOR))
         lines = text.to_series().to_list()
         number += len(lines)
         digest.update("".join(line + END for line in lines).encode())

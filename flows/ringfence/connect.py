@@ -19,25 +19,28 @@ NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", 
 WRITES = {"ringfence_writes": True}
 
 
-def engine_of(url: str) -> Engine:
+def engine_of(url: str, *, make: bool = True) -> Engine:
     """Return an engine for a ledger URL.
+
+    Args:
+        make: make an SQLite file where there is none.
 
     Raises:
         ConfigurationError: neither ``sqlite:///FILE`` nor ``postgresql://...``.
-        PlaceError: no driver, or an SQLite file on a network file system.
+        PlaceError: no driver, no file, or an SQLite file on a network file system.
     """
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise ConfigurationError("is not a database URL", where="ledger") from None
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed)
+        return _sqlite(parsed, make=make)
     if parsed.get_backend_name() == "postgresql":
         return _postgresql(parsed)
     raise ConfigurationError("is neither sqlite:///FILE nor postgresql://...", where="ledger")
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, *, make: bool) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ConfigurationError("names no file: sqlite:///FILE", where="ledger")
     file = Path(url.database)
@@ -48,17 +51,24 @@ def _sqlite(url: URL) -> Engine:
             where=str(file),
             remedy="use a local disk, or PostgreSQL",
         )
-    with contextlib.suppress(FileExistsError):
-        try:
-            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        except FileExistsError:
-            raise
-        except OSError as fault:
-            raise PlaceError("cannot be written", where=str(file), remedy=fault.strerror or "") from None
+    if make:
+        _make_private(file)
+    elif not file.is_file():
+        raise PlaceError("does not exist", where=str(file))
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _pragmas)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _make_private(file: Path) -> None:
+    """Make an empty file that its owner alone may read, unless there is one."""
+    try:
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return
+    except OSError as fault:
+        raise PlaceError("cannot be written", where=str(file), remedy=fault.strerror or "") from None
 
 
 def _pragmas(connection: Any, _record: Any) -> None:

@@ -7,21 +7,22 @@ point. A *reservation* says what is so now; the database refuses a second one fo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Engine, RowMapping, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, RowMapping, insert, inspect, select
 from sqlalchemy.exc import IntegrityError
 
-from contracts.errors import EvidenceError, RingFenceError
+from contracts.errors import ConfigurationError, EvidenceError, RingFenceError
+from contracts.ringfence import State
 from flows.ringfence import chain, tables
+from flows.ringfence.bulk import RESERVED, drop, get, put, set_state
 from flows.ringfence.connect import engine_of, place_of, reading, writing
-from flows.ringfence.tables import ROW, batch, event, reservation
+from flows.ringfence.moves import Selection, returned, settle
+from flows.ringfence.tables import EVENT, ROW, batch, event, reservation
 
-CHUNK = 20_000
-ROW_SCHEMA = {name: pl.Int64 if name in ("round", "reuse") else pl.String for name in ROW}
+PLAN, COMMIT = "plan", "commit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Change:
         idempotency_key: the same key and the same request are the same change, committed once.
         request_sha256: digest of everything the change was computed from.
         base: number of the last change that the solver had seen; None: it does not depend on the others.
+        body: what else is to be kept with the change, as JSON.
     """
 
     campaign: str
@@ -43,6 +45,16 @@ class Change:
     base: int | None = None
     body: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse a change that does not say who, when and why.
+
+        Raises:
+            ConfigurationError: one of them is blank.
+        """
+        missing = [name for name in ("actor", "at", "reason") if not getattr(self, name).strip()]
+        if missing:
+            raise ConfigurationError(f"a change must say its {', '.join(missing)}", where="ledger")
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -51,6 +63,8 @@ class Receipt:
     campaign: str
     number: int
     kind: str
+    request_sha256: str
+    base: int
     sha256: str
     events: int
     replayed: bool
@@ -62,31 +76,35 @@ class Ledger:
 
     Args:
         url: ``sqlite:///FILE`` or ``postgresql://...``.
+        make: make the tables where they are missing.
 
     Raises:
         ConfigurationError: the URL is not one of them. PlaceError: the database is unfit or away.
-        EvidenceError: it holds a ledger of another format.
+        EvidenceError: it holds no ledger, or one of another format.
     """
 
-    def __init__(self, url: str) -> None:
-        self.engine: Engine = engine_of(url)
+    def __init__(self, url: str, *, make: bool = True) -> None:
+        self.engine: Engine = engine_of(url, make=make)
         with reading(self.engine) as connection:
             fresh = not inspect(connection).has_table(tables.ledger.name)
             found = None if fresh else connection.execute(select(tables.ledger.c.format)).scalar()
-        if fresh:
+        if fresh and make:
             with writing(self.engine, "") as connection:
                 found = tables.create(connection)
         if found != tables.FORMAT:
-            raise EvidenceError(f"has format {found}, this version reads {tables.FORMAT}", where=place_of(self.engine))
+            what = "holds no ledger" if found is None else f"has format {found}, this version reads {tables.FORMAT}"
+            raise EvidenceError(what, where=place_of(self.engine))
 
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
 
     def __enter__(self) -> Ledger:
+        """Return itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close."""
         self.close()
 
     # -- reading ----------------------------------------------------------------------------------------------
@@ -94,7 +112,7 @@ class Ledger:
     def head(self, campaign: str) -> str:
         """Return the digest of a campaign's last batch (or of its emptiness)."""
         with reading(self.engine) as connection:
-            return _head(connection, campaign)[1]
+            return _last(connection, campaign)[1]
 
     def version(self, campaign: str) -> int:
         """Return the number of the last batch that changed a reservation."""
@@ -107,22 +125,58 @@ class Ledger:
             row = _with_key(connection, campaign, idempotency_key)
         return _receipt(row, replayed=True) if row is not None else None
 
-    def reservations(self, campaign: str) -> pl.DataFrame:
-        """Return the reservations: mpan, what for, state, batch of the last change; sorted by mpan."""
-        columns = [reservation.c[name] for name in (*ROW, "state", "batch")]
-        query = select(*columns).where(reservation.c.campaign == campaign).order_by(reservation.c.mpan)
+    def latest(
+        self, campaign: str, kind: str, *, number: int | None = None, request: str | None = None
+    ) -> Receipt | None:
+        """Return the last batch of a kind, or the one with a number, or the last of a request."""
+        query = select(batch).where(batch.c.campaign == campaign, batch.c.kind == kind)
+        if request is not None:
+            query = query.where(batch.c.request_sha256 == request)
+        if number is not None:
+            query = query.where(batch.c.number == number)
         with reading(self.engine) as connection:
-            rows = connection.execute(query).fetchall()
-        schema = {**ROW_SCHEMA, "state": pl.String, "batch": pl.Int64}
-        return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
+            row = connection.execute(query.order_by(batch.c.number.desc()).limit(1)).mappings().first()
+        return _receipt(row, replayed=True) if row is not None else None
+
+    def batches(self, campaign: str) -> list[dict[str, Any]]:
+        """Return what every batch says about itself, without its body; the oldest first."""
+        shown = [column for column in batch.c if column.name != "body"]
+        query = select(*shown).where(batch.c.campaign == campaign).order_by(batch.c.number)
+        with reading(self.engine) as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def events(self, campaign: str, *, mpan: str | None = None, number: int | None = None) -> pl.DataFrame:
+        """Return events (``tables.EVENT`` and batch) in order: of a metering point, or of a batch."""
+        names = (*EVENT, "batch")
+        query = select(*(event.c[name] for name in names)).where(event.c.campaign == campaign)
+        if mpan is not None:
+            query = query.where(event.c.mpan == mpan)
+        if number is not None:
+            query = query.where(event.c.batch == number)
+        with reading(self.engine) as connection:
+            return get(connection, query.order_by(event.c.batch, event.c.place), names)
+
+    def reservations(self, campaign: str) -> pl.DataFrame:
+        """Return the reservations (``bulk.RESERVED``), sorted by mpan."""
+        with reading(self.engine) as connection:
+            return _reservations(connection, campaign, Selection())
+
+    def given_back(self, campaign: str) -> pl.DataFrame:
+        """Return what metering points did before they were given back to the pool (``tables.ROW`` and ``was``)."""
+        with reading(self.engine) as connection:
+            return returned(connection, campaign)
 
     # -- writing ----------------------------------------------------------------------------------------------
 
-    def commit(self, change: Change, rows: pl.DataFrame) -> Receipt:
-        """Reserve metering points, all of them or none.
+    def propose(self, change: Change, rows: pl.DataFrame) -> Receipt:
+        """Write a plan down: what would be reserved (columns ``tables.ROW``). It holds nothing."""
+        with writing(self.engine, change.campaign) as connection:
+            if (found := _replayed(connection, change)) is not None:
+                return found
+            return _append(connection, change, PLAN, _events(rows, State.PLANNED))
 
-        Args:
-            rows: the columns of ``ROW``.
+    def commit(self, change: Change, rows: pl.DataFrame) -> Receipt:
+        """Reserve metering points (columns ``tables.ROW``), all of them or none.
 
         Raises:
             RingFenceError: the plan is stale, a metering point is reserved already, or the key was used for another
@@ -132,15 +186,10 @@ class Ledger:
             with writing(self.engine, change.campaign) as connection:
                 if (found := _replayed(connection, change)) is not None:
                     return found
-                version = _version(connection, change.campaign)
-                if change.base is not None and change.base != version:
-                    raise RingFenceError(
-                        f"the plan is stale: solved on change {change.base}, the ledger is at {version}",
-                        where=place_of(self.engine),
-                        remedy="plan again",
-                    )
-                receipt = _append(connection, change, "commit", "committed", rows.sort("mpan"))
-                _insert(connection, reservation, rows, {"state": "committed", "batch": receipt.number}, change.campaign)
+                _refuse_stale(connection, change, self.engine)
+                receipt = _append(connection, change, COMMIT, _events(rows, State.COMMITTED))
+                same = {"state": State.COMMITTED.value, "batch": receipt.number, "campaign": change.campaign}
+                put(connection, reservation, rows.select(ROW), same)
                 return receipt
         except IntegrityError:
             raise RingFenceError(
@@ -149,16 +198,55 @@ class Ledger:
                 remedy="plan again on what is left",
             ) from None
 
+    def move(self, change: Change, selection: Selection, to: State, *, pool: bool = True) -> Receipt:
+        """Give reservations another state, all of the selected or none; whole units.
 
-def _head(connection: Connection, campaign: str) -> tuple[int, str]:
+        Args:
+            selection: which of them.
+            to: issued, consumed, released or quarantined.
+            pool: a release gives those back to the pool that were never issued, or whose test allowed reuse.
+
+        Raises:
+            RingFenceError: nothing is selected, or a state may not follow the one that stands.
+        """
+        with writing(self.engine, change.campaign) as connection:
+            if (found := _replayed(connection, change)) is not None:
+                return found
+            _refuse_stale(connection, change, self.engine)
+            chosen = settle(_reservations(connection, change.campaign, selection), to, pool=pool)
+            receipt = _append(connection, change, to.value, chosen.select(EVENT))
+            back = chosen["pooled"] == 1
+            drop(connection, change.campaign, chosen["mpan"].filter(back))
+            set_state(connection, change.campaign, chosen["mpan"].filter(~back), to.value, receipt.number)
+            return receipt
+
+
+def _last(connection: Connection, campaign: str) -> tuple[int, str]:
     query = select(batch.c.number, batch.c.sha256).where(batch.c.campaign == campaign)
     row = connection.execute(query.order_by(batch.c.number.desc()).limit(1)).first()
     return (int(row[0]), str(row[1])) if row else (0, chain.genesis(campaign))
 
 
 def _version(connection: Connection, campaign: str) -> int:
-    query = select(func.max(batch.c.number)).where(batch.c.campaign == campaign, batch.c.kind != "plan")
-    return int(connection.execute(query).scalar() or 0)
+    query = select(batch.c.number).where(batch.c.campaign == campaign, batch.c.kind != PLAN)
+    return int(connection.execute(query.order_by(batch.c.number.desc()).limit(1)).scalar() or 0)
+
+
+def _refuse_stale(connection: Connection, change: Change, engine: Engine) -> None:
+    version = _version(connection, change.campaign)
+    if change.base is not None and change.base != version:
+        raise RingFenceError(
+            f"the plan is stale: made on change {change.base}, the ledger is at {version}",
+            where=place_of(engine),
+            remedy="plan again",
+        )
+
+
+def _reservations(connection: Connection, campaign: str, selection: Selection) -> pl.DataFrame:
+    query = select(*(reservation.c[name] for name in RESERVED)).where(reservation.c.campaign == campaign)
+    for condition in selection.conditions(campaign):
+        query = query.where(condition)
+    return get(connection, query.order_by(reservation.c.mpan), RESERVED)
 
 
 def _with_key(connection: Connection, campaign: str, key: str) -> RowMapping | None:
@@ -167,8 +255,8 @@ def _with_key(connection: Connection, campaign: str, key: str) -> RowMapping | N
 
 
 def _receipt(row: RowMapping, *, replayed: bool) -> Receipt:
-    body = json.loads(row["body"])
-    return Receipt(row["campaign"], row["number"], row["kind"], row["sha256"], row["events"], replayed, body)
+    names = ("campaign", "number", "kind", "request_sha256", "base", "sha256", "events")
+    return Receipt(*(row[name] for name in names), replayed, json.loads(row["body"]))
 
 
 def _replayed(connection: Connection, change: Change) -> Receipt | None:
@@ -184,20 +272,24 @@ def _replayed(connection: Connection, change: Change) -> Receipt | None:
     return _receipt(row, replayed=True)
 
 
-def _append(connection: Connection, change: Change, kind: str, happened: str, rows: pl.DataFrame) -> Receipt:
-    """Write a batch with one event for each of ``rows``."""
-    number, previous = _head(connection, change.campaign)
+def _events(rows: pl.DataFrame, happened: State) -> pl.DataFrame:
+    return rows.sort("mpan").select(pl.lit(happened.value).alias("kind"), pl.lit(0, pl.Int64).alias("pooled"), *ROW)
+
+
+def _append(connection: Connection, change: Change, kind: str, rows: pl.DataFrame) -> Receipt:
+    """Write a batch with its events (columns ``tables.EVENT``)."""
+    number, previous = _last(connection, change.campaign)
     number += 1
-    rows = rows.select(ROW).with_columns(pl.lit(happened).alias("kind"))
     digest, events = chain.events_digest([rows])
     body = chain.canonical(change.body)
+    base = -1 if change.base is None else change.base
     header = {
         "campaign": change.campaign,
         "number": number,
         "kind": kind,
         "idempotency_key": change.idempotency_key,
         "request_sha256": change.request_sha256,
-        "base": -1 if change.base is None else change.base,
+        "base": base,
         "actor": change.actor,
         "at": change.at,
         "reason": change.reason,
@@ -206,16 +298,5 @@ def _append(connection: Connection, change: Change, kind: str, happened: str, ro
     sha256 = chain.seal(header, previous, digest, body)
     connection.execute(insert(batch).values(**header, body=body, previous_sha256=previous, sha256=sha256))
     placed = rows.with_row_index("place").with_columns(pl.col("place").cast(pl.Int64))
-    _insert(connection, event, placed, {"batch": number}, change.campaign)
-    return Receipt(change.campaign, number, kind, sha256, events, False, change.body)
-
-
-def _insert(connection: Connection, table: Any, rows: pl.DataFrame, same: dict[str, Any], campaign: str) -> None:
-    for part in _slices(rows):
-        values = [{**row, **same, "campaign": campaign} for row in part.to_dicts()]
-        connection.execute(insert(table), values)
-
-
-def _slices(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    for begin in range(0, rows.height, CHUNK):
-        yield rows.slice(begin, CHUNK)
+    put(connection, event, placed, {"batch": number, "campaign": change.campaign})
+    return Receipt(change.campaign, number, kind, change.request_sha256, base, sha256, events, False, json.loads(body))

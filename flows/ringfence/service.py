@@ -8,48 +8,99 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from contracts.errors import ConfigurationError
-from contracts.ringfence import Demand, Role
-from flows.ringfence.book import Book, read_book
+from contracts.errors import ConfigurationError, RingFenceError
+from contracts.ringfence import Demand, State
+from flows.ringfence.book import Book, check_attributes, read_book
 from flows.ringfence.chain import canonical
-from flows.ringfence.ledger import Change, Ledger, Receipt
+from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt
 from flows.ringfence.tables import ROW
 from transforms.ringfence.allocate import Allocation, Pool, check_demands, prepare, solve
 from transforms.ringfence.digest import population_digest
 from transforms.ringfence.frames import demand_columns
+from transforms.ringfence.population import RESERVED
+from transforms.ringfence.remaining import CASE, fulfilment, lost, missing, serving, units_had
 
 ALGORITHM = "ringfence/1"
-HELD = ("committed", "issued", "consumed")
-"""States in which a metering point serves its test case."""
+TOGETHER = ("meter_serial_number", "premises")
+"""Columns whose equal values make one unit in a cut, unless its plan says otherwise: CIT and SIT share none of them."""
 
-CASE = ("round", "test_case", "phase", "stage", "participant", "participant_role")
+ATTEMPTS = 5
+ALLOCATION_COLUMNS = (
+    "mpan_core", "phase", "stage", "test_case", "participant", "participant_role", "role", "unit", "round",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Request:
+    """A plan on a population, made ready to be solved. Holds the ring-fence key: never printed, never stored.
+
+    Attributes:
+        digest: of everything an allocation is computed from, beside the ledger.
+    """
+
+    cut: str
+    book: Book
+    demands: list[Demand]
+    pool: Pool
+    key: bytes
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the ring-fence of a cut is after planning and committing.
+    """What the ring-fence of a cut is, after planning or committing.
 
     Attributes:
-        allocations: one row for each metering point that serves or accompanies: ``mpan_core``, phase, stage,
-            test_case, participant, participant_role, role, unit, round; sorted.
-        fulfilment: one row for each demand: wanted, allocated, short, spares_wanted, spares, eligible, ...
+        allocations: one row for each metering point that serves or accompanies (``ALLOCATION_COLUMNS``); sorted.
+        fulfilment: one row for each demand, see ``transforms.ringfence.remaining.fulfilment``.
         shortages: why units are missing, in words and as data.
         coverage: how representative the choice is.
+        facts: counts of the population and of the solution, by round.
         ledger_head: digest of the ledger's last batch of this cut.
+        batch: number of the batch; ``replayed``: it stood there already.
     """
 
     allocations: pl.DataFrame
     fulfilment: pl.DataFrame
     shortages: list[dict[str, Any]]
     coverage: list[dict[str, Any]]
+    facts: list[dict[str, Any]]
     ledger_head: str
+    batch: int
+    replayed: bool
+
+
+def make_request(population: Path, plan: Path, cut_id: str, key: bytes) -> Request:
+    """Read plan and population.
+
+    Raises:
+        ConfigurationError, IntakeError: one of them is not what it should be. KeyMaterialError: an unfit key.
+    """
+    book = read_book(plan)
+    if book.cut not in ("", cut_id):
+        raise ConfigurationError(f"is for cut {book.cut}, not for {cut_id}", where=book.name)
+    people = pl.scan_parquet(population)
+    columns = people.collect_schema().names()
+    if book.policy.keep_together is None:
+        together = tuple(name for name in TOGETHER if name in columns)
+        book = replace(book, policy=replace(book.policy, keep_together=together))
+    check_attributes(book, [name for name in columns if name not in RESERVED])
+    demands = check_demands(book.demands)
+    pool = prepare(people, demands, key, book.policy)
+    parts = {
+        "algorithm": ALGORITHM,
+        "population": population_digest(pool.population),
+        "book": book.digest(),
+        "key": hmac.digest(key, b"fingerprint", "sha256").hex(),
+    }
+    return Request(cut_id, book, demands, pool, key, hashlib.sha256(canonical(parts).encode()).hexdigest())
 
 
 def plan_and_commit(  # noqa: PLR0917 - as ``flows.stages`` calls it
@@ -70,79 +121,95 @@ def plan_and_commit(  # noqa: PLR0917 - as ``flows.stages`` calls it
         RingFenceError: the allocation did not pass its proof, or the ledger moved on again and again.
         PlaceError: the ledger's database is unfit.
     """
-    book = read_book(plan)
-    if book.cut not in ("", cut_id):
-        raise ConfigurationError(f"is for cut {book.cut}, not for {cut_id}", where=book.name)
-    demands = check_demands(book.demands)
-    pool = prepare(pl.scan_parquet(population), demands, key, book.policy)
-    request = request_digest(pool, book, key)
+    request = make_request(population, plan, cut_id, key)
+    change = Change(cut_id, f"run/{request.digest}", request.digest, actor, at, f"plan {request.book.name}")
     with Ledger(ledger_url) as ledger:
-        receipt = ledger.find(cut_id, f"run/{request}")
-        if receipt is None:
-            change = Change(cut_id, f"run/{request}", request, actor, at, f"plan {book.name}")
-            receipt = allocate_missing(ledger, change, pool, book, key)
-        return outcome(ledger, receipt, demands)
+        receipt = ledger.find(cut_id, change.idempotency_key) or top_up(ledger, change, request)
+        return outcome(ledger, receipt, request)
 
 
-def request_digest(pool: Pool, book: Book, key: bytes) -> str:
-    """Return the digest of everything an allocation is computed from, beside the ledger."""
-    parts = {
-        "algorithm": ALGORITHM,
-        "population": population_digest(pool.population),
-        "book": book.digest(),
-        "key": hmac.digest(key, b"fingerprint", "sha256").hex(),
-    }
-    return hashlib.sha256(canonical(parts).encode()).hexdigest()
-
-
-def allocate_missing(ledger: Ledger, change: Change, pool: Pool, book: Book, key: bytes) -> Receipt:
-    """Solve what the ledger does not hold yet and commit it.
+def top_up(ledger: Ledger, change: Change, request: Request) -> Receipt:
+    """Solve what the ledger does not hold yet and commit it; solved anew where somebody else was faster.
 
     Raises:
-        RingFenceError: the ledger changed while it was solved.
+        RingFenceError: the ledger moved on each time.
     """
-    version = ledger.version(change.campaign)
-    held = ledger.reservations(change.campaign)
-    wanted = missing(book.demands, held)
-    solved = solve(pool, wanted, key, book.policy, taken=held["mpan"])
+    return _until_fresh(ledger, change, request, ledger.commit)
+
+
+def propose(ledger: Ledger, change: Change, request: Request) -> Receipt:
+    """Solve what the ledger does not hold yet and write it down as a plan, which holds nothing."""
+    return _until_fresh(ledger, change, request, ledger.propose)
+
+
+def commit_plan(ledger: Ledger, change: Change, number: int | None = None) -> Receipt:
+    """Commit a plan as it stands: the last one, or the one with a number.
+
+    Raises:
+        RingFenceError: there is none, or the ledger has changed since it was made.
+    """
+    plan = ledger.latest(change.campaign, PLAN, number=number)
+    if plan is None:
+        raise RingFenceError("there is no such plan", where="ledger", remedy="make one with datacut ringfence plan")
+    rows = ledger.events(change.campaign, number=plan.number).select(ROW)
+    key = f"commit of plan {plan.number}"
+    bound = replace(change, idempotency_key=key, request_sha256=plan.request_sha256, base=plan.base, body=plan.body)
+    return ledger.commit(bound, rows)
+
+
+def _until_fresh(
+    ledger: Ledger, change: Change, request: Request, write: Callable[[Change, pl.DataFrame], Receipt]
+) -> Receipt:
+    for _ in range(ATTEMPTS):
+        version = ledger.version(change.campaign)
+        body, rows = solve_missing(ledger, request)
+        if ledger.version(change.campaign) == version:
+            try:
+                return write(replace(change, base=version, body=body), rows)
+            except RingFenceError:
+                if ledger.version(change.campaign) == version:
+                    raise
+    raise RingFenceError("the ledger changes faster than it can be planned", where="ledger", remedy="try again later")
+
+
+def solve_missing(ledger: Ledger, request: Request) -> tuple[dict[str, Any], pl.DataFrame]:
+    """Return the body and the rows of a batch that gives the demands what they lack."""
+    held, back = ledger.reservations(request.cut), ledger.given_back(request.cut)
+    lacking = missing(request.demands, units_had(_usable(request, serving(held, back))))
+    used = back.filter(pl.col("was") != State.COMMITTED.value)
+    solved = solve(
+        request.pool,
+        lacking,
+        request.key,
+        request.book.policy,
+        taken=held["mpan"],
+        histories=used.select("mpan", "phase", "stage"),
+    )
     body = {
         "algorithm": ALGORITHM,
-        "fulfilment": solved.fulfilment.to_dicts(),
+        "request": request.digest,
+        "eligible": _eligible(solved),
+        "short": 0 if solved.fulfilment.is_empty() else int(solved.fulfilment["short"].sum()),
         "shortages": solved.shortages,
         "coverage": solved.coverage.to_dicts(),
         "facts": solved.facts,
     }
-    return ledger.commit(replace(change, base=version, body=body), reservation_rows(solved, book.demands))
+    return body, reservation_rows(solved, request.demands)
 
 
-def missing(demands: Sequence[Demand], held: pl.DataFrame) -> list[Demand]:
-    """Return the demands reduced by the units that already serve them; those that lack nothing are left out."""
-    have = held_units(held)
-    rest = []
-    for demand in demands:
-        base, spare = have.get(demand.key, (0, 0))
-        lacks = replace(
-            demand,
-            base=max(0, demand.base - base),
-            spare=max(0, demand.spare - spare),
-            minimum=max(0, demand.minimum - base),
-        )
-        if lacks.base or lacks.spare:
-            rest.append(lacks)
-    return rest
+def _eligible(solved: Allocation) -> list[list[Any]]:
+    if solved.fulfilment.is_empty():
+        return []
+    return [list(row) for row in solved.fulfilment.select(*CASE, "eligible").rows()]
 
 
-def held_units(held: pl.DataFrame) -> dict[tuple[Any, ...], tuple[int, int]]:
-    """Return base and spare units held by each demand's key."""
-    serving = held.filter(pl.col("state").is_in(HELD), pl.col("role") != Role.COMPANION.value)
-    counts = serving.group_by(CASE).agg(
-        pl.col("unit").filter(pl.col("role") == Role.BASE.value).n_unique().alias("base"),
-        pl.col("unit").filter(pl.col("role") == Role.SPARE.value).n_unique().alias("spare"),
-    )
-    return {tuple(row[: len(CASE)]): (row[-2], row[-1]) for row in counts.iter_rows()}
+def _usable(request: Request, held: pl.DataFrame) -> pl.DataFrame:
+    """Leave out units with a member that has left the population, or does not conform any more."""
+    gone = held.filter(lost(request.pool.population, request.pool.bundles, held["mpan"]))
+    return held.join(gone.select("unit", *CASE).unique(), on=["unit", *CASE], how="anti")
 
 
-def reservation_rows(solved: Allocation, demands: Sequence[Demand]) -> pl.DataFrame:
+def reservation_rows(solved: Allocation, demands: list[Demand]) -> pl.DataFrame:
     """Return the rows of the ledger for what was solved."""
     reuse = demand_columns(demands).with_columns(
         pl.Series("reuse", [int(demand.reuse and not demand.mutates) for demand in demands], dtype=pl.Int64)
@@ -150,41 +217,49 @@ def reservation_rows(solved: Allocation, demands: Sequence[Demand]) -> pl.DataFr
     return solved.rows.join(reuse, on=list(CASE), how="left", maintain_order="left").select(ROW)
 
 
-def outcome(ledger: Ledger, receipt: Receipt, demands: Sequence[Demand]) -> Outcome:
-    """Return what the ledger now holds for the demands, with the reasons found when it was solved."""
-    held = ledger.reservations(receipt.campaign)
-    serving = held.filter(pl.col("state").is_in(HELD)).rename({"mpan": "mpan_core"})
-    columns = ("mpan_core", "phase", "stage", "test_case", "participant", "participant_role", "role", "unit", "round")
+def outcome(ledger: Ledger, receipt: Receipt, request: Request) -> Outcome:
+    """Return what the ledger now holds for the demands, with the reasons found when it was last solved."""
+    held, back = ledger.reservations(request.cut), ledger.given_back(request.cut)
+    if receipt.kind == PLAN:
+        planned = ledger.events(request.cut, number=receipt.number).select(ROW)
+        held = pl.concat(
+            [held, planned.with_columns(state=pl.lit("committed"), batch=pl.lit(receipt.number, pl.Int64))]
+        )
+    elif (last := ledger.latest(request.cut, COMMIT)) is not None:
+        receipt = replace(last, replayed=receipt.replayed)
+    body = receipt.body
+    counted = serving(held, back)
+    usable = _usable(request, counted)
+    live = usable.join(held.select("mpan"), on="mpan", how="semi").rename({"mpan": "mpan_core"})
+    eligible = {tuple(row[:-1]): row[-1] for row in body["eligible"]}
+    filled = fulfilment(request.demands, units_had(usable), eligible)
     return Outcome(
-        serving.select(columns).sort("round", "test_case", "participant", "participant_role", "unit", "mpan_core"),
-        fulfilment(demands, held, receipt.body),
-        receipt.body["shortages"],
-        receipt.body["coverage"],
-        ledger.head(receipt.campaign),
+        live.select(ALLOCATION_COLUMNS).sort(
+            "round", "test_case", "participant", "participant_role", "unit", "mpan_core"
+        ),
+        filled,
+        [*body["shortages"], *_since(int(filled["short"].sum()) - body["short"], counted.height - usable.height)],
+        body["coverage"],
+        body["facts"],
+        ledger.head(request.cut),
+        receipt.number,
+        receipt.replayed,
     )
 
 
-def fulfilment(demands: Sequence[Demand], held: pl.DataFrame, body: dict[str, Any]) -> pl.DataFrame:
-    """Return one row for each demand: what it wants, what serves it now, and what there was to choose from."""
-    have = held_units(held)
-    seen = {tuple(row[name] for name in CASE): row["eligible"] for row in body["fulfilment"]}
-    rows = []
-    for demand in sorted(demands, key=lambda each: each.key):
-        base, spare = have.get(demand.key, (0, 0))
-        short = max(0, demand.base - base)
-        rows.append(
-            {
-                "priority": demand.priority,
-                "kind": demand.kind.value,
-                "wanted": demand.base,
-                "minimum": demand.minimum,
-                "allocated": base,
-                "short": short,
-                "spares_wanted": demand.spare,
-                "spares": spare,
-                "eligible": seen.get(demand.key),
-                "can_run": base >= (demand.minimum or demand.base),
-            }
+def _since(short: int, gone: int) -> list[dict[str, Any]]:
+    """Say what came to be missing after the last solution: reservations given back, or lost to the population."""
+    found: list[dict[str, Any]] = []
+    if gone:
+        text = (
+            f"{gone:,} reserved metering points are not usable in the population any more and do not count: "
+            "quarantine them with datacut ringfence release --quarantine."
         )
-    ordered = sorted(demands, key=lambda each: each.key)
-    return pl.concat([demand_columns(ordered), pl.DataFrame(rows)], how="horizontal")
+        found.append({"text": text, "kind": "lost", "short": gone})
+    if short > 0:
+        text = (
+            f"{short:,} units were given back, withdrawn or lost since the allocation was last solved: "
+            "replace them with datacut ringfence top-up."
+        )
+        found.append({"text": text, "kind": "since", "short": short})
+    return found

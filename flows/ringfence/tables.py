@@ -68,6 +68,7 @@ event = Table(
     Column("place", Integer, nullable=False),
     Column("mpan", String(40), nullable=False),
     Column("kind", String(16), nullable=False),
+    Column("pooled", Integer, nullable=False),
     *_what(),
     PrimaryKeyConstraint("campaign", "batch", "place"),
     Index("ringfence_event_mpan", "campaign", "mpan"),
@@ -86,8 +87,14 @@ reservation = Table(
 )
 
 HISTORY = (batch, event)
-ROW = ("mpan", "unit", "phase", "stage", "test_case", "participant", "participant_role", "role", "round", "reuse")
-"""Columns of a reservation, in the order in which the chain digests them."""
+WHAT = ("unit", "phase", "stage", "test_case", "participant", "participant_role", "role", "round", "reuse")
+"""What a metering point is reserved for."""
+
+ROW = ("mpan", *WHAT)
+"""Columns of a reservation."""
+
+EVENT = ("kind", "pooled", *ROW)
+"""Columns of an event, in the order in which the chain digests them. ``pooled``: given back to the pool by it."""
 
 _REFUSAL = "the history of the ring-fence ledger is append-only"
 

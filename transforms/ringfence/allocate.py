@@ -164,7 +164,7 @@ def prepare(
     """Read a population once: units, cells, keyed order."""
     criteria = [demand.criteria for demand in book] + [demand.export_criteria for demand in book]
     strata = policy.strata if policy.pick is Pick.STRATIFIED else ()
-    people = read_population(population, criteria, strata=strata, keep_together=policy.keep_together)
+    people = read_population(population, criteria, strata=strata, keep_together=policy.keep_together or ())
     bundles = build_bundles(people, absent_partner=policy.absent_partner)
     link_tests = tuple(tests_by_attribute(criteria).get(HAS_LINK, ()))
     cells = build_cells(people, bundles, link_tests)
