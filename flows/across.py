@@ -231,10 +231,13 @@ def _augment_partition(
 def population(workspace: Workspace) -> Path:
     """Write what the ring-fence chooses from: one row per released metering point, as Parquet.
 
-    Columns out: ``mpan``, ``linked_mpan``, ``related_mpan``, ``conforming``, ``direction`` (IMPORT or EXPORT)
-    and the attributes that criteria may name.
+    Columns out: ``mpan``, ``linked_mpan``, ``related_mpan``, ``conforming``, ``direction`` (IMPORT or EXPORT),
+    ``meter_serial_number`` and ``premises`` (pseudonyms; equal ones make one unit of allocation), and the attributes
+    that criteria may name.
     """
     parts = []
+    premises = pl.concat_str([pl.col(name).fill_null("") for name in associate.PREMISES], separator="|")
+    known = pl.col(associate.PREMISES[0]).is_not_null() & pl.col(associate.PREMISES[-1]).is_not_null()
     for number in range(workspace.partitions):
         frame = workspace.scan(AUGMENTED, "all", "registration", number)
         if frame is None:
@@ -248,6 +251,8 @@ def population(workspace: Workspace) -> Path:
                 "related_mpan",
                 pl.lit(value=True).alias("conforming"),
                 direction.alias("direction"),
+                "meter_serial_number",
+                pl.when(known).then(premises).alias("premises"),
                 *ATTRIBUTES,
             )
         )

@@ -1,7 +1,36 @@
-"""The ring-fence as a stage of a cut: what ``flows.stages`` calls."""
+"""The ring-fence as a stage of a cut: what ``flows.stages`` calls, and what it leaves for later top-ups."""
 
 from __future__ import annotations
 
-from flows.ringfence.service import Outcome, plan_and_commit
+import os
+import shutil
+from pathlib import Path
 
-__all__ = ["Outcome", "plan_and_commit"]
+from flows.config import Job
+from flows.ringfence.service import Outcome, plan_and_commit
+from flows.workspace import disk
+
+__all__ = ["Outcome", "keep_pool", "plan_and_commit", "pool_file"]
+
+
+def pool_file(job: Job) -> Path:
+    """Return where the population of a cut's last run is kept: pseudonyms only, readable by its owner alone."""
+    return job.path(job.model.work) / f"{job.model.cut.id}.pool.parquet"
+
+
+def keep_pool(population: Path, job: Job) -> None:
+    """Keep the population of a run for top-ups after the work folder is gone.
+
+    Raises:
+        PlaceError: the disk is unfit.
+    """
+    kept = pool_file(job)
+    aside = kept.with_suffix(".new")
+    with disk(kept):
+        aside.unlink(missing_ok=True)
+        try:
+            os.link(population, aside)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(population, aside)
+        aside.chmod(0o600)
+        aside.replace(kept)

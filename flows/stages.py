@@ -137,9 +137,10 @@ def ring_fence(cut_file: str) -> dict[str, Any]:
 
 
 def _ring_fence(known: Context, plan: Path) -> dict[str, Any]:
-    from flows.ringfence_stage import plan_and_commit
+    from flows.ringfence_stage import keep_pool, plan_and_commit
 
     path = across.population(known.workspace)
+    keep_pool(path, known.job)
     result = plan_and_commit(
         path,
         plan,
@@ -164,6 +165,7 @@ def ring_fence_evidence(result: Any, plan: str) -> dict[str, Any]:
         "phases": sorted({str(case["phase"]) for case in cases}),
         "test_cases": cases,
         "shortages": result.shortages,
+        "coverage": [row for row in result.coverage if row["scope"] == "stage"],
         "ledger_head": result.ledger_head,
     }
 
