@@ -1,0 +1,79 @@
+"""A small cut that was judged, its raw identifiers, and a way to run the command on an altered copy of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from flows import stages
+from flows.context import Context, context
+from flows.sample import Request, generate
+from tests.privacy.raw import Raw, raw_identifiers
+
+MPANS = 800
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command did: exit code, and everything it said."""
+
+    code: int
+    said: str
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("privacy") / "sample"
+    generate(Request(MPANS, 7, 0.02), folder)
+    text = (folder / "cut.yaml").read_text()
+    (folder / "cut.yaml").write_text(text[: text.index("ring_fence:")] + text[text.index("release:") :])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def raw(pristine) -> Raw:
+    return raw_identifiers(pristine)
+
+
+@pytest.fixture(scope="session")
+def judged(pristine, tmp_path_factory) -> Iterator[Context]:
+    folder = tmp_path_factory.mktemp("judged") / "cut"
+    shutil.copytree(pristine, folder)
+    name = str(folder / "cut.yaml")
+    for mpid, extract in stages.prepare(name)["sources"]:
+        stages.anonymise(name, mpid, extract)
+    stages.judge(name)
+    yield context(name)
+    stages.finish(name)
+
+
+@pytest.fixture
+def cut(pristine, tmp_path) -> Path:
+    folder = tmp_path / "cut"
+    shutil.copytree(pristine, folder)
+    return folder
+
+
+@pytest.fixture
+def datacut() -> Callable[..., Done]:
+    def run(*arguments: str | Path) -> Done:
+        command = [Path(sys.executable).with_name("datacut"), *map(str, arguments)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"}
+        )
+        return Done(done.returncode, done.stdout + done.stderr)
+
+    return run
+
+
+def edit_csv(path: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    """Change a CSV file of the sample."""
+    change(pl.read_csv(path, infer_schema=False)).write_csv(path)
