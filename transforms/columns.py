@@ -52,6 +52,15 @@ def by_length(values: pl.Series) -> Iterator[tuple[int, Rows, Bytes]]:
         yield int(length), (chosen if where is None else where[chosen]), matrix
 
 
+def distinct(values: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Return a text column as row numbers into its different values (null for null), and those values."""
+    array = values.to_arrow().cast(pa.large_string())
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    encoded = array.dictionary_encode()
+    return pl.Series("index", encoded.indices), pl.Series(values.name, encoded.dictionary, dtype=pl.String)
+
+
 def to_series(matrix: Bytes, name: str = "") -> pl.Series:
     """Return the rows of an ``(n, length)`` byte matrix of valid UTF-8 as a text column."""
     count, length = matrix.shape

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -17,8 +18,10 @@ from contracts.model import Column, Contract
 from contracts.vocabulary import Form
 from transforms import mpan
 from transforms.address import POSTCODE_PATTERN
+from transforms.columns import distinct
 from transforms.premises import postcode_text
 
+FEW_VALUES = frozenset({Form.CODE, Form.FLAG, Form.DATE, Form.INTEGER})  # forms whose columns repeat few texts
 DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%Y%m%d")
 CODE_PATTERN = r"^[A-Z0-9_]{1,11}$"  # shorter than an MPAN: a code column cannot carry one
 TRUE, FALSE = ("T", "Y", "1", "TRUE", "YES"), ("F", "N", "0", "FALSE", "NO")
@@ -98,20 +101,48 @@ def conform(frame: pl.LazyFrame, contract: Contract, columns: ColumnMap) -> pl.L
     and ``address_text`` where the contract has address lines.
     """
     present = {name: pl.col(physical) for physical, name in columns.names.items()}
-    values, marks = [], []
+    first: list[pl.Expr] = []
+    values: list[pl.Expr] = []
+    marks: list[pl.Expr] = []
+    mark: pl.Expr | None
     for column in contract.columns:
-        raw = present.get(column.name, pl.lit(None, pl.String)).str.strip_chars()
-        raw = pl.when(raw.str.len_bytes() > 0).then(raw)
-        value, mark = _take_form(raw, column)
+        source = present.get(column.name, pl.lit(None, pl.String)).alias(column.name)
+        if column.form in FEW_VALUES and column.name in present:
+            first.append(source.map_batches(partial(_by_distinct, column=column), return_dtype=_typed(column)))
+            typed = pl.col(column.name).struct
+            value, mark = typed.field("value"), typed.field("bad")
+        else:
+            first.append(_stripped(source))
+            value, mark = _take_form(pl.col(column.name), column)
         values.append(value.alias(column.name))
         if mark is not None:
             marks.append(mark.fill_null(value=False).alias(bad(column.name)))
-    out = frame.select(*values, *marks)
+    out = frame.select(first).select(*values, *marks)
     lines = [c.name for c in contract.columns if c.form is Form.ADDRESS_LINE]
     if lines:
         text = pl.concat_str([pl.col(line) for line in lines], separator=" \n ", ignore_nulls=True)
         out = out.with_columns(pl.when(text.str.len_bytes() > 0).then(text).alias("address_text"))
     return out
+
+
+def _stripped(text: pl.Expr) -> pl.Expr:
+    """Return a text without spaces around it; null when nothing is left."""
+    text = text.str.strip_chars()
+    return pl.when(text.str.len_bytes() > 0).then(text)
+
+
+def _by_distinct(texts: pl.Series, column: Column) -> pl.Series:
+    """Give a column of few different texts its form: each text once, however often it stands there."""
+    index, words = distinct(texts)
+    value, mark = _take_form(_stripped(pl.col("text")), column)
+    marked = pl.lit(value=False) if mark is None else mark
+    typed = words.alias("text").to_frame().select(value.alias("value"), marked.alias("bad"))
+    return typed.select(pl.all().gather(index)).to_struct(texts.name)
+
+
+def _typed(column: Column) -> pl.Struct:
+    forms: dict[Form, pl.DataType] = {Form.DATE: pl.Date(), Form.INTEGER: pl.Int32()}
+    return pl.Struct({"value": forms.get(column.form, pl.String()), "bad": pl.Boolean()})
 
 
 def _take_form(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr | None]:

@@ -50,11 +50,12 @@ def spelling() -> pl.Expr:
 
 def normalise(values: pl.Series) -> pl.Series:
     """Return MPANs in the thirteen-digit spelling where one is meant; only odd lengths are touched."""
-    odd = values.str.len_bytes() != LENGTH  # thirteen bytes with a space among them hold too few digits anyway
-    if not odd.any():
+    # thirteen bytes with a space among them hold too few digits anyway
+    odd = np.flatnonzero((values.str.len_bytes() != LENGTH).fill_null(value=False).to_numpy())
+    if odd.size == 0:
         return values
-    frame = values.alias("value").to_frame()
-    return frame.select(pl.when(odd).then(spelling()).otherwise(pl.col("value")).alias(values.name)).to_series()
+    spelt = values.gather(odd).alias("value").to_frame().select(spelling()).to_series()
+    return values.clone().scatter(odd, spelt)
 
 
 class MpanPermutation:
