@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-import polars_hash as plh
 from numpy.typing import NDArray
-from polars.exceptions import PolarsError
 
 from contracts.errors import KeyMaterialError
+from transforms.keyed_hash import hmac_sha256
+from transforms.keys import Subkey
 from transforms.ringfence.kernel import Kernel, Problem
 from transforms.ringfence.population import Names
 from transforms.ringfence.signatures import column
@@ -48,7 +48,7 @@ def keyed_order(ids: Ints, roots: NDArray[np.int32], names: Names, key: bytes) -
         key: 32 bytes.
 
     Raises:
-        KeyMaterialError: the key has another length, or hashing failed.
+        KeyMaterialError: the key has another length.
     """
     if len(key) != KEY_BYTES:
         raise KeyMaterialError("a ring-fence key has 32 bytes")
@@ -62,13 +62,9 @@ def keyed_order(ids: Ints, roots: NDArray[np.int32], names: Names, key: bytes) -
 
 def _marks(units: pl.Series, key: bytes) -> NDArray[np.uint64]:
     """Return the first 64 bits of the keyed hash of every unit."""
-    hashed = plh.col("unit").chash.hmac_sha256(key=key.hex()).str.head(16)
-    try:
-        marks = pl.DataFrame({"unit": units}).select(hashed.str.to_integer(base=16, dtype=pl.UInt64)).to_series()
-    except PolarsError:
-        # The failing expression would print the key.
-        raise KeyMaterialError("the keyed order could not be computed", where="ring-fence") from None
-    return marks.to_numpy()
+    # Not the engine's own HMAC: its key would be part of an expression, and an expression can be printed.
+    digests = hmac_sha256(Subkey(key.hex().encode("ascii"), "ring-fence"), units)
+    return np.ascontiguousarray(digests[:, :8]).view(">u8")[:, 0].astype(np.uint64)
 
 
 def interleave(order: NDArray[np.int32], strata: Ints) -> NDArray[np.int32]:
