@@ -21,7 +21,7 @@ CutPath = Annotated[
     Path, typer.Argument(metavar="CUT.yaml", help="What to cut, from whom, under which key.", show_default=False)
 ]
 SAMPLE = Path("sample_data")
-SHOWN_CAUSES = 5
+SHOWN_CAUSES = 3
 
 
 def register(app: typer.Typer) -> None:
