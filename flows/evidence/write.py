@@ -23,7 +23,7 @@ from contracts.errors import EvidenceError, PlaceError
 from flows.evidence import bag, dsse
 from flows.evidence.keys import PublicKey, Signer
 from flows.evidence.schema import schema_faults
-from transforms.statement import accounting_faults, canonical_bytes, statement
+from transforms.statement import accounting_faults, canonical_bytes, gate_faults, statement
 
 try:
     import fcntl
@@ -139,7 +139,7 @@ class PackWriter:
             raise EvidenceError("a pack is sealed once, while it is open", where=self.final.name)
         declared = dsse.declared([*(signer.public for signer in signers), *awaiting])
         full = {**evidence, "signers": declared} if declared else dict(evidence)
-        if faults := schema_faults(full) or accounting_faults(full):
+        if faults := schema_faults(full) or accounting_faults(full) or gate_faults(full):
             raise EvidenceError("; ".join(map(bag.shown, faults)), where=bag.EVIDENCE)
         with _disk(self.final):
             digest = self._close_bag(bag_info, full, signers)
