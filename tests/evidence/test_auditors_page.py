@@ -1,0 +1,141 @@
+"""What docs/for-auditors.md tells a stranger to run is run here, word by word."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.evidence import bag
+from flows.evidence.keys import load_signer, new_signing_key
+
+ROOT = Path(bag.__file__).parents[2]
+PAGE = (ROOT / "docs" / "for-auditors.md").read_text("utf-8")
+
+
+def block(language: str) -> str:
+    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return found
+
+
+@pytest.fixture
+def signed(seal, tmp_path: Path) -> tuple[Path, Path]:
+    new_signing_key(tmp_path / "k.pem", tmp_path / "k.pub")
+    return seal(tmp_path / "pack", signers=[load_signer(tmp_path / "k.pem")]).path, tmp_path / "k.pub"
+
+
+def independent(pack: Path, key: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Run the page's script far from this project: no path leads to its code."""
+    script = tmp_path / "verify.py"
+    script.write_text(block("python"))
+    arguments = [sys.executable, "-I", str(script), str(pack), str(key)]
+    return subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path, check=False)
+
+
+@pytest.mark.requirement("Q67")
+def test_the_independent_script_has_twenty_lines_and_agrees(signed, tmp_path: Path) -> None:
+    pack, key = signed
+    assert len(block("python").strip().splitlines()) <= 24
+    assert "flows" not in block("python")
+    done = independent(pack, key, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("verified ")
+
+
+def test_the_independent_script_sees_what_verify_sees(signed, tmp_path: Path, copy) -> None:
+    pack, key = signed
+    changes = {
+        "flipped": lambda p: (p / "data/SUPA/portfolio.csv").write_bytes(b"x"),
+        "added": lambda p: (p / "data/SUPA/more.csv").write_bytes(b"x"),
+        "removed": lambda p: (p / "report/gx/portfolio.json").unlink(),
+        "renamed": lambda p: (p / "data/SUPA/portfolio.csv").rename(p / "data/SUPA/p.csv"),
+        "evidence": lambda p: (p / bag.EVIDENCE).write_bytes((p / bag.EVIDENCE).read_bytes().replace(b"SIT", b"SAT")),
+        "manifest": lambda p: (p / bag.MANIFEST).write_bytes((p / bag.MANIFEST).read_bytes()[67:]),
+        "unsigned": lambda p: (p / bag.SIGNATURE).write_bytes(b'{"payload":"","payloadType":"","signatures":[]}'),
+    }
+    for name, change in changes.items():
+        victim = copy(pack)
+        change(victim)
+        assert independent(victim, key, tmp_path).returncode != 0, name
+
+
+def test_a_foreign_key_convinces_nobody(signed, tmp_path: Path) -> None:
+    new_signing_key(tmp_path / "foreign.pem", tmp_path / "foreign.pub")
+    assert independent(signed[0], tmp_path / "foreign.pub", tmp_path).returncode != 0
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_the_openssl_recipe(signed, tmp_path: Path) -> None:
+    pack, key = signed
+    script = block("sh")
+    environment = {**os.environ, "OPERATOR_PUB": str(key), "TMPDIR": str(tmp_path)}
+
+    def run() -> subprocess.CompletedProcess[str]:
+        shell = ["bash", "-euo", "pipefail", "-c", script]
+        return subprocess.run(shell, capture_output=True, text=True, cwd=pack, env=environment, check=False)
+
+    done = run()
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert "Verified Successfully" in first
+    assert second == bag.pack_reference(pack)["tagmanifest_sha256"]
+    (pack / "data/SUPA/portfolio.csv").write_bytes(b"x")
+    assert run().returncode != 0
+    (pack / bag.SIGNATURE).write_bytes((pack / bag.SIGNATURE).read_bytes().replace(b'"payload":"ey', b'"payload":"eZ'))
+    assert run().returncode != 0
+
+
+@pytest.mark.requirement("Q67")
+def test_a_machine_with_the_pack_and_a_public_key_alone(signed, tmp_path: Path) -> None:
+    """No data key, no configuration, no network, no heavy library; within seconds, in plain words."""
+    pack, key = signed
+    alone = tmp_path / "stranger"
+    alone.mkdir()
+    shutil.copytree(pack, alone / "pack")
+    shutil.copy(key, alone / "operator.pub")
+    program = (
+        "import socket, sys\n"
+        "def never(*a, **k): raise AssertionError('a connection was tried')\n"
+        "socket.socket.connect = socket.getaddrinfo = never\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "sys.argv = ['datacut', 'verify', 'pack', '--public-key', 'operator.pub']\n"
+        "from flows.cli import main\n"
+        "main()\n"
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(alone)}
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=alone, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 10
+    for words in (
+        "no link, no unsafe path, no two names equal but for case",
+        "Ed25519 signature of given key",
+        "SHA-256 of each as in the signed manifests",
+        "nothing added, nothing missing",
+        "evidence.json is what was signed",
+        "keeps its published schema",
+        "rows in = ",
+        "payload size as stated",
+        "names no expiry date",
+        "names no pack that it was made from",
+        "whether the data is right",
+        "whose the given public keys are",
+        "Verified: pack",
+    ):
+        assert words in done.stdout, words
+    assert sorted(p.name for p in alone.iterdir()) == ["operator.pub", "pack"]
+
+
+def test_every_exit_code_of_the_page_is_in_the_help() -> None:
+    from flows.commands.verify import verify_command
+
+    for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE):
+        assert code in str(verify_command.__doc__), code
