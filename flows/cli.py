@@ -17,7 +17,7 @@ import flows
 import transforms
 from contracts.errors import DataCutError, PlaceError
 
-PARTS = ("run", "sample", "keys", "verify", "evidence", "compare")  # modules of ``flows.commands``, as in the help
+PARTS = ("run", "ringfence", "sample", "keys", "verify", "evidence", "compare")  # in ``flows.commands``
 EXIT_CODES = """
 Exit codes: 0 done, 2 wrong usage or configuration, 10 contract, 11 intake, 12 data refused at a gate, 13 keys,
 14 a raw identifier survived, 15 quality, 16 alignment, 17 ring-fence, 18 evidence, 19 the place is unfit (disk,

@@ -156,10 +156,10 @@ class Ledger:
         with reading(self.engine) as connection:
             return get(connection, query.order_by(event.c.batch, event.c.place), names)
 
-    def reservations(self, campaign: str) -> pl.DataFrame:
-        """Return the reservations (``bulk.RESERVED``), sorted by mpan."""
+    def reservations(self, campaign: str, selection: Selection | None = None) -> pl.DataFrame:
+        """Return the reservations (``bulk.RESERVED``), all or some, sorted by mpan."""
         with reading(self.engine) as connection:
-            return _reservations(connection, campaign, Selection())
+            return _reservations(connection, campaign, selection or Selection())
 
     def given_back(self, campaign: str) -> pl.DataFrame:
         """Return what metering points did before they were given back to the pool (``tables.ROW`` and ``was``)."""
@@ -244,9 +244,8 @@ def _refuse_stale(connection: Connection, change: Change, engine: Engine) -> Non
 
 def _reservations(connection: Connection, campaign: str, selection: Selection) -> pl.DataFrame:
     query = select(*(reservation.c[name] for name in RESERVED)).where(reservation.c.campaign == campaign)
-    for condition in selection.conditions(campaign):
-        query = query.where(condition)
-    return get(connection, query.order_by(reservation.c.mpan), RESERVED)
+    query = query.where(*selection.conditions()).order_by(reservation.c.mpan)
+    return selection.among(get(connection, query, RESERVED))
 
 
 def _with_key(connection: Connection, campaign: str, key: str) -> RowMapping | None:

@@ -23,18 +23,19 @@ class Selection:
     test_case: str = ""
     participant: str = ""
     state: str = ""
-    mpans: tuple[str, ...] = ()
+    mpans: frozenset[str] | None = None
 
-    def conditions(self, campaign: str) -> list[Any]:
-        """Return the conditions on the table of reservations."""
+    def conditions(self) -> list[Any]:
+        """Return the conditions on the table of reservations; ``mpans`` is left to ``among``."""
         named = {name: getattr(self, name) for name in ("phase", "stage", "test_case", "participant", "state")}
-        found: list[Any] = [reservation.c[name] == value for name, value in named.items() if value]
-        if self.mpans:
-            units = select(reservation.c.unit).where(
-                reservation.c.campaign == campaign, reservation.c.mpan.in_(self.mpans)
-            )
-            found.append(reservation.c.unit.in_(units))
-        return found
+        return [reservation.c[name] == value for name, value in named.items() if value]
+
+    def among(self, found: pl.DataFrame) -> pl.DataFrame:
+        """Return those of the reservations found whose unit holds one of ``mpans``, if any are named."""
+        if self.mpans is None:
+            return found
+        units = found.filter(pl.col("mpan").is_in(list(self.mpans))).select("unit").unique()
+        return found.join(units, on="unit", how="semi", maintain_order="left")
 
 
 def settle(chosen: pl.DataFrame, to: State, *, pool: bool) -> pl.DataFrame:

@@ -1,0 +1,315 @@
+"""``datacut ringfence``: plan, commit, look at, top up, release and explain the allocation of metering points."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contracts.errors import ConfigurationError
+from contracts.ringfence import State
+
+if TYPE_CHECKING:
+    from flows.ringfence.moves import Selection
+    from flows.ringfence.service import Outcome
+
+WIDTH = 140
+
+CutPath = Annotated[Path, typer.Argument(metavar="CUT.yaml", help="The cut.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")]
+Why = Annotated[str, typer.Option(help="Why it is done; goes into the ledger.", show_default=False)]
+By = Annotated[str | None, typer.Option(help="Who does it.  [default: the user of this machine]", show_default=False)]
+Stage = Annotated[str, typer.Option(help="Only of this stage.")]
+TestCase = Annotated[str, typer.Option(help="Only of this test case.")]
+Participant = Annotated[str, typer.Option(help="Only of test cases of this participant.")]
+Involving = Annotated[str, typer.Option(help="Only metering points that this MPID supplies or serves.")]
+Mpans = Annotated[list[str] | None, typer.Option("--mpan", help="Only the unit of this MPAN; once for each.")]
+InState = Annotated[str, typer.Option(help="Only those in this state.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of subcommands to the console command."""
+    group = typer.Typer(no_args_is_help=True, help="Allocate metering points to test cases, and keep the ledger of it.")
+    for name, command in (
+        ("plan", plan_command),
+        ("commit", commit_command),
+        ("status", status_command),
+        ("top-up", top_up_command),
+        ("issue", issue_command),
+        ("consume", consume_command),
+        ("release", release_command),
+        ("explain", explain_command),
+        ("verify", verify_command),
+    ):
+        group.command(name)(command)
+    app.add_typer(group, name="ringfence")
+
+
+def plan_command(  # noqa: PLR0913, PLR0917 - options, each by name
+    cut: Annotated[Path | None, typer.Argument(metavar="[CUT.yaml]", help="The cut to plan for.")] = None,
+    population: Annotated[Path | None, typer.Option(help="Directly: population, Parquet or CSV.")] = None,
+    demands: Annotated[Path | None, typer.Option(help="Directly: demand book, CSV, or a YAML plan.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directly: the allocation, CSV.")] = None,
+    round_: Annotated[int | None, typer.Option("--round", help="Directly: solve this round alone.")] = None,
+    frozen: Annotated[Path | None, typer.Option(help="Directly: earlier allocation; its MPANs are taken.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Directly: key file.  [default: a public, documented key]")] = None,
+    policy: Annotated[Path | None, typer.Option(help="Directly: YAML file with the policy of a plan.")] = None,
+    coverage: Annotated[bool, typer.Option(help="Directly: measure likeness to the pool.")] = True,
+    report: Annotated[Path | None, typer.Option(help="Also write the whole report as JSON to this file.")] = None,
+    why: Why = "plan",
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Work out who would get what, and why some would not; hold nothing yet.
+
+    For a cut: solves what its plan lacks on the population of its last run, and writes the plan into the ledger.
+    Directly (--population, --demands, --out): solves from files to a file, with no cut and no ledger.
+    """
+    if cut is not None and (population or demands or out):
+        raise ConfigurationError("plan takes a cut, or --population, --demands and --out")
+    if cut is not None:
+        from flows.ringfence.desk import Who, desk
+
+        with desk(cut) as opened:
+            done = opened.plan(Who.named(by, why))
+            head = f"Plan {done.batch} of cut {opened.cut}" + (" (as it stood already)" if done.replayed else "")
+        _report(_outcome(done), head, as_json=as_json, report=report)
+        return
+    if population is None or demands is None or out is None:
+        raise ConfigurationError("plan takes a cut, or --population, --demands and --out")
+    from flows.ringfence.direct import Terms, allocate_files
+    from flows.ringfence.words import document
+
+    book, solved = allocate_files(Terms(population, demands, out, round_, frozen, key, policy, coverage))
+    said = document(solved.fulfilment, solved.shortages, solved.coverage.to_dicts(), solved.facts)
+    _report(said, f"{book.name}: {solved.rows.height:,} MPANs in {out}", as_json=as_json, report=report)
+
+
+def commit_command(
+    cut: CutPath,
+    plan: Annotated[int | None, typer.Option(help="Number of the plan.  [default: the last]")] = None,
+    why: Why = "commit",
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Commit a plan as it stands: every MPAN of it, or none. A plan that the ledger has outrun is refused (17)."""
+    from flows.ringfence.desk import Who, desk
+
+    with desk(cut) as opened:
+        done = opened.commit(Who.named(by, why), plan)
+    _receipt(done, as_json=as_json)
+
+
+def top_up_command(
+    cut: CutPath,
+    why: Why = "top-up",
+    by: By = None,
+    report: Annotated[Path | None, typer.Option(help="Also write the whole report as JSON to this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give old and new test cases what they still lack, and commit it. What stands is not touched."""
+    from flows.ringfence.desk import Who, desk
+
+    with desk(cut) as opened:
+        done = opened.top_up(Who.named(by, why))
+    _report(_outcome(done), f"Change {done.batch} of cut {opened.cut}", as_json=as_json, report=report)
+
+
+def status_command(  # noqa: PLR0917 - options, each by name
+    cut: CutPath,
+    stage: Stage = "",
+    test_case: TestCase = "",
+    participant: Participant = "",
+    involving: Involving = "",
+    mpan: Mpans = None,
+    state: InState = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show who holds what: in all, the MPANs of a test case, or the test case and history of an MPAN."""
+    from flows.ringfence.desk import desk
+
+    with desk(cut) as opened:
+        chosen = _selection(opened, stage, test_case, participant, involving, mpan, state)
+        said = opened.status(chosen)
+        listed = opened.listing(chosen) if test_case or mpan else None
+        past = opened.history(mpan[0]) if mpan and len(mpan) == 1 else None
+    if as_json:
+        said["metering_points"] = [] if listed is None else listed.to_dicts()
+        said["history"] = [] if past is None else past.to_dicts()
+        typer.echo(json.dumps(said, indent=2))
+        return
+    _show_status(said, listed, past)
+
+
+def issue_command(  # noqa: PLR0917 - options, each by name
+    cut: CutPath,
+    stage: Stage = "",
+    test_case: TestCase = "",
+    participant: Participant = "",
+    mpan: Mpans = None,
+    why: Why = "issue",
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Note that committed MPANs were handed to their participants."""
+    _move(
+        cut, (stage, test_case, participant, "", mpan, State.COMMITTED.value), State.ISSUED, (by, why), as_json=as_json
+    )
+
+
+def consume_command(  # noqa: PLR0917 - options, each by name
+    cut: CutPath,
+    stage: Stage = "",
+    test_case: TestCase = "",
+    participant: Participant = "",
+    mpan: Mpans = None,
+    why: Why = "test done",
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Note that the tests of issued MPANs were done."""
+    _move(
+        cut, (stage, test_case, participant, "", mpan, State.ISSUED.value), State.CONSUMED, (by, why), as_json=as_json
+    )
+
+
+def release_command(  # noqa: PLR0913, PLR0917 - options, each by name
+    cut: CutPath,
+    why: Why,
+    stage: Stage = "",
+    test_case: TestCase = "",
+    participant: Participant = "",
+    involving: Involving = "",
+    mpan: Mpans = None,
+    state: InState = "",
+    quarantine: Annotated[bool, typer.Option("--quarantine", help="Keep them out of use for good.")] = False,
+    keep_out: Annotated[bool, typer.Option("--keep-out", help="Give none of them back to the pool.")] = False,
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take reservations back: a participant withdraws, a test case falls away, an MPAN turns out to be unfit.
+
+    MPANs that were never issued, and those whose test allowed reuse, go back to the pool; others stay out of use.
+    """
+    if not any((stage, test_case, participant, involving, mpan, state)):
+        raise ConfigurationError("say what to release: --participant, --involving, --test-case, --stage or --mpan")
+    to = State.QUARANTINED if quarantine else State.RELEASED
+    chosen = (stage, test_case, participant, involving, mpan, state)
+    _move(cut, chosen, to, (by, why), as_json=as_json, pool=not keep_out)
+
+
+def explain_command(
+    cut: CutPath,
+    test_case: TestCase = "",
+    plan: Annotated[int | None, typer.Option(help="Of this plan.  [default: of the last allocation]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say for every shortage which test cases compete, how many units would satisfy them, and what to relax."""
+    from flows.ringfence.desk import desk
+
+    with desk(cut) as opened:
+        found = opened.shortages(test_case, plan)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for entry in found:
+        typer.echo(f"- {entry['text']}")
+    if not found:
+        typer.echo("Nothing is short.")
+
+
+def verify_command(
+    cut: CutPath,
+    head: Annotated[list[str] | None, typer.Option(help="A head noted in a pack's evidence; once for each.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the cut's ledger against itself and against heads noted elsewhere. Exit code 18: it was changed."""
+    from dataclasses import asdict
+
+    from flows.ringfence.audit import verify_ledger
+    from flows.ringfence.desk import desk
+
+    with desk(cut) as opened:
+        found = verify_ledger(opened.ledger, opened.cut, head or ())
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=2))
+        return
+    typer.echo(f"The ledger of cut {found.campaign} holds: {found.batches:,} changes, {found.events:,} events,")
+    typer.echo(f"{found.reservations:,} reservations, head {found.head}")
+
+
+def _selection(  # noqa: PLR0917 - as the commands take them
+    opened: Any, stage: str, test_case: str, participant: str, involving: str, mpan: list[str] | None, state: str
+) -> Selection:
+    from flows.ringfence.moves import Selection
+
+    mpans = frozenset(mpan) if mpan else None
+    if involving:
+        mpans = opened.involving(involving) if mpans is None else mpans & opened.involving(involving)
+    return Selection(stage=stage, test_case=test_case, participant=participant, state=state, mpans=mpans)
+
+
+def _move(
+    cut: Path, chosen: tuple[Any, ...], to: Any, who: tuple[str | None, str], *, as_json: bool, pool: bool = True
+) -> None:
+    from flows.ringfence.desk import Who, desk
+
+    with desk(cut) as opened:
+        done = opened.move(Who.named(*who), _selection(opened, *chosen), to, pool=pool)
+    _receipt(done, as_json=as_json)
+
+
+def _receipt(done: Any, *, as_json: bool) -> None:
+    if as_json:
+        names = ("campaign", "number", "kind", "events", "sha256", "replayed")
+        typer.echo(json.dumps({name: getattr(done, name) for name in names}, indent=2))
+        return
+    stood = ", as it stood already" if done.replayed else ""
+    typer.echo(f"Change {done.number} of cut {done.campaign}: {done.kind}, {done.events:,} MPANs{stood}")
+    typer.echo(f"Head of the ledger: {done.sha256}")
+
+
+def _outcome(done: Outcome) -> dict[str, Any]:
+    from flows.ringfence.words import document
+
+    said = document(done.fulfilment, done.shortages, done.coverage, done.facts)
+    return {**said, "batch": done.batch, "replayed": done.replayed, "ledger_head": done.ledger_head}
+
+
+def _report(said: dict[str, Any], head: str, *, as_json: bool, report: Path | None) -> None:
+    if report is not None:
+        from flows.workspace import disk
+
+        with disk(report):
+            report.write_text(json.dumps(said, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(said, indent=2))
+        return
+    from rich.console import Console
+
+    from flows.ringfence.words import show
+
+    typer.echo(head)
+    show(Console(width=WIDTH), said)
+
+
+def _show_status(said: dict[str, Any], listed: Any, past: Any) -> None:
+    import polars as pl
+    from rich.console import Console
+
+    from flows.ringfence.words import rows_table
+
+    console = Console(width=WIDTH)
+    if listed is None:
+        console.print(rows_table(f"Reservations of cut {said['cut']}", pl.DataFrame(said["states"])))
+        console.print(rows_table("By test case", pl.DataFrame(said["test_cases"])))
+        names = ["number", "kind", "events", "actor", "at", "reason"]
+        changes = [{name: change[name] for name in names} for change in said["changes"]]
+        console.print(rows_table("Changes", pl.DataFrame(changes)))
+    else:
+        console.print(rows_table("Metering points", listed))
+    if past is not None:
+        console.print(rows_table("History", past))
+    typer.echo(f"Head of the ledger: {said['head']}")

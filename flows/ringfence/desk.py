@@ -1,0 +1,180 @@
+"""What the commands do: a cut's ring-fence looked at and changed, each change with who, when and why."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from contracts.errors import ConfigurationError, RingFenceError
+from contracts.ringfence import State
+from contracts.ringfence_plan import HUB
+from flows.config import Job, load_cut
+from flows.keyring import read_key
+from flows.ringfence.chain import canonical
+from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt
+from flows.ringfence.moves import Selection
+from flows.ringfence.service import Outcome, Request, commit_plan, make_request, outcome, propose, top_up
+from flows.ringfence_stage import pool_file
+
+FIELD = "ring-fence"
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Who acts, and why."""
+
+    actor: str
+    reason: str
+
+    @classmethod
+    def named(cls, actor: str | None, reason: str) -> Who:
+        """Return a person: by name, or the user of this machine."""
+        return cls(actor or getpass.getuser(), reason)
+
+    def change(self, cut: str, key: str, request: str) -> Change:
+        """Return a change made now."""
+        return Change(cut, key, request, self.actor, datetime.now(UTC).isoformat(timespec="seconds"), self.reason)
+
+
+class Desk:
+    """The ring-fence of one cut.
+
+    Args:
+        cut: ``cut.yaml``.
+
+    Raises:
+        ConfigurationError: the cut has no ring-fence. PlaceError, EvidenceError: its ledger is unfit.
+    """
+
+    def __init__(self, cut: Path) -> None:
+        self.job: Job = load_cut(cut)
+        if self.job.model.ring_fence is None:
+            raise ConfigurationError("has no ring_fence section", where=str(cut))
+        self.cut = self.job.model.cut.id
+        self.ledger = Ledger(self.job.ledger_url)
+
+    # -- planning ---------------------------------------------------------------------------------------------
+
+    def request(self) -> Request:
+        """Return the cut's plan on the population of its last run.
+
+        Raises:
+            RingFenceError: the cut was not run yet.
+        """
+        pool, cut, plan = pool_file(self.job), self.job.model.cut, self.job.model.ring_fence
+        if not pool.is_file():
+            raise RingFenceError("the cut has no population yet", where=str(pool), remedy="run it with datacut run")
+        key = read_key(self.job.path(cut.key), cut.id, cut.fingerprint).field(FIELD).material()
+        assert plan is not None  # noqa: S101 - refused when the desk was opened
+        return make_request(pool, self.job.path(plan.plan), cut.id, key)
+
+    def plan(self, who: Who) -> Outcome:
+        """Solve what is missing and write it down as a plan, which holds nothing."""
+        request = self.request()
+        key = f"plan/{request.digest}/{self.ledger.version(self.cut)}"
+        return outcome(self.ledger, propose(self.ledger, who.change(self.cut, key, request.digest), request), request)
+
+    def commit(self, who: Who, number: int | None) -> Receipt:
+        """Commit the last plan, or the one with a number, as it stands."""
+        return commit_plan(self.ledger, who.change(self.cut, "commit", "commit"), number)
+
+    def top_up(self, who: Who) -> Outcome:
+        """Solve what is missing, for old and new test cases, and commit it; what stands is not touched."""
+        request = self.request()
+        key = f"top-up/{request.digest}/{self.ledger.version(self.cut)}"
+        return outcome(self.ledger, top_up(self.ledger, who.change(self.cut, key, request.digest), request), request)
+
+    def shortages(self, test_case: str, plan: int | None) -> list[dict[str, Any]]:
+        """Return the shortages of the last allocation, or of a plan; of all test cases, or of one.
+
+        Raises:
+            RingFenceError: there is no such allocation.
+        """
+        kind = COMMIT if plan is None else PLAN
+        receipt = self.ledger.latest(self.cut, kind, number=plan)
+        if receipt is None:
+            raise RingFenceError("nothing was allocated yet", where=f"cut {self.cut}", remedy="datacut run, or top-up")
+        found: list[dict[str, Any]] = receipt.body.get("shortages", [])
+        return [s for s in found if not test_case or any(_is(test_case, name) for name in s.get("test_cases", []))]
+
+    # -- changing ---------------------------------------------------------------------------------------------
+
+    def move(self, who: Who, selection: Selection, to: State, *, pool: bool = True) -> Receipt:
+        """Issue, consume, release or quarantine what is selected."""
+        wanted = asdict(selection) | {"mpans": sorted(selection.mpans) if selection.mpans is not None else None}
+        request = hashlib.sha256(canonical({"to": to.value, "pool": pool, **wanted}).encode()).hexdigest()
+        version = self.ledger.version(self.cut)
+        change = replace(who.change(self.cut, f"{to.value}/{version}/{request}", request), base=version)
+        return self.ledger.move(change, selection, to, pool=pool)
+
+    def involving(self, mpid: str) -> frozenset[str]:
+        """Return the metering points that a participant supplies or serves in the population of the last run.
+
+        Raises:
+            RingFenceError: the cut was not run yet.
+        """
+        pool = pool_file(self.job)
+        if not pool.is_file():
+            raise RingFenceError("the cut has no population yet", where=str(pool), remedy="run it with datacut run")
+        people = pl.scan_parquet(pool)
+        roles = [name for name in HUB.values() if name in people.collect_schema().names()]
+        hit = people.filter(pl.any_horizontal(pl.col(name) == mpid for name in roles)).select("mpan").collect()
+        return frozenset(hit["mpan"].to_list())
+
+    # -- looking ----------------------------------------------------------------------------------------------
+
+    def status(self, selection: Selection) -> dict[str, Any]:
+        """Return counts by state, stage and participant, the changes, and the head of the chain."""
+        held = self.ledger.reservations(self.cut, selection)
+        by = ["phase", "stage", "test_case", "participant", "state"]
+        counts = held.group_by(by).agg(
+            pl.col("unit").n_unique().alias("units"), pl.len().alias("metering_points")
+        ).sort(by)  # fmt: skip
+        states = held.group_by("state").agg(pl.col("unit").n_unique().alias("units"), pl.len().alias("metering_points"))
+        return {
+            "cut": self.cut,
+            "head": self.ledger.head(self.cut),
+            "states": states.sort("state").to_dicts(),
+            "test_cases": counts.to_dicts(),
+            "changes": self.ledger.batches(self.cut),
+        }
+
+    def listing(self, selection: Selection) -> pl.DataFrame:
+        """Return the reservations selected, a row for each metering point."""
+        names = ["test_case", "participant", "phase", "stage", "role", "unit", "mpan", "state"]
+        return self.ledger.reservations(self.cut, selection).select(names).sort("test_case", "unit", "role", "mpan")
+
+    def history(self, mpan: str) -> pl.DataFrame:
+        """Return all that ever happened to a metering point: what, for which test case, by whom, when and why."""
+        changes = pl.DataFrame(
+            [
+                {name: row[name] for name in ("number", "actor", "at", "reason")}
+                for row in self.ledger.batches(self.cut)
+            ],
+            schema={"number": pl.Int64, "actor": pl.String, "at": pl.String, "reason": pl.String},
+        )
+        events = self.ledger.events(self.cut, mpan=mpan).rename({"batch": "number"})
+        shown = ["number", "at", "kind", "test_case", "participant", "stage", "role", "actor", "reason"]
+        return events.join(changes, on="number", how="left", maintain_order="left").select(shown)
+
+
+def _is(test_case: str, label: str) -> bool:
+    return label == test_case or label.startswith(f"{test_case} (")
+
+
+@contextmanager
+def desk(cut: Path) -> Iterator[Desk]:
+    """Open the ring-fence of a cut, and close it."""
+    opened = Desk(cut)
+    try:
+        yield opened
+    finally:
+        opened.ledger.close()
