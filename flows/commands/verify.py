@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command("verify")(verify_command)
 
 
-def verify_command(
+def verify_command(  # noqa: PLR0917 - options, each by name
     pack: Annotated[Path, typer.Argument(help="Folder of the pack.", show_default=False)],
     public_key: Annotated[
         list[Path], typer.Option(help="Public key to believe; once for each key.", show_default=False)
@@ -42,6 +42,7 @@ def verify_command(
         typer.Option(help="A pack that this one was made from; checks the link and that pack's files."),
     ] = None,
     cut: Annotated[str, typer.Option(help="The cut that the pack must belong to.")] = "",
+    ledger: Annotated[str, typer.Option(help="URL of the ring-fence ledger; checks it against the pack.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")] = False,
 ) -> None:
     """Check structure, digests and signatures of a pack. Needs no data key and no network.
@@ -57,6 +58,8 @@ def verify_command(
     try:
         with _progress() as seen:
             found = verify_pack(pack, keys, terms, seen=seen)
+        if ledger:
+            _check_ledger(found, ledger)
     except PackFaultError as fault:
         _print(fault.verification, as_json=as_json)
         raise
@@ -65,6 +68,15 @@ def verify_command(
             typer.echo(json.dumps({"pack": pack.name, "verified": False, "error": fault.line()}))
         raise
     _print(found, as_json=as_json)
+
+
+def _check_ledger(found: Verification, url: str) -> None:
+    """Add the check of the ring-fence ledger to what was found."""
+    from flows.ringfence.anchor import check_ledger
+
+    found.checks.append(check_ledger(found, url))
+    if found.faults:
+        raise PackFaultError(found)
 
 
 def _print(found: Verification, *, as_json: bool) -> None:

@@ -1,0 +1,49 @@
+"""A pack's evidence against the ledger it came from: the head noted in the one must be in the chain of the other."""
+
+from __future__ import annotations
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from contracts.errors import ConfigurationError
+from flows.evidence.bag import Fault
+from flows.evidence.contents import Check
+from flows.evidence.verify import Verification
+from flows.ringfence.audit import audit
+from flows.ringfence.ledger import Ledger
+
+FILE = "ledger"
+
+
+def check_ledger(found: Verification, url: str) -> Check:
+    """Check the ledger of a verified pack: its chain, its states, and the head that the evidence notes.
+
+    Raises:
+        ConfigurationError: the pack has no ring-fence, or the URL is unfit or holds a password.
+        PlaceError, EvidenceError: the ledger cannot be opened.
+    """
+    evidence = found.evidence or {}
+    head = evidence.get("ring_fence", {}).get("ledger_head")
+    if head is None:
+        raise ConfigurationError("the pack notes no head of a ledger", where=found.pack)
+    refuse_password(url)
+    with Ledger(url, make=False) as ledger:
+        seen = audit(ledger, evidence["cut"]["id"], [head])
+    words = f"{seen.batches:,} changes and {seen.events:,} events are chained, the head in the evidence among them"
+    return Check("ledger", words, tuple(Fault(FILE, fault) for fault in seen.faults))
+
+
+def refuse_password(url: str) -> None:
+    """Refuse a URL with a password in it: a command line can be read by others.
+
+    Raises:
+        ConfigurationError: it holds one, or is no URL.
+    """
+    try:
+        password = make_url(url).password
+    except ArgumentError:
+        raise ConfigurationError("is not a database URL", where="ledger") from None
+    if password is not None:
+        raise ConfigurationError(
+            "a password does not belong on a command line", where="ledger", remedy="put it into ~/.pgpass"
+        )
