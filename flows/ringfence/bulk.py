@@ -27,7 +27,7 @@ def put(connection: Connection, table: Table, rows: pl.DataFrame, same: dict[str
 
 def parts(connection: Connection, query: Select[Any], names: tuple[str, ...]) -> Iterator[pl.DataFrame]:
     """Yield the answer of a query in slices."""
-    found = connection.execution_options(yield_per=CHUNK).execute(query)
+    found = connection.execute(query, execution_options={"yield_per": CHUNK})
     for rows in found.partitions():
         yield pl.DataFrame([tuple(row) for row in rows], schema=schema_of(names), orient="row")
 
