@@ -114,7 +114,7 @@ def read_population(
     codings = _codings(lazy, tests, strata, facts)
     width = _fixed_width(facts, ["mpan", *links])
     frame = lazy.select(
-        *[(_integer(name) if width else pl.col(name).cast(pl.String)).alias(f"@{name}") for name in ("mpan", *links)],
+        *[_identity(name, schema[name], width).alias(f"@{name}") for name in ("mpan", *links)],
         _conforming(lazy).alias("@conforming"),
         _direction().alias("@direction"),
         *[pl.col(name).alias(f"@same:{name}") for name in keep_together],
@@ -136,8 +136,9 @@ def _check_names(columns: list[str], asked: Sequence[str], keep_together: Sequen
 
 def _facts(lazy: pl.LazyFrame, links: Sequence[str], attributes: Sequence[str]) -> dict[str, int]:
     """Count what decides the coding: rows, widths of MPANs, distinct values of attributes (about)."""
-    text = {name: pl.col(name).cast(pl.String) for name in ("mpan", *links)}
-    wanted = [pl.len().alias("rows"), pl.col("mpan").null_count().alias("unnamed")]
+    schema = lazy.collect_schema()
+    text = {name: _text(name, schema[name]) for name in ("mpan", *links)}
+    wanted = [pl.len().alias("rows"), text["mpan"].null_count().alias("unnamed")]
     for name, column in text.items():
         digits = column.str.contains("^[0-9]{1,18}$").all(ignore_nulls=True)
         wanted += [
@@ -172,8 +173,15 @@ def _codings(
     return tuple(code_attribute(name, distinct[name][0], tests.get(name, ())) for name in wanted)
 
 
-def _integer(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.Int64)
+def _text(name: str, kind: pl.DataType) -> pl.Expr:
+    """Return MPANs as text: whole numbers may come as floats where some are missing, and blank text is missing."""
+    column = pl.col(name).cast(pl.Int64) if kind.is_float() else pl.col(name)
+    text = column.cast(pl.String).str.strip_chars()
+    return pl.when(text != "").then(text)
+
+
+def _identity(name: str, kind: pl.DataType, width: int) -> pl.Expr:
+    return _text(name, kind).cast(pl.Int64) if width else _text(name, kind)
 
 
 def _conforming(lazy: pl.LazyFrame) -> pl.Expr:
