@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from contracts.errors import ContractError
-from contracts.model import Column, Contract, Derived, DtcLayout, Rule, Treatment
+from contracts.model import Column, Contract, Derived, DtcLayout, Fold, Rule, Treatment
 from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, Stage
 
 HERE = Path(__file__).parent
@@ -90,6 +90,7 @@ def _rule(node: Mapping[str, Any]) -> Rule:
         kwargs=MappingProxyType(dict(implementation.get("kwargs") or {})),
         description=str(node["description"]).strip(),
         unless=tuple(extras.get("unless") or ()),
+        carried=str(extras.get("carried", "")),
     )
 
 
@@ -100,6 +101,7 @@ def _derived(node: Mapping[str, Any]) -> Derived:
         table=node.get("table", ""),
         keys=MappingProxyType(dict(node.get("keys", {}))),
         value=node.get("value", ""),
+        where=node.get("where", ""),
     )
 
 
@@ -113,6 +115,18 @@ def _dtc_layout(node: Mapping[str, Any]) -> DtcLayout:
         row_group=str(node["rowGroup"]),
         parents=MappingProxyType({str(k): str(v) for k, v in (node.get("parents") or {}).items()}),
         fields=MappingProxyType(places),
+        constants=MappingProxyType({str(k): str(v) for k, v in (node.get("constants") or {}).items()}),
+        fold=_fold(node["fold"]) if "fold" in node else None,
+    )
+
+
+def _fold(node: Mapping[str, Any]) -> Fold:
+    return Fold(
+        group=str(node["group"]),
+        position=int(node["position"]),
+        columns=tuple(node["columns"]),
+        flag_position=int(node.get("flagPosition", 0)),
+        flag_column=str(node.get("flagColumn", "")),
     )
 
 

@@ -69,8 +69,9 @@ class Rule:
         expectation: Great Expectations type in snake case.
         kwargs: its arguments; code lists and reference tables by name.
         description: the rule in one sentence that an auditor reads.
-        unless: reference rules of the same contract; where one of them is broken this rule is not judged, so that
+        unless: earlier rules of the same contract; where one of them is broken this rule is not judged, so that
             one fault has one reason.
+        carried: an optional column; the rule is judged only for sources that carry it.
     """
 
     id: str
@@ -83,6 +84,7 @@ class Rule:
     kwargs: Mapping[str, Any]
     description: str
     unless: tuple[str, ...] = ()
+    carried: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,10 @@ class Derived:
     Attributes:
         name: its name.
         sql: an SQL expression over the row; or, where it is empty,
-        table: a reference table or ``extract:<name>``,
+        table: a reference table, ``extract:<name>``, ``all:<name>`` or ``senders:<name>``,
         keys: column of that table -> SQL expression over the row,
-        value: the column of that table to take.
+        value: the column of that table to take; the smallest value where several rows have the key.
+        where: an SQL condition on the table's rows; those for which it does not hold are not looked at.
     """
 
     name: str
@@ -102,6 +105,26 @@ class Derived:
     table: str = ""
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     value: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Records below a row that become columns of the row: the half-hours of a day.
+
+    Attributes:
+        group: the group of these records.
+        position: 1-based field that holds the value.
+        columns: contract columns for the first record, the second and so on.
+        flag_position: 1-based field of a one-character flag, 0 for none.
+        flag_column: contract column that takes the flags of all records, one after the other.
+    """
+
+    group: str
+    position: int
+    columns: tuple[str, ...]
+    flag_position: int = 0
+    flag_column: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +136,16 @@ class DtcLayout:
         row_group: the group whose every record is one row of the extract.
         parents: group -> its parent group; the top group has no entry.
         fields: contract column -> (group, 1-based field position after the group id).
+        constants: contract column -> the value that every row of this flow has.
+        fold: a group whose records below a row become columns of it, in file order; ``None`` where there is none.
     """
 
     flow: str
     row_group: str
     parents: Mapping[str, str]
     fields: Mapping[str, tuple[str, int]]
+    constants: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    fold: Fold | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class Method(StrEnum):
     TOKEN = "token"  # noqa: S105 - a treatment, not a password
     GENERALISE = "generalise"
     SUPPRESS = "suppress"  # column stays, every value is null
+    SYNTHETIC = "synthetic"  # every value is replaced by an invented one of the same total (half-hourly series)
     DROP = "drop"
 
 
@@ -78,3 +79,47 @@ class Dimension(StrEnum):
     COVERAGE = "coverage"
     TIMELINESS = "timeliness"
     UNIQUENESS = "uniqueness"
+
+
+class Role(StrEnum):
+    """Who sends an extract (``domain`` 6.6); ``SI`` for what the systems integrator makes itself."""
+
+    LDSO = "LDSO"
+    SUP = "SUP"
+    MOP = "MOP"
+    DC = "DC"
+    ELEXON = "ELEXON"
+    SI = "SI"
+
+
+class Expectation(StrEnum):
+    """What a rule can claim; the names of Great Expectations where it has the like."""
+
+    PRESENT = "expect_column_values_to_not_be_null"
+    CONFORM = "expect_column_values_to_conform"
+    COLUMNS_CONFORM = "expect_columns_to_conform"
+    IN_SET = "expect_column_values_to_be_in_set"
+    MATCH = "expect_column_values_to_match_regex"
+    NO_MATCH = "expect_column_values_to_not_match_regex"
+    SATISFY = "expect_rows_to_satisfy"
+    UNIQUE = "expect_compound_columns_to_be_unique"
+    IN_REFERENCE = "expect_rows_in_reference"
+    ONE_OWNER = "expect_value_to_have_one_owner"
+    USUAL_PAIR = "expect_pair_to_be_usual"
+
+
+# What each expectation needs (first) and may have (second), beside ``row_condition``.
+ARGUMENTS: dict[Expectation, tuple[frozenset[str], frozenset[str]]] = {
+    Expectation.PRESENT: (frozenset({"column"}), frozenset()),
+    Expectation.CONFORM: (frozenset({"column"}), frozenset({"required"})),
+    Expectation.COLUMNS_CONFORM: (frozenset({"column_list"}), frozenset()),
+    Expectation.IN_SET: (frozenset({"column", "code_list"}), frozenset()),
+    Expectation.MATCH: (frozenset({"column", "regex"}), frozenset()),
+    Expectation.NO_MATCH: (frozenset({"column", "regex"}), frozenset()),
+    Expectation.SATISFY: (frozenset({"condition"}), frozenset()),
+    Expectation.UNIQUE: (frozenset({"column_list"}), frozenset()),
+    Expectation.IN_REFERENCE: (frozenset({"table", "keys"}), frozenset({"where"})),
+    Expectation.ONE_OWNER: (frozenset({"column", "owner"}), frozenset()),
+    Expectation.USUAL_PAIR: (frozenset({"column", "partner", "share", "least"}), frozenset()),
+}
+LOOK_UPS = frozenset({Expectation.IN_REFERENCE, Expectation.ONE_OWNER, Expectation.USUAL_PAIR})

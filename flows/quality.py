@@ -6,29 +6,28 @@ differ the run stops: one of them would be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from contracts.errors import QualityError
 from contracts.load import load_all
 from contracts.model import Contract, Rule
 from contracts.vocabulary import Stage
-from flows.anonymise import STAGED
+from flows.spanning import EXTRACT, Held, load, local_tables, plain_tables, spanning_tables
 from flows.workspace import ORDER, Workspace
-from transforms import exclusion, rules
+from transforms import exclusion, rules, suite
+from transforms.lookups import PARTICIPANT, Tables, derive, judged, table_of
+
+__all__ = ["JUDGED", "Held", "cascade", "frames", "judge", "read_exclusions", "write_exclusions"]
 
 JUDGED, EXCLUDED = "judged", "excluded"
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One extract of one participant."""
-
-    participant: str
-    extract: str
+QUALITY, COMPANION = "quality", "companion"
+STAGES = (QUALITY, "coincident", "augment", COMPANION)  # in the order in which they exclude
+TABLES = "tables"
 
 
 def frames(workspace: Workspace, room: str, held: Iterable[Held], extract: str, number: int) -> list[pl.LazyFrame]:
@@ -37,82 +36,109 @@ def frames(workspace: Workspace, room: str, held: Iterable[Held], extract: str, 
     return [frame for frame in found if frame is not None]
 
 
-def everywhere(workspace: Workspace, room: str, held: Iterable[Held], extract: str) -> list[pl.LazyFrame]:
-    """Return all partitions of one extract of all participants."""
-    held = list(held)
-    return [f for number in range(workspace.partitions) for f in frames(workspace, room, held, extract, number)]
+def judge(workspace: Workspace, held: Sequence[Held], reference: Tables, cut_date: date) -> dict[str, Any]:
+    """Judge every rule over every partition; partitions that are judged already are left as they are.
+
+    Writes room ``judged``: the staged columns, derived columns, ``_in_<rule>`` of look-up rules, ``_faults``, rows in
+    canonical order; and the metering points that are excluded, by their own faults or as companions.
+
+    Returns:
+        ``entries``: per participant, extract and rule, what the evidence says; ``documents``: the results of Great
+        Expectations as JSON texts.
+
+    Raises:
+        QualityError: an expectation crashed, or its count differs from the row verdicts'.
+    """
+    shared = {**reference, **spanning_tables(workspace, held, reference, cut_date)}
+    for number in range(workspace.partitions):
+        if not is_judged(workspace, number):
+            judge_partition(workspace, held, number, shared, cut_date)
+    cascade(workspace, _stated_links(workspace, held))
+    names = {*shared, *(f"{EXTRACT}{h.extract}" for h in held), *_local_names(held)}
+    entries, documents = rule_results(workspace, held, names)
+    return {"entries": entries, "documents": documents}
 
 
-def global_tables(workspace: Workspace, held: Sequence[Held]) -> dict[str, pl.LazyFrame]:
-    """Return the look-up tables that span partitions: values with several owners, and keys referred to elsewhere."""
-    tables: dict[str, pl.LazyFrame] = {}
-    for extract in sorted({h.extract for h in held}):
-        contract = load_all()[extract]
-        parts = everywhere(workspace, STAGED, held, extract)
-        for rule in contract.rules:
-            if not parts:
-                continue
-            name = rules.table_of(rule) if rule.expectation in rules.LOOKUPS else ""
-            if rule.expectation == rules.ONE_OWNER:
-                tables[name] = _owners(parts, str(rule.kwargs["column"]), str(rule.kwargs["owner"]))
-            elif name.startswith("all:"):
-                tables[name] = _referred(parts, everywhere(workspace, STAGED, held, name.removeprefix("all:")), rule)
-    return tables
+def _local_names(held: Sequence[Held]) -> set[str]:
+    contracts = [load_all()[h.extract] for h in held]
+    return {table_of(contract, rule) for contract in contracts for rule in contract.rules
+            if table_of(contract, rule).startswith("expect_value_to_have_one_owner:")}  # fmt: skip
 
 
-def _owners(parts: list[pl.LazyFrame], column: str, owner: str) -> pl.LazyFrame:
-    pairs = pl.concat([part.select(column, owner) for part in parts]).drop_nulls().unique()
-    several = pairs.group_by(column).len().filter(pl.col("len") > 1)
-    return several.select(column).collect(engine="streaming").lazy()
+# -- row verdicts ---------------------------------------------------------------------------------------------
 
 
-def _referred(parts: list[pl.LazyFrame], target: list[pl.LazyFrame], rule: Rule) -> pl.LazyFrame:
-    """Return the target's keys that some row refers to: a small table, however large the target."""
-    ((column, sql),) = rule.kwargs["keys"].items()
-    wanted = pl.concat([part.select(pl.sql_expr(sql).alias(column)) for part in parts]).drop_nulls().unique()
-    return pl.concat([part.select(column) for part in target]).join(wanted, on=column, how="semi").collect().lazy()
+def judge_partition(workspace: Workspace, held: Sequence[Held], number: int, shared: Tables, cut_date: date) -> None:
+    """Judge all extracts of one partition; write them sorted, with verdicts, and the MPANs that are excluded.
 
-
-def judge_partition(
-    workspace: Workspace, held: Sequence[Held], number: int, shared: Mapping[str, pl.LazyFrame], cut_date: Any
-) -> None:
-    """Judge all extracts of one partition; write them sorted, with verdicts, and the MPANs that are excluded."""
+    Args:
+        shared: reference tables and those of :func:`flows.spanning.spanning_tables`.
+    """
+    loaded = {e: f for e in {h.extract for h in held} if (f := load(workspace, held, e, number)) is not None}
+    if "registration" in loaded:
+        contract, plain = load_all()["registration"], plain_tables(shared)
+        own = [d.name for d in contract.derived if d.sql or d.table in plain]
+        loaded["registration"] = derive(loaded["registration"], contract, plain, cut_date, only=own)
     tables = dict(shared)
-    present = {h.extract for h in held}
-    for extract in present:
-        parts = frames(workspace, STAGED, held, extract, number)
-        if parts:
-            tables[f"extract:{extract}"] = pl.concat(parts)
-    if "extract:registration" in tables:
-        contract = load_all()["registration"]
-        plain = {k: v for k, v in tables.items() if not k.startswith(("extract:", "all:", "owners:"))}
-        known = rules.enrich(tables["extract:registration"].drop(rules.MASK), contract, plain, cut_date)
-        tables["extract:registration"] = known.collect().lazy()
-    for extract in present:  # a table that is held but empty here still judges: nothing is found in it
-        contract = load_all()[extract]
-        if f"extract:{extract}" not in tables:
-            derived = [d.name for d in contract.derived]
-            empty = dict.fromkeys([*(c.name for c in contract.columns), *derived], pl.String)
-            tables[f"extract:{extract}"] = pl.LazyFrame(schema=empty)
+    for extract in {
+        h.extract for h in held
+    }:  # a table that is held but empty here still judges: nothing is found in it
+        tables[f"{EXTRACT}{extract}"] = loaded.get(extract, _empty(load_all()[extract]))
+    for extract, frame in loaded.items():
+        tables.update(local_tables(load_all()[extract], frame))
+    missing = _uncarried(workspace, held)
     causes = []
+    for extract in sorted(loaded):
+        contract = load_all()[extract]
+        ordered = in_order(loaded.pop(extract), contract)
+        whole = rules.judge(ordered, contract, tables, cut_date, uncarried=missing.get(extract, {}))
+        causes.append(exclusion.faulty(whole.lazy(), contract))
+        for h in held:
+            if h.extract == extract:
+                own_rows = whole.filter(pl.col(PARTICIPANT) == h.participant).drop(PARTICIPANT)
+                if own_rows.height:
+                    workspace.write(own_rows, JUDGED, h.participant, extract, number)
+    write_exclusions(workspace, QUALITY, number, exclusion.exclusions(causes).collect())
+
+
+def _empty(contract: Contract) -> pl.DataFrame:
+    names = [*(c.name for c in contract.staged), *(d.name for d in contract.derived), PARTICIPANT]
+    return pl.DataFrame(schema={**dict.fromkeys(names, pl.String), ORDER: pl.UInt64})
+
+
+def _uncarried(workspace: Workspace, held: Sequence[Held]) -> dict[str, dict[str, set[str]]]:
+    """Return extract -> participant -> contract columns that its source does not carry."""
+    found: dict[str, dict[str, set[str]]] = {}
     for h in held:
-        staged = workspace.scan(STAGED, h.participant, h.extract, number)
-        if staged is None:
-            continue
-        judged = _judge(staged, load_all()[h.extract], tables, cut_date)
-        workspace.write(judged, JUDGED, h.participant, h.extract, number)
-        causes.append(exclusion.faulty(judged.lazy(), load_all()[h.extract]))
-    out = exclusion.exclusions(causes).collect()
-    write_exclusions(workspace, "quality", number, out)
+        facts = workspace.noted(f"sources/{h.participant}-{h.extract}") or {}
+        if "columns" in facts:
+            every = {column.name for column in load_all()[h.extract].columns}
+            found.setdefault(h.extract, {})[h.participant] = every - set(facts["columns"])
+    return found
 
 
-def _judge(staged: pl.LazyFrame, contract: Contract, tables: Mapping[str, pl.LazyFrame], cut_date: Any) -> pl.DataFrame:
-    mine = rules.judged(contract, Stage.QUALITY, list(tables))
-    frame = rules.enrich(staged, contract, tables, cut_date)
-    both = (pl.col(rules.MASK) | rules.fault_mask(contract, mine)).alias(rules.MASK)
-    keys = [c for c in contract.key if c != "mpan_core"]
+def in_order(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Return rows in canonical order: by order key and contract key, what still ties by all other columns.
+
+    The order depends on the rows alone, not on the order in which they came. Rows without a pseudonym stand last, by
+    their token.
+    """
+    keys = [ORDER, *(c for c in contract.key if c != "mpan_core")]
     rest = [c.name for c in contract.staged if c.name not in contract.key]
-    return frame.with_columns(both).sort(ORDER, "_token", *keys, *rest, nulls_last=True).collect()
+    ordered = frame.sort(keys, nulls_last=True)
+    alike = pl.all_horizontal(pl.col(c).eq_missing(pl.col(c).shift(1)) for c in keys)
+    tied = ordered.select((alike | alike.shift(-1) | pl.col(ORDER).is_null()).fill_null(value=False)).to_series()
+    if not tied.any():
+        return ordered
+    places = tied.arg_true()
+    some = ordered.select([*keys, "_token", PARTICIPANT, *rest]).filter(tied).with_columns(places.alias("_place"))
+    resorted = some.sort(ORDER, "_token", *keys[1:], PARTICIPANT, *rest, nulls_last=True)["_place"]
+    index = np.arange(ordered.height)
+    index[places.to_numpy()] = resorted.to_numpy()
+    return ordered[index]
+
+
+# -- exclusions -----------------------------------------------------------------------------------------------
 
 
 def write_exclusions(workspace: Workspace, stage: str, number: int, excluded: pl.DataFrame) -> None:
@@ -122,21 +148,59 @@ def write_exclusions(workspace: Workspace, stage: str, number: int, excluded: pl
 
 def is_judged(workspace: Workspace, number: int) -> bool:
     """Tell whether a partition is judged already: its exclusions are written last."""
-    return (workspace.root / EXCLUDED / "quality" / f"{number:04d}.arrow").is_file()
+    return (workspace.root / EXCLUDED / QUALITY / f"{number:04d}.arrow").is_file()
 
 
-def read_exclusions(workspace: Workspace, number: int) -> pl.DataFrame:
-    """Return the MPANs that the stages so far exclude from a partition; the first stage's cause stands first."""
-    stages = [s for s in ("quality", "coincident", "augment") if (workspace.root / EXCLUDED / s).is_dir()]
-    found = [workspace.root / EXCLUDED / stage / f"{number:04d}.arrow" for stage in stages]
+def read_exclusions(workspace: Workspace, number: int, stages: Collection[str] = STAGES) -> pl.DataFrame:
+    """Return the MPANs that stages exclude from a partition; the first stage's cause stands first."""
+    found = [workspace.root / EXCLUDED / stage / f"{number:04d}.arrow" for stage in STAGES if stage in stages]
     frames_ = [pl.read_ipc(path) for path in found if path.is_file()]
     if not frames_:
         return pl.DataFrame(schema=exclusion.SCHEMA)
     return pl.concat(frames_).unique("mpan_core", keep="first", maintain_order=True)
 
 
+def cascade(workspace: Workspace, links: pl.DataFrame) -> int:
+    """Exclude the companions of excluded metering points: a group with one unusable member is unusable.
+
+    May be called again with more links once more is known; it replaces what it wrote before.
+
+    Args:
+        links: columns ``mpan_core``, ``other``: pseudonyms that belong together (related, import and export).
+
+    Returns:
+        How many metering points are out for this reason alone.
+    """
+    own = [stage for stage in STAGES if stage != COMPANION]
+    out = pl.concat(
+        [read_exclusions(workspace, n, own).select("mpan_core") for n in range(workspace.partitions)]
+    ).to_series()
+    found = exclusion.companions(links, out)
+    number = found.select(workspace.partition_number()).to_series()
+    for n in range(workspace.partitions):
+        write_exclusions(workspace, COMPANION, n, found.filter(number == n))
+    return found.height
+
+
+def _stated_links(workspace: Workspace, held: Sequence[Held]) -> pl.DataFrame:
+    """Return the related metering points that registrations state."""
+    parts = [
+        frame.select("mpan_core", pl.col("related_mpan").alias("other")).drop_nulls()
+        for number in range(workspace.partitions)
+        for frame in frames(workspace, JUDGED, held, "registration", number)
+    ]
+    return (
+        pl.concat(pl.collect_all(parts))
+        if parts
+        else pl.DataFrame(schema=dict.fromkeys(("mpan_core", "other"), pl.String))
+    )
+
+
+# -- Great Expectations ---------------------------------------------------------------------------------------
+
+
 def rule_results(
-    workspace: Workspace, held: Sequence[Held], tables: Sequence[str]
+    workspace: Workspace, held: Sequence[Held], tables: Collection[str]
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Run Great Expectations over every extract and hold its counts against the row verdicts.
 
@@ -146,54 +210,67 @@ def rule_results(
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
-    from flows.gx_polars.result import raise_on_crash
-    from flows.gx_polars.run import run_suite
-
-    entries, documents = [], {}
+    missing = _uncarried(workspace, held)
+    entries: list[dict[str, Any]] = []
+    documents = {}
     for h in held:
-        contract = load_all()[h.extract]
-        parts = [
-            p
-            for n in range(workspace.partitions)
-            if (p := workspace.scan(JUDGED, h.participant, h.extract, n)) is not None
-        ]
+        contract, without = load_all()[h.extract], missing.get(h.extract, {}).get(h.participant, set())
+        scans = (workspace.scan(JUDGED, h.participant, h.extract, n) for n in range(workspace.partitions))
+        parts = [scan for scan in scans if scan is not None]
         if not parts:
             continue
-        mine = [*contract.rules_at(Stage.INTAKE), *rules.judged(contract, Stage.QUALITY, list(tables))]
+        at_hand = [*contract.rules_at(Stage.INTAKE), *judged(contract, Stage.QUALITY, tables)]
+        mine = [rule for rule in at_hand if not rule.carried or rule.carried not in without]
         name = f"{h.participant}-{h.extract}"
-        kept = [part.with_columns(rules.kept_columns(contract)) for part in parts]
-        result = run_suite(kept, rules.expectations(contract, mine), name=name)
-        raise_on_crash(result)
-        documents[name] = result.to_json()
-        verdicts = _verdict_counts(parts, contract)
-        for rule, found in zip(mine, result.rules, strict=True):
-            if (found.unexpected_count or 0) != verdicts[rule.id]:
-                raise QualityError(
-                    f"rule {rule.id}: Great Expectations counts {found.unexpected_count}, the row verdicts "
-                    f"{verdicts[rule.id]}",
-                    where=f"{h.participant}/{h.extract}",
-                    remedy="report this: a rule is interpreted in two ways",
-                )
-        entries += [_entry(h, rule, mine, verdicts, parts) for rule in contract.rules]
+        counts, documents[name] = count_twice(parts, contract, mine, name)
+        entries += [
+            entry(h.participant, rule, counts, evaluated=rule in mine, extract=h.extract) for rule in contract.rules
+        ]
     return entries, documents
 
 
-def _verdict_counts(parts: list[pl.LazyFrame], contract: Contract) -> dict[str, int]:
-    counts = [rules.broken(n).sum().alias(rule.id) for n, rule in enumerate(contract.rules)]
-    rows = pl.concat([part.select(rules.MASK) for part in parts]).select(pl.len().alias("rows"), *counts).collect()
-    return rows.row(0, named=True)
+def count_twice(
+    parts: Sequence[pl.LazyFrame], contract: Contract, mine: Sequence[Rule], name: str
+) -> tuple[Mapping[str, int], str]:
+    """Count broken rules by row verdicts and by Great Expectations.
+
+    Returns:
+        The counts by rule id, with ``rows``; and the result of Great Expectations as JSON text.
+
+    Raises:
+        QualityError: an expectation crashed, or the two counts of a rule differ.
+    """
+    from flows.gx_polars.result import raise_on_crash
+    from flows.gx_polars.run import run_suite
+
+    kept = [part.with_columns(suite.kept_columns(contract)) for part in parts]
+    result = run_suite(kept, suite.expectations(contract, mine), name=name, range_key=ORDER)
+    raise_on_crash(result)
+    totals = [rules.broken(n).sum().alias(rule.id) for n, rule in enumerate(contract.rules)]
+    counts = pl.concat([part.select(rules.MASK) for part in parts]).select(pl.len().alias("rows"), *totals)
+    verdicts = counts.collect(engine="streaming").row(0, named=True)
+    for rule, found in zip(mine, result.rules, strict=True):
+        if (found.unexpected_count or 0) != verdicts[rule.id]:
+            raise QualityError(
+                f"rule {rule.id}: Great Expectations counts {found.unexpected_count}, the row verdicts "
+                f"{verdicts[rule.id]}",
+                where=name,
+                remedy="report this: a rule is interpreted in two ways",
+            )
+    return verdicts, result.to_json()
 
 
-def _entry(h: Held, rule: Rule, mine: list[Rule], verdicts: Mapping[str, int], _parts: object) -> dict[str, Any]:
+def entry(participant: str, rule: Rule, counts: Mapping[str, int], *, evaluated: bool, extract: str) -> dict[str, Any]:
+    """Return what the evidence says of one rule over one extract of one participant."""
     return {
-        "participant": h.participant,
-        "extract": h.extract,
+        "participant": participant,
+        "extract": extract,
         "rule": rule.id,
         "reason": rule.reason,
         "effect": rule.effect.value,
         "description": rule.description,
         "basis": list(rule.basis),
-        "evaluated": verdicts["rows"] if rule in mine else 0,
-        "failed": verdicts[rule.id],
+        "evaluated": counts["rows"] if evaluated else 0,
+        "failed": counts[rule.id],
         "crashed": False,
     }

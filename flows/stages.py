@@ -88,13 +88,7 @@ def judge(cut_file: str) -> dict[str, Any]:
     workspace, held = known.workspace, known.held
     done = workspace.noted("rules")
     if done is None:
-        tables = {**known.reference.lazy(), **quality.global_tables(workspace, held)}
-        for number in range(workspace.partitions):
-            if not quality.is_judged(workspace, number):
-                quality.judge_partition(workspace, held, number, tables, known.job.model.cut.date)
-        names = [*tables, *(f"extract:{h.extract}" for h in held)]
-        entries, documents = quality.rule_results(workspace, held, names)
-        done = {"entries": entries, "documents": documents}
+        done = quality.judge(workspace, held, known.reference.tables, known.job.model.cut.date)
         workspace.note("rules", done)
     return {"rules": len(done["entries"]), "excluded": _excluded(known)}
 

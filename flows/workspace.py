@@ -79,6 +79,11 @@ class Workspace:
         files = sorted(self.root.joinpath(room, participant, extract).glob(f"{number:04d}-*.arrow"))
         return pl.scan_ipc(files) if files else None
 
+    def partition_number(self) -> pl.Expr:
+        """Return the partition that a row with ``mpan_core`` belongs to; the first where there is no pseudonym."""
+        width = BODIES // self.partitions + 1
+        return ((order_key() // 100) // width).fill_null(0).cast(pl.UInt16).alias("_part")
+
     def write(self, frame: pl.DataFrame, room: str, participant: str, extract: str, number: int, part: int = 0) -> None:
         """Write one piece of a partition."""
         self.put(frame, self.folder(room, participant, extract) / f"{number:04d}-{part:06d}.arrow")

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 from contracts.model import Contract
 from contracts.vocabulary import Effect
+from transforms.ringfence.components import smallest_connected
 from transforms.rules import MASK, bits_of, has_any, reasons
 
 PRECEDENCE = ("registration", "metering", "register", "portfolio", "annual_consumption", "half_hourly", "bmu_mapping")
+COMPANION = "companion"
 SCHEMA = {"mpan_core": pl.String, "first_cause": pl.String, "reasons": pl.String, "extract": pl.String}
 
 
@@ -53,6 +56,29 @@ def exclusions(parts: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
             pl.col("codes").list.join(" ").alias("reasons"),
             "extract",
         )
+    )
+
+
+def companions(links: pl.DataFrame, excluded: pl.Series) -> pl.DataFrame:
+    """Return the metering points that are connected with an excluded one and not excluded themselves.
+
+    A group with one unusable member is unusable as a whole (``ringfence`` section 11, DQ27).
+
+    Columns in: ``links`` has ``mpan_core`` and ``other``, the two ends of each link, in any order and number.
+    Columns out: as of :func:`exclusions`, reason ``companion``; ordered by ``mpan_core``.
+    """
+    names = pl.concat([links["mpan_core"], links["other"]]).unique().sort()
+    place = pl.Series("place", np.arange(names.len()))
+    left, right = (links[end].replace_strict(names, place, return_dtype=pl.Int64) for end in ("mpan_core", "other"))
+    group = smallest_connected(names.len(), left.to_numpy(), right.to_numpy())
+    out = names.is_in(excluded.implode())
+    unusable = np.isin(group, np.unique(group[out.to_numpy()]))
+    found = names.filter(pl.Series(unusable) & ~out).alias("mpan_core").to_frame()
+    return found.select(
+        "mpan_core",
+        pl.lit(COMPANION).alias("first_cause"),
+        pl.lit(COMPANION).alias("reasons"),
+        pl.lit("").alias("extract"),
     )
 
 

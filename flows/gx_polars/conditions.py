@@ -2,73 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any
 
 import polars as pl
 
-# Where each kind of node in Polars' own form of an expression keeps its operands. What is not listed is
-# refused: aggregates, windows and row counts would depend on how an extract is cut into partitions.
-_OPERANDS: dict[str, tuple[str, ...]] = {
-    "Column": (),
-    "Literal": (),
-    "BinaryExpr": ("left", "right"),
-    "Cast": ("expr",),
-    "Ternary": ("predicate", "truthy", "falsy"),
-    "Function": ("input",),
-}
-# Functions of one row; Boolean, StringExpr, TemporalExpr and Sql are whole families.
-_FUNCTIONS = frozenset(
-    {
-        "Boolean",
-        "StringExpr",
-        "TemporalExpr",
-        "Sql",
-        "Coalesce",
-        "Abs",
-        "Sign",
-        "MaxHorizontal",
-        "MinHorizontal",
-    }
-)
-_QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
-_CLOCK = re.compile(r"\b(?:now|current_(?:date|time|timestamp)|local(?:time|timestamp))\b", re.IGNORECASE)
+from contracts.conditions import NotRowWiseError, parse_sql
 
-
-class NotRowWiseError(ValueError):
-    """A condition looks at other rows (an aggregate, a window), at the clock, or at no column at all."""
-
-
-def parse_sql(text: str) -> pl.Expr:
-    """Parse a SQL boolean expression over the columns of one row, three-valued as in SQL.
-
-    Raises:
-        NotRowWiseError: the expression aggregates, uses a window, reads the clock, or names no column.
-        polars.exceptions.PolarsError: the text is not one SQL expression.
-    """
-    if _CLOCK.search(_QUOTED.sub("", text)):
-        raise NotRowWiseError("a condition must give the same answer on any day")
-    expression = pl.sql_expr(text)
-    tree = json.loads(expression.meta.serialize(format="json"))
-    if not expression.meta.root_names() or not _is_row_wise(tree):
-        raise NotRowWiseError("a condition must be about the columns of one row")
-    return expression
-
-
-def _is_row_wise(node: Any) -> bool:
-    if isinstance(node, list):
-        return all(_is_row_wise(operand) for operand in node)
-    if not isinstance(node, dict) or len(node) != 1:
-        return False
-    ((kind, body),) = node.items()
-    if kind == "Function":
-        function = body["function"]
-        name = function if isinstance(function, str) else next(iter(function))
-        if name not in _FUNCTIONS:
-            return False
-    operands = _OPERANDS.get(kind)
-    return operands is not None and all(_is_row_wise(body[operand]) for operand in operands)
+__all__ = ["NotRowWiseError", "compare", "parse_sql"]
 
 
 def compare(column: str, operator: str, parameter: Any) -> pl.Expr:

@@ -1,0 +1,209 @@
+"""Tables that rules look things up in and that span partitions: who sends what, what is referred to, what is shared.
+
+A value with several owners is found by hashes of values and owners, eight bytes each, whatever the extract holds;
+only what the hashes point at is then read again and judged by its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from contracts.conditions import sql
+from contracts.load import load_all
+from contracts.model import Contract, Rule
+from contracts.vocabulary import Expectation
+from flows.anonymise import STAGED
+from flows.workspace import Workspace
+from transforms.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, rests_on, table_of
+from transforms.mpan import order_key
+
+ALL, EXTRACT, SENDERS = "all:", "extract:", "senders:"
+Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One extract of one participant."""
+
+    participant: str
+    extract: str
+
+
+def load(
+    workspace: Workspace, held: Sequence[Held], extract: str, number: int, columns: Collection[str] | None = None
+) -> pl.DataFrame | None:
+    """Return a partition of one extract of all participants in memory, with ``participant``; None where none sends it.
+
+    Args:
+        columns: the columns wanted, or None for all; those that the extract does not have are left out.
+    """
+    parts = []
+    for h in held:
+        frame = workspace.scan(STAGED, h.participant, h.extract, number) if h.extract == extract else None
+        if frame is not None:
+            if columns is not None:
+                frame = frame.select(c for c in frame.collect_schema().names() if c in columns)
+            parts.append(frame.with_columns(pl.lit(h.participant).alias(PARTICIPANT)))
+    return pl.concat(pl.collect_all(parts)) if parts else None
+
+
+def spanning_tables(
+    workspace: Workspace, held: Sequence[Held], reference: Tables, cut_date: date
+) -> dict[str, pl.DataFrame]:
+    """Return every table over all partitions that a rule or derived column of the extracts held names."""
+    span = _Span(workspace, held, reference, cut_date)
+    tables = {
+        f"{SENDERS}{extract}": pl.DataFrame(
+            {PARTICIPANT: sorted({h.participant for h in held if h.extract == extract})},
+            schema={PARTICIPANT: pl.String},
+        )
+        for extract in load_all()
+    }
+    for target in sorted({h.extract for h in held}):
+        if (table := span.referred(target)) is not None:
+            tables[f"{ALL}{target}"] = table
+    for contract, rule in span.rules():
+        if rule.expectation == Expectation.ONE_OWNER and rule.kwargs["column"] != MPAN:
+            tables[table_of(contract, rule)] = span.shared(contract, rule)
+        elif rule.expectation == Expectation.USUAL_PAIR:
+            tables[table_of(contract, rule)] = span.unusual(contract, rule)
+    return tables
+
+
+def local_tables(contract: Contract, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return the metering points of a partition that several owners hold, for rules that ask for one owner of each."""
+    tables = {}
+    for rule in contract.rules:
+        if rule.expectation == Expectation.ONE_OWNER and rule.kwargs["column"] == MPAN:
+            pairs = frame.select(pl.col(ORDER), pl.col(MPAN).alias("value"), sql(rule.kwargs["owner"]).alias("owner"))
+            several = pairs.drop_nulls().group_by(ORDER, "value").agg(pl.col("owner").n_unique())
+            tables[table_of(contract, rule)] = several.filter(pl.col("owner") > 1).select("value")
+    return tables
+
+
+class _Span:
+    """Walks the partitions of a work folder, reading no more columns than a question needs."""
+
+    def __init__(self, workspace: Workspace, held: Sequence[Held], reference: Tables, cut_date: date) -> None:
+        self._workspace, self._held, self._reference, self._cut_date = workspace, held, reference, cut_date
+        self._contracts = [load_all()[e] for e in sorted({h.extract for h in held})]
+
+    def rules(self) -> Iterator[tuple[Contract, Rule]]:
+        """Give every rule of every extract held."""
+        for contract in self._contracts:
+            for rule in contract.rules:
+                yield contract, rule
+
+    # -- what is referred to ----------------------------------------------------------------------------------
+
+    def referred(self, target: str) -> pl.DataFrame | None:
+        """Return the rows of ``target`` that some row refers to: a small table, however large the target."""
+        name, keys, values = f"{ALL}{target}", set(), set()
+        for contract in self._contracts:
+            for derived in contract.derived:
+                if derived.table == name:
+                    keys |= {(contract.extract, text) for text in derived.keys.values()}
+                    values |= _roots([derived.value, derived.where])
+            for rule in contract.rules:
+                if rule.expectation == Expectation.IN_REFERENCE and rule.kwargs["table"] == name:
+                    keys |= {(contract.extract, text) for text in rule.kwargs["keys"].values()}
+                    values |= _roots([str(rule.kwargs.get("where", ""))])
+        if not keys:
+            return None
+
+        def referring(text: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
+            return lambda frame: frame.select(order_key(text).alias(ORDER)).drop_nulls().unique()
+
+        asked = [self._each(extract, [text], referring(text)) for extract, text in sorted(keys)]
+        wanted = pl.concat(asked)[ORDER].unique().implode()
+        return self._each(target, [MPAN, ORDER, *values], lambda frame: frame.filter(pl.col(ORDER).is_in(wanted)))
+
+    # -- what is shared ---------------------------------------------------------------------------------------
+
+    def shared(self, contract: Contract, rule: Rule) -> pl.DataFrame:
+        """Return the values of a column that belong to several owners: column ``value``."""
+        value, owner = str(rule.kwargs["column"]), str(rule.kwargs["owner"])
+        columns = [value, *_roots([owner])]
+
+        def pairs(frame: pl.DataFrame) -> pl.DataFrame:
+            return frame.select(pl.col(value).alias("value"), sql(owner).alias("owner")).drop_nulls().unique()
+
+        suspects = _of_several_owners(
+            self._each(contract.extract, columns, lambda f: pairs(f).select(pl.all().hash(seed=0)))
+        )
+        if not suspects.size:
+            return pl.DataFrame(schema={"value": pl.String})
+        chosen = pl.Series(suspects).implode()
+        met = self._each(
+            contract.extract, columns, lambda f: pairs(f).filter(pl.col("value").hash(seed=0).is_in(chosen))
+        )
+        several = met.unique().group_by("value").len().filter(pl.col("len") > 1)
+        return several.select("value").sort("value")
+
+    def unusual(self, contract: Contract, rule: Rule) -> pl.DataFrame:
+        """Return the pairs that are rare among all pairs of a common value: columns ``value`` and ``partner``."""
+        value, partner = str(rule.kwargs["column"]), str(rule.kwargs["partner"])
+        pair = {"value": sql(value), "partner": sql(partner)}
+        counts = self._each(
+            contract.extract,
+            _roots([value, partner]),
+            lambda f: f.select(**pair).drop_nulls().group_by("value", "partner").len(),
+        )
+        counts = counts.group_by("value", "partner").agg(pl.col("len").sum())
+        of_value = pl.col("len").sum().over("value")
+        rare = (of_value >= int(rule.kwargs["least"])) & (pl.col("len") < float(rule.kwargs["share"]) * of_value)
+        return counts.filter(rare).select("value", "partner").sort("value", "partner")
+
+    # -- walking ----------------------------------------------------------------------------------------------
+
+    def _each(
+        self, extract: str, columns: Collection[str], take: Callable[[pl.DataFrame], pl.DataFrame]
+    ) -> pl.DataFrame:
+        """Take something from each partition of an extract, derived columns included, and join the pieces."""
+        contract = load_all()[extract]
+        parts = []
+        for number in range(self._workspace.partitions):
+            frame = self._with_derived(contract, columns, number)
+            if frame is not None:
+                parts.append(take(frame))
+        return pl.concat(parts) if parts else pl.DataFrame()
+
+    def _with_derived(self, contract: Contract, columns: Collection[str], number: int) -> pl.DataFrame | None:
+        """Return a partition with some of its columns; derived ones are made, from other extracts if need be."""
+        derived = rests_on(contract, columns)
+        read = {*columns, MPAN, ORDER, *(r for d in derived for r in _roots([d.sql, *d.keys.values()]))}
+        frame = load(self._workspace, self._held, contract.extract, number, read)
+        if frame is None or not derived:
+            return frame
+        tables = dict(self._reference)
+        for name in {d.table for d in derived if d.table.startswith(EXTRACT)}:
+            needed = {c for d in derived if d.table == name for c in (*d.keys, *_roots([d.value, d.where]))}
+            other = self._with_derived(load_all()[name.removeprefix(EXTRACT)], needed, number)
+            if other is not None:
+                tables[name] = other
+        return derive(frame, contract, tables, self._cut_date, only=[d.name for d in derived])
+
+
+def _roots(texts: Collection[str]) -> set[str]:
+    return {root for text in texts if text for root in sql(text).meta.root_names()}
+
+
+def _of_several_owners(pairs: pl.DataFrame) -> Hashes:
+    """Return the hashes of values that occur with more than one hash of an owner."""
+    if not pairs.height:
+        return np.empty(0, np.uint64)
+    ordered = np.sort(pairs["value"].to_numpy())
+    repeated = pl.Series(np.unique(ordered[1:][ordered[1:] == ordered[:-1]]))
+    few = pairs.filter(pl.col("value").is_in(repeated.implode())).unique()
+    return few.filter(pl.col("value").is_duplicated())["value"].unique().to_numpy()
+
+
+def plain_tables(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Return the tables that depend on no extract: reference data and code lists."""
+    return {name: table for name, table in tables.items() if not name.startswith((ALL, EXTRACT, SENDERS))}

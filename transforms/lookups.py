@@ -1,0 +1,150 @@
+"""What rules read beside an extract's own columns: derived columns, and whether a row's key stands in a table.
+
+Everything is looked up by narrow frames of keys, each table and key once however many rules ask, and metering points
+by their order key (an integer) instead of their text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from contracts.conditions import sql
+from contracts.model import Contract, Derived, Rule
+from contracts.vocabulary import LOOK_UPS, Expectation, Stage
+from transforms.mpan import order_key
+
+ORDER = "_order"
+PARTICIPANT = "participant"
+CUT_DATE = "cut_date"
+MPAN = "mpan_core"
+Tables = Mapping[str, pl.DataFrame]
+
+
+def found(rule_id: str) -> str:
+    """Return the name of the column that says whether a row keeps a look-up rule, its conditions apart."""
+    return f"_in_{rule_id}"
+
+
+def table_of(contract: Contract, rule: Rule) -> str:
+    """Return the name of the table that a look-up rule needs."""
+    if rule.expectation == Expectation.IN_REFERENCE:
+        return str(rule.kwargs["table"])
+    return f"{rule.expectation}:{contract.extract}.{rule.id}"
+
+
+def judged(contract: Contract, stage: Stage, tables: Collection[str]) -> list[Rule]:
+    """Return the rules that can be judged with the tables at hand; the others are reported as not judged."""
+    return [
+        rule
+        for rule in contract.rules_at(stage)
+        if rule.expectation not in LOOK_UPS or table_of(contract, rule) in tables
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One column to be looked up: its name, and the value to take or, without one, whether the key is there."""
+
+    name: str
+    value: str = ""
+    where: str = ""
+
+    def aggregate(self) -> pl.Expr:
+        """Return the column over the rows of one key; of several values the smallest, whatever their order."""
+        chosen = sql(self.where).fill_null(value=False) if self.where else pl.lit(value=True)
+        if not self.value:
+            return chosen.any().alias(self.name)
+        return sql(self.value).filter(chosen).min().alias(self.name)
+
+
+def derive(
+    frame: pl.DataFrame, contract: Contract, tables: Tables, cut_date: date, only: Collection[str] | None = None
+) -> pl.DataFrame:
+    """Add the contract's derived columns that a frame does not have yet.
+
+    Columns out: ``cut_date``; each derived column, null where its table is not at hand. Rows stay as they are.
+
+    Args:
+        only: names of the derived columns wanted; those that they rest on must be named too. ``None`` for all.
+    """
+    if CUT_DATE not in frame.columns:
+        frame = frame.with_columns(pl.lit(cut_date).alias(CUT_DATE))
+    wanted = [d for d in contract.derived if d.name not in frame.columns and (only is None or d.name in only)]
+    while wanted:
+        first = wanted[0]
+        if first.sql:
+            frame, wanted = frame.with_columns(sql(first.sql).alias(first.name)), wanted[1:]
+        elif first.table not in tables:
+            frame, wanted = frame.with_columns(pl.lit(None, pl.String).alias(first.name)), wanted[1:]
+        else:
+            alike = [d for d in wanted if (d.table, d.keys) == (first.table, first.keys)]
+            columns = [_Wanted(d.name, d.value, d.where) for d in alike]
+            frame = frame.hstack(_look_up(frame, tables[first.table], first.keys, columns))
+            wanted = [d for d in wanted if d not in alike]
+    return frame
+
+
+def look_up(frame: pl.DataFrame, contract: Contract, rules: Sequence[Rule], tables: Tables) -> pl.DataFrame:
+    """Add ``_in_<rule>`` for each look-up rule: true where the row keeps it, or lacks a part of the key."""
+    waiting = [rule for rule in rules if rule.expectation in LOOK_UPS]
+    added: list[pl.Series] = []
+    while waiting:
+        name, keys = table_of(contract, waiting[0]), _keys(waiting[0])
+        alike = [rule for rule in waiting if (table_of(contract, rule), _keys(rule)) == (name, keys)]
+        columns = [_Wanted(found(rule.id), where=str(rule.kwargs.get("where", ""))) for rule in alike]
+        hits = _look_up(frame, tables[name], keys, columns)
+        absent = frame.select(pl.any_horizontal(sql(text).is_null() for text in keys.values())).to_series()
+        for rule in alike:
+            hit = hits[found(rule.id)].fill_null(value=False)
+            added.append((absent | (hit if rule.expectation == Expectation.IN_REFERENCE else ~hit)).alias(hit.name))
+        waiting = [rule for rule in waiting if rule not in alike]
+    return frame.hstack(added)
+
+
+def _keys(rule: Rule) -> Mapping[str, str]:
+    match rule.expectation:
+        case Expectation.IN_REFERENCE:
+            keys: Mapping[str, str] = rule.kwargs["keys"]
+            return keys
+        case Expectation.ONE_OWNER:
+            return {"value": str(rule.kwargs["column"])}
+        case _:
+            return {"value": str(rule.kwargs["column"]), "partner": str(rule.kwargs["partner"])}
+
+
+def _look_up(
+    frame: pl.DataFrame, table: pl.DataFrame, keys: Mapping[str, str], wanted: Sequence[_Wanted]
+) -> pl.DataFrame:
+    """Return the wanted columns, row by row, from a table by its key columns, each matched to an SQL expression."""
+    left, right, names = [], [], []
+    for number, (column, text) in enumerate(keys.items()):
+        name = f"_key_{number}"
+        names.append(name)
+        by_order = column == MPAN and ORDER in table.columns and (text != MPAN or ORDER in frame.columns)
+        right.append(pl.col(ORDER if by_order else column).alias(name))
+        if not by_order:
+            left.append(sql(text).alias(name))
+        else:
+            left.append((pl.col(ORDER) if text == MPAN else order_key(text)).alias(name))
+    values = table.with_columns(right).drop_nulls(names).group_by(names).agg(w.aggregate() for w in wanted)
+    joined = frame.select(left).join(values, on=names, how="left", maintain_order="left")
+    return joined.select(w.name for w in wanted)
+
+
+def rests_on(contract: Contract, names: Collection[str]) -> list[Derived]:
+    """Return the derived columns among ``names`` and those that they rest on, in the contract's order."""
+    known = {d.name: d for d in contract.derived}
+    needed: set[str] = set()
+    open_ = [name for name in names if name in known]
+    while open_:
+        name = open_.pop()
+        if name not in needed:
+            needed.add(name)
+            derived = known[name]
+            texts = [derived.sql] if derived.sql else list(derived.keys.values())
+            open_ += [root for text in texts for root in sql(text).meta.root_names() if root in known]
+    return [d for d in contract.derived if d.name in needed]
