@@ -39,7 +39,7 @@ _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 # Device names that Windows finds under any extension: a pack must open everywhere.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
-# Times live in the evidence alone, so that two runs give the same bytes everywhere else.
+# Times live in the evidence alone: two runs give the same bytes everywhere else, the report included.
 _VARYING = {"bagging-date", "bag-size", "payload-oxum"}
 
 

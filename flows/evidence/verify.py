@@ -202,7 +202,9 @@ def _evidence_check(pack: OpenPack, evidence: dict[str, Any]) -> Check:
 
 def _evidence_words(evidence: Mapping[str, Any]) -> str:
     rows = {name: sum(row[name] for row in evidence["accounting"]) for name in ("rows_in", "released", "excluded")}
-    words = f"evidence.json is what was signed; keeps its published schema; {rows['rows_in']:,} rows in = "
+    times, tool = evidence["times"], evidence["tool"]
+    made = bag.shown(f"made by {tool['name']} {tool['version']} from {times['started']} to {times['finished']}")
+    words = f"evidence.json is what was signed; {made}; keeps its published schema; {rows['rows_in']:,} rows in = "
     words += f"{rows['released']:,} released + {rows['excluded']:,} excluded, each of {len(evidence['accounting'])} "
     words += "extracts by itself"
     scan = evidence.get("leak_scan")

@@ -129,6 +129,7 @@ def _facts(evidence: Mapping[str, Any]) -> dict[str, Any]:
         "matrix": view.matrix(evidence),
         "augmentation": view.augmentation(evidence),
         "phases": view.phases(evidence),
+        "coverage": view.coverage(evidence),
         "treatments": view.treatments(evidence),
         "lineage": view.lineage(evidence),
         "requirements": view.requirements(evidence),
@@ -164,7 +165,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=words.visible,
     )
-    for name in ("number", "size", "human", "seconds", "moment", "change"):
+    for name in ("number", "size", "human", "change"):
         made.filters[name] = getattr(words, name)
     made.filters["small"] = _small
     made.globals.update(

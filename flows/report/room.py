@@ -9,6 +9,7 @@ from typing import Any
 from flows.dpia import dpia_html, dpia_markdown
 from flows.report.render import Beside, render_report
 from flows.report.tables import report_tables
+from transforms.statement import canonical_bytes, strict_json
 
 Place = Callable[[str], Path]
 
@@ -27,6 +28,8 @@ def report_files(
         approvers: ids of the keys whose owners must sign it after reading.
         checkpoints: Great Expectations' results as JSON text, by participant and extract.
     """
+    # As it will be read back from the pack: the order in which a run filled its sections must not show.
+    evidence = strict_json(canonical_bytes(evidence), where="evidence")
     tables = report_tables(evidence)
     found = {f"report/tables/{name}.csv": data for name, data in tables.items()}
     found |= {f"report/gx/{name}.json": text.encode() for name, text in (checkpoints or {}).items()}

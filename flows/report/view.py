@@ -133,6 +133,29 @@ def _phase_id(entry: Any) -> str:
     return str(entry.get("phase", "")) if isinstance(entry, dict) else str(entry)
 
 
+def coverage(evidence: Evidence) -> Row:
+    """How like the released population each ring-fenced set is: attributes down, sets across."""
+    entries = evidence.get("ring_fence", {}).get("coverage", ())
+    across = sorted({(entry.get("round", 1), entry["name"]) for entry in entries})
+    cells = {(entry["attribute"], (entry.get("round", 1), entry["name"])): entry for entry in entries}
+    several = len({number for number, _ in across}) > 1
+    return {
+        "across": [f"{name}, round {number}" if several else name for number, name in across],
+        "whole": [cells.get(("", at)) for at in across],
+        "lines": [
+            {"attribute": attribute, "cells": [_distance(cells.get((attribute, at))) for at in across]}
+            for attribute in sorted({entry["attribute"] for entry in entries} - {""})
+        ],
+    }
+
+
+def _distance(entry: Mapping[str, Any] | None) -> Row | None:
+    if entry is None or entry.get("distance") is None:
+        return None
+    step = next((s for s, limit in enumerate((0.02, 0.05, 0.1, 0.2, 0.4)) if entry["distance"] < limit), 5)
+    return {"distance": entry["distance"], "absent": list(map(str, entry.get("absent", ()))), "heat": step}
+
+
 def treatments(evidence: Evidence) -> list[Row]:
     """The policy by treatment: which columns of which extracts it holds for, the strongest treatments first."""
     groups: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))

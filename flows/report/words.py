@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from markupsafe import Markup
@@ -68,24 +68,6 @@ def long_date(text: str) -> str:
     except ValueError:
         return text
     return f"{day.day} {day:%B %Y}"
-
-
-def moment(text: str) -> str:
-    """Return ``21 August 2023, 09:12:04 UTC`` for an ISO time; a text that is none comes back as it is."""
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    return f"{when.day} {when:%B %Y, %H:%M:%S} UTC"
-
-
-def seconds(value: float) -> str:
-    """Return a duration: ``48 s``, ``12 min 5 s``, ``3 h 20 min``."""
-    if value < 60:
-        return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    hours, left = divmod(minutes, 60)
-    return f"{hours} h {left} min" if hours else f"{minutes} min {rest} s"
 
 
 def listed(words: Sequence[str], most: int = 12) -> str:

@@ -343,6 +343,20 @@ def _release_sections(
             "test_cases": cases,
             "shortages": shortages,
             "ledger_head": sha("ledger"),
+            "coverage": [
+                {
+                    "scope": "stage",
+                    "name": phase,
+                    "round": 1,
+                    "attribute": attribute,
+                    "metering_points": 40 + 60 * number,
+                    "distance": round(rng.uniform(0, 0.5) / (number + 1), 6),
+                    "pairwise": None if attribute else round(0.5 + number / 8, 5),
+                    "absent": ["D"] if attribute == "energisation_status" and not number else [],
+                }
+                for number, (phase, _) in enumerate(PHASES)
+                for attribute in ("", "energisation_status", "gsp_group_id", "meter_type", "profile_class")
+            ],
         },
         "previous": [{"pack": f"submission-{mpid}", "tagmanifest_sha256": sha(mpid)} for mpid, _ in who],
     }

@@ -1,0 +1,94 @@
+"""Sections that follow from contracts: no column without lineage, no treatment without words, no rule without basis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contracts.augmentation import items
+from contracts.errors import ContractError
+from contracts.load import load_all
+from contracts.obligations import assessment, requirements
+from flows.evidence.sections import dpia_section, lineage_section, requirements_section
+from flows.report.render import SECTIONS
+
+CONTRACTS = list(load_all().values())
+RULES = [{"rule": r.id, "reason": r.reason, "basis": list(r.basis)} for c in CONTRACTS for r in c.rules]
+INPUTS = [
+    {"participant": "EELC", "extract": "registration", "columns": {"mpan_core": "MPAN", "postcode": "POST CODE"}},
+    {"participant": "YELG", "extract": "registration", "columns": {"mpan_core": "mpan core"}},
+    {"participant": "IPNL", "extract": "registration", "columns": {"mpan_core": "MPAN"}},
+]
+
+
+@pytest.mark.requirement("Q58", "Q64")
+class TestLineage:
+    def test_every_column_of_every_contract_has_one_entry(self) -> None:
+        found = [(row["extract"], row["column"]) for row in lineage_section(CONTRACTS, INPUTS)]
+        assert sorted(found) == sorted((c.extract, column.name) for c in CONTRACTS for column in c.columns)
+        released = {(r["extract"], r["column"]) for r in lineage_section(CONTRACTS, INPUTS) if r["released"]}
+        assert released == {(c.extract, column.name) for c in CONTRACTS for column in c.released}
+
+    def test_source_names_come_from_the_sources(self) -> None:
+        rows = {(r["extract"], r["column"]): r for r in lineage_section(CONTRACTS, INPUTS)}
+        assert rows["registration", "mpan_core"]["sources"] == [
+            {"column": "MPAN", "participants": ["EELC", "IPNL"]},
+            {"column": "mpan core", "participants": ["YELG"]},
+        ]
+        assert rows["registration", "uprn"]["sources"] == []
+        assert rows["metering", "mpan_core"]["sources"] == []
+
+    @pytest.mark.requirement("Q59", "Q63")
+    def test_an_augmented_item_names_what_its_decisions_read(self) -> None:
+        rows = {r["column"]: r for r in lineage_section(CONTRACTS, [], items()) if r["extract"] == "augmented"}
+        assert set(rows) == {item.item for item in items()} | {"linked_mpan"}
+        assert all(row["sources"] for row in rows.values())
+        named = {s["column"] for s in rows["market_segment"]["sources"]}
+        assert {"metering.meter_type", "registration.measurement_class", "augmented.connection_type"} <= named
+        known = {f"{c.extract}.{column.name}" for c in CONTRACTS for column in c.columns}
+        for row in rows.values():
+            for source in row["sources"]:
+                extract = source["column"].partition(".")[0]
+                assert source["column"] in known or extract in ("market domain data", "augmented"), source
+
+
+class TestRequirements:
+    def test_every_rule_rests_on_a_known_obligation(self) -> None:
+        known = {entry.id for entry in requirements()}
+        for rule in RULES:
+            assert rule["reason"] in known, rule["rule"]
+
+    def test_rules_and_items_are_traced(self) -> None:
+        rows = {row["id"]: row for row in requirements_section(RULES, items())}
+        assert any(name.startswith("DQ01") for name in rows["DQ01"]["rules"])
+        assert "augmented.market_segment" in rows["Q95"]["rules"]
+        assert rows["Q57"]["sections"] == ["fence"]
+
+    def test_every_obligation_names_a_part_of_the_report_or_a_test(self) -> None:
+        for entry in requirements():
+            assert entry.sections or entry.test_only
+            assert set(entry.sections) <= set(SECTIONS)
+
+    @pytest.mark.parametrize("text", ["requirements: 1", "requirements: [{id: Q1}]", "a: [", "- x"])
+    def test_a_broken_file_is_told(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "r.yaml").write_text(text)
+        with pytest.raises(ContractError):
+            requirements(tmp_path / "r.yaml")
+        with pytest.raises(ContractError):
+            assessment(tmp_path / "r.yaml")
+
+    def test_an_id_twice(self, tmp_path: Path) -> None:
+        (tmp_path / "r.yaml").write_text("requirements: [{id: Q1, asks: a}, {id: Q1, asks: b}]")
+        with pytest.raises(ContractError, match="twice"):
+            requirements(tmp_path / "r.yaml")
+
+
+@pytest.mark.requirement("Q55", "Q60")
+def test_every_treatment_in_use_has_a_basis_and_a_residual_risk() -> None:
+    section = dpia_section(CONTRACTS)
+    used = {column.treatment.describe() for contract in CONTRACTS for column in contract.columns}
+    assert {row["treatment"] for row in section["treatments"]} == used
+    assert not [
+        row for row in section["treatments"] if "Not " in row["basis"][:4] or row["residual_risk"] == "Not assessed."
+    ]
