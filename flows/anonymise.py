@@ -22,7 +22,7 @@ from transforms.conform import ColumnMap, bad, conform, map_columns, normalise_m
 from transforms.keys import FieldKeys
 from transforms.leaks import OWN_IDENTIFIER, own_row
 from transforms.pseudonymise import Pseudonymiser, pseudonymise
-from transforms.rules import MASK, bits_of, fault_mask, has_any
+from transforms.rules import any_broken, fault_masks
 
 STAGED = "staged"
 INPUT_FIELD = "input-digest"
@@ -135,13 +135,12 @@ def anonymise_batch(
         own = own_row(raw, named, contract).alias(bad(OWN_IDENTIFIER))
         marks = named.select(pl.col("^_bad_.*$")).with_columns(own)
         judged = raw.drop(marks.columns, strict=False).hstack(marks)
-        mask = judged.select(fault_mask(contract, contract.rules_at(Stage.INTAKE)).alias(MASK)).to_series()
+        masks = judged.select(fault_masks(contract, contract.rules_at(Stage.INTAKE)))
     except pl.exceptions.PolarsError as fault:
         raise IntakeError(f"a batch could not be processed ({type(fault).__name__})", where=spec.name) from None
-    rejecting = bits_of(contract, Effect.REJECT)
-    if rejecting and judged.select(has_any(pl.lit(mask), rejecting).any()).item():
+    if masks.select(any_broken(contract, Effect.REJECT).any()).item():
         raise RefusedError("a rule that rejects the whole file is broken", where=spec.name)
-    return named.drop(marks.columns, strict=False).with_columns(mask)
+    return named.drop(marks.columns, strict=False).hstack(masks)
 
 
 def facts_of(source: SourceFacts) -> dict[str, object]:

@@ -39,7 +39,7 @@ def frames(workspace: Workspace, room: str, held: Iterable[Held], extract: str, 
 def judge(workspace: Workspace, held: Sequence[Held], reference: Tables, cut_date: date) -> dict[str, Any]:
     """Judge every rule over every partition; partitions that are judged already are left as they are.
 
-    Writes room ``judged``: the staged columns, derived columns, ``_in_<rule>`` of look-up rules, ``_faults``, rows in
+    Writes room ``judged``: the staged columns, derived columns, ``_in_<rule>`` of look-up rules, the masks, rows in
     canonical order; and the metering points that are excluded, by their own faults or as companions.
 
     Returns:
@@ -246,8 +246,9 @@ def count_twice(
     kept = [part.with_columns(suite.kept_columns(contract)) for part in parts]
     result = run_suite(kept, suite.expectations(contract, mine), name=name, range_key=ORDER)
     raise_on_crash(result)
-    totals = [rules.broken(n).sum().alias(rule.id) for n, rule in enumerate(contract.rules)]
-    counts = pl.concat([part.select(rules.MASK) for part in parts]).select(pl.len().alias("rows"), *totals)
+    totals = [rules.broken(contract, rule.id).sum().alias(rule.id) for rule in contract.rules]
+    masks = [part.select(rules.mask_columns(contract)) for part in parts]
+    counts = pl.concat(masks).select(pl.len().alias("rows"), *totals)
     verdicts = counts.collect(engine="streaming").row(0, named=True)
     for rule, found in zip(mine, result.rules, strict=True):
         if (found.unexpected_count or 0) != verdicts[rule.id]:

@@ -13,7 +13,7 @@ import polars as pl
 from contracts.model import Contract
 from contracts.vocabulary import Effect
 from transforms.ringfence.components import smallest_connected
-from transforms.rules import MASK, bits_of, has_any, reasons
+from transforms.rules import any_broken, reasons
 
 PRECEDENCE = ("registration", "metering", "register", "portfolio", "annual_consumption", "half_hourly", "bmu_mapping")
 COMPANION = "companion"
@@ -23,12 +23,12 @@ SCHEMA = {"mpan_core": pl.String, "first_cause": pl.String, "reasons": pl.String
 def faulty(frame: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:
     """Return the MPANs with a broken excluding rule in one extract.
 
-    Columns in: ``mpan_core``, ``_faults``.
+    Columns in: ``mpan_core``, the masks.
     Columns out: ``mpan_core``, ``reasons`` (codes in contract order, joined by spaces), ``_rank`` (the extract's
     precedence). Rows whose MPAN has no pseudonym are left out: they name no metering point.
     """
     rank = PRECEDENCE.index(contract.extract) if contract.extract in PRECEDENCE else len(PRECEDENCE)
-    broken = frame.filter(has_any(pl.col(MASK), bits_of(contract, Effect.EXCLUDE)), pl.col("mpan_core").is_not_null())
+    broken = frame.filter(any_broken(contract, Effect.EXCLUDE), pl.col("mpan_core").is_not_null())
     return broken.select(
         "mpan_core",
         reasons(contract).alias("reasons"),
@@ -85,13 +85,13 @@ def companions(links: pl.DataFrame, excluded: pl.Series) -> pl.DataFrame:
 def split(frame: pl.LazyFrame, contract: Contract, excluded: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """Split an extract's rows into released and excluded ones; every row is in exactly one of them.
 
-    Columns in: the extract's columns, ``_token``, ``_faults``; ``excluded`` as from :func:`exclusions`.
+    Columns in: the extract's columns, ``_token``, the masks; ``excluded`` as from :func:`exclusions`.
     Columns out: released rows with the contract's released columns; excluded rows as ``mpan_core`` (the pseudonym,
     null where there is none), ``token`` (keyed token of an MPAN without a pseudonym), ``first_cause``, ``reasons``.
     """
     why = excluded.select("mpan_core", pl.col("first_cause").alias("_cause"), pl.col("reasons").alias("_reasons"))
     joined = frame.join(why, on="mpan_core", how="left", maintain_order="left")
-    own = has_any(pl.col(MASK), bits_of(contract, Effect.EXCLUDE))
+    own = any_broken(contract, Effect.EXCLUDE)
     out = pl.col("_cause").is_not_null() | own
     codes = pl.coalesce(pl.col("_reasons"), reasons(contract))
     released = joined.filter(~out).select(column.name for column in contract.released)

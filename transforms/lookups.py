@@ -38,11 +38,23 @@ def table_of(contract: Contract, rule: Rule) -> str:
 
 def judged(contract: Contract, stage: Stage, tables: Collection[str]) -> list[Rule]:
     """Return the rules that can be judged with the tables at hand; the others are reported as not judged."""
-    return [
-        rule
-        for rule in contract.rules_at(stage)
-        if rule.expectation not in LOOK_UPS or table_of(contract, rule) in tables
-    ]
+    return [rule for rule in contract.rules_at(stage) if tables_of(contract, rule) <= set(tables)]
+
+
+def tables_of(contract: Contract, rule: Rule) -> set[str]:
+    """Return the names of all tables that a rule needs: its own, and those of the derived columns that it reads."""
+    needed = {d.table for d in rests_on(contract, rule_columns(rule)) if d.table}
+    return needed | {table_of(contract, rule)} if rule.expectation in LOOK_UPS else needed
+
+
+def rule_columns(rule: Rule) -> set[str]:
+    """Return the columns that a rule reads of a row."""
+    kwargs = rule.kwargs
+    names = {str(kwargs[word]) for word in ("column", "partner") if word in kwargs} | set(kwargs.get("column_list", ()))
+    texts = [str(kwargs[word]) for word in ("condition", "row_condition", "owner") if word in kwargs]
+    for text in [*texts, *dict(kwargs.get("keys", {})).values()]:
+        names |= set(sql(text).meta.root_names())
+    return names
 
 
 @dataclass(frozen=True, slots=True)

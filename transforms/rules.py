@@ -23,7 +23,7 @@ from transforms.conform import bad
 from transforms.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, found, judged, look_up
 
 MASK = "_faults"
-LIMIT = 64  # rules of one contract: a mask has a bit for each
+WORD = 64  # rules of a mask column; a contract with more of them has more columns
 
 
 def judge(
@@ -36,8 +36,8 @@ def judge(
 ) -> pl.DataFrame:
     """Judge every rule of the quality stage that can be judged with the tables at hand.
 
-    Columns in: the contract's staged columns, ``_order``, ``participant``, and ``_faults`` with the verdicts so far.
-    Columns out: the derived columns, ``_in_<rule>`` of look-up rules, and ``_faults`` with all verdicts. Rows stay.
+    Columns in: the contract's staged columns, ``_order``, ``participant``, and the masks with the verdicts so far.
+    Columns out: the derived columns, ``_in_<rule>`` of look-up rules, and the masks with all verdicts. Rows stay.
 
     Args:
         tables: reference tables, and ``extract:``, ``all:``, ``senders:`` and other tables that rules name.
@@ -46,34 +46,40 @@ def judge(
     """
     mine = judged(contract, Stage.QUALITY, tables)
     frame = look_up(derive(frame, contract, tables, cut_date), contract, mine, tables)
-    mask = frame[MASK].to_numpy().copy()
+    masks = {name: frame[name].to_numpy().copy() for name in mask_columns(contract)}
     kept = frame.select(holds(rule).alias(rule.id) for rule in mine) if mine else pl.DataFrame()
     for rule in mine:
         rows = (~kept[rule.id]).arg_true()
         if rule.carried and rows.len():
             without = [who for who, columns in uncarried.items() if rule.carried in columns]
             rows = rows.filter(~frame[PARTICIPANT].gather(rows).is_in(without))
-        _mark(mask, contract, rule, rows.to_numpy())
-    return frame.with_columns(pl.Series(MASK, mask))
+        _mark(masks, contract, rule, rows.to_numpy())
+    return frame.with_columns(pl.Series(name, mask) for name, mask in masks.items())
 
 
-def _mark(mask: NDArray[np.uint64], contract: Contract, rule: Rule, rows: NDArray[np.uint32]) -> None:
+def _mark(masks: Mapping[str, NDArray[np.uint64]], contract: Contract, rule: Rule, rows: NDArray[np.uint32]) -> None:
     """Set a rule's bit for the rows that break it, unless an earlier rule speaks for them."""
-    excusing = sum(1 << position(contract, other) for other in rule.unless)
-    if excusing and rows.size:
-        rows = rows[(mask[rows] & np.uint64(excusing)) == 0]
-    mask[rows] |= np.uint64(1 << position(contract, rule.id))
+    for other in rule.unless:
+        name, bit = _place(contract, other)
+        rows = rows[(masks[name][rows] & np.uint64(bit)) == 0]
+    name, bit = _place(contract, rule.id)
+    masks[name][rows] |= np.uint64(bit)
 
 
-def position(contract: Contract, rule_id: str) -> int:
-    """Return a rule's place in its contract, from 0: its bit in a mask.
+def mask_columns(contract: Contract) -> list[str]:
+    """Return the names of the mask columns of a contract's rows: bit ``n % 64`` of column ``n // 64`` is rule ``n``."""
+    return [MASK if word == 0 else f"{MASK}_{word}" for word in range((len(contract.rules) - 1) // WORD + 1)] or [MASK]
+
+
+def _place(contract: Contract, rule_id: str) -> tuple[str, int]:
+    """Return the mask column and the bit of a rule.
 
     Raises:
         ContractError: the contract has no such rule.
     """
-    for place, rule in enumerate(contract.rules):
+    for number, rule in enumerate(contract.rules):
         if rule.id == rule_id:
-            return place
+            return mask_columns(contract)[number // WORD], 1 << number % WORD
     raise ContractError(f"there is no rule {rule_id!r}", where=contract.extract)
 
 
@@ -123,35 +129,40 @@ def unique_key(columns: Sequence[str]) -> list[str]:
     return [ORDER if name == MPAN else name for name in columns]
 
 
-def fault_mask(contract: Contract, rules: Sequence[Rule]) -> pl.Expr:
-    """Return the broken rules of a row as a bit mask: bit ``n`` is the contract's ``n``-th rule."""
-    bits = [
-        pl.when(holds(rule)).then(pl.lit(0, pl.UInt64)).otherwise(pl.lit(1 << position(contract, rule.id), pl.UInt64))
-        for rule in rules
+def fault_masks(contract: Contract, rules: Sequence[Rule]) -> list[pl.Expr]:
+    """Return the mask columns of rows by some rules; the bits of all other rules are clear."""
+    bits: dict[str, list[pl.Expr]] = {name: [] for name in mask_columns(contract)}
+    for rule in rules:
+        name, bit = _place(contract, rule.id)
+        bits[name].append(pl.when(holds(rule)).then(pl.lit(0, pl.UInt64)).otherwise(pl.lit(bit, pl.UInt64)))
+    return [
+        (pl.sum_horizontal(some).cast(pl.UInt64) if some else pl.lit(0, pl.UInt64)).alias(name)
+        for name, some in bits.items()
     ]
-    return pl.sum_horizontal(bits).cast(pl.UInt64) if bits else pl.lit(0, pl.UInt64)
 
 
-def bits_of(contract: Contract, effect: Effect) -> int:
-    """Return the mask of all rules with an effect."""
-    return sum(1 << n for n, rule in enumerate(contract.rules) if rule.effect is effect)
+def broken(contract: Contract, rule_id: str) -> pl.Expr:
+    """Tell whether a row breaks a rule, from its masks."""
+    name, bit = _place(contract, rule_id)
+    return _has_any(name, bit)
 
 
-def has_any(mask: pl.Expr, bits: int) -> pl.Expr:
-    """Tell whether a fault mask has any of ``bits``."""
-    return (mask & pl.lit(bits, pl.UInt64)) != pl.lit(0, pl.UInt64)
+def any_broken(contract: Contract, effect: Effect, reason: str = "") -> pl.Expr:
+    """Tell whether a row breaks a rule with an effect, and with a reason code where one is given."""
+    bits: dict[str, int] = {}
+    for rule in contract.rules:
+        if rule.effect is effect and reason in ("", rule.reason):
+            name, bit = _place(contract, rule.id)
+            bits[name] = bits.get(name, 0) | bit
+    return pl.any_horizontal([pl.lit(value=False), *(_has_any(name, some) for name, some in bits.items())])
 
 
-def broken(position: int, mask: str = MASK) -> pl.Expr:
-    """Tell whether the rule at ``position`` of its contract is broken."""
-    return has_any(pl.col(mask), 1 << position)
+def _has_any(name: str, bits: int) -> pl.Expr:
+    return (pl.col(name) & pl.lit(bits, pl.UInt64)) != pl.lit(0, pl.UInt64)
 
 
-def reasons(contract: Contract, mask: str = MASK) -> pl.Expr:
+def reasons(contract: Contract) -> pl.Expr:
     """Return all reason codes of excluding rules broken by a row, in contract order, as one text joined by spaces."""
-    ordered: dict[str, int] = {}
-    for n, rule in enumerate(contract.rules):
-        if rule.effect is Effect.EXCLUDE:
-            ordered[rule.reason] = ordered.get(rule.reason, 0) | 1 << n
-    texts = [pl.when(has_any(pl.col(mask), bits)).then(pl.lit(reason)) for reason, bits in ordered.items()]
+    ordered = dict.fromkeys(rule.reason for rule in contract.rules if rule.effect is Effect.EXCLUDE)
+    texts = [pl.when(any_broken(contract, Effect.EXCLUDE, reason)).then(pl.lit(reason)) for reason in ordered]
     return pl.concat_str(texts, separator=" ", ignore_nulls=True) if texts else pl.lit("")

@@ -11,7 +11,7 @@ from contracts.codes import codes
 from contracts.model import Contract, Rule
 from contracts.vocabulary import LOOK_UPS, Effect, Expectation, Stage
 from transforms.lookups import found
-from transforms.rules import broken, position, unique_key
+from transforms.rules import broken, unique_key
 
 
 def kept(rule_id: str) -> str:
@@ -53,4 +53,4 @@ def kept_columns(contract: Contract) -> list[pl.Expr]:
     """Return ``_kept_<rule>`` for each rule that was judged at intake or that excuses another."""
     excusing = {other for rule in contract.rules for other in rule.unless}
     wanted = [r for r in contract.rules if r.stage is Stage.INTAKE or r.id in excusing]
-    return [(~broken(position(contract, rule.id))).alias(kept(rule.id)) for rule in wanted]
+    return [(~broken(contract, rule.id)).alias(kept(rule.id)) for rule in wanted]

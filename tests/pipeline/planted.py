@@ -31,8 +31,8 @@ def _verdicts(known: stages.Context) -> Iterator[pl.DataFrame]:
             if frame is None:
                 continue
             names = [
-                pl.when(rules.broken(n)).then(pl.lit(f"{rule.reason}|{rule.id}"))
-                for n, rule in enumerate(contract.rules)
+                pl.when(rules.broken(contract, rule.id)).then(pl.lit(f"{rule.reason}|{rule.id}"))
+                for rule in contract.rules
             ]
             yield (
                 frame.select("mpan_core", "_token", pl.concat_list(names).alias("names"))
