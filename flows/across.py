@@ -1,4 +1,4 @@
-"""Stages across participants, partition by partition: coincident pseudonyms, alignment, augmentation."""
+"""Stages across participants, partition by partition: coincident pseudonyms and alignment."""
 
 from __future__ import annotations
 
@@ -14,17 +14,14 @@ import yaml
 from numpy.typing import NDArray
 
 import contracts
-from contracts.augmentation import REASON, items
 from contracts.vocabulary import Field
-from flows.quality import JUDGED, Held, frames, read_exclusions, write_exclusions
-from flows.workspace import ORDER, Workspace, disk
-from transforms import align, associate, augment
+from flows.quality import JUDGED, Held, frames, write_exclusions
+from flows.workspace import Workspace
+from transforms import align
 from transforms.mpan import order_key
 from transforms.pseudonymise import Pseudonymiser
 
-AUGMENTED = "augmented"
 COINCIDENT = "coincident"
-POPULATION = "population.parquet"
 
 
 # -- coincident pseudonyms ------------------------------------------------------------------------------------
@@ -124,158 +121,3 @@ def alignment(workspace: Workspace, held: Sequence[Held]) -> list[dict[str, Any]
             )
             counts.append(frame.collect())
     return [{"extract_left": "registration", **row} for row in align.total(counts).iter_rows(named=True)]
-
-
-# -- association and augmentation -----------------------------------------------------------------------------
-
-
-def _slim(workspace: Workspace, held: Sequence[Held], number: int) -> pl.LazyFrame | None:
-    """Return what association needs of one partition: metered metering points with serials and premises."""
-    registrations = frames(workspace, JUDGED, held, "registration", number)
-    meters = frames(workspace, JUDGED, held, "metering", number)
-    if not registrations:
-        return None
-    excluded = read_exclusions(workspace, number).lazy().select("mpan_core")
-    points = pl.concat(registrations).filter(
-        pl.col("mpan_core").is_not_null(), ~pl.col("measurement_class").is_in(["B", "D"])
-    )
-    points = points.join(excluded, on="mpan_core", how="anti")
-    serials = pl.concat([m.select("mpan_core", "meter_serial_number") for m in meters]) if meters else None
-    if serials is None:
-        joined = points.with_columns(pl.lit(None, pl.String).alias("meter_serial_number"))
-    else:
-        joined = points.join(serials, on="mpan_core", how="left")
-    return joined.select(*associate.SLIM, "llfc_direction")
-
-
-def associations(workspace: Workspace, held: Sequence[Held]) -> pl.DataFrame:
-    """Find import/export links over all partitions: export metering points first, then what could answer them."""
-    parts = [slim for n in range(workspace.partitions) if (slim := _slim(workspace, held, n)) is not None]
-    if not parts:
-        return pl.DataFrame(schema=associate.LINKS)
-    exports = pl.concat([p.filter(pl.col("llfc_direction") == "E").collect() for p in parts])
-    near = []
-    for part in parts:
-        imports = part.filter(pl.col("llfc_direction") == "I")
-        serial = imports.join(
-            exports.lazy().select("meter_serial_number").drop_nulls(), on="meter_serial_number", how="semi"
-        )
-        place = imports.join(exports.lazy().select(associate.PREMISES), on=list(associate.PREMISES), how="semi")
-        near.append(pl.concat([serial, place]).unique().collect())
-    return associate.links(exports.lazy(), pl.concat(near).lazy()).collect()
-
-
-def augmentation(workspace: Workspace, held: Sequence[Held]) -> list[dict[str, Any]]:
-    """Fill the MHHS-only items of every metering point that is not excluded, and link imports with exports.
-
-    Writes room ``augmented``: the registration's columns, the items with rule and source, ``linked_mpan``,
-    ``linked_mpan_source``, ``linked_mpan_confidence``. Undecided metering points are excluded (DQ31).
-
-    Returns:
-        Per item, how many values were stated, derived, manufactured and undecided.
-    """
-    found = associations(workspace, held)
-    both = pl.concat(
-        [
-            found,
-            found.group_by("linked_mpan")
-            .agg(pl.col("mpan_core").min(), pl.col("confidence").min())
-            .select(pl.col("linked_mpan").alias("mpan_core"), pl.col("mpan_core").alias("linked_mpan"), "confidence"),
-        ]
-    )
-    names = [item.item for item in items()]
-    tally = dict.fromkeys([*names, "linked_mpan"], (0, 0))
-    for number in range(workspace.partitions):
-        for name, (derived, rest) in _augment_partition(workspace, held, number, both).items():
-            tally[name] = (tally[name][0] + derived, tally[name][1] + rest)
-    return [
-        {"item": name, "stated": 0, "derived": derived, "manufactured": 0, "undecided": rest}
-        for name, (derived, rest) in tally.items()
-    ]
-
-
-def _augment_partition(
-    workspace: Workspace, held: Sequence[Held], number: int, both: pl.DataFrame
-) -> dict[str, tuple[int, int]]:
-    registrations = _by_sender(workspace, held, "registration", number)
-    if registrations is None:
-        return {}
-    meters = frames(workspace, JUDGED, held, "metering", number)
-    excluded = read_exclusions(workspace, number).lazy().select("mpan_core")
-    points = registrations.filter(pl.col("mpan_core").is_not_null()).join(excluded, on="mpan_core", how="anti")
-    if meters:
-        points = points.join(augment.latest_meter(pl.concat(meters)), on="mpan_core", how="left")
-    else:
-        missing = ("meter_serial_number", "meter_type", "esme_id")
-        points = points.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
-    points = augment.augment(points, items())
-    links = both.lazy().rename({"confidence": "linked_mpan_confidence"})
-    source = pl.when(pl.col("linked_mpan").is_not_null()).then(pl.lit("derived")).alias("linked_mpan_source")
-    points = points.join(links, on="mpan_core", how="left").with_columns(source)
-    marks = [c for c in points.collect_schema().names() if c.startswith("_") and c != ORDER]
-    done = points.drop(marks).sort(ORDER).collect()
-    workspace.write(done, AUGMENTED, "all", "registration", number)
-    out = augment.undecided(done.lazy(), items()).collect()
-    causes = out.with_columns(
-        pl.lit(REASON).alias("first_cause"), pl.lit(REASON).alias("reasons"), pl.lit("registration").alias("extract")
-    )
-    write_exclusions(workspace, "augment", number, causes)
-    tally = {i.item: (done.height - done[i.item].null_count(), done[i.item].null_count()) for i in items()}
-    tally["linked_mpan"] = (done["linked_mpan"].count(), 0)
-    return tally
-
-
-# -- the ring-fence's population ------------------------------------------------------------------------------
-
-
-def population(workspace: Workspace) -> Path:
-    """Write what the ring-fence chooses from: one row per released metering point, as Parquet.
-
-    Columns out: ``mpan``, ``linked_mpan``, ``related_mpan``, ``conforming``, ``direction`` (IMPORT or EXPORT),
-    ``meter_serial_number`` and ``premises`` (pseudonyms; equal ones make one unit of allocation), and the attributes
-    that criteria may name.
-    """
-    parts = []
-    premises = pl.concat_str([pl.col(name).fill_null("") for name in associate.PREMISES], separator="|")
-    known = pl.col(associate.PREMISES[0]).is_not_null() & pl.col(associate.PREMISES[-1]).is_not_null()
-    for number in range(workspace.partitions):
-        frame = workspace.scan(AUGMENTED, "all", "registration", number)
-        if frame is None:
-            continue
-        excluded = read_exclusions(workspace, number).lazy().select("mpan_core")
-        direction = pl.when(pl.col("energy_direction") == "E").then(pl.lit("EXPORT")).otherwise(pl.lit("IMPORT"))
-        parts.append(
-            frame.join(excluded, on="mpan_core", how="anti", maintain_order="left").select(
-                pl.col("mpan_core").alias("mpan"),
-                "linked_mpan",
-                "related_mpan",
-                pl.lit(value=True).alias("conforming"),
-                direction.alias("direction"),
-                "meter_serial_number",
-                pl.when(known).then(premises).alias("premises"),
-                *ATTRIBUTES,
-            )
-        )
-    path = workspace.root / POPULATION
-    with disk(path):
-        pl.concat(parts).sink_parquet(path, maintain_order=True)
-    return path
-
-
-ATTRIBUTES = (
-    "distributor_id",
-    "gsp_group_id",
-    "supplier_mpid",
-    "data_collector_mpid",
-    "meter_operator_mpid",
-    "profile_class",
-    "measurement_class",
-    "energisation_status",
-    "market_segment",
-    "connection_type",
-    "energy_direction",
-    "metered_indicator",
-    "domestic_premises_indicator",
-    "dcc_service_flag",
-    "meter_type",
-)

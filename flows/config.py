@@ -56,6 +56,9 @@ class Cut(Strict):
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     date: date
     key: Path
+    key_passphrase_file: Path | None = None
+    key_identity_file: Path | None = None
+    revoked_keys: Path | None = None
     scheme: Literal[1, "1"] = 1
     trust_model: Literal["si-central", "shared-key"] = "si-central"
     fingerprint: str | None = Field(default=None, pattern=r"^[0-9a-f]{16}$")
@@ -92,12 +95,23 @@ class Participant(Strict):
     mpid: str = Field(pattern=r"^[A-Z0-9]{4}$")
     role: str
     extracts: tuple[Extract, ...]
+    services: Path | None = None
+    dip_ids: Path | None = None
 
 
 class ReferenceData(Strict):
     """Reference data of the cut."""
 
     market_domain_data: Path | None = None
+
+
+class Augmentation(Strict):
+    """Decision tables, ranked evidence and mapping tables in place of, or beside, the project's own."""
+
+    items: Path | None = None
+    associations: Path | None = None
+    services: tuple[Path, ...] = ()
+    dip_ids: tuple[Path, ...] = ()
 
 
 class RingFence(Strict):
@@ -129,6 +143,7 @@ class CutFile(Strict):
     participants: tuple[Participant, ...] = Field(min_length=1)
     release: Release
     reference: ReferenceData = ReferenceData()
+    augmentation: Augmentation = Augmentation()
     ring_fence: RingFence | None = None
     work: Path = Path("work")
     partitions: int | None = Field(default=None, ge=1, le=4096)

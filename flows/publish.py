@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from contracts.augmentation import items
 from flows import leaks, release, risk
+from flows.augment import expected, released
 from flows.context import Context, context, now, sources_of, tool_version
 from flows.evidence import chain, sections
 from flows.evidence.keys import PublicKey, Signer, load_approver, load_signer
@@ -82,12 +82,14 @@ def _payload(known: Context, pack: PackWriter, kind: str) -> list[dict[str, Any]
         accounting.append(entry)
     if kind == "release":
         allocations = workspace.root / ALLOCATIONS
+        frame = pl.read_ipc(allocations) if allocations.is_file() else None
+        if frame is not None:
+            expected.build_expected(known, frame)
         for participant in model.participants:
-            extracts = [e.contract for e in participant.extracts]
-            release.release_augmented(workspace, participant.mpid, extracts, pack.path)
-            if allocations.is_file():
-                frame = pl.read_ipc(allocations)
-                release.release_allocations(workspace, participant.mpid, extracts, frame, pack.path)
+            released.release_augmented(known, participant, pack)
+            if frame is not None:
+                released.release_allocations(known, participant, frame, pack)
+                expected.release_expected(known, participant, pack.path)
     return accounting
 
 
@@ -128,7 +130,7 @@ def _evidence(
     aligned = workspace.noted("alignment") or {}
     augmented = workspace.noted("augmentation") or {}
     rules = (workspace.noted("rules") or {}).get("entries", [])
-    added = items() if augmented else ()
+    added = released.item_tables(known).items if augmented else ()
     inputs, compared = sources_of(known), known.job.model.release.compare_with
     return evidence_document(
         kind=kind,
@@ -138,7 +140,7 @@ def _evidence(
         key_fingerprint=known.keys.fingerprint(),
         policy=_policy(known),
         contracts=[{"extract": c.extract, "version": c.version, "sha256": c.digest} for c in used],
-        reference=known.reference.evidence(),
+        reference=[*known.reference.evidence(), *augmented.get("reference", [])],
         inputs=inputs,
         accounting=accounting,
         rules=rules,
@@ -146,6 +148,7 @@ def _evidence(
         alignment=aligned.get("alignment"),
         coincident=aligned.get("coincident"),
         augmentation=augmented.get("augmentation"),
+        associations=augmented.get("associations"),
         ring_fence=(workspace.noted("ring_fence") or {}).get("evidence"),
         **found,
         previous=chain.references(_source_files(known)),

@@ -11,12 +11,11 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from contracts.errors import QualityError
-from flows.across import AUGMENTED, COINCIDENT
+from flows.across import COINCIDENT
 from flows.context import Context
 from flows.quality import JUDGED, Held, read_exclusions
-from flows.workspace import ORDER, Workspace, disk
+from flows.workspace import disk
 from transforms import exclusion
-from transforms.mpan import order_key
 from transforms.pseudonymise import Pseudonymiser, treat
 
 ROW_GROUP = 131_072
@@ -88,46 +87,3 @@ def _rows(place: Place, relpath: str, formats: Sequence[str]) -> int:
     if "parquet" in formats:
         return int(pq.read_metadata(place(f"{relpath}.parquet")).num_rows)
     return int(pl.scan_csv(place(f"{relpath}.csv"), infer_schema=False).select(pl.len()).collect().item())
-
-
-def release_augmented(workspace: Workspace, participant: str, extracts: Sequence[str], place: Place) -> int:
-    """Write the MHHS-only items of a participant's own metering points; return how many rows."""
-    parts = []
-    for number in range(workspace.partitions):
-        frame = workspace.scan(AUGMENTED, "all", "registration", number)
-        own = _own(workspace, participant, extracts, number)
-        if frame is None or own is None:
-            continue
-        excluded = read_exclusions(workspace, number).lazy().select("mpan_core")
-        items = frame.join(excluded, on="mpan_core", how="anti", maintain_order="left")
-        items = items.join(own, on="mpan_core", how="semi", maintain_order="left")
-        parts.append(items.sort(ORDER).select("mpan_core", *_items(frame)))
-    if not parts:
-        return 0
-    sink(parts, place, f"data/{participant}/augmented")
-    count: int = pl.concat(parts).select(pl.len()).collect().item()
-    return count
-
-
-def _items(frame: pl.LazyFrame) -> list[str]:
-    names = frame.collect_schema().names()
-    return [n for n in names if f"{n}_source" in names or n.endswith(("_source", "_rule", "_confidence"))]
-
-
-def _own(workspace: Workspace, participant: str, extracts: Sequence[str], number: int) -> pl.LazyFrame | None:
-    """Return the MPANs that a participant itself sent in a partition."""
-    parts = [f for e in extracts if (f := workspace.scan(JUDGED, participant, e, number)) is not None]
-    return pl.concat([p.select("mpan_core") for p in parts]).drop_nulls().unique() if parts else None
-
-
-def release_allocations(
-    workspace: Workspace, participant: str, extracts: Sequence[str], allocations: pl.DataFrame, place: Place
-) -> int:
-    """Write the ring-fenced MPANs among a participant's own metering points; return how many rows."""
-    own = [o for n in range(workspace.partitions) if (o := _own(workspace, participant, extracts, n)) is not None]
-    if not own:
-        return 0
-    mine = allocations.lazy().join(pl.concat(own), on="mpan_core", how="semi")
-    out = mine.sort(order_key(), "phase", "stage", "test_case").collect()
-    sink([out.lazy()], place, f"data/{participant}/allocations")
-    return out.height

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from contracts.augmentation import tables
 from contracts.errors import ConfigurationError, ResidueError
 from flows.context import Context
 from flows.quality import JUDGED, frames, read_exclusions
@@ -69,7 +70,7 @@ def _points(known: Context, number: int) -> pl.LazyFrame | None:
     points = treat(points, under["registration"], known.pseudonymiser)
     meters = frames(workspace, JUDGED, held, "metering", number)
     if meters:
-        meter = augment.latest_meter(pl.concat(meters)).select("mpan_core", "meter_type")
+        meter = augment.settlement_meter(pl.concat(meters), tables()).select("mpan_core", "meter_type")
         points = points.join(treat(meter, under["metering"], known.pseudonymiser), on="mpan_core", how="left")
     consumption = frames(workspace, JUDGED, held, "annual_consumption", number)
     if consumption:

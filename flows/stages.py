@@ -14,6 +14,8 @@ from typing import Any
 from contracts.errors import ConfigurationError
 from flows import across, quality
 from flows.anonymise import anonymise_source, facts_of
+from flows.augment.population import population
+from flows.augment.stage import augmentation
 from flows.config import Extract, Job, Participant, load_cut
 from flows.context import Context, context, forget, now, progressed, run_digest, work_folder
 from flows.workspace import MARKER, disk
@@ -113,7 +115,7 @@ def augment(cut_file: str) -> dict[str, Any]:
     known = context(cut_file)
     done = known.workspace.noted("augmentation")
     if done is None:
-        done = {"augmentation": across.augmentation(known.workspace, known.held)}
+        done = augmentation(known)
         known.workspace.note("augmentation", done)
     return {"items": len(done["augmentation"]), "excluded": _excluded(known)}
 
@@ -133,7 +135,7 @@ def ring_fence(cut_file: str) -> dict[str, Any]:
 def _ring_fence(known: Context, plan: Path) -> dict[str, Any]:
     from flows.ringfence_stage import keep_pool, plan_and_commit
 
-    path = across.population(known.workspace)
+    path = population(known)
     keep_pool(path, known.job)
     result = plan_and_commit(
         path,

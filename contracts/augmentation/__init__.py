@@ -1,68 +1,215 @@
-"""MHHS-only items as ordered decision tables: the list is data, so that an item is added without code."""
+"""MHHS-only items as ordered decision tables, and import/export associations as ranked evidence: all of it data.
+
+An item, a decision row, a kind of evidence or a DIP role is added in YAML alone. What a table means is defined here;
+``transforms.decide`` interprets it and ``transforms.decision_lint`` finds what is wrong with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from contracts.augmentation.model import (
+    Associations,
+    Condition,
+    Decision,
+    Evidence,
+    Input,
+    Item,
+    Lookup,
+    Outcome,
+    Services,
+    Source,
+    Statement,
+    Tables,
+    stated_column,
+)
 from contracts.errors import ContractError
 
+__all__ = [
+    "Associations",
+    "Condition",
+    "Decision",
+    "Evidence",
+    "Input",
+    "Item",
+    "Lookup",
+    "Outcome",
+    "Services",
+    "Source",
+    "Statement",
+    "Tables",
+    "associations",
+    "items",
+    "services",
+    "stated_column",
+    "tables",
+]
+
 HERE = Path(__file__).parent
+ITEMS, ASSOCIATIONS, SERVICES = (HERE / f"{name}.yaml" for name in ("items", "associations", "services"))
 REASON = "DQ31"  # coherence after augmentation: an undecided item is never guessed
+PARTIAL = "DQ27"  # a related group that is not complete, or contradicts itself
+TABLES = ("services", "dip_ids")  # mapping tables that a row may look up
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One row of a decision table: where ``when`` (SQL) holds, the item is ``value``, or the column it names."""
+def read_yaml(path: Path) -> tuple[Any, str]:
+    """Read a YAML file and its SHA-256.
 
-    rule: str
-    when: str
-    value: str
-    column: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One MHHS-only item.
-
-    Attributes:
-        item: its name in the augmented data.
-        catalogue: number in the interface catalogue.
-        excludes: whether an undecided metering point is excluded.
+    Raises:
+        ContractError: the file cannot be read or is not YAML.
     """
-
-    item: str
-    catalogue: str
-    description: str
-    basis: tuple[str, ...]
-    excludes: bool
-    rows: tuple[Decision, ...]
-
-
-def _item(node: Mapping[str, Any]) -> Item:
-    return Item(
-        item=node["item"],
-        catalogue=node["catalogue"],
-        description=node["description"],
-        basis=tuple(node["basis"]),
-        excludes=node["undecided"] == "exclude",
-        rows=tuple(Decision(r["rule"], r["when"], str(r["value"]), bool(r.get("column"))) for r in node["rows"]),
-    )
+    try:
+        raw = path.read_bytes()
+        return yaml.safe_load(raw), hashlib.sha256(raw).hexdigest()
+    except OSError as fault:
+        raise ContractError("cannot be read", where=path.name, remedy=fault.strerror or "") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+        mark = getattr(fault, "problem_mark", None)
+        raise ContractError(
+            f"is not valid YAML{f' at line {mark.line + 1}' if mark else ''}", where=path.name
+        ) from None
 
 
 @cache
-def items(path: Path = HERE / "items.yaml") -> tuple[Item, ...]:
+def tables(path: Path = ITEMS) -> Tables:
     """Read the items in their order.
 
     Raises:
         ContractError: the file is wrong.
     """
+    document, digest = read_yaml(path)
     try:
-        return tuple(_item(node) for node in yaml.safe_load(path.read_text(encoding="utf-8"))["items"])
-    except (KeyError, TypeError, OSError, yaml.YAMLError) as fault:
-        raise ContractError(f"cannot be read ({type(fault).__name__})", where=path.name) from None
+        meters = document["meters"]
+        return Tables(
+            inputs=tuple(_input(name, node or {}) for name, node in document["inputs"].items()),
+            impossible=_conditions(document.get("impossible") or (), "never"),
+            minor_meters=tuple(meters["minor"]),
+            segments={str(kind): segment for segment, kinds in meters["segments"].items() for kind in kinds},
+            items=tuple(_item(node, document.get("defaults") or {}) for node in document["items"]),
+            coherence=_conditions(document.get("coherence") or (), "holds"),
+            digest=digest,
+        )
+    except KeyError as fault:
+        raise ContractError(f"entry {fault.args[0]!r} is missing", where=path.name) from None
+    except (TypeError, ValueError, AttributeError) as fault:
+        raise ContractError(f"cannot be understood ({fault})", where=path.name) from None
+
+
+def items(path: Path = ITEMS) -> tuple[Item, ...]:
+    """Return the items alone, in their order.
+
+    Raises:
+        ContractError: the file is wrong.
+    """
+    return tables(path).items
+
+
+@cache
+def associations(path: Path = ASSOCIATIONS) -> Associations:
+    """Read the ranked evidence for associations.
+
+    Raises:
+        ContractError: the file is wrong.
+    """
+    document, digest = read_yaml(path)
+    try:
+        evidence = tuple(
+            Evidence(n["rule"], tuple(n["match"]), n["grade"], n["description"]) for n in document["evidence"]
+        )
+        grades = tuple(document["grades"])
+        if unknown := {e.grade for e in evidence} - set(grades):
+            raise ValueError(f"unknown grade {', '.join(sorted(unknown))}")
+        return Associations(
+            grades=grades,
+            site=tuple(document["site"]),
+            same=tuple(document["same"]),
+            evidence=evidence,
+            carried=tuple(document["carried"]),
+            primary=_conditions(document["primary"], "when"),
+            constraints=_conditions(document["constraints"], "holds"),
+            digest=digest,
+        )
+    except KeyError as fault:
+        raise ContractError(f"entry {fault.args[0]!r} is missing", where=path.name) from None
+    except (TypeError, ValueError, AttributeError) as fault:
+        raise ContractError(f"cannot be understood ({fault})", where=path.name) from None
+
+
+@cache
+def services(path: Path = SERVICES) -> Services:
+    """Read the roles and their DIP id prefixes.
+
+    Raises:
+        ContractError: the file is wrong, or two roles share a prefix.
+    """
+    document, digest = read_yaml(path)
+    try:
+        prefixes = {str(role): str(prefix) for role, prefix in document["dip_id_prefixes"].items()}
+    except (KeyError, TypeError, AttributeError):
+        raise ContractError("entry 'dip_id_prefixes' is missing", where=path.name) from None
+    if len(set(prefixes.values())) != len(prefixes) or not all(len(p) == 2 and p.isdigit() for p in prefixes.values()):
+        raise ContractError("a DIP id prefix is two digits of one role alone", where=path.name)
+    return Services(prefixes, digest)
+
+
+def _conditions(nodes: Sequence[Mapping[str, Any]], key: str) -> tuple[Condition, ...]:
+    return tuple(Condition(str(n["code"]), str(n[key]), str(n["description"])) for n in nodes)
+
+
+def _input(name: str, node: Mapping[str, Any]) -> Input:
+    return Input(name, tuple(node.get("values") or ()), str(node.get("codes", "")), bool(node.get("nullable", False)))
+
+
+def _item(node: Mapping[str, Any], defaults: Mapping[str, Any]) -> Item:
+    known = {**defaults, **node}
+    if known["undecided"] not in ("exclude", "leave"):
+        raise ValueError(f"{known['item']}: undecided is exclude or leave")
+    return Item(
+        item=known["item"],
+        catalogue=str(known.get("catalogue", "")),
+        key=str(known.get("key", "")),
+        description=known["description"],
+        basis=tuple(str(b) for b in known["basis"]),
+        values=tuple(str(v) for v in known.get("values") or ()),
+        effective_from=known["effective_from"],
+        excludes=known["undecided"] == "exclude",
+        held_by=tuple(known["held_by"]),
+        decimal=bool(known.get("decimal", False)),
+        treated_as=str(known.get("treated_as", "")),
+        stated=tuple(_statement(s) for s in known.get("stated") or ()),
+        rows=tuple(_decision(r) for r in known["rows"]),
+    )
+
+
+def _statement(node: str | Mapping[str, Any]) -> Statement:
+    full: Mapping[str, Any] = {"column": node} if isinstance(node, str) else node
+    extract, _, column = str(full["column"]).partition(".")
+    if not column:
+        raise ValueError(f"{extract}: a stated column is written extract.column")
+    return Statement(extract, column, str(full.get("effective_from", "")), str(full.get("when", "")))
+
+
+def _decision(node: Mapping[str, Any]) -> Decision:
+    kinds = [kind for kind in Outcome if kind.value in node]
+    if len(kinds) != 1:
+        raise ValueError(f"{node['rule']}: a row has one of {', '.join(Outcome)}")
+    (kind,) = kinds
+    given = node[kind.value]
+    fallback = Source.MANUFACTURED if kind is Outcome.MANUFACTURE else Source.DERIVED
+    return Decision(
+        rule=str(node["rule"]),
+        when="true" if node.get("otherwise") else str(node.get("when", "true")),
+        outcome=kind,
+        argument="" if isinstance(given, Mapping) else str(given),
+        source=Source(node.get("source", fallback)),
+        lookup=Lookup(given["table"], dict(given["keys"]), given["value"]) if kind is Outcome.LOOKUP else None,
+        scheme=dict(given) if kind is Outcome.MANUFACTURE else None,
+        yields_to=tuple(node.get("yields_to") or ()),
+        otherwise=bool(node.get("otherwise", False)),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,11 +10,11 @@ from contracts.augmentation import Item
 from contracts.model import Contract
 from contracts.obligations import assessment, requirements
 from contracts.vocabulary import Classification, Method
+from transforms.decide import reads
 
 AUGMENTED = "augmented"
-METER_COLUMNS = {"meter_type", "esme_id"}  # of the latest meter, beside the registration's own (items.yaml)
-_WORD = re.compile(r"'[^']*'|[a-z][a-z0-9_]*")
-# The pair link is no decision table: `transforms.associate` finds it by shared meters and premises.
+METER_COLUMNS = {"meter_type", "meter_serial_number", "meter_install_date"}  # of the settlement meter
+# What associations are found by: `contracts/augmentation/associations.yaml`.
 _LINK_SOURCES = (
     "metering.meter_serial_number",
     "registration.address_line_1",
@@ -51,7 +50,7 @@ def lineage_section(
         for contract in contracts
         for column in contract.columns
     ]
-    return rows + [_augmented(item, contracts, items) for item in items] + ([_linked()] if items else [])
+    return rows + [_augmented(item, contracts, items) for item in items]
 
 
 def _source_names(inputs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, list[str]]]:
@@ -63,37 +62,27 @@ def _source_names(inputs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], 
 
 
 def _augmented(item: Item, contracts: Sequence[Contract], items: Sequence[Item]) -> dict[str, Any]:
-    """Return the entry of an augmented item; its sources are the columns that its decision table reads."""
-    words = {w for row in item.rows for w in _WORD.findall(row.when) if not w.startswith("'")}
-    words |= {row.value for row in item.rows if row.column}
+    """Return the entry of an augmented item; its sources are the columns that state it or that its rows read."""
+    words = reads(item)
     origins = {f"{AUGMENTED}.{other.item}" for other in items if other.item in words and other is not item}
+    origins |= {f"{s.extract}.{s.column}" for s in item.stated}
     for contract in contracts:
         if contract.extract == "registration":
             origins |= {f"registration.{c.name}" for c in contract.columns if c.name in words}
             origins |= {f"market domain data.{d.name}" for d in contract.derived if d.name in words and d.table}
     origins |= {f"metering.{name}" for name in METER_COLUMNS & words}
+    if any(word.startswith(("link_", "relation_", "partner_")) for word in words):
+        origins |= set(_LINK_SOURCES)
+    identifies = item.item.endswith("_mpan") or item.item == "esme_id"
     return {
         "extract": AUGMENTED,
         "column": item.item,
         "item": item.catalogue,
         "description": item.description,
-        "classification": Classification.ATTRIBUTE.value,
+        "classification": (Classification.IDENTIFIER if identifies else Classification.ATTRIBUTE).value,
         "treatment": f"derive ({item.rows[0].rule} to {item.rows[-1].rule})" if item.rows else "leave empty",
         "released": True,
         "sources": [{"column": origin} for origin in sorted(origins)],
-    }
-
-
-def _linked() -> dict[str, Any]:
-    return {
-        "extract": AUGMENTED,
-        "column": "linked_mpan",
-        "item": "",
-        "description": "The import or export metering point of the same premises, by pseudonym.",
-        "classification": Classification.IDENTIFIER.value,
-        "treatment": "derive (association)",
-        "released": True,
-        "sources": [{"column": name} for name in _LINK_SOURCES],
     }
 
 

@@ -78,7 +78,10 @@ def columns(contract: str) -> list[str]:
             "meter_operator_mpid", "domestic_premises_indicator", "dcc_service_flag", "related_mpan",
             *(f"address_line_{n}" for n in range(1, 10)), "postcode", "uprn", "disconnection_date",
         ],
-        "portfolio": [c.name for c in load_all()["portfolio"].columns],
+        "portfolio": [
+            "mpan_core", "supplier_mpid", "supplier_effective_from", "data_collector_mpid", "meter_operator_mpid",
+            "meter_serial_number", "measurement_class", "energisation_status",
+        ],
         "metering": [c.name for c in load_all()["metering"].columns],
         "register": [c.name for c in load_all()["register"].columns],
         "bmu_mapping": [c.name for c in load_all()["bmu_mapping"].columns],

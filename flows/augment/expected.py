@@ -1,0 +1,119 @@
+"""The expected result (Q74): per ring-fenced metering point one flat record of what every party should hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from contracts.augmentation import services
+from flows.augment.files import CsvTable, ParquetTable
+from flows.augment.mapping import load_mapping
+from flows.augment.released import CONFIDENCE, augmented, item_tables, own_points
+from flows.augment.stage import ALL, EXTRACT
+from flows.config import Participant
+from flows.context import Context
+from flows.quality import JUDGED, frames
+from flows.workspace import ORDER
+from transforms.decide import provenance
+from transforms.manufacture import Manufacturer
+from transforms.mpan import order_key
+from transforms.pseudonymise import treat
+
+EXPECTED = "expected"
+SERIAL = "meter_serial_number"
+METER_FACTS = ("make_and_model", "meter_asset_provider_mpid")
+DIGITS = "number_of_digits"
+DIP_ROLES = {"supplier": "SUP", "distributor": "LDSO", "registration_service": "REGS"}
+
+
+def build_expected(known: Context, allocations: pl.DataFrame) -> None:
+    """Write room ``expected``: a record per allocated metering point, whoever holds it.
+
+    Columns out: ``_order``, the registration's released columns, the settlement meter with make, asset provider and
+    displayed digits, ``bm_unit_id``, each item with its ``<item>_from``, ``linked_mpan_confidence``, and MPID and DIP
+    id of supplier, distributor and registration service.
+    """
+    chosen = allocations.select(order_key().alias(ORDER)).drop_nulls().unique().lazy()
+    for number in range(known.workspace.partitions):
+        frame = augmented(known, number)
+        if frame is not None:
+            mine = frame.join(chosen, on=ORDER, how="semi", maintain_order="left")
+            known.workspace.write(_records(known, number, mine), EXPECTED, ALL, EXTRACT, number)
+
+
+def _records(known: Context, number: int, frame: pl.LazyFrame) -> pl.DataFrame:
+    columns = frame.collect_schema().names()
+    every = provenance(item_tables(known).items, columns)
+    items = [e for e in every if not e.meta.output_name().endswith(("_rule", "_source"))]
+    names = [e.meta.output_name() for e in items]
+    kept = ("distributor_id", "distributor_mpid", "meter_type", "meter_install_date", SERIAL)
+    record = frame.select(ORDER, *(c for c in kept if c not in names), *items, CONFIDENCE).collect()
+    record = _registered(known, number, record).join(record, on=ORDER, how="right", maintain_order="right")
+    for extract, keys, facts in (
+        ("metering", [ORDER, SERIAL], METER_FACTS),
+        ("register", [ORDER, SERIAL], (DIGITS,)),
+        ("bmu_mapping", [ORDER], ("bm_unit_id",)),
+    ):
+        record = record.join(
+            _facts(known, extract, number, record, keys, facts), on=keys, how="left", maintain_order="left"
+        )
+    return _with_dip_ids(known, record)
+
+
+def _registered(known: Context, number: int, record: pl.DataFrame) -> pl.DataFrame:
+    """Return the registration's columns that the items do not replace."""
+    contract = known.contracts[EXTRACT]
+    stated = {s.column for i in item_tables(known).items for s in i.stated if s.extract == EXTRACT}
+    dates = {s.date for i in item_tables(known).items for s in i.stated if s.extract == EXTRACT}
+    kept = [c.name for c in contract.released if c.name not in {*record.columns, *stated, *dates}]
+    parts = frames(known.workspace, JUDGED, known.held, EXTRACT, number)
+    mine = pl.concat(parts).join(record.lazy().select(ORDER), on=ORDER, how="semi").select(ORDER, *kept)
+    return treat(mine, contract, known.pseudonymiser).unique(ORDER, keep="first", maintain_order=True).collect()
+
+
+def _facts(
+    known: Context, extract: str, number: int, record: pl.DataFrame, keys: list[str], facts: Sequence[str]
+) -> pl.DataFrame:
+    """Return columns of another extract by key, the first row of each; empty where nobody sent it."""
+    contract = known.contracts[extract]
+    parts = frames(known.workspace, JUDGED, known.held, extract, number)
+    if not parts:
+        kinds = {ORDER: pl.UInt64, DIGITS: pl.Int32}
+        return pl.DataFrame(schema={name: kinds.get(name, pl.String) for name in (*keys, *facts)})
+    mine = pl.concat(parts).join(record.lazy().select(ORDER), on=ORDER, how="semi").select(*keys, *facts)
+    done = treat(mine, contract, known.pseudonymiser).collect()
+    missing = [pl.lit(None, pl.String).alias(name) for name in facts if name not in done.columns]
+    return (
+        done.with_columns(missing).sort(*keys, *facts, nulls_last=True).unique(keys, keep="first", maintain_order=True)
+    )
+
+
+def _with_dip_ids(known: Context, record: pl.DataFrame) -> pl.DataFrame:
+    """Add the parties that messages name: MPID, and DIP id by mapping table, else by default."""
+    given = load_mapping(known.job).tables["dip_ids"]
+    maker = Manufacturer(known.keys, services().prefixes)
+    record = record.with_columns(pl.col("distributor_mpid").alias("registration_service_mpid"))
+    for party, role in DIP_ROLES.items():
+        mpid = f"{party}_mpid"
+        roles = pl.Series([role], dtype=pl.String).new_from_index(0, record.height)
+        default = maker.dip_ids("default", record[mpid], roles)
+        stated = given.filter(pl.col("role") == role).select(pl.col("mpid").alias(mpid), "dip_id")
+        both = record.with_columns(default).join(stated, on=mpid, how="left", maintain_order="left")
+        record = both.with_columns(pl.coalesce("dip_id", "default").alias(f"{party}_dip_id")).drop("dip_id", "default")
+    return record
+
+
+def release_expected(known: Context, participant: Participant, place: Callable[[str], Path]) -> int:
+    """Write ``data/<participant>/expected.parquet`` and ``.csv`` for its own metering points; return how many rows."""
+    paths = [place(f"data/{participant.mpid}/{EXPECTED}.{form}") for form in ("parquet", "csv")]
+    with ParquetTable(paths[0]) as parquet, CsvTable(paths[1]) as text:
+        for number in range(known.workspace.partitions):
+            frame = known.workspace.scan(EXPECTED, ALL, EXTRACT, number)
+            own = own_points(known, participant, number)
+            if frame is not None and own is not None:
+                mine = frame.join(own, on=ORDER, how="semi", maintain_order="left").drop(ORDER).collect()
+                parquet.add(mine)
+                text.add(mine)
+    return parquet.rows

@@ -1,0 +1,204 @@
+"""What decision tables read of a metering point, gathered from all extracts of one partition.
+
+One row per metering point, in canonical order: the registration's columns, its settlement meter, its annual volumes,
+and what participants state about MHHS-only items. Joins are by ``_order``, the metering point as an integer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from contracts.augmentation import Associations, Item, Tables, stated_column
+from contracts.load import load_all
+from flows.augment.mapping import MappingTables
+from flows.quality import COMPANION, JUDGED, STAGES, Held, frames, read_exclusions
+from flows.reference import Reference
+from flows.workspace import ORDER, Workspace
+from transforms.augment import settlement_meter
+from transforms.manufacture import Manufacturer
+from transforms.mpan import order_key
+
+REGISTRATION, AUGMENT = "registration", "augment"
+PREMISES = ("address_line_1", "address_line_5", "postcode")  # what tells pseudonym addresses apart
+METER = ("meter_serial_number", "meter_type", "meter_install_date")
+ALWAYS = frozenset({"mpan_core", "related_mpan", "uprn", "supplier_effective_from", *PREMISES})
+# what a ring-fence plan may ask for beside the items
+ATTRIBUTES = (
+    "gsp_group_id",
+    "supplier_mpid",
+    "data_collector_mpid",
+    "meter_operator_mpid",
+    "profile_class",
+    "measurement_class",
+    "energisation_status",
+    "domestic_premises_indicator",
+    "dcc_service_flag",
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Setting:
+    """Everything that augmentation needs beside the rows."""
+
+    workspace: Workspace
+    held: Sequence[Held]
+    tables: Tables
+    rules: Associations
+    mapping: MappingTables
+    maker: Manufacturer
+    reference: Reference
+
+    @property
+    def lookups(self) -> Mapping[str, pl.DataFrame]:
+        """The mapping tables by name."""
+        return self.mapping.tables
+
+
+def registered(setting: Setting, number: int) -> pl.LazyFrame | None:
+    """Return the registrations of a partition, of metering points with a pseudonym, with who sent them."""
+    parts = []
+    for held in setting.held:
+        if held.extract == REGISTRATION:
+            frame = setting.workspace.scan(JUDGED, held.participant, REGISTRATION, number)
+            if frame is not None:
+                parts.append(frame.with_columns(pl.lit(held.participant).alias("sender")))
+    return pl.concat(parts).filter(pl.col(ORDER).is_not_null()) if parts else None
+
+
+def excluded(setting: Setting, number: int) -> pl.DataFrame:
+    """Return ``_order`` of every metering point that earlier stages exclude for its own faults."""
+    stages = [stage for stage in STAGES if stage not in (AUGMENT, COMPANION)]  # whatever a killed run left behind
+    return read_exclusions(setting.workspace, number, stages).select(order_key().alias(ORDER)).drop_nulls()
+
+
+def _read(setting: Setting, extract: str, number: int, chosen: pl.LazyFrame) -> pl.LazyFrame | None:
+    parts = frames(setting.workspace, JUDGED, setting.held, extract, number)
+    return pl.concat(parts).join(chosen, on=ORDER, how="semi") if parts else None
+
+
+def meters(setting: Setting, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:
+    """Return the settlement meter of each chosen metering point, None where no meters are held.
+
+    Columns out: ``_order``, those of ``METER``, ``stated.metering.esme_id``, ``meter_segments``.
+    """
+    lazy = _read(setting, "metering", number, chosen)
+    if lazy is None:
+        return None
+    held = lazy.select(ORDER, *METER, pl.col("esme_id").alias(stated_column("metering", "esme_id"))).collect()
+    return settlement_meter(held.lazy(), setting.tables, key=ORDER).collect()
+
+
+def volumes(setting: Setting, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:
+    """Return ``_order``, ``eac`` and ``aa`` in kWh summed over regimes; null where none is held."""
+    lazy = _read(setting, "annual_consumption", number, chosen)
+    if lazy is None:
+        return None
+    sums = [pl.when(pl.col(c).count() > 0).then(pl.col(c).sum()).alias(c) for c in ("eac", "aa")]
+    return lazy.select(ORDER, "eac", "aa").group_by(ORDER).agg(sums).collect()
+
+
+def measured(setting: Setting, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:
+    """Return ``_order`` and the direction that active registers measure, null where they measure both."""
+    lazy = _read(setting, "register", number, chosen)
+    if lazy is None:
+        return None
+    has = {way: (pl.col("measurement_quantity") == quantity).any() for way, quantity in (("I", "AI"), ("E", "AE"))}
+    one = pl.when(has["I"] & ~has["E"]).then(pl.lit("I")).when(has["E"] & ~has["I"]).then(pl.lit("E"))
+    return lazy.select(ORDER, "measurement_quantity").group_by(ORDER).agg(one.alias("measured_direction")).collect()
+
+
+def stated_by_suppliers(
+    setting: Setting, number: int, chosen: pl.LazyFrame, items: Sequence[Item]
+) -> pl.DataFrame | None:
+    """Return what registered suppliers state in their portfolios; None where nobody states anything.
+
+    Columns out: ``_order``, ``supplier_mpid``, ``stated.portfolio.<column>``. A statement counts where its sender is
+    the registered supplier.
+    """
+    columns = _stated(items, "portfolio")
+    parts = []
+    for held in setting.held:
+        frame = (
+            setting.workspace.scan(JUDGED, held.participant, "portfolio", number)
+            if held.extract == "portfolio"
+            else None
+        )
+        if frame is None or not columns:
+            continue
+        said = frame.select(ORDER, *columns).filter(pl.any_horizontal(pl.col(c).is_not_null() for c in columns))
+        parts.append(said.with_columns(pl.lit(held.participant).alias("supplier_mpid")))
+    if not parts:
+        return None
+    whole = pl.concat(parts).join(chosen, on=ORDER, how="semi").collect()
+    if whole.is_empty():
+        return None
+    return whole.unique([ORDER, "supplier_mpid"], keep="first", maintain_order=True).rename(
+        {c: stated_column("portfolio", c) for c in columns}
+    )
+
+
+def _stated(items: Iterable[Item], extract: str) -> list[str]:
+    """Return the columns of an extract in which some item, or its date, is stated, in contract order."""
+    names = {n for i in items for s in i.stated if s.extract == extract for n in (s.column, s.date) if n}
+    contract = load_all().get(extract)
+    return [c.name for c in contract.columns if c.name in names] if contract else []
+
+
+def gathered(setting: Setting, number: int, chosen: pl.DataFrame, items: Sequence[Item] | None = None) -> pl.DataFrame:
+    """Return the chosen metering points of a partition with everything that decision tables read.
+
+    Args:
+        chosen: ``_order`` of the metering points wanted.
+    """
+    items = items if items is not None else setting.tables.items
+    lazy = registered(setting, number)
+    if lazy is None:
+        return pl.DataFrame(schema={ORDER: pl.UInt64})
+    stated = {stated_column(REGISTRATION, c): pl.col(c) for c in _stated(items, REGISTRATION)}
+    chosen_lazy = chosen.lazy().select(ORDER)
+    frame = lazy.join(chosen_lazy, on=ORDER, how="semi").select(*_kept(setting), **stated).collect()
+    frame = frame.drop([name for name in stated if frame[name].null_count() == frame.height])
+    frame = _with_distributor(frame, setting)
+    meter = dict.fromkeys(METER, pl.String) | {"meter_install_date": pl.Date, "meter_segments": pl.Int64}
+    unclear = frame["llfc_direction"].null_count() > 0
+    joined: list[tuple[pl.DataFrame | None, Mapping[str, Any]]] = [
+        (meters(setting, number, chosen_lazy), meter),
+        (volumes(setting, number, chosen_lazy), dict.fromkeys(("eac", "aa"), pl.Decimal(16, 1))),
+        (measured(setting, number, chosen_lazy) if unclear else None, {"measured_direction": pl.String}),
+    ]
+    for other, missing in joined:
+        if other is None:
+            frame = frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items())
+        else:
+            frame = frame.join(other, on=ORDER, how="left", maintain_order="left")
+    said = stated_by_suppliers(setting, number, chosen_lazy, items)
+    if said is not None:
+        frame = frame.join(said, on=[ORDER, "supplier_mpid"], how="left", maintain_order="left")
+    return frame.with_columns(pl.col("meter_segments").fill_null(0)).sort(ORDER)
+
+
+def _kept(setting: Setting) -> list[str]:
+    """Return the registration's columns that conditions, associations or readers of the result need."""
+    contract = load_all()[REGISTRATION]
+    read = (
+        {i.name for i in setting.tables.inputs} | set(ATTRIBUTES) | ALWAYS | {*setting.rules.site, *setting.rules.same}
+    )
+    derived = [d.name for d in contract.derived]
+    return [*(c.name for c in contract.staged if c.name in read), *derived, "cut_date", ORDER, "sender"]
+
+
+def _with_distributor(frame: pl.DataFrame, setting: Setting) -> pl.DataFrame:
+    """Add ``distributor_mpid``: by market domain data, else by whoever sent the registration."""
+    table = setting.reference.tables.get("distributors")
+    sender = pl.col("sender").alias("distributor_mpid")
+    if table is None:
+        return frame.with_columns(sender).drop("sender")
+    known = table.unique("distributor_id", keep="first", maintain_order=True).select(
+        "distributor_id", "distributor_mpid"
+    )
+    joined = frame.join(known, on="distributor_id", how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("distributor_mpid", "sender").alias("distributor_mpid")).drop("sender")

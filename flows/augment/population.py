@@ -1,0 +1,55 @@
+"""What the ring-fence chooses from: one row per released metering point, as Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from contracts.augmentation import tables
+from flows.augment.points import ATTRIBUTES, PREMISES
+from flows.augment.stage import ALL, AUGMENTED, EXTRACT
+from flows.context import Context
+from flows.quality import read_exclusions
+from flows.workspace import disk
+
+POPULATION = "population.parquet"
+
+
+def population(known: Context) -> Path:
+    """Write the population.
+
+    Columns out: ``mpan``, ``linked_mpan``, ``related_mpan``, ``conforming``, ``direction`` (IMPORT or EXPORT),
+    ``meter_serial_number`` and ``premises`` (pseudonyms; equal ones make one unit of allocation), and the attributes
+    that criteria may name: ``distributor_id``, ``meter_type``, ``ATTRIBUTES``, ``linked_mpan_confidence``, and every
+    item with a list of values or an MPID.
+    """
+    workspace = known.workspace
+    chosen = known.job.model.augmentation.items
+    every = (tables(known.job.path(chosen)) if chosen else tables()).items
+    items = [i.item for i in every if i.values or i.item.endswith("_mpid")]
+    attributes = dict.fromkeys(("distributor_id", "meter_type", "linked_mpan_confidence", *ATTRIBUTES, *items))
+    premises = pl.concat_str([pl.col(name) for name in PREMISES], separator="|")  # null where a part is missing
+    parts = []
+    for number in range(workspace.partitions):
+        frame = workspace.scan(AUGMENTED, ALL, EXTRACT, number)
+        if frame is None:
+            continue
+        excluded = read_exclusions(workspace, number).lazy().select("mpan_core")
+        direction = pl.when(pl.col("energy_direction") == "E").then(pl.lit("EXPORT")).otherwise(pl.lit("IMPORT"))
+        parts.append(
+            frame.join(excluded, on="mpan_core", how="anti", maintain_order="left").select(
+                pl.col("mpan_core").alias("mpan"),
+                "linked_mpan",
+                "related_mpan",
+                pl.lit(value=True).alias("conforming"),
+                direction.alias("direction"),
+                "meter_serial_number",
+                premises.alias("premises"),
+                *attributes,
+            )
+        )
+    path = workspace.root / POPULATION
+    with disk(path):
+        pl.concat(parts).sink_parquet(path, maintain_order=True)
+    return path

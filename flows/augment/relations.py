@@ -1,0 +1,244 @@
+"""Finds associations over all partitions: exports first, then what could answer them, then one resolution.
+
+Only metering points that are exports, are near one, or are named by another are held at once; what tells them apart
+(serial, address, property) is held as 64-bit digests, so memory follows the exports and not the market.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from contracts.augmentation import stated_column
+from flows.augment.points import PREMISES, REGISTRATION, Setting, excluded, gathered, registered
+from flows.quality import JUDGED, frames
+from flows.workspace import ORDER
+from transforms import associate
+from transforms.decide import decide, incoherent, needed, undecided
+from transforms.mpan import order_key
+
+KEYS = ("serial", "premises", "uprn")
+DIRECTION = "energy_direction"
+NO_POINTS = {"point": pl.UInt64}
+
+
+def _digest(columns: Sequence[str], name: str) -> pl.Expr:
+    """Return one number for equal values of columns, null where one is missing."""
+    return pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator="\n").hash().alias(name)
+
+
+def _slim(setting: Setting, number: int) -> pl.DataFrame | None:
+    """Return what tells candidates of one partition apart: a row per metering point and meter serial."""
+    lazy = registered(setting, number)
+    if lazy is None:
+        return None
+    columns = lazy.collect_schema().names()
+    named = [order_key(c).alias(n) for n, c in (("stated", "linked_mpan"), ("related", "related_mpan")) if c in columns]
+    points = lazy.select(
+        pl.col(ORDER).alias("point"),
+        _digest(setting.rules.site, "site"),
+        _digest(PREMISES, "premises"),
+        _digest(["uprn"], "uprn"),
+        *named,
+    )
+    meters = frames(setting.workspace, JUDGED, setting.held, "metering", number)
+    if not meters:
+        return points.with_columns(pl.lit(None, pl.UInt64).alias("serial")).collect()
+    serials = pl.concat(
+        m.select(pl.col(ORDER).alias("point"), _digest(["meter_serial_number"], "serial")) for m in meters
+    )
+    return points.join(serials.drop_nulls().unique(), on="point", how="left").collect()
+
+
+def _named_by_suppliers(setting: Setting, number: int) -> pl.DataFrame:
+    """Return what suppliers state about links: ``point``, ``stated_by_supplier``."""
+    parts = []
+    for frame in frames(setting.workspace, JUDGED, setting.held, "portfolio", number):
+        if "linked_mpan" in frame.collect_schema().names():
+            said = frame.filter(pl.col("linked_mpan").is_not_null())
+            parts.append(said.select(pl.col(ORDER).alias("point"), order_key("linked_mpan").alias("by_supplier")))
+    if not parts:
+        return pl.DataFrame(schema={"point": pl.UInt64, "by_supplier": pl.UInt64})
+    return pl.concat(parts).unique("point", keep="first", maintain_order=True).collect()
+
+
+def _exports(setting: Setting, number: int) -> pl.DataFrame:
+    """Return the points of one partition that are exports, by the tables' own direction."""
+    items = needed(setting.tables.items, [DIRECTION])
+    lazy = registered(setting, number)
+    if lazy is None:
+        return pl.DataFrame(schema=NO_POINTS)
+    name = stated_column(REGISTRATION, DIRECTION)
+    slim = lazy.select(ORDER, "llfc_direction", pl.col(DIRECTION).alias(name)).collect()
+    if slim["llfc_direction"].null_count():
+        slim = gathered(setting, number, slim, items)
+    decided = decide(slim, items, setting.lookups, setting.maker)
+    return decided.filter(pl.col(DIRECTION) == "E").select(pl.col(ORDER).alias("point")).unique()
+
+
+def _facts(setting: Setting, number: int, chosen: pl.DataFrame) -> pl.DataFrame:
+    """Return what resolution needs of chosen metering points, with all items decided as if nothing linked them."""
+    points = chosen.select(pl.col("point").alias(ORDER)).unique()
+    frame = decided_alone(setting, gathered(setting, number, points))
+    out = excluded(setting, number).with_columns(pl.lit(value=True).alias("out"))
+    carried = [c for c in setting.rules.carried if c not in ("supplier_mpid", "supplier_effective_from")]
+    return (
+        frame.with_columns((undecided(setting.tables.items) | incoherent(setting.tables.coherence)).alias("unfit"))
+        .join(out, on=ORDER, how="left", maintain_order="left")
+        .select(
+            pl.col(ORDER).alias("point"),
+            "mpan_core",
+            pl.col(DIRECTION).alias("direction"),
+            (pl.col("metered_indicator") == "true").fill_null(value=False).alias("metered"),
+            (pl.col("out").fill_null(value=False) | pl.col("unfit")).alias("out"),
+            *dict.fromkeys(
+                (*setting.rules.same, "profile_class", "supplier_mpid", "supplier_effective_from", *carried)
+            ),
+        )
+        .unique("point", keep="first", maintain_order=True)
+    )
+
+
+def unknown(setting: Setting) -> dict[str, Any]:
+    """Return the columns that associations bring, with their types."""
+    names = ("link_mpan", "link_rule", "link_role", "link_grade", "relation_mpan", "relation_role")
+    partner = {f"partner_{c}": pl.Date if c.endswith("_from") else pl.String for c in setting.rules.carried}
+    return dict.fromkeys(names, pl.String) | partner
+
+
+def decided_alone(setting: Setting, frame: pl.DataFrame) -> pl.DataFrame:
+    """Decide all items of metering points before anything is known of their associations."""
+    frame = frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in unknown(setting).items())
+    return decide(frame, setting.tables.items, setting.lookups, setting.maker)
+
+
+def candidates(setting: Setting) -> pl.DataFrame:
+    """Return every metering point that may be in an association, as ``transforms.associate`` wants them."""
+    partitions = range(setting.workspace.partitions)
+    exports = pl.concat(_exports(setting, n) for n in partitions)
+    wanted = {name: [pl.Series(name, [], dtype=pl.UInt64)] for name in (*KEYS, "point")}
+    for number in partitions:
+        slim = _with_statements(setting, number)
+        if slim is None:
+            continue
+        mine = slim.join(exports, on="point", how="semi")
+        for key in KEYS:
+            wanted[key].append(mine[key].drop_nulls().unique())
+        for named in ("stated", "related"):
+            both = slim.filter(pl.col(named).is_not_null())
+            wanted["point"] += [both["point"], both[named]]
+    wanted["point"].append(exports["point"])
+    sought = {name: pl.concat(parts).unique().to_frame(name) for name, parts in wanted.items()}
+    found = [part for n in partitions if (part := _near(setting, n, sought)) is not None]
+    return pl.concat(found) if found else pl.DataFrame(schema=NO_POINTS)
+
+
+def _with_statements(setting: Setting, number: int) -> pl.DataFrame | None:
+    slim = _slim(setting, number)
+    if slim is None:
+        return None
+    for name in ("stated", "related"):
+        if name not in slim.columns:
+            slim = slim.with_columns(pl.lit(None, pl.UInt64).alias(name))
+    said = _named_by_suppliers(setting, number)
+    if said.is_empty():
+        return slim
+    return (
+        slim.join(said, on="point", how="left").with_columns(pl.coalesce("stated", "by_supplier")).drop("by_supplier")
+    )
+
+
+def _near(setting: Setting, number: int, sought: Mapping[str, pl.DataFrame]) -> pl.DataFrame | None:
+    """Return the candidates of one partition: whoever shares a key with an export, or is named."""
+    slim = _with_statements(setting, number)
+    if slim is None:
+        return None
+    near = pl.concat(slim.join(keys, on=name, how="semi").select("point") for name, keys in sought.items()).unique()
+    if near.is_empty():
+        return None
+    return slim.join(near, on="point", how="semi").join(_facts(setting, number, near), on="point", how="inner")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """All associations of a cut.
+
+    Attributes:
+        read: per metering point in one, what decision tables read: ``_order``, ``link_mpan``, ``link_rule``,
+            ``link_role``, ``link_grade``, ``relation_mpan``, ``relation_role``, ``partner_<carried>``.
+        unsound: ``_order`` of the metering points of related groups that contradict themselves.
+        together: ``mpan_core`` and ``other`` that stand or fall together, excluded ones too.
+        outcomes: as ``transforms.associate.OUTCOMES``.
+    """
+
+    read: pl.DataFrame
+    unsound: pl.DataFrame
+    together: pl.DataFrame
+    outcomes: pl.DataFrame
+
+
+def resolve(setting: Setting) -> Resolved:
+    """Find all associations."""
+    found = candidates(setting)
+    if found.is_empty():
+        nobody = pl.DataFrame(schema={ORDER: pl.UInt64})
+        empty = nobody.with_columns(pl.lit(None, kind).alias(n) for n, kind in unknown(setting).items())
+        nothing = pl.DataFrame(schema=dict.fromkeys(("mpan_core", "other"), pl.String))
+        return Resolved(empty, nobody, nothing, pl.DataFrame(schema=associate.OUTCOMES))
+    groups = associate.related(found, setting.rules.primary)
+    unsound = groups.filter(~pl.col("sound")).select("point")
+    lost = pl.col("point").is_in(unsound["point"].implode())
+    found = found.with_columns((pl.col("out") | lost).alias("out"))
+    done = associate.links(found, groups, setting.rules)
+    return Resolved(
+        read=_read_by_tables(setting, found, done.links, groups),
+        unsound=unsound.rename({"point": ORDER}),
+        together=_together(found, done.together),
+        outcomes=done.outcomes,
+    )
+
+
+def _together(found: pl.DataFrame, linked: pl.DataFrame) -> pl.DataFrame:
+    """Return who stands or falls with whom: related metering points, and both ends of the surest links."""
+    related = found.select("point", pl.col("related").alias("partner")).drop_nulls()
+    names = found.select("point", "mpan_core").unique("point", keep="first", maintain_order=True)
+    pairs = pl.concat([related, linked]).unique(maintain_order=True)
+    other = names.rename({"point": "partner", "mpan_core": "other"})
+    return pairs.join(names, on="point").join(other, on="partner").select("mpan_core", "other")
+
+
+def _read_by_tables(setting: Setting, found: pl.DataFrame, links: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
+    facts = found.unique("point", keep="first", maintain_order=True)
+    names = facts.select(pl.col("point").alias("partner"), pl.col("mpan_core").alias("partner_mpan"))
+    linked = links.join(names, on="partner", how="left").select(
+        "point",
+        pl.col("partner").alias("link_partner"),
+        pl.col("partner_mpan").alias("link_mpan"),
+        pl.col("rule").alias("link_rule"),
+        pl.col("role").alias("link_role"),
+        pl.col("grade").alias("link_grade"),
+    )
+    related = (
+        groups.filter(pl.col("sound"))
+        .join(names, on="partner", how="left")
+        .select(
+            "point",
+            pl.when(pl.col("role") == associate.SECONDARY).then(pl.col("partner")).alias("primary"),
+            pl.col("partner_mpan").alias("relation_mpan"),
+            pl.col("role").alias("relation_role"),
+        )
+    )
+    other = facts.select(
+        pl.col("point").alias("partner"), *(pl.col(c).alias(f"partner_{c}") for c in setting.rules.carried)
+    )
+    return (
+        linked.join(related, on="point", how="full", coalesce=True)
+        .with_columns(pl.coalesce("primary", "link_partner").alias("partner"))
+        .join(other, on="partner", how="left")
+        .drop("partner", "primary", "link_partner")
+        .rename({"point": ORDER})
+        .sort(ORDER)
+    )

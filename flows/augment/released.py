@@ -1,0 +1,119 @@
+"""What a release holds of augmentation: per participant its items, and which of its metering points are fenced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from contracts.augmentation import Item, Tables, tables
+from contracts.vocabulary import Classification, Method
+from flows.augment.files import ParquetTable
+from flows.augment.stage import ALL, AUGMENTED, EXTRACT
+from flows.config import Participant
+from flows.context import Context
+from flows.evidence.write import PackWriter
+from flows.quality import JUDGED, read_exclusions
+from flows.workspace import ORDER
+from transforms.decide import provenance
+from transforms.mpan import order_key
+from transforms.pseudonymise import treat
+
+TAKEN_OVER = ("registration", "metering")  # extracts whose columns stand in an augmented record under their own names
+CONFIDENCE = "linked_mpan_confidence"
+
+
+def item_tables(known: Context) -> Tables:
+    """Return the decision tables of a cut."""
+    chosen = known.job.model.augmentation.items
+    return tables(known.job.path(chosen)) if chosen else tables()
+
+
+def held_by(items: Sequence[Item], role: str) -> list[Item]:
+    """Return the items that a role loads."""
+    return [item for item in items if role.upper() in item.held_by]
+
+
+def own_points(known: Context, participant: Participant, number: int) -> pl.LazyFrame | None:
+    """Return ``_order`` of the metering points that a participant itself sent in a partition."""
+    parts = [
+        frame.select(ORDER)
+        for extract in participant.extracts
+        if (frame := known.workspace.scan(JUDGED, participant.mpid, extract.contract, number)) is not None
+    ]
+    return pl.concat(parts).drop_nulls().unique() if parts else None
+
+
+def augmented(known: Context, number: int) -> pl.LazyFrame | None:
+    """Return the augmented records of a partition that are released, under the policy in force, in canonical order."""
+    frame = known.workspace.scan(AUGMENTED, ALL, EXTRACT, number)
+    if frame is None:
+        return None
+    out = read_exclusions(known.workspace, number).lazy().select(order_key().alias(ORDER)).drop_nulls()
+    released = frame.join(out, on=ORDER, how="anti", maintain_order="left")
+    for name, extract, column in _taken_over(known, frame.collect_schema().names()):
+        released = _treated(known, released, name, extract, column)
+    return released
+
+
+def _taken_over(known: Context, names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield each column of the records that is a contract's column: its name here, the extract, its name there."""
+    items = {i.item: i.treated_as for i in item_tables(known).items if i.treated_as}
+    for name, origin in items.items():
+        extract, _, column = origin.partition(".")
+        yield name, extract, column
+    for extract in TAKEN_OVER:
+        columns = (c.name for c in known.contracts[extract].staged)
+        yield from ((c, extract, c) for c in columns if c in names and c not in items)
+
+
+def _treated(known: Context, frame: pl.LazyFrame, name: str, extract: str, column: str) -> pl.LazyFrame:
+    """Treat one column as the policy treats the contract's column that it was taken over from (Q58)."""
+    contract = known.contracts[extract]
+    source = contract.column(column)
+    method = contract.treatment(source).method
+    if method is Method.KEEP or source.classification is Classification.IDENTIFIER:
+        return frame
+    schema = frame.collect_schema()
+    if method in (Method.DROP, Method.SUPPRESS):
+        return frame.with_columns(pl.lit(None, schema[name]).alias(name))
+    aside = {column: "_aside"} if column in schema and column != name else {}
+    alone = replace(contract, columns=(source,))
+    done = treat(frame.rename({**aside, name: column}), alone, known.pseudonymiser)
+    return done.rename({column: name, **{new: old for old, new in aside.items()}})
+
+
+def release_augmented(known: Context, participant: Participant, pack: PackWriter) -> int:
+    """Write ``data/<participant>/augmented.parquet``: the items of its own metering points; return how many rows.
+
+    Columns out: ``mpan_core``, per item that the participant's role holds ``<item>``, ``<item>_rule``,
+    ``<item>_source``, ``<item>_from``; ``linked_mpan_confidence``.
+    """
+    items = held_by(item_tables(known).items, participant.role)
+    with ParquetTable(pack.path(f"data/{participant.mpid}/{AUGMENTED}.parquet")) as table:
+        for number in range(known.workspace.partitions):
+            frame, own = augmented(known, number), own_points(known, participant, number)
+            if frame is None or own is None:
+                continue
+            mine = frame.join(own, on=ORDER, how="semi", maintain_order="left")
+            columns = frame.collect_schema().names()
+            table.add(mine.select("mpan_core", *provenance(items, columns), CONFIDENCE).collect())
+    return table.rows
+
+
+def release_allocations(known: Context, participant: Participant, allocations: pl.DataFrame, pack: PackWriter) -> int:
+    """Write the ring-fenced metering points among a participant's own; return how many rows."""
+    keyed = allocations.with_columns(order_key().alias(ORDER))
+    parts = []
+    for number in range(known.workspace.partitions):
+        own = own_points(known, participant, number)
+        if own is not None:
+            parts.append(keyed.join(own.collect(), on=ORDER, how="semi"))
+    if not parts:
+        return 0
+    keys = [ORDER, *(c for c in ("phase", "stage", "test_case", "participant", "role") if c in allocations.columns)]
+    out = pl.concat(parts).sort(keys).drop(ORDER)
+    with ParquetTable(pack.path(f"data/{participant.mpid}/allocations.parquet")) as table:
+        table.add(out)
+    return out.height

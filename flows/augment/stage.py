@@ -1,0 +1,227 @@
+"""The augmentation stage: associations first, then every item of every metering point, partition by partition."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from contracts.augmentation import PARTIAL, REASON, Item, Tables, associations, services, stated_column, tables
+from contracts.codes import code_table
+from contracts.errors import ContractError, QualityError
+from contracts.load import load_all
+from flows.augment.mapping import load_mapping
+from flows.augment.points import AUGMENT, Setting, excluded, gathered, registered
+from flows.augment.relations import Resolved, resolve
+from flows.context import Context
+from flows.quality import EXCLUDED, cascade, read_exclusions, write_exclusions
+from flows.workspace import ORDER, disk
+from transforms.associate import violations
+from transforms.decide import decide, incoherent, rule_column, sources, sql, undecided
+from transforms.decision_lint import findings
+from transforms.manufacture import Manufacturer
+
+AUGMENTED = "augmented"
+ALL, EXTRACT = "all", "registration"  # one room for the whole market: a metering point has one augmented record
+WORKING = (
+    "uprn", "sender", "_cause", "eac", "aa", "measured_direction", "link_mpan", "link_rule", "link_role", "link_grade",
+    "relation_mpan", "relation_role",
+)  # fmt: skip
+RELATED_COLUMNS = (
+    "mpan_core", "linked_mpan", "association_role", "related_mpan", "related_role", "energy_direction",
+    "metered_indicator", "supplier_mpid",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the stage found: sections of the evidence."""
+
+    items: list[dict[str, Any]]
+    associations: dict[str, Any]
+    reference: list[dict[str, Any]]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the sections as plain values."""
+        return {"augmentation": self.items, "associations": self.associations, "reference": self.reference}
+
+
+def setting_of(known: Context) -> Setting:
+    """Gather what augmentation needs, and refuse decision tables that the lint finds fault with.
+
+    Raises:
+        ContractError: a table is wrong; the first findings are told.
+        ConfigurationError: a mapping table is wrong.
+    """
+    job = known.job
+    chosen = job.model.augmentation
+    mine = tables(job.path(chosen.items)) if chosen.items else tables()
+    check(mine)
+    return Setting(
+        workspace=known.workspace,
+        held=known.held,
+        tables=mine,
+        rules=associations(job.path(chosen.associations)) if chosen.associations else associations(),
+        mapping=load_mapping(job),
+        maker=Manufacturer(known.keys, services().prefixes),
+        reference=known.reference,
+    )
+
+
+def lint(mine: Tables) -> list[str]:
+    """Return the findings of the lint against the project's own code lists and contracts."""
+    codes = {name: [row[0] for row in code_table(name)[1]] for name in {i.codes for i in mine.inputs if i.codes}}
+    return findings(mine, codes, load_all())
+
+
+def check(mine: Tables) -> None:
+    """Refuse tables with a finding.
+
+    Raises:
+        ContractError: the first findings, and how many there are.
+    """
+    if found := lint(mine):
+        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        raise ContractError(f"{'; '.join(found[:3])}{more}", where="augmentation items")
+
+
+def augmentation(known: Context) -> dict[str, Any]:
+    """Fill the MHHS-only items of every metering point that is not excluded, and associate imports with exports.
+
+    Writes room ``augmented``: per metering point the registration's columns that others read, its settlement meter,
+    every item with the rule that gave it, and ``linked_mpan_confidence``. Metering points that are undecided or
+    incoherent are excluded (DQ31), those of a related group that is partial or contradicts itself too (DQ27), and
+    whoever is surely associated with an excluded one (companion).
+
+    Returns:
+        Sections of the evidence: ``augmentation`` (per item, how many values were stated, derived, manufactured,
+        absent and undecided), ``associations``, and ``reference`` (files that were used).
+
+    Raises:
+        QualityError: a relationship in the result breaks a constraint.
+    """
+    setting = setting_of(known)
+    workspace = setting.workspace
+    with disk(workspace.root):  # what a killed run left behind must not count
+        shutil.rmtree(workspace.root / EXCLUDED / AUGMENT, ignore_errors=True)
+        shutil.rmtree(workspace.root / AUGMENTED, ignore_errors=True)
+    found = resolve(setting)
+    tally: Counter[tuple[str, str]] = Counter()
+    broken: Counter[str] = Counter()
+    members = []
+    for number in range(workspace.partitions):
+        done = _partition(setting, number, found, tally, broken)
+        if done is not None:
+            related = pl.col("association_role").is_not_null() | pl.col("related_role").is_not_null()
+            members.append(done.filter(related).select(RELATED_COLUMNS))
+    cascade(workspace, found.together)
+    checks = _checked(setting, members)
+    facts = Done(
+        items=[_entry(item, tally) for item in setting.tables.items],
+        associations={
+            "evidence": _evidence(setting, found.outcomes),
+            "constraints": checks,
+            "incoherent": dict(sorted(broken.items())),
+        },
+        reference=_files(known, setting),
+    )
+    return facts.facts()
+
+
+def _checked(setting: Setting, members: Sequence[pl.DataFrame]) -> dict[str, int]:
+    """Hold every relationship of the result against the registration rejection codes.
+
+    Raises:
+        QualityError: one is broken.
+    """
+    if not members:
+        return {}
+    out = pl.concat(
+        read_exclusions(setting.workspace, n).select("mpan_core") for n in range(setting.workspace.partitions)
+    )
+    checks = violations(pl.concat(members).join(out, on="mpan_core", how="anti"), setting.rules.constraints)
+    if wrong := {code: count for code, count in checks.items() if count}:
+        words = ", ".join(f"{code} {count} times" for code, count in wrong.items())
+        raise QualityError(f"associations break {words}", where="augmentation", remedy="report this")
+    return checks
+
+
+def _partition(
+    setting: Setting, number: int, found: Resolved, tally: Counter[tuple[str, str]], broken: Counter[str]
+) -> pl.DataFrame | None:
+    """Decide one partition, write what stays and exclude the rest; return what stays."""
+    lazy = registered(setting, number)
+    if lazy is None:
+        return None
+    chosen = lazy.select(ORDER).collect().join(excluded(setting, number), on=ORDER, how="anti")
+    frame = gathered(setting, number, chosen).join(found.read, on=ORDER, how="left", maintain_order="left")
+    frame = decide(frame, setting.tables.items, setting.lookups, setting.maker)
+    for item in setting.tables.items:
+        counts = frame[rule_column(item)].value_counts()
+        tally.update({(item.item, str(rule)): n for rule, n in counts.rows()})
+    for condition in setting.tables.coherence:
+        broken[condition.code] += int(frame.select(incoherent([condition]).sum()).item())
+    partial = pl.col(ORDER).is_in(found.unsound[ORDER].implode())
+    unfit = undecided(setting.tables.items) | incoherent(setting.tables.coherence)
+    cause = pl.when(partial).then(pl.lit(PARTIAL)).when(unfit).then(pl.lit(REASON))
+    frame = frame.with_columns(cause.alias("_cause"))
+    _exclude(setting, number, frame.filter(pl.col("_cause").is_not_null()))
+    done = frame.filter(pl.col("_cause").is_null()).select(_written(setting, frame.columns))
+    setting.workspace.write(done, AUGMENTED, ALL, EXTRACT, number)
+    return done
+
+
+def _exclude(setting: Setting, number: int, gone: pl.DataFrame) -> None:
+    causes = gone.select(
+        "mpan_core",
+        pl.col("_cause").alias("first_cause"),
+        pl.col("_cause").alias("reasons"),
+        pl.lit(EXTRACT).alias("extract"),
+    )
+    write_exclusions(setting.workspace, AUGMENT, number, causes)
+
+
+def _written(setting: Setting, columns: Sequence[str]) -> list[pl.Expr]:
+    """Return the columns of the room: what readers need, no working column."""
+    items = setting.tables.items
+    dates = {stated_column(s.extract, s.date) for i in items for s in i.stated if s.date}
+    read = {name for i in items for name in sql(i.effective_from, where=i.item).meta.root_names()}
+    kept = [c for c in columns if c in dates | read or not (c in WORKING or c.startswith(("stated.", "partner_")))]
+    return [*(pl.col(c) for c in kept), pl.col("link_grade").alias("linked_mpan_confidence")]
+
+
+def _entry(item: Item, tally: Mapping[tuple[str, str], int]) -> dict[str, Any]:
+    """Return an item's counts: by source, absent, undecided, and by rule."""
+    by_rule = {rule: tally[item.item, rule] for rule in item.rules if tally.get((item.item, rule))}
+    lost = tally.get((item.item, "None"), 0)
+    from_rule = sources(item)
+    none = {r.rule for r in item.rows if r.outcome == "none"}
+    totals = Counter({"stated": 0, "derived": 0, "manufactured": 0, "absent": 0, "undecided": lost})
+    for rule, count in by_rule.items():
+        totals["absent" if rule in none else from_rule[rule] or "undecided"] += count
+    return {"item": item.item, **totals, "rules": by_rule}
+
+
+def _evidence(setting: Setting, outcomes: pl.DataFrame) -> list[dict[str, Any]]:
+    words = {e.rule: e for e in setting.rules.evidence}
+    rows = outcomes.to_dicts() if outcomes.height else []
+    return [{**row, "grade": words[row["rule"]].grade, "description": words[row["rule"]].description} for row in rows]
+
+
+def _files(known: Context, setting: Setting) -> list[dict[str, Any]]:
+    chosen = known.job.model.augmentation
+    named = {
+        f"augmentation/{chosen.items.name if chosen.items else 'items.yaml'}": (
+            len(setting.tables.items), setting.tables.digest
+        ),
+        f"augmentation/{chosen.associations.name if chosen.associations else 'associations.yaml'}": (
+            len(setting.rules.evidence), setting.rules.digest
+        ),
+        "augmentation/services.yaml": (len(services().prefixes), services().digest),
+    }  # fmt: skip
+    own = [{"table": name, "rows": rows, "sha256": digest} for name, (rows, digest) in named.items()]
+    return [*own, *(dict(entry) for entry in setting.mapping.files)]
