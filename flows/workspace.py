@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -38,11 +39,20 @@ def disk(place: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as fault:
-        what = _DISK.get(fault.errno or 0, f"cannot be written ({os.strerror(fault.errno or errno.EIO)})")
+    except (OSError, pl.exceptions.ComputeError) as fault:
+        number = _error_number(fault)
+        what = _DISK.get(number, f"cannot be written ({os.strerror(number)})")
         raise PlaceError(what, where=str(place), remedy="free the place and run again") from None
-    except pl.exceptions.ComputeError:
-        raise PlaceError("a write failed", where=str(place), remedy="check disk space and run again") from None
+
+
+def _error_number(fault: Exception) -> int:
+    """Return the system's number of a fault; the column library says it in its text alone."""
+    if isinstance(fault, OSError) and fault.errno:
+        return fault.errno
+    told = re.search(r"os error (\d+)", str(fault))
+    if told:
+        return int(told.group(1))
+    return errno.ENOSPC if "No space left" in str(fault) else errno.EIO
 
 
 def partition_count(rows: int) -> int:

@@ -17,11 +17,19 @@ import polars as pl
 SIZES = ((1, "1"), (4, "2 to 4"), (10, "5 to 10"), (100, "11 to 100"), (None, "more than 100"))
 CONSUMPTION_BANDS = (0, 1_000, 2_000, 3_000, 5_000, 10_000, 50_000, 100_000)  # kWh a year
 
+
+def _band() -> pl.Expr:
+    """Return the lower bound of the band that the annual consumption lies in; null where it is unknown."""
+    eac = pl.col("eac").cast(pl.Float64)
+    bounds = [pl.when(eac >= bound).then(pl.lit(str(bound))) for bound in reversed(CONSUMPTION_BANDS)]
+    return pl.coalesce(*bounds, pl.when(eac.is_not_null()).then(pl.lit("negative")))
+
+
 # What an intruder may be taken to know beside the registration's own columns.
 DERIVED = {
     "outward": pl.col("postcode").str.extract(r"^([A-Z0-9]+)", 1),
     "area": pl.col("postcode").str.extract(r"^([A-Z]+)", 1),
-    "consumption_band": pl.col("eac").cast(pl.Float64).cut([float(b) for b in CONSUMPTION_BANDS]).cast(pl.String),
+    "consumption_band": _band(),
 }
 READS = {"outward": "postcode", "area": "postcode", "consumption_band": "eac"}
 

@@ -1,0 +1,47 @@
+"""A small sample, made once, and copies of it to run on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.sample import Request, generate
+
+MPANS = 1_500
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pipeline") / "sample"
+    generate(Request(MPANS, 11, 0.05), folder)
+    return folder
+
+
+@pytest.fixture
+def cut(pristine, tmp_path) -> Path:
+    """Return the ``cut.yaml`` of a fresh copy."""
+    shutil.copytree(pristine, tmp_path / "cut")
+    return tmp_path / "cut" / "cut.yaml"
+
+
+def digests(pack: Path) -> dict[str, str]:
+    """Return path -> SHA-256 of a pack's payload, as its manifest states them."""
+    lines = (pack / "manifest-sha256.txt").read_text().splitlines()
+    return {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
+
+
+@pytest.fixture
+def datacut() -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(*arguments: object, before: tuple[str, ...] = (), **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [*before, str(Path(sys.executable).with_name("datacut")), *map(str, arguments)]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "160", **environment}
+        )
+
+    return run

@@ -1,0 +1,123 @@
+"""The whole job on real-shaped backups: balanced, the same bytes whatever the way there, and without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.pipeline.conftest import digests
+
+
+@pytest.fixture(scope="session")
+def undisturbed(pristine, tmp_path_factory) -> Path:
+    """Return the pack of a plain run in one partition, with everything on its way."""
+    from flows.job import run_plain
+
+    folder = tmp_path_factory.mktemp("undisturbed") / "cut"
+    shutil.copytree(pristine, folder)
+    return Path(run_plain(folder / "cut.yaml")["pack"])
+
+
+def evidence(pack: Path) -> dict:
+    return json.loads((pack / "evidence" / "evidence.json").read_text())
+
+
+@pytest.mark.requirement("Q48")
+def test_no_row_is_lost(undisturbed):
+    """Rows in = released + excluded for every extract, and as many rows lie in the files."""
+    accounting = evidence(undisturbed)["accounting"]
+    assert len(accounting) == 12
+    for row in accounting:
+        assert row["rows_in"] == row["released"] + row["excluded"]
+        assert sum(row["by_reason"].values()) == row["excluded"]
+        name = f"{row['participant']}/{row['extract']}.parquet"
+        assert pl.scan_parquet(undisturbed / "data" / name).select(pl.len()).collect().item() == row["released"]
+        assert pl.scan_parquet(undisturbed / "excluded" / name).select(pl.len()).collect().item() == row["excluded"]
+
+
+@pytest.mark.requirement("Q48")
+def test_an_excluded_metering_point_is_in_no_extract_of_anybody(undisturbed):
+    gone = pl.concat(
+        [pl.read_parquet(p).select("mpan_core", "first_cause") for p in (undisturbed / "excluded").rglob("*.parquet")]
+    ).drop_nulls("mpan_core")
+    assert gone.height > 100
+    assert gone.filter(pl.col("first_cause").is_null() | (pl.col("first_cause") == "")).is_empty()
+    for path in (undisturbed / "data").rglob("*.parquet"):
+        columns = pl.read_parquet_schema(path)
+        name = "mpan_core" if "mpan_core" in columns else "mpan"
+        if name in columns:
+            left = pl.read_parquet(path, columns=[name])
+            assert left.join(gone, left_on=name, right_on="mpan_core", how="semi").is_empty(), path.name
+
+
+@pytest.mark.requirement("Q53", "Q57")
+def test_cit_and_sit_share_no_metering_point(undisturbed):
+    given = pl.concat([pl.read_parquet(p) for p in (undisturbed / "data").rglob("allocations.parquet")]).unique()
+    assert set(given["phase"]) == {"CIT", "SIT"}
+    assert given.height > 50
+    both = given.group_by("mpan_core").agg(pl.col("phase").n_unique(), pl.col("test_case").n_unique())
+    assert both["phase"].max() == 1
+    assert both["test_case"].max() == 1
+
+
+@pytest.mark.requirement("Q74")
+@pytest.mark.parametrize("partitions", [7, pytest.param(64, marks=pytest.mark.slow)])
+def test_payload_does_not_depend_on_partitions(cut, undisturbed, partitions):
+    from flows.job import run_plain
+
+    cut.write_text(cut.read_text() + f"\npartitions: {partitions}\n")
+    assert digests(Path(run_plain(cut)["pack"])) == digests(undisturbed)
+
+
+def test_payload_does_not_depend_on_the_order_of_rows(cut, undisturbed):
+    from flows.job import run_plain
+
+    for name in ("EELC/registration.csv", "YELG/registration.csv", "MOPB/metering.csv", "SUPB/portfolio.tsv"):
+        head, *rows = (cut.parent / name).read_bytes().splitlines(keepends=True)
+        random.Random(5).shuffle(rows)
+        (cut.parent / name).write_bytes(head + b"".join(rows))
+    assert digests(Path(run_plain(cut)["pack"])) == digests(undisturbed)
+
+
+def test_running_again_gives_the_same_bytes(cut, undisturbed, datacut):
+    for _ in range(2):
+        done = datacut("run", cut, "--plain", "--json")
+        assert done.returncode == 0, done.stderr
+        assert digests(Path(json.loads(done.stdout)["pack"])) == digests(undisturbed)
+    assert [p.name for p in (cut.parent / "out").iterdir()] == [undisturbed.name]
+
+
+@pytest.mark.slow
+def test_under_prefect_the_same_bytes(cut, undisturbed, datacut):
+    done = datacut("run", cut, "--json")
+    assert done.returncode == 0, done.stderr
+    assert digests(Path(json.loads(done.stdout)["pack"])) == digests(undisturbed)
+    names = {step["stage"] for step in evidence(Path(json.loads(done.stdout)["pack"]))["times"]["stages"]}
+    assert {"prepare", "quality", "align", "augment", "ring-fence"} <= names
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("Q67")
+def test_without_any_network(cut, undisturbed, datacut):
+    """In an empty network namespace, with loopback alone, under Prefect."""
+    if shutil.which("unshare") is None or os.geteuid() != 0:
+        pytest.skip("an empty network namespace needs unshare and root")
+    alone = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$0" "$@"')
+    done = datacut("run", cut, "--json", before=alone)
+    assert done.returncode == 0, done.stderr
+    assert digests(Path(json.loads(done.stdout)["pack"])) == digests(undisturbed)
+
+
+@pytest.mark.requirement("Q67")
+def test_analytics_are_off_before_anything_loads():
+    import flows  # noqa: F401
+
+    assert os.environ["DO_NOT_TRACK"] == "1"
+    assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert os.environ["GX_ANALYTICS_ENABLED"] == "false"

@@ -1,0 +1,118 @@
+"""A run that was killed, or ran out of disk, is simply run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows import stages
+from flows.context import forget
+from flows.sample import Request, generate
+from tests.recovery.kills import campaign, digests
+
+DATACUT = Path(sys.executable).with_name("datacut")
+
+
+@pytest.fixture
+def cut(tmp_path) -> Path:
+    generate(Request(600, 3, 0.02), tmp_path / "cut")
+    return tmp_path / "cut" / "cut.yaml"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_at_random_moments(tmp_path):
+    tally = campaign(tmp_path, mpans=1_500, kills=6, seed=2, plain=True)
+    assert tally.faults == []
+    assert tally.kills == 6
+
+
+def test_finished_sources_are_not_read_again(cut):
+    """A second process goes on where the first one stopped, and starts anew when an input has changed."""
+    name = str(cut)
+    plan = stages.prepare(name)
+    assert not plan["resumed"]
+    stages.anonymise(name, *plan["sources"][0])
+    staged = cut.parent / "work"
+    before = {p: p.stat().st_mtime_ns for p in staged.rglob("*.arrow")}
+    forget()
+    assert stages.prepare(name)["resumed"]
+    stages.anonymise(name, *plan["sources"][0])
+    assert {p: p.stat().st_mtime_ns for p in staged.rglob("*.arrow")} == before
+    (cut.parent / "EELC" / "registration.csv").touch()
+    assert not stages.prepare(name)["resumed"]
+    assert not list(staged.rglob("*.arrow"))
+    stages.finish(name)
+
+
+def test_half_written_pieces_are_written_again(cut):
+    name = str(cut)
+    first, *_ = stages.prepare(name)["sources"]
+    stages.anonymise(name, *first)
+    (note,) = (cut.parent / "work").rglob(f"{first[0]}-{first[1]}.json")
+    whole = {p.name: p.read_bytes() for p in (cut.parent / "work").rglob("*.arrow")}
+    note.unlink()
+    for path in (cut.parent / "work").rglob("*.arrow"):
+        path.write_bytes(path.read_bytes()[:100])
+    stages.anonymise(name, *first)
+    assert {p.name: p.read_bytes() for p in (cut.parent / "work").rglob("*.arrow")} == whole
+    stages.finish(name)
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(cut):
+    strange = cut.parent / "work" / "SAMPLE-2023-08-19"
+    strange.mkdir(parents=True)
+    (strange / "thesis.txt").write_text("do not delete")
+    done = subprocess.run([DATACUT, "run", cut, "--plain"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert (strange / "thesis.txt").read_text() == "do not delete"
+    assert "the work folder holds something else" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_full_disk_is_told_in_one_line_and_nothing_is_half_published(cut, tmp_path):
+    """Ten sizes of disk, from nothing to nearly enough; then enough."""
+    if os.geteuid() != 0:
+        pytest.skip("a small disk of its own needs root")
+    small = tmp_path / "disk"
+    small.mkdir()
+    text = cut.read_text()
+    cut.write_text(text.replace("folder: out", f"folder: {small}/out") + f"\nwork: {small}/work\n")
+    codes = []
+    for kibibytes in (64, 128, 256, 384, 512, 640, 768, 896, 1024, 1152, 65536):
+        try:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", small], check=True)
+        except subprocess.CalledProcessError:
+            pytest.skip("mounting a small disk is not allowed here")
+        try:
+            done = subprocess.run(
+                [DATACUT, "run", cut, "--plain", "--json"], capture_output=True, text=True, check=False
+            )
+            codes.append(done.returncode)
+            visible = (
+                [p.name for p in (small / "out").iterdir() if not p.name.startswith(".")]
+                if (small / "out").is_dir()
+                else []
+            )
+            if done.returncode:
+                lines = [line for line in done.stderr.splitlines() if line.startswith("datacut:")]
+                assert done.returncode == 19, done.stderr
+                assert len(lines) == 1
+                assert "disk is full" in lines[0] or "No space" in lines[0], lines
+                assert "Traceback" not in done.stderr
+                assert visible == []
+            else:
+                assert digests(Path(json.loads(done.stdout)["pack"]))
+        finally:
+            subprocess.run(["umount", small], check=True)
+        (cut.parent / "ledger.db").unlink(missing_ok=True)
+    assert codes[-1] == 0
+    assert codes.count(19) >= 8
+    shutil.rmtree(small)
