@@ -16,6 +16,7 @@ import contracts
 import flows
 import transforms
 from contracts.errors import DataCutError, PlaceError
+from flows.custody.process import guard_memory
 
 PARTS = ("run", "ringfence", "sample", "keys", "verify", "evidence", "compare")  # in ``flows.commands``
 EXIT_CODES = """
@@ -61,6 +62,7 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run the command line; the only place that turns exceptions into output."""
+    guard_memory()
     try:
         check_installation()
         build()()

@@ -19,7 +19,7 @@ from contracts.model import Contract
 from contracts.policy import NONE, apply, read_overlay
 from flows.anonymise import Progress, silent
 from flows.config import Job, load_cut
-from flows.keyring import read_key
+from flows.keyring import cut_keys
 from flows.quality import Held
 from flows.reference import Reference, load_reference
 from flows.selftest import self_test
@@ -80,7 +80,7 @@ def context(cut_file: str) -> Context:
     self_test()
     job = load_cut(Path(cut_file))
     cut = job.model.cut
-    keys = read_key(job.path(cut.key), cut.id, cut.fingerprint)
+    keys = cut_keys(job)
     folder = job.model.reference.market_domain_data
     reference = load_reference(job.path(folder) if folder else None, cut.date)
     overlay = read_overlay(job.path(cut.policy.overlay), load_all()) if cut.policy.overlay else NONE

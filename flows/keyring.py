@@ -1,70 +1,144 @@
-"""Cut keys on disk: made, read and fingerprinted. Key bytes never reach argv, the environment, a log or an error.
+"""Cut keys on disk: made, read and checked. Key bytes never reach argv, the environment, a log or an error.
 
-A plain key file is one line of 64 hex digits, mode 0600, that says nothing else.
+A key file is one of three, told apart by its first bytes: plain (one line of 64 hex digits that says nothing else),
+sealed under a passphrase (``flows.custody.sealed``), or wrapped for an identity in the age format
+(``flows.custody.wrapped``). All three are readable by their owner alone.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
-import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from contracts.errors import KeyMaterialError, PlaceError
+from contracts.errors import KeyMaterialError
+from flows.custody import sealed, shares
+from flows.custody.files import is_wrapped, read_private, shown, write_new
+from flows.custody.passphrase import Unlock
+from flows.custody.process import guard_memory
 from transforms.keys import CUT_KEY_BYTES, FieldKeys
 
+if TYPE_CHECKING:  # the configuration's libraries are slow to load, and ``key new`` needs none of them
+    from flows.config import Job
+
+REVOKED = "revoked-keys.txt"  # beside ``cut.yaml``; looked at when it is there
 _LINE = re.compile(rb"[0-9a-fA-F]{64}\r?\n?")
 
 
-def new_key(path: Path) -> None:
-    """Write a new random cut key, readable by its owner alone.
+def new_key(path: Path, cut_id: str, passphrase: bytes | None = None) -> str:
+    """Write a new random cut key, readable by its owner alone, and return its fingerprint.
 
     Raises:
         KeyMaterialError: the file exists already: a key is never overwritten.
         PlaceError: the file cannot be written.
     """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise KeyMaterialError("exists already", where=str(path), remedy="choose another name") from None
-    except OSError as fault:
-        raise PlaceError("cannot be written", where=str(path), remedy=fault.strerror or "") from None
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(secrets.token_bytes(CUT_KEY_BYTES).hex().encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    return keep_key(path, secrets.token_bytes(CUT_KEY_BYTES), cut_id, passphrase)
 
 
-def read_key(path: Path, cut_id: str, fingerprint: str | None = None) -> FieldKeys:
-    """Read a cut key and bind it to a cut.
+def keep_key(path: Path, key: bytes, cut_id: str, passphrase: bytes | None) -> str:
+    """Write a cut key to a new file, sealed if there is a passphrase, and return its fingerprint.
+
+    Raises:
+        KeyMaterialError: the file exists already, or the key is not fit to be one.
+        PlaceError: the file cannot be written.
+    """
+    fingerprint = FieldKeys(key, cut_id).fingerprint()
+    write_new(path, sealed.seal(key, cut_id, passphrase) if passphrase else plain_line(key))
+    return fingerprint
+
+
+def plain_line(key: bytes) -> bytes:
+    """Return the one line of a plain key file."""
+    return key.hex().encode("ascii") + b"\n"
+
+
+def read_key(path: Path, cut_id: str, fingerprint: str | None = None, unlock: Unlock | None = None) -> FieldKeys:
+    """Read a cut key of any kind and bind it to a cut.
 
     Args:
         fingerprint: what the key's fingerprint must be; a wrong key is noticed before a row is read.
+        unlock: how a protected key is opened; without it, by what the environment names, else by a prompt.
 
     Raises:
-        KeyMaterialError: missing, readable by others, not one line of 64 hex digits, or the wrong key.
+        KeyMaterialError: missing, readable by others, in none of the three forms, not opened, or the wrong key.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-    except OSError as fault:
-        raise KeyMaterialError("cannot be read", where=str(path), remedy=fault.strerror or "") from None
-    with os.fdopen(descriptor, "rb") as stream:
-        mode = os.fstat(stream.fileno()).st_mode
-        if not stat.S_ISREG(mode):
-            raise KeyMaterialError("is not a regular file", where=str(path))
-        if os.name == "posix" and mode & 0o077:
-            raise KeyMaterialError("can be read by others", where=str(path), remedy=f"chmod 600 {path}")
-        raw = stream.read(256)
+    return FieldKeys(read_cut_key(path, cut_id, fingerprint, unlock), cut_id)
+
+
+def read_cut_key(path: Path, cut_id: str, fingerprint: str | None = None, unlock: Unlock | None = None) -> bytes:
+    """Return the 32 bytes of a cut key, for custody alone; everything else wants :func:`read_key`.
+
+    Raises:
+        KeyMaterialError: as :func:`read_key`.
+    """
+    guard_memory()
+    where, unlock = shown(path), unlock or Unlock()
+    raw = read_private(path)
+    if raw.startswith(sealed.MAGIC):
+        _match(sealed.stated_fingerprint(raw, cut_id, where=where), cut_id, fingerprint, where)
+        key = sealed.unseal(raw, cut_id, unlock.passphrase(), where=where)
+    else:
+        key = _plain(_unwrapped(raw, unlock, where), where)
+    _match(FieldKeys(key, cut_id).fingerprint(), cut_id, fingerprint, where)
+    return key
+
+
+def held_fingerprint(path: Path, cut_id: str, unlock: Unlock) -> str:
+    """Return the fingerprint of a key file of any kind, or of the key that a share file is a share of.
+
+    Raises:
+        KeyMaterialError: as :func:`read_key`, or a share of another cut.
+    """
+    raw = read_private(path)
+    if not raw.startswith(shares.MAGIC):
+        return read_key(path, cut_id, unlock=unlock).fingerprint()
+    share = shares.parse(raw, where=shown(path))
+    if share.cut != cut_id:
+        raise KeyMaterialError(f"is a share of another cut, not of {cut_id}", where=shown(path))
+    return share.fingerprint
+
+
+def _unwrapped(raw: bytes, unlock: Unlock, where: str) -> bytes:
+    if not is_wrapped(raw):
+        return raw
+    from flows.custody import wrapped
+
+    return wrapped.unwrap(raw, unlock.identity(), where=where)
+
+
+def _plain(raw: bytes, where: str) -> bytes:
     if not _LINE.fullmatch(raw):
         raise KeyMaterialError(
-            "is not a cut key: one line of 64 hex digits", where=str(path), remedy="make one with datacut key new"
+            "is not a cut key: one line of 64 hex digits, a sealed key, or an age file",
+            where=where,
+            remedy="make one with datacut key new",
         )
-    keys = FieldKeys(bytes.fromhex(raw.decode("ascii").strip()), cut_id)
-    if fingerprint is not None and keys.fingerprint() != fingerprint:
+    return bytes.fromhex(raw.decode("ascii").strip())
+
+
+def _match(found: str, cut_id: str, wanted: str | None, where: str) -> None:
+    if wanted is not None and found != wanted:
         raise KeyMaterialError(
-            f"is another key: its fingerprint for cut {cut_id} is {keys.fingerprint()}, not {fingerprint}",
-            where=str(path),
+            f"is another key: its fingerprint for cut {cut_id} is {found}, not {wanted}",
+            where=where,
             remedy="ask the key's custodian",
         )
+
+
+def cut_keys(job: Job) -> FieldKeys:
+    """Read the key that ``cut.yaml`` names, in the way it names, and refuse one that is revoked.
+
+    Raises:
+        KeyMaterialError: as :func:`read_key`, or the fingerprint is on the list of revoked keys.
+    """
+    from flows.custody.destruction import refuse_revoked
+
+    cut = job.model.cut
+    files = (cut.key_passphrase_file, cut.key_identity_file)
+    unlock = Unlock(*(job.path(file) if file else None for file in files))
+    keys = read_key(job.path(cut.key), cut.id, cut.fingerprint, unlock)
+    listed = job.path(cut.revoked_keys or Path(REVOKED))
+    if cut.revoked_keys or listed.exists():
+        refuse_revoked(keys.fingerprint(), listed)
     return keys

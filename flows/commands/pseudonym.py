@@ -1,0 +1,82 @@
+"""``datacut pseudonym``: the scheme alone, a value a line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from contracts.errors import RefusedError
+from contracts.vocabulary import Field
+from flows.commands.key_options import CutId, IdentityFile, KeyPath, PassphraseFile
+
+LINES_AT_ONCE = 100_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand to the console command."""
+    app.command("pseudonym")(pseudonym_command)
+
+
+def pseudonym_command(
+    field: Annotated[Field, typer.Option(help="Field of pseudonym scheme 1.", show_default=False)],
+    key: KeyPath,
+    cut: CutId,
+    passphrase_file: PassphraseFile = None,
+    identity: IdentityFile = None,
+) -> None:
+    """Read values from standard input, a line each, and print their pseudonyms.
+
+    A value that cannot be pseudonymised gives an empty line, and exit code 12 at the end. An address is one line:
+    its nine lines and its postcode, separated by `|`; the postcode is the last part.
+    """
+    from flows.custody.passphrase import Unlock
+    from flows.keyring import read_key
+    from flows.selftest import self_test
+    from transforms.pseudonymise import Pseudonymiser
+
+    self_test()
+    pseudonymiser = Pseudonymiser(read_key(key, cut, unlock=Unlock(passphrase_file, identity)))
+    refused = 0
+    for lines in _blocks():
+        out = _addresses(pseudonymiser, lines) if field is Field.ADDRESS else _values(pseudonymiser, field, lines)
+        refused += sum(1 for text in out if not text)
+        sys.stdout.write("".join(f"{text}\n" for text in out))
+    sys.stdout.flush()
+    if refused:
+        raise RefusedError(f"{refused} values could not be pseudonymised", where="standard input")
+
+
+def _blocks() -> Iterator[list[str]]:
+    block: list[str] = []
+    sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    for line in sys.stdin:
+        block.append(line.rstrip("\r\n"))
+        if len(block) == LINES_AT_ONCE:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _values(pseudonymiser: object, field: Field, lines: list[str]) -> list[str]:
+    import polars as pl
+
+    out = pseudonymiser.values(field, pl.Series(lines, dtype=pl.String))  # type: ignore[attr-defined]
+    return [text or "" for text in out.to_list()]
+
+
+def _addresses(pseudonymiser: object, lines: list[str]) -> list[str]:
+    import polars as pl
+
+    from transforms.address import COLUMNS, LINES
+
+    rows = []
+    for line in lines:
+        *parts, postcode = line.split("|")
+        rows.append([*(parts + [""] * len(LINES))[: len(LINES)], postcode])
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
+    out = pseudonymiser.addresses(frame)  # type: ignore[attr-defined]
+    return ["|".join(text or "" for text in row) if any(row) else "" for row in out.rows()]

@@ -1,0 +1,94 @@
+"""Files that hold secrets: written once for their owner alone, read through one descriptor that was checked."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from contracts.errors import KeyMaterialError, PlaceError
+
+MAX_SECRET_FILE = 16 << 10  # bytes; the longest, an armoured age file for many recipients, has a few thousand
+OWNER_ONLY = 0o600
+AGE_STARTS = (b"-----BEGIN AGE ENCRYPTED FILE-----", b"age-encryption.org/v1")
+_SECRET = re.compile(r"[0-9A-Fa-f]{64}|AGE-SECRET-KEY-", re.IGNORECASE)
+
+
+def is_wrapped(data: bytes) -> bool:
+    """Tell whether a file is an age file, armoured or not."""
+    return data.startswith(AGE_STARTS)
+
+
+def shown(path: Path) -> str:
+    """Return a path for a message, unless a secret was given in its place: that must not reach a log."""
+    return "the key file" if _SECRET.search(path.name) else str(path)
+
+
+def write_new(path: Path, data: bytes, mode: int = OWNER_ONLY) -> None:
+    """Write a new file, readable by its owner alone unless ``mode`` says otherwise, and sync it.
+
+    Raises:
+        KeyMaterialError: the file exists already: nothing is ever written over a key.
+        PlaceError: the file cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        with os.fdopen(os.open(path, flags, mode), "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except FileExistsError:
+        raise KeyMaterialError("exists already", where=shown(path), remedy="choose another name") from None
+    except OSError as fault:
+        raise PlaceError("cannot be written", where=shown(path), remedy=fault.strerror or "") from None
+    sync_folder(path.parent)
+
+
+def new_folder(path: Path) -> None:
+    """Make a folder for its owner alone, unless it is there.
+
+    Raises:
+        PlaceError: it cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise PlaceError("cannot be made", where=str(path), remedy=fault.strerror or "") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, where the system can."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read_private(path: Path, *, name: str | None = None) -> bytes:
+    """Read a small file that only its owner may read.
+
+    Args:
+        name: what to call it in a message instead of its path, which may be a secret put in the wrong place.
+
+    Raises:
+        KeyMaterialError: missing, not a regular file, too large, or open to others.
+    """
+    where = name or shown(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0))
+    except (OSError, ValueError) as fault:
+        reason = getattr(fault, "strerror", None) or "no such name"
+        raise KeyMaterialError("cannot be read", where=where, remedy=reason) from None
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise KeyMaterialError("is not a regular file", where=where)
+        if os.name == "posix" and status.st_mode & 0o077:
+            raise KeyMaterialError("can be read by others", where=where, remedy="chmod 600, if nobody has read it yet")
+        data = stream.read(MAX_SECRET_FILE + 1)
+    if len(data) > MAX_SECRET_FILE:
+        raise KeyMaterialError("is too large for a key", where=where)
+    return data
