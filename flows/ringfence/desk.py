@@ -17,7 +17,7 @@ from contracts.errors import ConfigurationError, RingFenceError
 from contracts.ringfence import State
 from contracts.ringfence_plan import HUB
 from flows.config import Job, load_cut
-from flows.keyring import read_key
+from flows.keyring import cut_keys
 from flows.ringfence.chain import canonical
 from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt
 from flows.ringfence.moves import Selection
@@ -72,7 +72,7 @@ class Desk:
         pool, cut, plan = pool_file(self.job), self.job.model.cut, self.job.model.ring_fence
         if not pool.is_file():
             raise RingFenceError("the cut has no population yet", where=str(pool), remedy="run it with datacut run")
-        key = read_key(self.job.path(cut.key), cut.id, cut.fingerprint).field(FIELD).material()
+        key = cut_keys(self.job).field(FIELD).material()
         assert plan is not None  # noqa: S101 - refused when the desk was opened
         return make_request(pool, self.job.path(plan.plan), cut.id, key)
 

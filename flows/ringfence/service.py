@@ -230,7 +230,7 @@ def outcome(ledger: Ledger, receipt: Receipt, request: Request) -> Outcome:
     body = receipt.body
     counted = serving(held, back)
     usable = _usable(request, counted)
-    live = usable.join(held.select("mpan"), on="mpan", how="semi").rename({"mpan": "mpan_core"})
+    live = usable.join(held, on=["mpan", *CASE], how="semi").rename({"mpan": "mpan_core"})
     eligible = {tuple(row[:-1]): row[-1] for row in body["eligible"]}
     filled = fulfilment(request.demands, units_had(usable), eligible)
     return Outcome(
