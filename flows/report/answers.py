@@ -61,7 +61,7 @@ def answers(evidence: Mapping[str, Any], signed_by: Sequence[str], approvers: Se
         _raw_left(evidence),
         _signed(signed_by, approvers),
     ]
-    return found + _warnings(evidence)
+    return found + _risk(evidence.get("risk") or {}) + _warnings(evidence)
 
 
 def verdict(found: Sequence[Answer]) -> Verdict:
@@ -148,6 +148,26 @@ def _signed(signed_by: Sequence[str], approvers: Sequence[str]) -> Answer:
     return Answer("Is it signed?", short, detail, State.GOOD, "verify", claim="the pack is signed")
 
 
+def _risk(risk: Mapping[str, Any]) -> list[Answer]:
+    """Return how far the released columns single out a metering point; nothing where it was not measured."""
+    if not risk:
+        return []
+    question, limits = "Can a metering point be singled out?", risk.get("thresholds", {})
+    above = [
+        n.replace("_", " ") for n in sorted(limits) if isinstance(risk.get(n), int | float) and risk[n] > limits[n]
+    ]
+    if above:
+        short = f"The risk of re-identification is above what the policy tolerates: {listed(above)}."
+        detail = "Coarser columns or fewer rows would lower it; releasing as it is, is the controllers’ decision."
+        return [Answer(question, short, detail, State.NOTE, "risk")]
+    sizes = risk.get("class_sizes") or [{"size": "", "metering_points": 0}]
+    alone, whole = sizes[0]["metering_points"], sum(entry["metering_points"] for entry in sizes)
+    knows = listed([str(name).replace("_", " ") for name in risk.get("quasi_identifiers", ())], 8)
+    short = f"{percent(alone, whole)} of metering points are like no other, once identifiers are gone."
+    limit = "within the limits that the policy sets" if limits else "the policy sets no limit"
+    return [Answer(question, short, f"For an intruder who knows {knows}; {limit}.", section="risk")]
+
+
 def _warnings(evidence: Mapping[str, Any]) -> list[Answer]:
     """Return what must stand on the first screen only when it is the case."""
     found = []
@@ -166,15 +186,6 @@ def _warnings(evidence: Mapping[str, Any]) -> list[Answer]:
         band = f"{number(round(chance['expected_low']))} to {number(round(chance['expected_high']))}"
         detail = f"{number(chance['count'])}, where chance gives {band}: perhaps the key was not applied."
         found.append(Answer("Was the key applied?", short, detail, State.NOTE, "limits"))
-    risk = evidence.get("risk", {})
-    limits = risk.get("thresholds", {})
-    above = [
-        n.replace("_", " ") for n in sorted(limits) if isinstance(risk.get(n), int | float) and risk[n] > limits[n]
-    ]
-    if above:
-        short = f"The risk of re-identification is above what the policy tolerates: {listed(above)}."
-        detail = "Coarser columns or fewer rows would lower it; releasing as it is, is the controllers’ decision."
-        found.append(Answer("How great is the risk?", short, detail, State.NOTE, "risk"))
     if evidence.get("self_test", {}).get("passed") is False:
         short = "The pseudonym scheme did not reproduce its own vectors."
         found.append(Answer("Did the scheme work?", short, "Nothing here can be relied on.", State.BAD, "made"))

@@ -129,6 +129,7 @@ def _facts(evidence: Mapping[str, Any]) -> dict[str, Any]:
         "matrix": view.matrix(evidence),
         "augmentation": view.augmentation(evidence),
         "phases": view.phases(evidence),
+        "leak_classes": view.leak_classes(evidence),
         "coverage": view.coverage(evidence),
         "treatments": view.treatments(evidence),
         "lineage": view.lineage(evidence),

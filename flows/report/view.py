@@ -138,7 +138,7 @@ def coverage(evidence: Evidence) -> Row:
     entries = evidence.get("ring_fence", {}).get("coverage", ())
     across = sorted({(entry.get("round", 1), entry["name"]) for entry in entries})
     cells = {(entry["attribute"], (entry.get("round", 1), entry["name"])): entry for entry in entries}
-    several = len({number for number, _ in across}) > 1
+    several = len({name for _, name in across}) < len(across)
     return {
         "across": [f"{name}, round {number}" if several else name for number, name in across],
         "whole": [cells.get(("", at)) for at in across],
@@ -154,6 +154,17 @@ def _distance(entry: Mapping[str, Any] | None) -> Row | None:
         return None
     step = next((s for s, limit in enumerate((0.02, 0.05, 0.1, 0.2, 0.4)) if entry["distance"] < limit), 5)
     return {"distance": entry["distance"], "absent": list(map(str, entry.get("absent", ()))), "heat": step}
+
+
+def leak_classes(evidence: Evidence) -> list[Row]:
+    """Classes of raw identifiers that were sought: what looked like one, and what was one."""
+    classes = evidence.get("leak_scan", {}).get("classes", {})
+    return [
+        {"name": name, "candidates": found.get("candidates"), "confirmed": found.get("confirmed", 0)}
+        if isinstance(found, Mapping)
+        else {"name": name, "candidates": None, "confirmed": found}
+        for name, found in sorted(classes.items())
+    ]
 
 
 def treatments(evidence: Evidence) -> list[Row]:

@@ -25,7 +25,9 @@ def number(value: float | None) -> str:
     """Return a count with commas; a fraction with at most four significant decimals; nothing for ``None``."""
     if value is None:
         return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1 else f"{value:,.1f}"
+    if float(value).is_integer():
+        return f"{int(value):,}"
+    return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.1f}"
 
 
 def percent(part: float, whole: float) -> str:

@@ -151,9 +151,11 @@ class TestFirstScreen:
         assert self.questions(policy=policy)["Half-hourly data"].state is State.NOTE
         coincident = {"count": 900, "expected_low": 1.0, "expected_high": 9.0}
         assert self.questions(coincident=coincident)["Was the key applied?"].state is State.NOTE
-        assert "marketer" in self.questions()["How great is the risk?"].short
+        question = "Can a metering point be singled out?"
+        assert "marketer" in self.questions()[question].short
         low = {**specimen(4, 4)["risk"], "marketer": 0.001}
-        assert "How great is the risk?" not in self.questions(risk=low)
+        assert self.questions(risk=low)[question].state is State.PLAIN
+        assert "<0.01 % of metering points are like no other" in self.questions(risk=low)[question].short
 
     def test_a_waiting_approver_is_named(self) -> None:
         found = {a.question: a for a in answers(specimen(4, 4), ["aa"], ["bb"])}
