@@ -130,24 +130,34 @@ def _fold(node: Mapping[str, Any]) -> Fold:
     )
 
 
-def load_contract(path: Path) -> Contract:
-    """Read one contract file.
+def read_document(path: Path) -> tuple[Mapping[str, Any], str]:
+    """Read one YAML file; return it and the SHA-256 of its bytes.
 
     Raises:
-        ContractError: the file is missing, is not YAML, or lacks an entry.
+        ContractError: the file is missing, is not YAML, or holds no mapping.
     """
     try:
         raw = path.read_bytes()
         document = yaml.safe_load(raw)
     except OSError as fault:
         raise ContractError("cannot be read", where=path.name, remedy=fault.strerror or "") from None
-    except yaml.YAMLError as fault:
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
         mark = getattr(fault, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
         raise ContractError(f"is not valid YAML{line}", where=path.name) from None
     if not isinstance(document, dict):
         raise ContractError("holds no contract", where=path.name)
-    return parse_contract(document, where=path.name, digest=hashlib.sha256(raw).hexdigest())
+    return document, hashlib.sha256(raw).hexdigest()
+
+
+def load_contract(path: Path) -> Contract:
+    """Read one contract file.
+
+    Raises:
+        ContractError: the file is missing, is not YAML, or lacks an entry.
+    """
+    document, digest = read_document(path)
+    return parse_contract(document, where=path.name, digest=digest)
 
 
 @cache

@@ -1,7 +1,7 @@
 """Reads market domain data and code lists as the reference tables that rules look things up in.
 
-Which file and column makes which table stands in ``contracts/market_domain_data.yaml``; rows not in force on the cut
-date are left out, so a line loss factor class that ended the day before is not known (Q75).
+Which file and column makes which table stands in ``contracts/market_domain_data.odcs.yaml``; rows not in force on the
+cut date are left out, so a line loss factor class that ended the day before is not known (Q75).
 """
 
 from __future__ import annotations
@@ -10,28 +10,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
-import contracts
 from contracts.codes import code_table
 from contracts.errors import ContractError, IntakeError
+from contracts.reference import CODE_LISTS, TABLE_LISTS, TableDefinition, definitions
 from transforms.conform import plain
-
-DEFINITIONS = Path(contracts.__file__).parent / "market_domain_data.yaml"
-CODE_LISTS = (
-    "gsp_group",
-    "profile_class",
-    "measurement_class",
-    "energisation_status",
-    "dcc_service_flag",
-    "measurement_quantity",
-    "meter_type",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +40,6 @@ class Reference:
         ]
 
 
-@cache
-def definitions() -> Mapping[str, Any]:
-    """Return the definition of each market-domain-data table."""
-    tables: Mapping[str, Any] = yaml.safe_load(DEFINITIONS.read_text(encoding="utf-8"))["tables"]
-    return tables
-
-
 def load_reference(folder: Path | None, cut_date: date) -> Reference:
     """Read the code lists and, where a folder is given, the market domain data.
 
@@ -71,13 +51,14 @@ def load_reference(folder: Path | None, cut_date: date) -> Reference:
     for name in CODE_LISTS:
         header, rows = code_table(name)
         tables[f"codes:{name}"] = pl.DataFrame(list(rows), schema=list(header), orient="row").select("code")
-    header, rows = code_table("dno_gsp_groups")
-    tables["dno_gsp_groups"] = pl.DataFrame(list(rows), schema=list(header), orient="row")
+    for name in TABLE_LISTS:
+        header, rows = code_table(name)
+        tables[name] = pl.DataFrame(list(rows), schema=list(header), orient="row")
     if folder is None:
         return Reference(tables, digests)
     for name, definition in definitions().items():
-        path = _file(folder, definition["file"])
-        raw = path.read_bytes()
+        path = _file(folder, definition.file)
+        raw = _read(path)
         digests[name] = hashlib.sha256(raw).hexdigest()
         tables[name] = _table(raw, definition, cut_date, where=path.name)
     by_mpid = tables["distributors"].select("distributor_mpid", "distributor_id").unique(maintain_order=True)
@@ -99,7 +80,14 @@ def _file(folder: Path, stem: str) -> Path:
     )
 
 
-def _table(raw: bytes, definition: Mapping[str, Any], cut_date: date, *, where: str) -> pl.DataFrame:
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as fault:
+        raise IntakeError("cannot be read", where=path.name, remedy=fault.strerror or "") from None
+
+
+def _table(raw: bytes, definition: TableDefinition, cut_date: date, *, where: str) -> pl.DataFrame:
     try:
         frame = pl.read_csv(raw, infer_schema=False)
     except pl.exceptions.PolarsError:
@@ -112,21 +100,22 @@ def _table(raw: bytes, definition: Mapping[str, Any], cut_date: date, *, where: 
         text = pl.col(headers[plain(header)]).str.strip_chars()
         return pl.when(text.str.len_bytes() > 0).then(text)
 
-    def day(header: str) -> pl.Expr:
-        return column(header).str.to_date("%d/%m/%Y", strict=False)
-
-    start, end = day(definition["from"]), day(definition["to"])
-    alive = (start <= cut_date) & (column(definition["to"]).is_null() | (end >= cut_date))
+    if definition.effective_from:
+        start, end = (
+            column(h).str.to_date("%d/%m/%Y", strict=False)
+            for h in (definition.effective_from, definition.effective_to)
+        )
+        alive = (start <= cut_date) & (column(definition.effective_to).is_null() | (end >= cut_date))
+        frame = frame.filter(alive)
     picked = [
         (column(header).str.zfill(width) if width else column(header)).alias(name)
-        for name, (header, width) in definition["columns"].items()
+        for name, (header, width) in definition.columns.items()
     ]
-    out = frame.filter(alive).select(picked)
-    if "present" in definition:
-        out = out.filter(pl.col(definition["present"]).is_not_null())
-    for extra in ("map", "match"):
-        if extra in definition:
-            out = _classified(out, extra, definition[extra])
+    out = frame.select(picked)
+    if definition.present:
+        out = out.filter(pl.col(definition.present).is_not_null())
+    for kind, spec in definition.derived.items():
+        out = _classified(out, kind, spec)
     return out.unique(maintain_order=True)
 
 
@@ -146,5 +135,5 @@ def require(reference: Reference, table: str) -> pl.DataFrame:
         ContractError: a contract names a table that no definition makes.
     """
     if table not in reference.tables:
-        raise ContractError(f"there is no reference table {table!r}", where="market_domain_data.yaml")
+        raise ContractError(f"there is no reference table {table!r}", where="market_domain_data.odcs.yaml")
     return reference.tables[table]

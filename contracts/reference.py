@@ -1,0 +1,94 @@
+"""What makes the reference tables: market domain data (``market_domain_data.odcs.yaml``) and code lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from contracts.errors import ContractError
+from contracts.load import custom, read_document
+
+DEFINITIONS = Path(__file__).parent / "market_domain_data.odcs.yaml"
+# Code lists that rules may look up, and the table of where distribution network operators work.
+CODE_LISTS = (
+    "gsp_group",
+    "profile_class",
+    "measurement_class",
+    "energisation_status",
+    "dcc_service_flag",
+    "measurement_quantity",
+    "meter_type",
+)
+TABLE_LISTS = ("dno_gsp_groups",)
+
+
+@dataclass(frozen=True, slots=True)
+class TableDefinition:
+    """One reference table.
+
+    Attributes:
+        name: the table that rules name.
+        file: stem of the published file.
+        columns: column -> (header as published, width to pad with zeros to, 0 for none).
+        effective_from, effective_to: headers of the dates that bound a row's life; empty where rows have none.
+        present: column that must not be empty for a row to count; empty for none.
+        derived: columns made from another one by a map or by patterns, as the file says.
+    """
+
+    name: str
+    file: str
+    columns: Mapping[str, tuple[str, int]]
+    effective_from: str = ""
+    effective_to: str = ""
+    present: str = ""
+    derived: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def names(self) -> list[str]:
+        """Return all columns that the table has in the end; a distributor's MPID brings its id with it."""
+        made = [str(spec["name"]) for spec in self.derived.values()]
+        brought = (
+            ["distributor_id"] if "distributor_mpid" in self.columns and "distributor_id" not in self.columns else []
+        )
+        return [*self.columns, *made, *brought]
+
+
+@cache
+def definitions(path: Path = DEFINITIONS) -> Mapping[str, TableDefinition]:
+    """Read the definition of each market-domain-data table.
+
+    Raises:
+        ContractError: the file is missing, is not YAML, or lacks an entry.
+    """
+    document, _ = read_document(path)
+    try:
+        found = [_table(node) for node in document["schema"]]
+    except (KeyError, TypeError, ValueError) as fault:
+        raise ContractError(f"an entry is missing or wrong ({fault})", where=path.name) from None
+    return MappingProxyType({table.name: table for table in found})
+
+
+def _table(node: Mapping[str, Any]) -> TableDefinition:
+    extras = custom(node)
+    columns = {p["name"]: (str(p["physicalName"]), int(custom(p).get("width", 0))) for p in node["properties"]}
+    return TableDefinition(
+        name=node["name"],
+        file=node["physicalName"],
+        columns=MappingProxyType(columns),
+        effective_from=str(extras.get("effectiveFrom", "")),
+        effective_to=str(extras.get("effectiveTo", "")),
+        present=str(extras.get("present", "")),
+        derived=MappingProxyType({kind: extras[kind] for kind in ("map", "match") if kind in extras}),
+    )
+
+
+def table_columns() -> dict[str, list[str]]:
+    """Return every reference table that rules may look up, with its columns."""
+    from contracts.codes import code_table
+
+    tables = {name: definition.names() for name, definition in definitions().items()}
+    tables |= {f"codes:{name}": ["code"] for name in CODE_LISTS}
+    return tables | {name: list(code_table(name)[0]) for name in TABLE_LISTS}
