@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 MARKERS ?= not slow and not browser and not postgres and not dask
 DEMO ?= demo
 
-.PHONY: demo test check docs sample clean
+.PHONY: demo test check docs sample wheelhouse clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,postgres]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,postgres,dask]"
 	touch $@
 
 demo: $(VENV)/.ready
@@ -31,5 +31,9 @@ docs: $(VENV)/.ready
 sample: $(VENV)/.ready
 	$(BIN)/datacut sample --mpans 5000 --seed 1 --defects 0.05 --out sample_data
 
+# every wheel that a participant without a network needs: pip install --no-index --find-links wheelhouse datacut
+wheelhouse: $(VENV)/.ready
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir wheelhouse .
+
 clean:
-	rm -rf $(VENV) demo out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo out wheelhouse .pytest_cache .mypy_cache .ruff_cache .hypothesis

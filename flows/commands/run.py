@@ -21,6 +21,7 @@ CutPath = Annotated[
     Path, typer.Argument(metavar="CUT.yaml", help="What to cut, from whom, under which key.", show_default=False)
 ]
 SAMPLE = Path("sample_data")
+SAMPLE_REQUEST = (5000, 1, 0.05)  # metering points, seed, rate of defects: what sample_data was made with
 SHOWN_CAUSES = 3
 
 
@@ -49,21 +50,17 @@ def anonymise_command(cut: CutPath, plain: Plain = False, as_json: AsJson = Fals
 
 def demo_command(
     out: Annotated[Path, typer.Option(help="Folder for copies of the backups, packs and keys.")] = Path("demo"),
-    sample: Annotated[Path, typer.Option(help="The sample backups.")] = SAMPLE,
+    sample: Annotated[
+        Path | None, typer.Option(help="The sample backups; made anew where none lie here.", show_default="sample_data")
+    ] = None,
     plain: Plain = False,
     as_json: AsJson = False,
     log: Log = None,
 ) -> None:
     """Take the sample backups through everything and say where the report is."""
-    if not (sample / "cut.yaml").is_file():
-        raise ConfigurationError(
-            "holds no cut.yaml",
-            where=str(sample),
-            remedy="make one with datacut sample --mpans 5000 --seed 1 --out DIR",
-        )
     if out.exists() and not (out / "cut.yaml").is_file() and any(out.iterdir()):
         raise ConfigurationError("holds something else", where=str(out), remedy="name an empty folder with --out")
-    shutil.copytree(sample, out, dirs_exist_ok=True)
+    _backups(sample, out)
     for key in (out / "keys").glob("*"):  # a checkout does not keep file modes; these keys are public by nature
         key.chmod(0o644 if key.suffix == ".pub" else 0o600)
     done = _run(out / "cut.yaml", "release", plain=plain, log=log)
@@ -72,6 +69,27 @@ def demo_command(
     _print(done, as_json=as_json)
     if not as_json:
         typer.echo(f"\nCheck it: datacut verify {done['pack']} --public-key {public}")
+
+
+def _backups(sample: Path | None, out: Path) -> None:
+    """Put the sample backups into a folder: a copy of those at hand, or the same made anew.
+
+    Raises:
+        ConfigurationError: the folder that was named holds no sample.
+    """
+    source = sample or SAMPLE
+    if (source / "cut.yaml").is_file():
+        shutil.copytree(source, out, dirs_exist_ok=True)
+    elif sample is not None:
+        raise ConfigurationError(
+            "holds no cut.yaml",
+            where=str(sample),
+            remedy="make one with datacut sample --mpans 5000 --seed 1 --out DIR",
+        )
+    elif not (out / "cut.yaml").is_file():
+        from flows.sample import Request, generate
+
+        generate(Request(*SAMPLE_REQUEST), out)
 
 
 def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None) -> dict[str, Any]:
