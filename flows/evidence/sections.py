@@ -14,6 +14,13 @@ from transforms.decide import reads
 
 AUGMENTED = "augmented"
 METER_COLUMNS = {"meter_type", "meter_serial_number", "meter_install_date"}  # of the settlement meter
+# Inputs of decision tables that are no column of a contract, and what they are read from.
+_DERIVED = {
+    "distributor_id": "registration.mpan_core",
+    "distributor_mpid": "registration.mpan_core",
+    "measured_direction": "register.measurement_quantity",
+    "meter_segments": "metering.meter_type",
+}
 # What associations are found by: `contracts/augmentation/associations.yaml`.
 _LINK_SOURCES = (
     "metering.meter_serial_number",
@@ -70,7 +77,10 @@ def _augmented(item: Item, contracts: Sequence[Contract], items: Sequence[Item])
         if contract.extract == "registration":
             origins |= {f"registration.{c.name}" for c in contract.columns if c.name in words}
             origins |= {f"market domain data.{d.name}" for d in contract.derived if d.name in words and d.table}
+        elif contract.extract == "annual_consumption":
+            origins |= {f"annual_consumption.{name}" for name in ("eac", "aa") if name in words}
     origins |= {f"metering.{name}" for name in METER_COLUMNS & words}
+    origins |= {origin for word, origin in _DERIVED.items() if word in words}
     if any(word.startswith(("link_", "relation_", "partner_")) for word in words):
         origins |= set(_LINK_SOURCES)
     identifies = item.item.endswith("_mpan") or item.item == "esme_id"
@@ -80,10 +90,17 @@ def _augmented(item: Item, contracts: Sequence[Contract], items: Sequence[Item])
         "item": item.catalogue,
         "description": item.description,
         "classification": (Classification.IDENTIFIER if identifies else Classification.ATTRIBUTE).value,
-        "treatment": f"derive ({item.rows[0].rule} to {item.rows[-1].rule})" if item.rows else "leave empty",
+        "treatment": _derivation(item),
         "released": True,
         "sources": [{"column": origin} for origin in sorted(origins)],
     }
+
+
+def _derivation(item: Item) -> str:
+    """Return how an item gets its value, in the words of the report: what a source states stands before any rule."""
+    rules = list(dict.fromkeys((item.rows[0].rule, item.rows[-1].rule))) if item.rows else []
+    derived = f"derive ({' to '.join(rules)})" if rules else "leave empty"
+    return f"keep, else {derived}" if item.stated else derived
 
 
 def requirements_section(rules: Iterable[Mapping[str, Any]], items: Sequence[Item] = ()) -> list[dict[str, Any]]:
@@ -110,7 +127,7 @@ def requirements_section(rules: Iterable[Mapping[str, Any]], items: Sequence[Ite
 def dpia_section(contracts: Sequence[Contract]) -> dict[str, Any]:
     """Return the words of the impact assessment, for the treatments that these contracts use."""
     words = assessment()
-    used = sorted({column.treatment.describe() for contract in contracts for column in contract.columns})
+    used = sorted({contract.treatment(column).describe() for contract in contracts for column in contract.columns})
     treatments = [
         {
             "treatment": treatment,

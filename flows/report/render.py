@@ -128,6 +128,7 @@ def _facts(evidence: Mapping[str, Any]) -> dict[str, Any]:
         "volumes": trend.volumes(evidence["accounting"], baseline),
         "matrix": view.matrix(evidence),
         "augmentation": view.augmentation(evidence),
+        "associations": view.associations(evidence),
         "phases": view.phases(evidence),
         "leak_classes": view.leak_classes(evidence),
         "coverage": view.coverage(evidence),

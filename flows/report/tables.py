@@ -16,7 +16,7 @@ _PLAIN = {
         "alignment",
         "left right extract_left extract_right item compared disagree missing_left missing_right",
     ),
-    "augmentation": ("augmentation", "item stated derived manufactured undecided"),
+    "augmentation": ("augmentation", "item stated derived manufactured undecided absent"),
     "inputs": ("inputs", "participant role extract file form rows bytes cut_date dropped_columns hmac_sha256"),
 }
 _CASES = "test_case phase stage participant wanted allocated short spares_wanted spares"

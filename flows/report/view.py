@@ -101,9 +101,17 @@ def _cell(sums: Counter[str] | None) -> Row | None:
 
 
 def augmentation(evidence: Evidence) -> list[Row]:
-    """Each item's fields by source, with their sum."""
+    """Each item's fields by source, with their sum; ``absent`` counts metering points that have no such item."""
     names = ("stated", "derived", "manufactured", "undecided")
-    return [{**row, "total": sum(row[name] for name in names)} for row in evidence.get("augmentation", ())]
+    return [{"absent": 0, **row, "total": sum(row[name] for name in names)} for row in evidence.get("augmentation", ())]
+
+
+def associations(evidence: Evidence) -> Row:
+    """How import and export metering points were linked, and which checks found anything."""
+    section = evidence.get("associations", {})
+    checks = {**section.get("constraints", {}), **section.get("incoherent", {})}
+    broken = [{"code": code, "count": count} for code, count in sorted(checks.items()) if count]
+    return {"evidence": list(section.get("evidence", ())), "checks": len(checks), "broken": broken}
 
 
 def phases(evidence: Evidence) -> list[Row]:

@@ -312,9 +312,23 @@ def _release_sections(
                 "derived": rng.randint(0, 800_000),
                 "manufactured": rng.randint(0, 90_000),
                 "undecided": rng.choice([0, 0, 312]),
+                "absent": rng.choice([0, 40_211]),
             }
             for item in AUGMENTED
         ],
+        "associations": {
+            "evidence": [
+                {
+                    "rule": "AS2",
+                    "description": "one meter at one address",
+                    "grade": "certain",
+                    "outcome": "linked",
+                    "exports": 90,
+                },
+            ],
+            "constraints": {"REG1050": 0, "REG1051": 3},
+            "incoherent": {"DQ31-M": 0},
+        },
         "coincident": {"count": 511, "expected_low": 425.2, "expected_high": 606.9},
         "leak_scan": {
             "files": 61,

@@ -45,7 +45,14 @@ TEXTS = (
 def spoil(value: Any, text: str, *, path: tuple[str, ...] = ()) -> Any:
     """Return evidence with ``text`` in the place of every free text: names, roles, words, reasons, keys of mappings."""
     if isinstance(value, dict):
-        open_mapping = path and path[-1] in {"by_reason", "by_first_cause", "extracts", "classes", "columns"}
+        open_mapping = path and path[-1] in {
+            "by_reason",
+            "by_first_cause",
+            "extracts",
+            "classes",
+            "columns",
+            "constraints",
+        }
         return {
             (f"{text} {key}"[:500] if open_mapping else key): spoil(inner, text, path=(*path, str(key)))
             for key, inner in value.items()
@@ -61,5 +68,5 @@ SPOILT = {
     *("basis", "item", "left", "right", "extract_left", "extract_right", "test_case", "phase", "stage", "name", "plan"),
     *("text", "table", "pack", "column", "treatment", "classification", "asks", "sections", "size", "trust_model"),
     *("quasi_identifiers", "purpose", "controller", "lawful_basis", "retention", "recipients", "residual_risk"),
-    *("measures", "id"),
+    *("measures", "id", "grade", "outcome", "attribute", "absent"),
 }
