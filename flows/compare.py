@@ -8,7 +8,7 @@ rows share one value. Missing values count as a value of their own everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import polars as pl
 
 from contracts.errors import EvidenceError
 from contracts.vocabulary import Classification
+from flows import payload
 from flows.evidence import bag
 from flows.evidence.chain import baseline, read_evidence
 from flows.report import trend, view
@@ -93,26 +94,8 @@ def _classes(evidence: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     return {(row["extract"], row["column"]): row["classification"] for row in evidence.get("lineage", ())}
 
 
-def _payload(pack: Path) -> dict[str, pl.LazyFrame]:
-    """Return each extract of all participants as one frame; Parquet where there is some, else CSV."""
-    files: dict[str, dict[str, Path]] = {}
-    for path in sorted((pack / bag.PAYLOAD).glob("*/*")):
-        if path.suffix in (".parquet", ".csv") and path.stem != ALLOCATIONS:
-            place = files.setdefault(path.stem, {})
-            if path.suffix == ".parquet" or path.parent.name not in place:
-                place[path.parent.name] = path
-    return {extract: _frame(found.values()) for extract, found in sorted(files.items())}
-
-
-def _frame(paths: Iterable[Path]) -> pl.LazyFrame:
-    parts = [
-        pl.scan_parquet(p) if p.suffix == ".parquet" else pl.scan_csv(p, infer_schema=False) for p in sorted(paths)
-    ]
-    return pl.concat(parts, how="diagonal_relaxed")
-
-
 def _drift(before: Path, now: Path, classes: Mapping[tuple[str, str], str]) -> list[Drift]:
-    old, new = _payload(before), _payload(now)
+    old, new = ({k: f for k, f in payload.frames(pack).items() if k != ALLOCATIONS} for pack in (before, now))
     found = []
     for extract in sorted(set(old) | set(new)):
         left, right = (side.get(extract, pl.LazyFrame()) for side in (old, new))

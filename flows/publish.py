@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from flows import leaks, release, risk
+from flows import leaks, payload, release, risk
 from flows.augment import expected, released
 from flows.context import Context, context, now, sources_of, tool_version
 from flows.evidence import chain, sections
@@ -48,7 +48,7 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
         singled_out = risk.measure(known)
         risk.refuse(known, singled_out)
         found = {"leak_scan": leaks.evidence(scanner), "risk": singled_out}
-        evidence = _evidence(known, kind, accounting, found, seconds or [])
+        evidence = _evidence(known, kind, accounting, found, seconds or [], pack.root)
         _report(known, pack, evidence, signers, awaiting)
         scanner.document(evidence, "evidence")  # what is written about the data is searched like the data
         scanner.folder(pack.root / "report")
@@ -124,6 +124,7 @@ def _evidence(
     accounting: list[dict[str, Any]],
     found: dict[str, Any],
     seconds: list[dict[str, Any]],
+    root: Path,
 ) -> dict[str, Any]:
     workspace, cut = known.workspace, known.job.model.cut
     used = [known.contracts[name] for name in sorted({h.extract for h in known.held})]
@@ -153,12 +154,19 @@ def _evidence(
         **found,
         previous=chain.references(_source_files(known)),
         baseline=chain.baseline(known.job.path(compared)) if compared else None,
-        lineage=sections.lineage_section(used, inputs, added),
+        lineage=_lineage(root, sections.lineage_section(used, inputs, added)),
         requirements=sections.requirements_section(rules, added),
         dpia=sections.dpia_section(used),
         times={"started": (workspace.noted("begun") or {}).get("at", now()), "finished": now(), "stages": seconds},
         self_test=self_test(),
     )
+
+
+def _lineage(root: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add the files that are put together from extracts, by what they really hold."""
+    known = {row["extract"] for row in rows}
+    found = payload.columns(root)
+    return rows + [r for kind in found if kind not in known for r in sections.joined_section(kind, found[kind], rows)]
 
 
 def _source_files(known: Context) -> list[Path]:

@@ -14,6 +14,8 @@ from transforms.decide import reads
 
 AUGMENTED = "augmented"
 METER_COLUMNS = {"meter_type", "meter_serial_number", "meter_install_date"}  # of the settlement meter
+COMPANIONS = ("rule", "source", "from", "confidence")  # what stands beside an augmented item
+_JOINED = (AUGMENTED, "registration", "metering", "register", "bmu_mapping")  # the first that has a column gives it
 # Inputs of decision tables that are no column of a contract, and what they are read from.
 _DERIVED = {
     "distributor_id": "registration.mpan_core",
@@ -94,6 +96,35 @@ def _augmented(item: Item, contracts: Sequence[Contract], items: Sequence[Item])
         "released": True,
         "sources": [{"column": origin} for origin in sorted(origins)],
     }
+
+
+def joined_section(kind: str, columns: Iterable[str], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return entries for a file that is put together from others, as expected results are.
+
+    Args:
+        columns: what the file holds; companions of an item (``_from``, ``_source``) belong to the item.
+        rows: the lineage of the files that it is put together from.
+    """
+    ranked = sorted((r for r in rows if r["extract"] in _JOINED), key=lambda row: -_JOINED.index(row["extract"]))
+    known = {row["column"]: row for row in ranked}
+    entries = []
+    for column in columns:
+        origin = known.get(column)
+        if origin is None and any(column == f"{name}_{end}" for name in known for end in COMPANIONS):
+            continue
+        entries.append(
+            {
+                "extract": kind,
+                "column": column,
+                "item": origin["item"] if origin else "",
+                "description": origin["description"] if origin else "",
+                "classification": origin["classification"] if origin else Classification.ATTRIBUTE.value,
+                "treatment": "join" if origin else "derive",
+                "released": True,
+                "sources": [{"column": f"{origin['extract']}.{column}"}] if origin else [],
+            }
+        )
+    return entries
 
 
 def _derivation(item: Item) -> str:

@@ -10,7 +10,7 @@ from contracts.augmentation import items
 from contracts.errors import ContractError
 from contracts.load import load_all
 from contracts.obligations import assessment, requirements
-from flows.evidence.sections import dpia_section, lineage_section, requirements_section
+from flows.evidence.sections import dpia_section, joined_section, lineage_section, requirements_section
 from flows.report.render import SECTIONS
 from transforms.decide import reads
 
@@ -53,6 +53,18 @@ class TestLineage:
             for source in row["sources"]:
                 extract = source["column"].partition(".")[0]
                 assert source["column"] in known or extract in ("market domain data", "augmented"), source
+
+    def test_a_file_put_together_from_others_names_where_each_column_stands(self) -> None:
+        rows = lineage_section(CONTRACTS, INPUTS, items())
+        columns = ["mpan_core", "gsp_group_id", "market_segment", "market_segment_from", "make_and_model", "unit"]
+        found = {row["column"]: row for row in joined_section("expected", columns, rows)}
+        assert list(found) == ["mpan_core", "gsp_group_id", "market_segment", "make_and_model", "unit"]
+        origins = {name: [s["column"] for s in row["sources"]] for name, row in found.items()}
+        assert origins["mpan_core"] == ["registration.mpan_core"]
+        assert origins["market_segment"] == ["augmented.market_segment"]
+        assert origins["make_and_model"] == ["metering.make_and_model"]
+        assert (origins["unit"], found["unit"]["treatment"]) == ([], "derive")
+        assert found["mpan_core"]["classification"] == "identifier"
 
 
 class TestRequirements:

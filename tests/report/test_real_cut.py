@@ -23,7 +23,7 @@ from tests.report.chromium import Chromium
 
 pytestmark = pytest.mark.slow
 # Companions of an augmented item, and what allocation adds: not columns of a contract.
-COMPANIONS = re.compile(r"(.+)_(source|rule|confidence)")
+COMPANIONS = re.compile(r"(.+)_(source|rule|confidence|from)")
 
 
 def configure(cut: Path, **release: str) -> None:
@@ -93,13 +93,12 @@ def test_every_released_column_has_its_lineage(packs) -> None:
     rows = evidence(packs["one"])["lineage"]
     known = {(row["extract"], row["column"]) for row in rows if row["released"]}
     for path in sorted((packs["one"] / "data").rglob("*.parquet")):
-        if path.stem == "allocations":
-            continue
         for column in pl.read_parquet_schema(path):
-            name = match.group(1) if path.stem == "augmented" and (match := COMPANIONS.fullmatch(column)) else column
-            if path.stem == "augmented" and name == "mpan_core":
+            match = COMPANIONS.fullmatch(column)
+            names = {column, match.group(1) if match else column}
+            if path.stem == "augmented" and column == "mpan_core":
                 continue
-            assert (path.stem, name) in known, f"{path.stem}.{column}"
+            assert names & {name for extract, name in known if extract == path.stem}, f"{path.stem}.{column}"
     for row in rows:
         if row["extract"] == "registration" and row["column"] == "mpan_core":
             assert {who for source in row["sources"] for who in source["participants"]} == {"EELC", "IPNL", "YELG"}
