@@ -56,7 +56,7 @@ def test_an_untouched_pack_holds(pack: Path, operator: Signer) -> None:
     ]
 
 
-@pytest.mark.requirement("R30")
+@pytest.mark.requirement("Q67")
 def test_a_thousand_flips_are_found_and_named(pack: Path, operator: Signer) -> None:
     rng = random.Random(20230819)
     files = sorted(bag.listing(pack).files)

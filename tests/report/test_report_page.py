@@ -269,7 +269,7 @@ class TestInert:
 
 
 class TestAnnex:
-    @pytest.mark.requirement("Q58", "Q60")
+    @pytest.mark.requirement("Q58", "Q55")
     def test_every_column_of_the_contracts_stands_in_the_annex(self, evidence: dict) -> None:
         words = text(dpia_html(evidence))
         for columns in evidence["policy"]["extracts"].values():
