@@ -12,6 +12,8 @@ from contracts.errors import KeyMaterialError, PlaceError
 MAX_SECRET_FILE = 16 << 10  # bytes; the longest, an armoured age file for many recipients, has a few thousand
 OWNER_ONLY = 0o600
 AGE_STARTS = (b"-----BEGIN AGE ENCRYPTED FILE-----", b"age-encryption.org/v1")
+# no link is followed, and a pipe that nobody writes to does not hold the program up; neither exists on Windows
+_PLAIN_READ = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _SECRET = re.compile(r"[0-9A-Fa-f]{64}|AGE-SECRET-KEY-", re.IGNORECASE)
 
 
@@ -78,17 +80,19 @@ def read_private(path: Path, *, name: str | None = None) -> bytes:
     """
     where = name or shown(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(path, os.O_RDONLY | _PLAIN_READ)
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or "no such name"
         raise KeyMaterialError("cannot be read", where=where, remedy=reason) from None
-    with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
             raise KeyMaterialError("is not a regular file", where=where)
-        if os.name == "posix" and status.st_mode & 0o077:
+        if os.name == "posix" and mode & 0o077:
             raise KeyMaterialError("can be read by others", where=where, remedy="chmod 600, if nobody has read it yet")
-        data = stream.read(MAX_SECRET_FILE + 1)
+        data = os.read(descriptor, MAX_SECRET_FILE + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_SECRET_FILE:
         raise KeyMaterialError("is too large for a key", where=where)
     return data
