@@ -61,6 +61,7 @@ class Cut(Strict):
     revoked_keys: Path | None = None
     scheme: Literal[1, "1"] = 1
     trust_model: Literal["si-central", "shared-key"] = "si-central"
+    expires: date | None = None  # last day on which a pack may be relied on
     fingerprint: str | None = Field(default=None, pattern=r"^[0-9a-f]{16}$")
     policy: Policy = Policy()
 

@@ -135,7 +135,8 @@ def _evidence(
     inputs, compared = sources_of(known), known.job.model.release.compare_with
     return evidence_document(
         kind=kind,
-        cut={"id": cut.id, "date": cut.date.isoformat(), "trust_model": cut.trust_model},
+        cut={"id": cut.id, "date": cut.date.isoformat(), "trust_model": cut.trust_model}
+        | ({"expires": cut.expires.isoformat()} if cut.expires else {}),
         tool={"name": "datacut", "version": tool_version(), "polars": pl.__version__},
         scheme=SCHEME,
         key_fingerprint=known.keys.fingerprint(),

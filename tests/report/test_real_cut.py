@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import time
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +17,7 @@ from flows.evidence import bag
 from flows.evidence.approve import approve_pack
 from flows.evidence.keys import load_public, load_signer, new_signing_key
 from flows.evidence.schema import schema_faults
-from flows.evidence.verify import PackFaultError, verify_pack
+from flows.evidence.verify import PackFaultError, Terms, verify_pack
 from flows.lineage import events
 from flows.report.room import report_files
 from tests.report.chromium import Chromium
@@ -29,6 +30,12 @@ COMPANIONS = re.compile(r"(.+)_(source|rule|confidence|from)")
 def configure(cut: Path, **release: str) -> None:
     document = yaml.safe_load(cut.read_text("utf-8"))
     document["release"] |= release
+    cut.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+
+
+def expire(cut: Path) -> None:
+    document = yaml.safe_load(cut.read_text("utf-8"))
+    document["cut"]["expires"] = date(2031, 8, 19)
     cut.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
 
 
@@ -47,6 +54,7 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in ("one", "two", "approved"):
         if name == "approved":
             configure(root / name / "cut.yaml", approver="keys/approver.pub", compare_with=str(made["one"]))
+            expire(root / name / "cut.yaml")
         made[name] = Path(run_plain(root / name / "cut.yaml")["pack"])
     return made
 
@@ -124,6 +132,13 @@ def test_two_people_sign(packs) -> None:
     assert len(verify_pack(pack, [operator, approver]).signed_by) == 2
     assert evidence(pack)["policy"]["approval"] == "two signatures"
     assert "must approve" in (pack / "report/index.html").read_text("utf-8")
+
+
+def test_a_pack_expires_on_the_day_that_was_named(packs) -> None:
+    key = load_public(keys(packs["approved"]) / "approver.pub")
+    verify_pack(packs["approved"], [key], Terms(today=date(2031, 8, 19)))
+    with pytest.raises(PackFaultError, match="expired on 2031-08-19"):
+        verify_pack(packs["approved"], [key], Terms(today=date(2031, 8, 20)))
 
 
 def test_the_trend_is_against_the_cut_that_was_named(packs) -> None:
