@@ -114,28 +114,37 @@ def _drift(before: Path, now: Path, classes: Mapping[tuple[str, str], str]) -> l
 
 
 def _column(left: pl.LazyFrame, right: pl.LazyFrame, extract: str, column: str, *, identifier: bool) -> Drift:
+    types = [frame.select(column).collect_schema()[column] for frame in (left, right)]
+    if types[0] != types[1]:  # one pack holds CSV
+        left, right = (frame.with_columns(pl.col(column).cast(pl.String)) for frame in (left, right))
+    text = pl.String in types
+    if identifier or (text and max(_distinct(frame, column) for frame in (left, right)) > WIDE):
+        return _identifiers(left, right, extract, column)
     pair = _counts(left, right, column)
-    rows = pair.select(pl.col("before", "now").sum()).row(0)
-    missing = pair.filter(pl.col("value").is_null()).select(pl.col("before", "now").sum()).row(0)
+    rows = _sums(pair)
+    missing = _sums(pair.filter(pl.col("value").is_null()))
     held = pair.drop_nulls("value")
-    text = pair.schema["value"] == pl.String
-    measure = "identifiers" if identifier or (text and held.height > WIDE) else "codes"
-    if measure == "codes" and not text and pair.schema["value"] != pl.Boolean:
-        measure = "values"
-    compared = _multiplicity(pair) if measure == "identifiers" else pair
-    shared = held.filter((pl.col("before") > 0) & (pl.col("now") > 0)).height
+    ordered = not text and pl.Boolean not in types
     return Drift(
         extract=extract,
         column=column,
-        measure=measure,
-        drift=_distance(compared, rows, ordered=measure == "values"),
+        measure="values" if ordered else "codes",
+        drift=_distance(pair, rows, ordered=ordered),
         missing_before=missing[0] / rows[0] if rows[0] else None,
         missing_now=missing[1] / rows[1] if rows[1] else None,
         distinct_before=held.filter(pl.col("before") > 0).height,
         distinct_now=held.filter(pl.col("now") > 0).height,
-        shared=shared if measure == "identifiers" else None,
-        moved=_moved(held, rows) if measure == "codes" else None,
+        moved=None if ordered else _moved(held, rows),
     )
+
+
+def _sums(pair: pl.DataFrame) -> tuple[int, int]:
+    return pair["before"].sum(), pair["now"].sum()
+
+
+def _distinct(frame: pl.LazyFrame, column: str) -> int:
+    found: int = frame.select(pl.col(column).approx_n_unique()).collect(engine="streaming").item()
+    return found
 
 
 def _counts(left: pl.LazyFrame, right: pl.LazyFrame, column: str) -> pl.DataFrame:
@@ -144,20 +153,49 @@ def _counts(left: pl.LazyFrame, right: pl.LazyFrame, column: str) -> pl.DataFram
         frame.group_by(pl.col(column).alias("value")).len(name).collect(engine="streaming")
         for frame, name in ((left, "before"), (right, "now"))
     ]
-    if sides[0].schema["value"] != sides[1].schema["value"]:  # one pack holds CSV
-        sides = [side.with_columns(pl.col("value").cast(pl.String)) for side in sides]
     joined = sides[0].join(sides[1], on="value", how="full", coalesce=True, nulls_equal=True)
     return joined.with_columns(pl.col("before", "now").fill_null(0).cast(pl.Int64)).sort("value", nulls_last=True)
 
 
-def _multiplicity(pair: pl.DataFrame) -> pl.DataFrame:
-    """Return how many rows stand under identifiers that 1, 2, 3 ... rows share; missing ones apart."""
-    parts = []
-    for name, other in (("before", "now"), ("now", "before")):
-        size = pl.when(pl.col("value").is_null()).then(0).otherwise(pl.col(name).clip(upper_bound=MOST_SHARED))
-        grouped = pair.filter(pl.col(name) > 0).group_by(size.alias("value")).agg(pl.col(name).sum())
-        parts.append(grouped.with_columns(pl.lit(0, pl.Int64).alias(other)).select("value", "before", "now"))
-    return pl.concat(parts).group_by("value").sum().sort("value")
+def _identifiers(left: pl.LazyFrame, right: pl.LazyFrame, extract: str, column: str) -> Drift:
+    """Compare how many rows share an identifier; the identifiers themselves are seen as 64-bit hashes alone."""
+    sides = [_shared_rows(frame, column) for frame in (left, right)]
+    names = ("before", "now")
+    nothing = pl.lit(0, pl.Int64)
+    parts = [
+        side.select("value", pl.col("rows").alias(name), nothing.alias(other)).select("value", *names)
+        for side, name, other in zip(sides, names, reversed(names), strict=True)
+    ]
+    pair = pl.concat(parts).group_by("value").sum().sort("value")
+    rows, missing = _sums(pair), _sums(pair.filter(pl.col("value") == 0))
+    keys = [frame.select(_hashed(column)).drop_nulls() for frame in (left, right)]
+    shared = keys[0].unique().join(keys[1], on="key", how="semi").select(pl.len()).collect(engine="streaming").item()
+    distinct = [int(side.filter(pl.col("value") > 0)["identifiers"].sum()) for side in sides]
+    return Drift(
+        extract=extract,
+        column=column,
+        measure="identifiers",
+        drift=_distance(pair, rows, ordered=False),
+        missing_before=missing[0] / rows[0] if rows[0] else None,
+        missing_now=missing[1] / rows[1] if rows[1] else None,
+        distinct_before=distinct[0],
+        distinct_now=distinct[1],
+        shared=shared,
+    )
+
+
+def _hashed(column: str) -> pl.Expr:
+    return pl.when(pl.col(column).is_not_null()).then(pl.col(column).hash()).alias("key")
+
+
+def _shared_rows(frame: pl.LazyFrame, column: str) -> pl.DataFrame:
+    """Return ``value`` (rows that share one identifier, 0 for missing ones), ``rows`` and ``identifiers``."""
+    size = pl.when(pl.col("key").is_null()).then(0).otherwise(pl.col("len").clip(upper_bound=MOST_SHARED))
+    counted = frame.select(_hashed(column)).group_by("key").len()
+    grouped = counted.group_by(size.cast(pl.Int64).alias("value")).agg(
+        pl.col("len").sum().cast(pl.Int64).alias("rows"), pl.len().cast(pl.Int64).alias("identifiers")
+    )
+    return grouped.collect(engine="streaming")
 
 
 def _distance(pair: pl.DataFrame, rows: tuple[int, int], *, ordered: bool) -> float | None:

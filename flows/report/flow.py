@@ -15,7 +15,9 @@ WIDTH = 1000.0
 LEFT, MIDDLE, RIGHT, BAR = 268.0, 570.0, 800.0, 11.0  # x of the three columns of bars, and their width
 SLOT = 19.0  # a label's height: two neighbours never touch
 GAP = 5.0
-TALL = 300.0  # height of all rows at scale, whatever their number
+TALL = 300.0  # least height of all rows at scale; a source adds SCALE to what many need
+SCALE = 12.0
+FAN = 400.0  # height of the enlarged reasons, if their labels need no more
 MOST_SOURCES = 44  # more sources than these are drawn by extract
 MOST_REASONS = 11
 OTHERS = "others"
@@ -66,7 +68,7 @@ def flow(accounting: Sequence[Mapping[str, Any]]) -> Flow:
     picture = Flow()
     if not total:
         return picture
-    scale = TALL / total
+    scale = max(TALL, SCALE * len(sources)) / total
     released = sum(source["released"] for source in sources)
     excluded = sum(source["excluded"] for source in sources)
     y = 0.0
@@ -140,17 +142,17 @@ def _ends(picture: Flow, sources: list[dict[str, Any]], scale: float, released: 
 
 def _open(picture: Flow, parts: list[tuple[str, int]], excluded: int, scale: float) -> None:
     """Enlarge what was excluded into its reasons."""
-    room = picture.height - (len(parts) - 1) * GAP
-    spare = room - len(parts) * SLOT
-    y = 0.0
+    gaps = (len(parts) - 1) * GAP
+    tall = min(picture.height, max(FAN, len(parts) * SLOT + gaps))
+    spare = tall - gaps - len(parts) * SLOT
+    top = y = min(max(picture.ends[-1].middle - tall / 2, 0.0), picture.height - tall)
     for reason, count in parts:
-        tall = SLOT + spare * count / excluded
-        thick = max(tall - 4, 2.0)
-        picture.reasons.append(Bar(RIGHT, y + 2, thick, "f1", reason, count, y + tall / 2))
-        y += tall + GAP
+        slot = SLOT + spare * count / excluded
+        picture.reasons.append(Bar(RIGHT, y + 2, max(slot - 4, 2.0), "f1", reason, count, y + slot / 2))
+        y += slot + GAP
     bar = picture.ends[-1]
-    picture.wedge = _band(MIDDLE + BAR, bar.y, bar.height, RIGHT, 0.0, picture.height)
-    picture.enlarged = picture.height / max(excluded * scale, 0.001)
+    picture.wedge = _band(MIDDLE + BAR, bar.y, bar.height, RIGHT, top, tall)
+    picture.enlarged = tall / max(excluded * scale, 0.001)
 
 
 def _band(x0: float, y0: float, t0: float, x1: float, y1: float, t1: float) -> str:
