@@ -169,6 +169,9 @@ def test_the_report_prints_whole(browser: Chromium, page: Path) -> None:
     browser.open(page)
     assert printed(browser).count(b"/Type /Page\n") > 5
     assert browser.evaluate("[...document.querySelectorAll('details')].every((part) => part.open)")
+    heads = "[...document.querySelectorAll('#rows thead th')].map((head) => head.innerText.trim())"
+    assert browser.evaluate(heads)[:3] == ["Participant", "Extract", "Rows in"]  # and once, after printing
+    assert browser.evaluate("document.querySelectorAll('th > button:not([hidden])').length") > 50
 
 
 def test_the_page_is_complete_without_scripts(browser: Chromium, page: Path) -> None:

@@ -68,7 +68,20 @@
   };
   document.querySelectorAll("table[data-sort]").forEach(sortable);
   document.querySelectorAll("table[data-filter]").forEach(filterable);
+  // A browser paints no button in a heading that it repeats on the next sheet: print the words instead.
   addEventListener("beforeprint", () => {
     document.querySelectorAll("details").forEach((part) => { part.open = true; });
+    document.querySelectorAll("th > button").forEach((button) => {
+      const words = document.createElement("span");
+      words.textContent = button.textContent;
+      button.hidden = true;
+      button.before(words);
+    });
+  });
+  addEventListener("afterprint", () => {
+    document.querySelectorAll("th > button[hidden]").forEach((button) => {
+      button.previousSibling.remove();
+      button.hidden = false;
+    });
   });
 })();
