@@ -26,7 +26,7 @@ from transforms.ringfence.fill import Fill, fill
 from transforms.ringfence.frames import ALLOCATION_SCHEMA, allocation_rows, fulfilment_rows
 from transforms.ringfence.kernel import Kernel, Problem, find_kernel
 from transforms.ringfence.members import expand
-from transforms.ringfence.pick import Picks, interleave, keyed_order, pick_aside, pick_kernel
+from transforms.ringfence.pick import Picks, draws_of, interleave, keyed_order, pick_aside, pick_kernel
 from transforms.ringfence.population import Population, read_population
 from transforms.ringfence.shortages import explain
 from transforms.ringfence.signatures import build_signatures, specifications
@@ -64,6 +64,16 @@ class Pool:
     cells: Cells
     order: NDArray[np.int32]
     cells_in_order: NDArray[np.int32]
+    strata: tuple[str, ...] = ()
+
+    def cell_rank(self) -> Ints | None:
+        """Return the order of unit cells that keeps each stratum together; None without strata."""
+        if not self.strata:
+            return None
+        first = np.concatenate([np.arange(self.cells.singles), self.cells.members[self.cells.starts]])
+        rank = np.empty(len(first), dtype=np.int64)
+        rank[np.lexsort([self.cells.member[name][first] for name in reversed(self.strata)])] = np.arange(len(first))
+        return rank
 
 
 @dataclass(frozen=True)
@@ -175,7 +185,7 @@ def prepare(
         for name in strata:
             stratum = stratum * (cells.codings[name].size + 1) + people.codes[name][order]
         order = interleave(order, stratum)
-    return Pool(people, bundles, cells, order, cells.unit_cell[order])
+    return Pool(people, bundles, cells, order, cells.unit_cell[order], tuple(strata))
 
 
 def solve_round(pool: Pool, demands: Sequence[Demand], key: bytes, policy: AllocationPolicy) -> Round:
@@ -208,7 +218,8 @@ def _pick(pool: Pool, problem: Problem, kernel: Kernel, filled: Fill, key: bytes
     free = pool.bundles.status[pool.order] == FREE
     inside = pick_kernel(pool.cells_in_order, kernel, choice, free)
     got = np.bincount(problem.asks, weights=filled.base + filled.spare, minlength=len(problem.specifications))
-    outside = pick_aside(pool.cells_in_order, problem, kernel, got.astype(np.int64), free)
+    draws = draws_of(problem, kernel, got.astype(np.int64), key)
+    outside = pick_aside(pool.cells_in_order, kernel, draws, free, pool.cell_rank())
     at = np.concatenate([inside.at, outside.at])
     asked = np.concatenate([inside.specification, outside.specification])
     order = np.lexsort((at, asked))

@@ -8,7 +8,10 @@ takes the next ones in the same order (permanent random numbers, Brewer, Early a
 
 from __future__ import annotations
 
+import hmac
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -37,6 +40,16 @@ class Picks:
 
     at: Ints
     specification: Ints
+
+
+@dataclass(frozen=True)
+class Draw:
+    """So many units for one specification, from the unit cells that suit it, beginning at ``start`` in [0, 1)."""
+
+    specification: int
+    units: int
+    start: float
+    suits: Callable[[], NDArray[np.bool_]]
 
 
 def keyed_order(ids: Ints, roots: NDArray[np.int32], names: Names, key: bytes) -> NDArray[np.int32]:
@@ -113,42 +126,73 @@ def pick_kernel(
 
 
 def pick_aside(
-    cells_in_order: NDArray[np.int32], problem: Problem, kernel: Kernel, wanted: Ints, free: NDArray[np.bool_]
+    cells_in_order: NDArray[np.int32], kernel: Kernel, draws: Sequence[Draw], free: NDArray[np.bool_], rank: Ints | None
 ) -> Picks:
-    """Take units for the specifications set aside: the first free ones in keyed order, one after another.
+    """Take units for the specifications set aside: a systematic sample over unit cells, keyed order inside a cell.
+
+    The first free units in keyed order would not do: those that come before others take the beginning of the order
+    bare of the kinds they want.
 
     Args:
         cells_in_order: unit cell of every unit in keyed order.
-        problem: signatures.
-        kernel: the order in which they are served.
-        wanted: units by specification.
+        kernel: unit cells, for their number.
+        draws: who takes how many, in the order in which they are served.
         free: by place in the order; the taken ones are cleared.
+        rank: order of the unit cells in which the ruler is laid; None: by their numbers.
     """
-    spares_pairs, taken, owners = problem.spares_pairs(), [], []
-    for specification in kernel.aside:
-        suits = column(problem.signatures, int(specification))
-        if spares_pairs[specification]:
-            suits &= ~problem.several
-        at = _first(cells_in_order, suits, free, int(wanted[specification]), int(kernel.eligible[specification]))
-        free[at] = False
-        taken.append(at)
-        owners.append(np.full(len(at), specification, dtype=np.int64))
-    none = np.zeros(0, dtype=np.int64)
-    return _sorted(np.concatenate([none, *taken]), np.concatenate([none, *owners]))
+    size = len(kernel.class_of)
+    at = np.flatnonzero(free)
+    at = at[np.argsort(cells_in_order[at], kind="stable")]
+    left = np.bincount(cells_in_order[at], minlength=size).astype(np.int64)
+    following = np.cumsum(left) - left
+    taken, owners = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for draw in draws:
+        cells = np.flatnonzero(draw.suits() & (left > 0))
+        if rank is not None:
+            cells = cells[np.argsort(rank[cells], kind="stable")]
+        ends = np.cumsum(left[cells])
+        total = int(ends[-1]) if len(ends) else 0
+        if not draw.units or draw.units > total:
+            continue
+        marks = (np.arange(draw.units) * total + int(draw.start * total)) // draw.units
+        chosen, amounts = np.unique(cells[np.searchsorted(ends, marks, side="right")], return_counts=True)
+        place = np.arange(draw.units) - np.repeat(np.cumsum(amounts) - amounts, amounts)
+        taken.append(at[np.repeat(following[chosen], amounts) + place])
+        owners.append(np.full(draw.units, draw.specification, dtype=np.int64))
+        following[chosen] += amounts
+        left[chosen] -= amounts
+    found = np.concatenate(taken)
+    free[found] = False
+    return _sorted(found, np.concatenate(owners))
 
 
-def _first(
-    cells_in_order: NDArray[np.int32], suits: NDArray[np.bool_], free: NDArray[np.bool_], wanted: int, eligible: int
-) -> Ints:
-    """Return the first ``wanted`` places that are free and suit, reading no further than needed."""
-    found, begin, number = [np.zeros(0, dtype=np.int64)], 0, 0
-    stretch = max(4096, 2 * wanted * len(free) // max(eligible, 1))
-    while number < wanted and begin < len(free):
-        part = slice(begin, begin + stretch)
-        hits = np.flatnonzero(free[part] & suits[cells_in_order[part]]) + begin
-        found.append(hits)
-        number, begin, stretch = number + len(hits), begin + stretch, stretch * 2
-    return np.concatenate(found)[:wanted]
+def draws_of(problem: Problem, kernel: Kernel, wanted: Ints, key: bytes) -> list[Draw]:
+    """Return what the specifications set aside take, in the order in which they are served.
+
+    Args:
+        problem: signatures.
+        kernel: the order.
+        wanted: units by specification.
+        key: places the start of each systematic sample.
+    """
+    spares_pairs = problem.spares_pairs()
+    starts = keyed_starts(problem, kernel.aside, key)
+
+    def suits(specification: int) -> NDArray[np.bool_]:
+        fit = column(problem.signatures, specification)
+        return fit & ~problem.several if spares_pairs[specification] else fit
+
+    return [
+        Draw(int(each), int(wanted[each]), float(start), partial(suits, int(each)))
+        for each, start in zip(kernel.aside, starts, strict=True)
+    ]
+
+
+def keyed_starts(problem: Problem, specifications: Ints, key: bytes) -> NDArray[np.float64]:
+    """Return for each of ``specifications`` a keyed number in [0, 1): where its systematic sample begins."""
+    words = [repr(problem.specifications[number]).encode() for number in specifications]
+    digests = [hmac.digest(key, b"start/" + word, "sha256")[:6] for word in words]
+    return np.array([int.from_bytes(digest, "big") / 2**48 for digest in digests], dtype=np.float64)
 
 
 def _sorted(at: Ints, specification: Ints) -> Picks:

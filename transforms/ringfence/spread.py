@@ -8,8 +8,6 @@ first of these is a wish; the last weighs more than all others together.
 
 from __future__ import annotations
 
-import hmac
-
 import numpy as np
 from numpy.typing import NDArray
 from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
@@ -17,6 +15,7 @@ from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 from contracts.errors import RingFenceError
 from transforms.ringfence.fill import Fill
 from transforms.ringfence.kernel import Kernel, Problem
+from transforms.ringfence.pick import keyed_starts
 
 ON_TARGET, NEAR_TARGET, BEYOND_TARGET = 0, 6, 12
 SCARCITY_LEVELS = 6
@@ -42,7 +41,7 @@ def spread(problem: Problem, kernel: Kernel, filled: Fill, key: bytes) -> tuple[
     if not got.sum():
         return filled.classes, filled.specifications, filled.amounts
     classes, asked = np.nonzero(kernel.bits & (got > 0)[None, :])
-    target = _targets(kernel, classes, asked, got, _starts(problem, kernel, key))
+    target = _targets(kernel, classes, asked, got, keyed_starts(problem, kernel.specifications, key))
     if len(classes) > MOST_ARCS:
         classes, asked, target = _fewer(kernel, filled, classes, asked, target)
     tails, heads, capacity, cost = _slices(problem, kernel, got, (classes, asked, target))
@@ -52,13 +51,6 @@ def spread(problem: Problem, kernel: Kernel, filled: Fill, key: bytes) -> tuple[
     total = np.bincount(which, weights=amounts, minlength=len(distinct)).astype(np.int64)
     used = total > 0
     return distinct[used] // number, distinct[used] % number, total[used]
-
-
-def _starts(problem: Problem, kernel: Kernel, key: bytes) -> NDArray[np.float64]:
-    """Return for each contested specification a keyed number in [0, 1)."""
-    words = [repr(problem.specifications[number]).encode() for number in kernel.specifications]
-    digests = [hmac.digest(key, b"start/" + word, "sha256")[:6] for word in words]
-    return np.array([int.from_bytes(digest, "big") / 2**48 for digest in digests])
 
 
 def _targets(kernel: Kernel, classes: Ints, asked: Ints, got: Ints, starts: NDArray[np.float64]) -> Ints:
