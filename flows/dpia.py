@@ -47,8 +47,8 @@ def dpia_markdown(evidence: Evidence) -> bytes:
     lines = [
         f"# Data protection impact assessment: annex to data cut {_plain(cut['id'])}",
         "",
-        f"{_plain(evidence['kind'])} pack, cut on {_plain(cut['date'])}, made from the contracts and the policy in force "
-        f"by {_plain(tool['name'])} {_plain(tool['version'])}; the assessment itself is the controllers’.",
+        f"{_plain(evidence['kind'])} pack, cut on {_plain(cut['date'])}, made from the contracts and the policy in "
+        f"force by {_plain(tool['name'])} {_plain(tool['version'])}; the assessment itself is the controllers’.",
         "",
         *(f"- **{name}:** {_plain(text)}" for name, text in _facts(evidence)),
         "",
