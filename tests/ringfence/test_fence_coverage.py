@@ -99,3 +99,20 @@ def test_what_is_absent_is_named(people):
     result = allocate(people, [Demand("TC", 1, stage="fun", criteria=(Criterion("seg", ("UNMETERED",)),))], KEY)
     row = result.coverage.filter(pl.col("scope") == "stage", pl.col("attribute") == "seg").to_dicts()[0]
     assert row["absent"] == ["ADVANCED", "SMART"]
+
+
+def test_nobody_gets_the_leavings_of_others(people):
+    """Narrow demands that are served before, and others that ask the same, must not skew a broad one."""
+    narrow = [Demand(f"N{n}", 200, criteria=(Criterion("sup", (f"SUP{n:02d}",)),)) for n in range(8)]
+    broad = [Demand(f"B{n}", 400, criteria=(Criterion("dom", ("D",)),)) for n in range(3)]
+    result = allocate(people, narrow + broad, KEY)
+    assert result.facts[0]["contested_specifications"] < len(narrow) + 1
+    fits = usable(people).filter(pl.col("dom") == "D")
+    rng = random.Random(3)
+    sample = fits[rng.sample(range(fits.height), 400)]
+    floor = np.mean([plain_distance(sample, fits, name) for name in ATTRIBUTES])
+    for demand in broad:
+        chosen = people.join(result.rows.filter(pl.col("test_case") == demand.test_case), on="mpan", how="semi")
+        mean = np.mean([plain_distance(chosen, fits, name) for name in ATTRIBUTES])
+        assert mean < 1.5 * floor + 0.02, demand.test_case
+        assert plain_pairwise(chosen, fits) > 0.9 * plain_pairwise(sample, fits)

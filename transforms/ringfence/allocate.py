@@ -205,8 +205,8 @@ def solve_round(pool: Pool, demands: Sequence[Demand], key: bytes, policy: Alloc
         base, unproven = decision.base, decision.unproven
         spare = np.where(base < problem.base, 0, spare)
     filled = fill(problem, kernel, base=base, spare=spare)
-    picks = _pick(pool, problem, kernel, filled, key)
-    demand, is_spare = _hand_out(problem, filled)
+    picks = _in_turn(pool, _pick(pool, problem, kernel, filled, key))
+    demand, is_spare = _slots(problem, filled)
     certify(
         problem, base=base, spare=spare, cells=pool.cells_in_order[picks.at], demands=demand, spares=is_spare
     )  # fmt: skip
@@ -226,13 +226,25 @@ def _pick(pool: Pool, problem: Problem, kernel: Kernel, filled: Fill, key: bytes
     return Picks(at[order], asked[order])
 
 
-def _hand_out(problem: Problem, filled: Fill) -> tuple[Ints, NDArray[np.bool_]]:
-    """Return demand and role of every picked unit: picks come by specification, in keyed order."""
-    order = np.lexsort((np.arange(len(problem.asks)), problem.asks))
-    sizes = np.stack([filled.base[order], filled.spare[order]], axis=1).reshape(-1)
-    demand = np.repeat(np.repeat(order, 2), sizes)
-    is_spare = np.repeat(np.tile([False, True], len(order)), sizes)
-    return demand, is_spare
+def _in_turn(pool: Pool, picks: Picks) -> Picks:
+    """Return the picks of each specification cell by cell, so that dealing them out in turn serves all demands alike."""
+    cells, rank = pool.cells_in_order[picks.at], pool.cell_rank()
+    order = np.lexsort((picks.at, cells if rank is None else rank[cells], picks.specification))
+    return Picks(picks.at[order], picks.specification[order])
+
+
+def _slots(problem: Problem, filled: Fill) -> tuple[Ints, NDArray[np.bool_]]:
+    """Return demand and role of every picked unit.
+
+    Demands that ask the same take turns in proportion to what they get, base and spare apart, so that none of them
+    gets the leavings of another.
+    """
+    number = len(problem.asks)
+    sizes = np.stack([filled.base, filled.spare], axis=1).reshape(-1)
+    owner = np.repeat(np.arange(2 * number), sizes)
+    turn = (np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + 0.5) / sizes[owner]
+    owner = owner[np.lexsort((owner, turn, problem.asks[owner // 2]))]
+    return owner // 2, owner % 2 == 1
 
 
 def _report(pool: Pool, solved: Round, with_coverage: bool) -> Allocation:
