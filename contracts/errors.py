@@ -6,6 +6,9 @@ numbers and counts. The exit code is the privacy-safe channel: it tells a failur
 
 from __future__ import annotations
 
+import traceback
+from pathlib import PurePath
+
 
 class DataCutError(Exception):
     """Base of every expected failure.
@@ -22,6 +25,13 @@ class DataCutError(Exception):
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
         self.what, self.where, self.remedy = what, where, remedy
         super().__init__(self.line())
+
+    @classmethod
+    def defect(cls, fault: BaseException) -> DataCutError:
+        """Return what may be told of an exception that nobody expected: its type and its place, not its text."""
+        place = traceback.extract_tb(fault.__traceback__)[-1]
+        where = f"{PurePath(place.filename).name}:{place.lineno}"
+        return DataCutError(f"defect of the product: {type(fault).__name__} at {where}", remedy="please report it")
 
     def line(self) -> str:
         """Return the one line a person reads: where, what, what to do."""

@@ -6,7 +6,6 @@ Slow libraries are imported by the subcommand that needs them: ``--help`` and ``
 from __future__ import annotations
 
 import sys
-import traceback
 from importlib import import_module
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import transforms
 from contracts.errors import DataCutError, PlaceError
 from flows.custody.process import guard_memory
 
-PARTS = ("run", "ringfence", "sample", "keys", "verify", "evidence", "compare")  # in ``flows.commands``
+PARTS = ("run", "ringfence", "sample", "keys", "verify", "serve", "evidence", "compare")  # in ``flows.commands``
 EXIT_CODES = """
 Exit codes: 0 done, 2 wrong usage or configuration, 10 contract, 11 intake, 12 data refused at a gate, 13 keys,
 14 a raw identifier survived, 15 quality, 16 alignment, 17 ring-fence, 18 evidence, 19 the place is unfit (disk,
@@ -73,7 +72,5 @@ def main() -> None:
         sys.stderr.write("datacut: stopped\n")
         sys.exit(130)
     except Exception as fault:  # noqa: BLE001 - its text may quote data: type and place are enough
-        place = traceback.extract_tb(fault.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        sys.stderr.write(f"datacut: defect of the product: {type(fault).__name__} at {where} (please report it)\n")
+        sys.stderr.write(f"datacut: {DataCutError.defect(fault).line()}\n")
         sys.exit(1)

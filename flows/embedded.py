@@ -24,18 +24,24 @@ from contracts.errors import PlaceError
 
 HOST = "127.0.0.1"
 PATIENCE = 90  # seconds; a cold start takes about 9, more on a busy machine
+TOKEN_MARK = "datacut-temporary"  # noqa: S105 - says whose token it is
 LIFELINE = "import flows.embedded as e; e.serve()"
-SETTINGS = {
+# Task runs written in batches: one by one, SQLite makes the flow wait for the server's bookkeeping.
+BATCHED = {"PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50"}
+BRIEF = {  # what a temporary server has no use for
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_UI_ENABLED": "0",
-    # What a temporary server has no use for; and task runs written in batches: one by one, SQLite makes the flow wait.
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
     "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
 }
+
+
+def temporary() -> bool:
+    """Tell whether this process works against a temporary API of its own."""
+    return TOKEN_MARK in os.environ.get("PREFECT_API_AUTH_STRING", "")
 
 
 def serve() -> None:
@@ -59,25 +65,28 @@ def _free_port() -> int:
 
 
 class Api:
-    """A temporary API on its way up.
+    """An API on its way up, on loopback.
 
     Args:
         home: Prefect's private home; made if need be.
+        brief: a temporary one for a single run: without scheduler and user interface, behind a token of its own.
+        port: where to listen; any free port where not given.
 
     Raises:
         PlaceError: the home cannot be made, or no process can be started.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, brief: bool = True, port: int | None = None) -> None:
         self._home = home
-        self._url = f"http://{HOST}:{_free_port()}/api"
-        token = f"datacut:{secrets.token_hex(16)}"
+        self.url = f"http://{HOST}:{port or _free_port()}/api"
         try:
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             home.chmod(0o700)
-            os.environ["PREFECT_HOME"], os.environ["PREFECT_API_URL"] = str(home), self._url
-            os.environ["PREFECT_API_AUTH_STRING"] = os.environ["PREFECT_SERVER_API_AUTH_STRING"] = token
-            for name, value in SETTINGS.items():
+            os.environ["PREFECT_HOME"], os.environ["PREFECT_API_URL"] = str(home), self.url
+            if brief:
+                token = f"{TOKEN_MARK}:{secrets.token_hex(16)}"
+                os.environ["PREFECT_API_AUTH_STRING"] = os.environ["PREFECT_SERVER_API_AUTH_STRING"] = token
+            for name, value in (BATCHED | BRIEF if brief else BATCHED).items():
                 os.environ.setdefault(name, value)
             self._process = subprocess.Popen(
                 [sys.executable, "-c", LIFELINE],
@@ -87,9 +96,7 @@ class Api:
                 cwd=home,
             )
         except OSError as fault:
-            raise PlaceError(
-                "the temporary Prefect server cannot start", where=str(home), remedy=str(fault.strerror)
-            ) from None
+            raise PlaceError("the Prefect server cannot start", where=str(home), remedy=str(fault.strerror)) from None
 
     def ready(self) -> None:
         """Wait until the API answers.
@@ -100,13 +107,13 @@ class Api:
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self._process.poll() is None:
             try:
-                with urllib.request.urlopen(f"{self._url}/health", timeout=5) as answer:  # noqa: S310 - our own loopback
+                with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:  # noqa: S310 - our own loopback
                     if answer.status == 200:
                         return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.05)
         raise PlaceError(
-            "the temporary Prefect server did not start",
+            "the Prefect server did not start",
             where=str(self._home),
             remedy="run with --plain, or name a server in PREFECT_API_URL",
         )

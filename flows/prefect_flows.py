@@ -1,0 +1,188 @@
+"""The flows as Prefect sees them: importable by name, with typed parameters, tags and artifacts.
+
+A worker imports this module by its name, so nothing has to be copied to it. Parameters, results and states hold paths,
+ids and counts; results are not persisted and nothing is cached, so the orchestrator's database never holds a row, an
+identifier or a key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from prefect import flow, get_run_logger, runtime, tags, task
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import Flow as FlowRecord
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.concurrency.sync import concurrency
+from prefect.events import emit_event
+from pydantic import Field
+
+from contracts.errors import DataCutError, PlaceError
+from flows import embedded, inbox, job
+from flows.config import load_cut
+
+OPTIONS: dict[str, Any] = {"persist_result": False, "log_prints": False}
+ONE_AT_A_TIME = "datacut-ring-fence"  # global concurrency limit: one commit to the ledger at a time
+NOTIFY = "DATACUT_NOTIFY_BLOCK"  # a notification block, as type/name, that is told of failures
+COMPLETE, ARRIVED = "datacut.inputs.complete", "datacut.input.arrived"
+RETRIED = ("anonymise", "quality", "align", "augment")  # stages that only read and write the work folder
+
+CutFile = Annotated[
+    Path, Field(title="cut.yaml", description="Path of the cut's configuration, as the worker sees it.")
+]
+Kind = Annotated[
+    Literal["release", "submission"],
+    Field(title="Kind", description="release: the whole job; submission: a participant's own stages."),
+]
+
+
+class _Ears:
+    """Who listens to the flow that runs in this process; a flow's parameters cannot carry a function."""
+
+    told: job.Told = job.NOBODY
+
+
+def _run_name() -> str:
+    """Name a run by what it makes, of which cut, of whom."""
+    parameters = runtime.flow_run.parameters
+    with contextlib.suppress(DataCutError, KeyError, TypeError):
+        model = load_cut(Path(parameters["cut_file"])).model
+        who = [p.mpid for p in model.participants]
+        named = ", ".join(who[:4]) + (f" and {len(who) - 4} more" if len(who) > 4 else "")
+        return f"{parameters.get('kind', runtime.flow_run.flow_name)} {model.cut.id} of {named}"
+    return str(runtime.flow_run.flow_name)
+
+
+def _unfit_place(_task: Any, _run: Any, state: State[Any]) -> bool:
+    """Tell whether a failure may pass by itself: a full or missing disk, a database that is away."""
+    fault = state.result(raise_on_failure=False)
+    return isinstance(fault, PlaceError)
+
+
+def _notify(record: FlowRecord, run: FlowRun, state: State[Any]) -> None:
+    """Tell the notification block that is configured; the message of a typed error holds no value."""
+    block = os.environ.get(NOTIFY)
+    if not block:
+        return
+    from prefect.blocks.core import Block
+
+    fault = state.result(raise_on_failure=False)
+    line = fault.line() if isinstance(fault, DataCutError) else "a defect of the product; see the worker's log"
+    Block.load(block).notify(subject=f"{record.name}: {run.name} failed", body=line)  # type: ignore[attr-defined]
+
+
+def _without_values(call: Callable[[], job.Facts]) -> Callable[[], job.Facts]:
+    """Let no foreign exception reach the orchestrator, which keeps texts and tracebacks: they may quote data."""
+
+    def guarded() -> job.Facts:
+        try:
+            return call()
+        except DataCutError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - its text may quote data: type and place are enough
+            defect = DataCutError.defect(fault)
+        raise defect
+
+    return guarded
+
+
+def _as_task(step: job.Step) -> Callable[[], job.Facts]:
+    lasting = not embedded.temporary()
+    retried = lasting and step.stage in RETRIED
+    return task(  # type: ignore[no-any-return,call-overload]
+        _without_values(step.call),
+        name=step.stage,
+        task_run_name=step.name,
+        tags=[step.participant] if step.participant else [],
+        cache_policy=NO_CACHE,
+        retries=2 if retried else 0,
+        retry_delay_seconds=60,
+        retry_condition_fn=_unfit_place,
+        **OPTIONS,
+    )
+
+
+def _run_step(step: job.Step) -> job.Facts:
+    """Do one step as a task; a commit to the ledger waits for its turn where the limit is registered."""
+    turn = concurrency(ONE_AT_A_TIME, strict=False) if _commits(step) else contextlib.nullcontext()
+    with turn:
+        return _as_task(step)()
+
+
+def _commits(step: job.Step) -> bool:
+    return step.stage == "ring-fence" and not embedded.temporary()
+
+
+@contextlib.contextmanager
+def _labelled(cut_file: Path) -> Iterator[None]:
+    model = load_cut(cut_file).model
+    with tags(f"cut:{model.cut.id}"):
+        yield
+
+
+@flow(name="data-cut", flow_run_name=_run_name, validate_parameters=True, on_failure=[_notify], **OPTIONS)
+def data_cut(cut_file: CutFile, kind: Kind = "release") -> dict[str, Any]:
+    """Turn the backups that ``cut_file`` names into a validated, pseudonymised, signed pack.
+
+    A run that was killed is run again: it goes on where it was and ends in the same pack.
+    """
+    with _labelled(cut_file):
+        done = job.run(str(cut_file), kind, run_step=_run_step, told=_Ears.told)
+    if not embedded.temporary():
+        _artifacts(done)
+    return done
+
+
+def _artifacts(done: dict[str, Any]) -> None:
+    rows = [
+        {
+            "participant": row["participant"],
+            "extract": row["extract"],
+            "rows in": row["rows_in"],
+            "released": row["released"],
+            "excluded": row["excluded"],
+        }
+        for row in done["accounting"]
+    ]
+    create_table_artifact(table=rows, key="row-accounting", description="Rows in = released + excluded.")
+    link = Path(done["report"]).absolute().as_uri()
+    create_link_artifact(link=link, link_text="report", key="report", description=f"Pack: {Path(done['pack']).name}")
+
+
+@flow(name="ring-fence", flow_run_name=_run_name, validate_parameters=True, on_failure=[_notify], **OPTIONS)
+def ring_fence(
+    cut_file: CutFile,
+    reason: Annotated[str, Field(title="Why", description="Goes into the ledger.", min_length=3)] = "scheduled top-up",
+) -> dict[str, Any]:
+    """Allocate what the plan lacks, for old and new test cases, and commit it; what stands is not touched."""
+    from flows.ringfence.desk import Who, desk
+
+    with _labelled(cut_file), concurrency(ONE_AT_A_TIME, strict=False), desk(cut_file) as opened:
+        done = opened.top_up(Who.named("prefect", reason))
+    short = [row for row in done.fulfilment.to_dicts() if row["short"]]
+    if short and not embedded.temporary():
+        names = ("test_case", "participant", "wanted", "allocated", "short")
+        create_table_artifact(table=[{n: row[n] for n in names} for row in short], key="shortages")
+    return {"allocated": done.allocations.height, "short": len(short), "ledger_head": done.ledger_head}
+
+
+@flow(name="inbox", validate_parameters=True, on_failure=[_notify], **OPTIONS)
+def watch_inbox(cut_file: CutFile) -> dict[str, Any]:
+    """Look whether every backup and submission pack that the cut waits for has arrived, and say so once.
+
+    Emits ``datacut.input.arrived`` for each new one, and ``datacut.inputs.complete`` when none is missing any more; a
+    deployment of ``data-cut`` is triggered by that event.
+    """
+    look = inbox.look(cut_file)
+    resource = {"prefect.resource.id": f"datacut.cut.{look.cut}"}
+    for name in look.arrived:
+        emit_event(ARRIVED, resource={**resource, "prefect.resource.name": name}, payload={"input": name})
+    if look.complete:
+        emit_event(COMPLETE, resource=resource, payload={"cut_file": str(cut_file)})
+        get_run_logger().info("every input has arrived")
+    return {"arrived": len(look.arrived), "missing": len(look.missing), "complete": look.complete}
