@@ -27,6 +27,7 @@ _FUNCTIONS = frozenset(
         "TemporalExpr",
         "Sql",
         "Coalesce",
+        "FillNull",
         "Abs",
         "Sign",
         "MaxHorizontal",

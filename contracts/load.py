@@ -102,6 +102,7 @@ def _derived(node: Mapping[str, Any]) -> Derived:
         keys=MappingProxyType(dict(node.get("keys", {}))),
         value=node.get("value", ""),
         where=node.get("where", ""),
+        spanning=bool(node.get("spanning", False)),
     )
 
 

@@ -98,6 +98,7 @@ class Derived:
         keys: column of that table -> SQL expression over the row,
         value: the column of that table to take; the smallest value where several rows have the key.
         where: an SQL condition on the table's rows; those for which it does not hold are not looked at.
+        spanning: whether the column is made for tables over all partitions only, and not for each row judged.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Derived:
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     value: str = ""
     where: str = ""
+    spanning: bool = False
 
 
 @dataclass(frozen=True, slots=True)

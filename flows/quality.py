@@ -215,8 +215,9 @@ def rule_results(
     documents = {}
     for h in held:
         contract, without = load_all()[h.extract], missing.get(h.extract, {}).get(h.participant, set())
+        sender = pl.lit(h.participant).alias(PARTICIPANT)
         scans = (workspace.scan(JUDGED, h.participant, h.extract, n) for n in range(workspace.partitions))
-        parts = [scan for scan in scans if scan is not None]
+        parts = [scan.with_columns(sender) for scan in scans if scan is not None]
         if not parts:
             continue
         at_hand = [*contract.rules_at(Stage.INTAKE), *judged(contract, Stage.QUALITY, tables)]

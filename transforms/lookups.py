@@ -81,11 +81,13 @@ def derive(
     Columns out: ``cut_date``; each derived column, null where its table is not at hand. Rows stay as they are.
 
     Args:
-        only: names of the derived columns wanted; those that they rest on must be named too. ``None`` for all.
+        only: names of the derived columns wanted; those that they rest on must be named too. ``None`` for all but
+            those for tables over all partitions.
     """
     if CUT_DATE not in frame.columns:
         frame = frame.with_columns(pl.lit(cut_date).alias(CUT_DATE))
-    wanted = [d for d in contract.derived if d.name not in frame.columns and (only is None or d.name in only)]
+    asked = [d for d in contract.derived if (not d.spanning if only is None else d.name in only)]
+    wanted = [d for d in asked if d.name not in frame.columns]
     while wanted:
         first = wanted[0]
         if first.sql:

@@ -1,4 +1,4 @@
-"""DTC user files: header ZHV, nested groups, trailer ZPT; one row for each record of the layout's row group.
+"""DTC user files: header ZHV, nested groups, trailer ZPT; one row for each record of a layout's row group.
 
 A record belongs to the nearest record of its parent group before it. Whole blocks are parsed as one ragged table and
 a row finds the records it hangs from by carrying their positions forward; the few records still open at the end of a
@@ -58,10 +58,10 @@ class DtcReader(Reader):
         self.stated_cut_date = stated_date(time[:8])
         flag = fields[11] if len(fields) > 11 else ""
         self.test_flag = flag if _FLAG.fullmatch(flag) else None
-        self._layout = self._choose(layout, flow)
-        self.header = tuple(self._layout.fields)
-        self._nesting = Nesting(self._layout, self.label)
-        deepest = max((place[1] for place in self._layout.fields.values()), default=1)
+        self._layouts = self._choose(layout, flow)
+        self._nesting = Nesting(self._layouts, self.label)
+        self.header = self._nesting.columns
+        deepest = max((place for _, place in self._named()), default=1)
         self._names = tuple(f"f{i}" for i in range(max(deepest, 2) + 1))
         self._widest: dict[str, int] = {}
         self._context: list[bytes] = []
@@ -75,17 +75,21 @@ class DtcReader(Reader):
 
     @property
     def dropped_columns(self) -> int:  # type: ignore[override]
-        """Fields seen so far that the layout does not name: they never left the reader."""
-        named = set(self._layout.fields.values())
-        taken = sum(1 for group, place in named if place <= self._widest.get(group, 0))
+        """Fields seen so far that no layout names: they never left the reader."""
+        taken = sum(1 for group, place in self._named() if place <= self._widest.get(group, 0))
         return sum(self._widest.values()) - taken
 
-    def _choose(self, layout: DtcLayout | tuple[DtcLayout, ...] | None, flow: str) -> DtcLayout:
+    def _named(self) -> set[tuple[str, int]]:
+        """Return the fields that the layouts name, as (group, position)."""
+        named = {place for layout in self._layouts for place in layout.fields.values()}
+        folds = [layout.fold for layout in self._layouts if layout.fold is not None]
+        return named | {(f.group, place) for f in folds for place in (f.position, f.flag_position) if place}
+
+    def _choose(self, layout: DtcLayout | tuple[DtcLayout, ...] | None, flow: str) -> tuple[DtcLayout, ...]:
         layouts = () if layout is None else layout if isinstance(layout, tuple) else (layout,)
-        for candidate in layouts:
-            if flow.startswith(candidate.flow):
-                return candidate
-        known = ", ".join(candidate.flow for candidate in layouts) or "none"
+        if chosen := tuple(candidate for candidate in layouts if flow.startswith(candidate.flow)):
+            return chosen
+        known = ", ".join(dict.fromkeys(candidate.flow for candidate in layouts)) or "none"
         shown = flow[:5] if re.fullmatch(r"D\d{7}", flow) else "an unknown flow"
         raise IntakeError(
             f"holds {shown}; layouts known for this extract: {known}",
@@ -113,7 +117,8 @@ class DtcReader(Reader):
         table = table.slice(1)
         self._count(table.slice(len(self._context))["f0"], block, ends)
         self._take_trailer(table)
-        frame, opened = self._nesting.rows(table, block.line - len(self._context))
+        ended = self._trailer is not None
+        frame, opened = self._nesting.rows(table, block.line - len(self._context), complete=ended)
         self._context = [self._record(number, block.data, ends) for number in opened]
         self.judge_cells(frame, place)
         return frame

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from contracts.load import load_all
 from flows.sample.codes import COMPACT, DAY_FIRST, ISO
 from flows.sample.defects import SCHEMA
 from flows.sample.writers import Delimited, Parquet, Plain, Sink
@@ -82,9 +81,14 @@ def columns(contract: str) -> list[str]:
             "mpan_core", "supplier_mpid", "supplier_effective_from", "data_collector_mpid", "meter_operator_mpid",
             "meter_serial_number", "measurement_class", "energisation_status",
         ],
-        "metering": [c.name for c in load_all()["metering"].columns],
-        "register": [c.name for c in load_all()["register"].columns],
-        "bmu_mapping": [c.name for c in load_all()["bmu_mapping"].columns],
+        "metering": [
+            "mpan_core", "meter_serial_number", "meter_type", "make_and_model", "meter_install_date", "esme_id",
+            "meter_asset_provider_mpid",
+        ],
+        "register": [
+            "mpan_core", "meter_serial_number", "register_id", "measurement_quantity", "multiplier", "number_of_digits",
+        ],
+        "bmu_mapping": ["mpan_core", "bm_unit_id", "effective_from"],
     }[contract]  # fmt: skip
 
 

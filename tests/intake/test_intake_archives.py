@@ -7,11 +7,11 @@ import hashlib
 import hmac
 import io
 import os
+import resource
 import stat
 import struct
 import subprocess
 import sys
-import time
 import zipfile
 import zlib
 
@@ -92,6 +92,7 @@ def test_member_is_chosen_by_name_or_by_kind(intake):
         (gzip.compress(TABLE), "a.csv.gz"),
         (archive(("x.txt", b"later"), ("r.csv", TABLE), ("y.pdf", b"z" * 5000)), "a.zip"),
     ],
+    ids=["plain", "gzip", "zip"],  # a packed file holds the time of its packing: no name of a test
 )
 @pytest.mark.parametrize("block", [64, MIB])
 def test_digest_covers_the_file_as_it_lies_on_disk(intake, data, name, block):
@@ -276,10 +277,11 @@ print(code, peak_rss_kib())
 @pytest.mark.parametrize(("bomb", "codes"), BOMBS.values(), ids=BOMBS)
 def test_bombs_are_refused_fast_and_small(intake, bomb, codes):
     path = intake.write(bomb(), "bomb")
-    start = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", CHILD, path], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     code, peak = map(int, done.stdout.split())
     assert code in codes
     assert not done.stderr
-    assert time.monotonic() - start < 10
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10  # of the processor, however busy
     assert peak < 512 * 1024

@@ -66,13 +66,13 @@ SEEDS = {
     "csv": _csv(),
     "quoted": _quoted(),
     "cp1252": b"a,b\n" + "1900000000071,caf\u00e9\n".encode("cp1252") * 50,
-    "gzip": gzip.compress(_csv()),
+    "gzip": gzip.compress(_csv(), mtime=0),
     "zip": _zip(),
     "parquet": _parquet(),
     "parquet plain": _parquet(compression="uncompressed", statistics=False),
     "parquet of arrow": _arrow_parquet(compression="none", data_page_version="2.0", use_dictionary=False),
     "dtc": _dtc(),
-    "dtc gzip": gzip.compress(_dtc()),
+    "dtc gzip": gzip.compress(_dtc(), mtime=0),
 }
 
 
