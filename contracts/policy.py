@@ -97,6 +97,8 @@ def refusal(column: Column, treatment: Treatment) -> str:
         return "an identifier is pseudonymised, tokenised, suppressed or dropped; it never passes"
     if column.key and method not in (column.treatment.method, Method.PSEUDONYMISE):
         return "is part of the key and keeps its treatment"
+    if method is Method.SYNTHETIC and column.treatment.method is not Method.SYNTHETIC:
+        return "has no invented series; synthetic is for half-hourly periods"
     if method is Method.PSEUDONYMISE and treatment.field is None:
         return "the pseudonym scheme has no field for it; use token"
     pattern = GENERALISATIONS.get(column.form)

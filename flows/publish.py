@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from contracts.vocabulary import Method
 from flows import leaks, payload, release, risk
 from flows.augment import expected, released
 from flows.context import Context, context, now, sources_of, tool_version
@@ -100,6 +101,16 @@ def _exclusions(known: Context) -> dict[str, Any]:
     return {"mpans": sum(by_cause.values()), "by_first_cause": by_cause}
 
 
+def _half_hourly(known: Context) -> str:
+    """Return what half-hourly readings are in the pack: ``none``, ``synthetic``, or ``real`` by a line of the policy."""
+    if "half_hourly" not in {h.extract for h in known.held}:
+        return "none"
+    contract = known.contracts["half_hourly"]
+    periods = [c for c in contract.columns if c.treatment.method is Method.SYNTHETIC]
+    hiding = (Method.SYNTHETIC, Method.SUPPRESS, Method.DROP)
+    return "synthetic" if all(contract.treatment(c).method in hiding for c in periods) else "real"
+
+
 def _policy(known: Context) -> dict[str, Any]:
     extracts = {
         name: {
@@ -111,7 +122,7 @@ def _policy(known: Context) -> dict[str, Any]:
     }
     model = known.job.model
     return {
-        "half_hourly": "none",
+        "half_hourly": _half_hourly(known),
         "postcode": model.cut.policy.postcode.value,
         "approval": "two signatures" if model.release.approver else "one signature",
         "extracts": extracts,

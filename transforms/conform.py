@@ -22,7 +22,7 @@ from transforms.columns import distinct
 from transforms.premises import postcode_text
 
 FEW_VALUES = frozenset({Form.CODE, Form.FLAG, Form.DATE, Form.INTEGER})  # forms whose columns repeat few texts
-DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%Y%m%d")
+DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S")  # of a time, its day
 CODE_PATTERN = r"^[A-Z0-9_]{1,11}$"  # shorter than an MPAN: a code column cannot carry one
 TRUE, FALSE = ("T", "Y", "1", "TRUE", "YES"), ("F", "N", "0", "FALSE", "NO")
 

@@ -15,7 +15,16 @@ from contracts.vocabulary import Effect
 from transforms.ringfence.components import smallest_connected
 from transforms.rules import any_broken, reasons
 
-PRECEDENCE = ("registration", "metering", "register", "portfolio", "annual_consumption", "half_hourly", "bmu_mapping")
+PRECEDENCE = (
+    "registration",
+    "metering",
+    "register",
+    "portfolio",
+    "annual_consumption",
+    "half_hourly",
+    "meter_reading",
+    "bmu_mapping",
+)
 COMPANION = "companion"
 SCHEMA = {"mpan_core": pl.String, "first_cause": pl.String, "reasons": pl.String, "extract": pl.String}
 

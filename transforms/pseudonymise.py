@@ -15,8 +15,10 @@ from transforms.conform import bad
 from transforms.keyed_hash import hmac_sha256
 from transforms.keys import FieldKeys
 from transforms.mpan import MpanPermutation
+from transforms.synthetic import synthetic_days
 
 TOKEN_FIELD = "token"  # noqa: S105 - a key label
+SYNTHETIC_FIELD = "half-hourly"
 TOKEN_DIGITS = 32
 GENERALISED_DATES = {"year": "1y", "month": "1mo"}
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
@@ -37,6 +39,7 @@ class Pseudonymiser:
         self._uprn = keys.field(Field.UPRN)
         self._address = keys.field(Field.ADDRESS)
         self._token = keys.field(TOKEN_FIELD)
+        self._series = keys.field(SYNTHETIC_FIELD)
         self._postcode = postcode
         self.cut_id = keys.cut_id
 
@@ -65,6 +68,10 @@ class Pseudonymiser:
         """Return the pseudonym address columns of a frame with address lines and postcode."""
         return address.addresses(self._address, frame, self._postcode)
 
+    def days(self, points: pl.Series, frame: pl.DataFrame, periods: list[str]) -> list[pl.Series]:
+        """Return invented half-hourly series of the same totals; ``points`` are the rows' pseudonym MPANs."""
+        return synthetic_days(self._series, points, frame, periods)
+
     def tokens(self, values: pl.Series, purpose: str) -> pl.Series:
         """Return keyed tokens (HMAC-SHA-256, 32 hex digits) of texts; ``purpose`` keeps columns apart."""
         rows = np.flatnonzero(values.is_not_null().to_numpy())
@@ -82,7 +89,9 @@ def pseudonymise(frame: pl.DataFrame, contract: Contract, pseudonymiser: Pseudon
     Columns out: the staged columns, in contract order; ``_token``, a keyed token of an MPAN that has no pseudonym;
     marks of identifiers that have none (``_bad_<column>``): scheme 1 does not cover them, or the pseudonym is the value
     itself, which chance does about once in a million short serial numbers. Columns that identify nobody pass as they
-    are, since rules read them; what the policy does to them happens on release (``treat``).
+    are, since rules read them; what the policy does to them happens on release (``treat``). Half-hourly values are
+    replaced here and now, unless the policy names them ``keep``: real ones are never written, not even to the work
+    folder; their rules are judged at intake.
     """
     out: list[pl.Series] = []
     marks: list[pl.Series] = []
@@ -91,7 +100,7 @@ def pseudonymise(frame: pl.DataFrame, contract: Contract, pseudonymiser: Pseudon
         raw = frame[column.name]
         treatment = contract.treatment(column)
         if column.classification is not Classification.IDENTIFIER:
-            out.append(raw)
+            out.append(_nothing(raw) if treatment.method is Method.SYNTHETIC else raw)
         elif treatment.method is Method.TOKEN:
             out.append(pseudonymiser.tokens(raw.cast(pl.String), column.name))
         elif treatment.field is Field.ADDRESS:
@@ -107,6 +116,9 @@ def pseudonymise(frame: pl.DataFrame, contract: Contract, pseudonymiser: Pseudon
             out.append(_nothing(raw))
     key = contract.key[0]
     pseudonym = next(series for series in out if series.name == key)
+    invented = [c.name for c in contract.staged if contract.treatment(c).method is Method.SYNTHETIC]
+    made = {series.name: series for series in pseudonymiser.days(pseudonym, frame, invented)} if invented else {}
+    out = [made.get(series.name, series) for series in out]
     unnamed = frame[key].zip_with(pseudonym.is_null(), pl.Series(key, [None], dtype=pl.String))
     token = pseudonymiser.tokens(unnamed, key).alias("_token")
     kept = frame.select(pl.col("^_bad_.*$"))
@@ -135,7 +147,7 @@ def treat(frame: pl.LazyFrame, contract: Contract, pseudonymiser: Pseudonymiser)
         treatment = contract.treatment(column)
         if treatment.method is Method.DROP:
             dropped.append(column.name)
-        elif treatment.method is not Method.KEEP:
+        elif treatment.method not in (Method.KEEP, Method.SYNTHETIC):
             changed.append(_coarser(column, treatment, pseudonymiser).alias(column.name))
     return frame.with_columns(changed).drop(dropped) if changed or dropped else frame
 

@@ -132,9 +132,12 @@ def unique_key(columns: Sequence[str]) -> list[str]:
 def fault_masks(contract: Contract, rules: Sequence[Rule]) -> list[pl.Expr]:
     """Return the mask columns of rows by some rules; the bits of all other rules are clear."""
     bits: dict[str, list[pl.Expr]] = {name: [] for name in mask_columns(contract)}
+    kept: dict[str, pl.Expr] = {}
     for rule in rules:
+        excused = [~kept[other] for other in rule.unless if other in kept]
+        kept[rule.id] = pl.any_horizontal([holds(rule), *excused]) if excused else holds(rule)
         name, bit = _place(contract, rule.id)
-        bits[name].append(pl.when(holds(rule)).then(pl.lit(0, pl.UInt64)).otherwise(pl.lit(bit, pl.UInt64)))
+        bits[name].append(pl.when(kept[rule.id]).then(pl.lit(0, pl.UInt64)).otherwise(pl.lit(bit, pl.UInt64)))
     return [
         (pl.sum_horizontal(some).cast(pl.UInt64) if some else pl.lit(0, pl.UInt64)).alias(name)
         for name, some in bits.items()
