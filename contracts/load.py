@@ -17,6 +17,7 @@ from contracts.vocabulary import Classification, Dimension, Effect, Field, Form,
 
 HERE = Path(__file__).parent
 EXTRACTS = HERE / "extracts"
+RESULTS = HERE / "results"
 
 
 def custom(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,30 +1,22 @@
-"""Stages across participants, partition by partition: coincident pseudonyms and alignment."""
+"""Coincident pseudonyms: those that happen to be real MPANs of the cut, found without raw data."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
-import yaml
 from numpy.typing import NDArray
 
-import contracts
 from contracts.vocabulary import Field
 from flows.quality import JUDGED, Held, frames, write_exclusions
 from flows.workspace import Workspace
-from transforms import align
 from transforms.mpan import order_key
 from transforms.pseudonymise import Pseudonymiser
 
 COINCIDENT = "coincident"
-
-
-# -- coincident pseudonyms ------------------------------------------------------------------------------------
 
 
 def _pseudonyms(workspace: Workspace, held: Sequence[Held], number: int) -> pl.DataFrame:
@@ -78,46 +70,3 @@ def _in_sorted(values: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray
     at = np.minimum(np.searchsorted(known, values), known.size - 1)
     found: NDArray[np.bool_] = known[at] == values
     return found
-
-
-# -- alignment ------------------------------------------------------------------------------------------------
-
-
-@cache
-def comparisons() -> Sequence[Mapping[str, Any]]:
-    """Return what is to be aligned, from ``contracts/alignment.yaml``."""
-    path = Path(contracts.__file__).parent / "alignment.yaml"
-    found: Sequence[Mapping[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["comparisons"]
-    return found
-
-
-def _by_sender(workspace: Workspace, held: Sequence[Held], extract: str, number: int) -> pl.LazyFrame | None:
-    parts = []
-    for h in held:
-        frame = workspace.scan(JUDGED, h.participant, extract, number) if h.extract == extract else None
-        if frame is not None:
-            parts.append(frame.with_columns(pl.lit(h.participant).alias("participant")))
-    return pl.concat(parts) if parts else None
-
-
-def alignment(workspace: Workspace, held: Sequence[Held]) -> list[dict[str, Any]]:
-    """Count agreement between the registration and every other extract, per pair of participants and item."""
-    counts = []
-    for number in range(workspace.partitions):
-        registration = _by_sender(workspace, held, "registration", number)
-        for spec in comparisons():
-            other = _by_sender(workspace, held, spec["right"], number)
-            if registration is None or other is None:
-                continue
-            senders = tuple(sorted({h.participant for h in held if h.extract == spec["right"]}))
-            frame = align.compare(
-                registration.filter(pl.col("mpan_core").is_not_null()),
-                other,
-                extract=spec["right"],
-                items=spec["items"],
-                expected=spec["expected"],
-                scope=spec["scope"],
-                participants=senders,
-            )
-            counts.append(frame.collect())
-    return [{"extract_left": "registration", **row} for row in align.total(counts).iter_rows(named=True)]

@@ -18,7 +18,8 @@ from flows.quality import read_exclusions
 from flows.report.room import report_files
 from flows.selftest import self_test
 from flows.stages import ALLOCATIONS
-from flows.workspace import disk
+from flows.workspace import Workspace, disk
+from transforms import align
 from transforms.keys import SCHEME
 from transforms.statement import evidence_document
 
@@ -101,8 +102,23 @@ def _exclusions(known: Context) -> dict[str, Any]:
     return {"mpans": sum(by_cause.values()), "by_first_cause": by_cause}
 
 
+def judged(workspace: Workspace) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return every rule's entry for the evidence, before and after augmentation, and every checkpoint's document."""
+    notes = [workspace.noted(name) or {} for name in ("rules", "coherence")]
+    entries = [entry for note in notes for entry in note.get("entries", ())]
+    return entries, {name: text for note in notes for name, text in note.get("documents", {}).items()}
+
+
+def _agreement(aligned: dict[str, Any], compared: Path | None) -> list[dict[str, Any]] | None:
+    """Return agreement by participant, with the trend against an earlier cut; nothing where none was aligned."""
+    if "alignment" not in aligned:
+        return None
+    before = chain.read_evidence(compared).get("alignment", ()) if compared else ()
+    return align.by_participant(aligned["alignment"], before)
+
+
 def _half_hourly(known: Context) -> str:
-    """Return what half-hourly readings are in the pack: ``none``, ``synthetic``, or ``real`` by a line of the policy."""
+    """Return what half-hourly readings the pack has: ``none``, ``synthetic``, or ``real`` by a line of the policy."""
     if "half_hourly" not in {h.extract for h in known.held}:
         return "none"
     contract = known.contracts["half_hourly"]
@@ -141,7 +157,7 @@ def _evidence(
     used = [known.contracts[name] for name in sorted({h.extract for h in known.held})]
     aligned = workspace.noted("alignment") or {}
     augmented = workspace.noted("augmentation") or {}
-    rules = (workspace.noted("rules") or {}).get("entries", [])
+    rules, _ = judged(workspace)
     added = released.item_tables(known).items if augmented else ()
     inputs, compared = sources_of(known), known.job.model.release.compare_with
     return evidence_document(
@@ -159,6 +175,7 @@ def _evidence(
         rules=rules,
         exclusions=_exclusions(known),
         alignment=aligned.get("alignment"),
+        agreement=_agreement(aligned, known.job.path(compared) if compared else None),
         coincident=aligned.get("coincident"),
         augmentation=augmented.get("augmentation"),
         associations=augmented.get("associations"),
@@ -192,7 +209,7 @@ def _report(
         evidence,
         signed_by=[signer.keyid for signer in signers],
         approvers=[key.keyid for key in awaiting],
-        checkpoints=(known.workspace.noted("rules") or {}).get("documents", {}),
+        checkpoints=judged(known.workspace)[1],
     )
     for name, content in files.items():
         _write(pack.path(name), content)

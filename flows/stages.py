@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigurationError
-from flows import across, quality
+from flows import across, alignment, coherence, quality
 from flows.anonymise import anonymise_source, facts_of
 from flows.augment.population import population
 from flows.augment.stage import augmentation
@@ -100,13 +100,18 @@ def _excluded(known: Context) -> int:
 
 
 def align(cut_file: str) -> dict[str, Any]:
-    """Compare participants with each other, and exclude coincident pseudonyms."""
+    """Compare participants with each other, and exclude coincident pseudonyms.
+
+    Raises:
+        AlignmentError: they disagree beyond what the policy bears.
+    """
     known = context(cut_file)
     done = known.workspace.noted("alignment")
     if done is None:
         found = across.coincident(known.workspace, known.held, known.pseudonymiser)
-        done = {"alignment": across.alignment(known.workspace, known.held), "coincident": found}
+        done = {"alignment": alignment.alignment(known.workspace, known.held), "coincident": found}
         known.workspace.note("alignment", done)
+    alignment.require_alignment(done["alignment"])
     return {"pairs": len(done["alignment"]), "coincident": done["coincident"]["count"]}
 
 
@@ -116,6 +121,7 @@ def augment(cut_file: str) -> dict[str, Any]:
     done = known.workspace.noted("augmentation")
     if done is None:
         done = augmentation(known)
+        known.workspace.note("coherence", coherence.coherence(known.workspace, known.held, known.job.model.cut.date))
         known.workspace.note("augmentation", done)
     return {"items": len(done["augmentation"]), "excluded": _excluded(known)}
 

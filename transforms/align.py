@@ -5,98 +5,160 @@ Source: Q74 (all cut on one day to align), Q78 (who misses the day may be misali
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
-COUNTS = {
-    "left": pl.String,
-    "right": pl.String,
-    "extract_right": pl.String,
-    "item": pl.String,
-    "compared": pl.UInt64,
-    "disagree": pl.UInt64,
-    "missing_left": pl.UInt64,
-    "missing_right": pl.UInt64,
-}
+from contracts.alignment import Comparison, Tolerance
+from contracts.conditions import sql
+from transforms.lookups import ORDER, PARTICIPANT
+
+KEYS = ("left", "right", "extract_right", "item")
+NUMBERS = ("compared", "disagree", "missing_left", "missing_right", "expected")
+COUNTS = dict.fromkeys(KEYS, pl.String) | dict.fromkeys(NUMBERS, pl.UInt64)
 PRESENCE = "presence"
+NOBODY, ANYBODY = "none", "any"
+WITHIN, BEYOND, NOTHING = "within", "beyond", "nothing to compare"
+Row = dict[str, Any]
 
 
-def compare(
-    registration: pl.LazyFrame,
-    other: pl.LazyFrame,
-    *,
-    extract: str,
-    items: Mapping[str, str],
-    expected: str,
-    scope: str,
-    participants: tuple[str, ...],
-) -> pl.LazyFrame:
+def compare(registration: pl.DataFrame, other: pl.DataFrame, spec: Comparison, senders: Sequence[str]) -> pl.DataFrame:
     """Compare one extract of all participants with the registration, within a partition.
 
-    Columns in: both frames have ``mpan_core`` and ``participant`` (who sent the row), and the columns of ``items``.
-    Columns out: as ``COUNTS``; ``item`` is ``presence`` for metering points that one side lacks. ``missing_right``
-    counts only metering points whose expected holder takes part in the cut.
+    Columns in: both frames have ``_order`` and ``participant`` (who sent the row), and the columns of the comparison.
+    Columns out: as ``COUNTS``. ``item`` is ``presence`` for metering points that one side lacks: ``missing_right`` of
+    ``expected``, those whose expected holder is among ``senders``, and ``missing_left`` of ``expected``, those that the
+    other extract holds.
     """
-    left = registration.rename({"participant": "left"})
-    pairs = list(items.items())
+    left = registration.filter(pl.col(ORDER).is_not_null()).rename({PARTICIPANT: "left"})
+    items = list(spec.items.items())
     right = (
-        other.with_columns(pl.col("participant").alias("right"))
-        .select("mpan_core", "right", *(pl.col(theirs).alias(f"_{mine}") for mine, theirs in pairs))
+        other.lazy()
+        .filter(pl.col(ORDER).is_not_null())
+        .select(ORDER, pl.col(PARTICIPANT).alias("right"), *(pl.col(i.column).alias(f"_{mine}") for mine, i in items))
         .unique()
+        .collect()
     )
-    met = left.join(right, on="mpan_core", how="inner")
-    agreements = [
-        met.group_by("left", "right")
-        .agg(
-            pl.len().cast(pl.UInt64).alias("compared"),
-            pl.col(mine).ne_missing(pl.col(f"_{mine}")).sum().cast(pl.UInt64).alias("disagree"),
-        )
-        .with_columns(pl.lit(mine).alias("item"))
-        for mine, _ in pairs
-    ]
-    blank = {"missing_left": pl.lit(0, pl.UInt64), "missing_right": pl.lit(0, pl.UInt64)}
-    parts = [_shaped(frame, extract, blank) for frame in agreements]
-    return pl.concat([*parts, _presence(left, right, extract, expected, scope, participants)])
+    parts = [_presence(left, right, spec, senders)]
+    if items:
+        met = left.select(ORDER, "left", *spec.items).join(right, on=ORDER, how="inner")
+        parts += [_agreement(met, mine, where_held=item.where_held) for mine, item in items]
+    return pl.concat(parts).with_columns(pl.lit(spec.right).alias("extract_right")).select(_shape())
 
 
-def _presence(
-    left: pl.LazyFrame, right: pl.LazyFrame, extract: str, expected: str, scope: str, participants: tuple[str, ...]
-) -> pl.LazyFrame:
-    holder = pl.col(expected) if expected else pl.lit(participants[0] if len(participants) == 1 else "any")
-    lacking = (
-        left.filter(pl.sql_expr(scope))
-        .join(right.select("mpan_core").unique(), on="mpan_core", how="anti")
-        .with_columns(holder.alias("right"))
-        .filter(pl.col("right").is_in([*participants, "any"]))
+def _agreement(met: pl.DataFrame, mine: str, *, where_held: bool) -> pl.DataFrame:
+    theirs = pl.col(f"_{mine}")
+    compared = theirs.is_not_null() if where_held else pl.lit(value=True)
+    return (
+        met.filter(compared)
         .group_by("left", "right")
-        .agg(pl.len().cast(pl.UInt64).alias("missing_right"))
+        .agg(pl.len().alias("compared"), pl.col(mine).ne_missing(theirs).sum().alias("disagree"))
+        .with_columns(pl.lit(mine).alias("item"))
+        .select(_bare())
     )
-    unregistered = (
-        right.join(left.select("mpan_core").unique(), on="mpan_core", how="anti")
-        .filter(pl.col("mpan_core").is_not_null())
-        .group_by("right")
-        .agg(pl.col("mpan_core").n_unique().cast(pl.UInt64).alias("missing_left"))
-        .with_columns(pl.lit("none").alias("left"))
-    )
-    zero = pl.lit(0, pl.UInt64)
-    item = pl.lit(PRESENCE).alias("item")
-    none = {"compared": zero, "disagree": zero}
+
+
+def _presence(left: pl.DataFrame, right: pl.DataFrame, spec: Comparison, senders: Sequence[str]) -> pl.DataFrame:
+    holder = pl.col(spec.expected) if spec.expected else pl.lit(senders[0] if len(senders) == 1 else ANYBODY)
+    wanted = left.filter(sql(spec.scope)).select(ORDER, "left", holder.alias("right"))
+    wanted = wanted.filter(pl.col("right").is_in([*senders, ANYBODY]))
+    held = right.select(ORDER, "right").unique()
+    lacking = wanted.with_columns(absent=~pl.col(ORDER).is_in(held[ORDER].implode()))
+    unknown = held.with_columns(absent=~pl.col(ORDER).is_in(left[ORDER].implode()), left=pl.lit(NOBODY))
     return pl.concat(
         [
-            _shaped(lacking.with_columns(item), extract, {**none, "missing_left": zero}),
-            _shaped(unregistered.with_columns(item), extract, {**none, "missing_right": zero}),
+            frame.group_by("left", "right")
+            .agg(pl.len().alias("expected"), pl.col("absent").sum().alias(side))
+            .with_columns(pl.lit(PRESENCE).alias("item"))
+            .select(_bare())
+            for frame, side in ((lacking, "missing_right"), (unknown, "missing_left"))
         ]
     )
 
 
-def _shaped(frame: pl.LazyFrame, extract: str, extra: Mapping[str, pl.Expr]) -> pl.LazyFrame:
-    filled = frame.with_columns(pl.lit(extract).alias("extract_right"), **extra)
-    return filled.select(pl.col(name).cast(dtype) for name, dtype in COUNTS.items())
+def _bare() -> list[pl.Expr]:
+    """Return the columns of a count without the extract; numbers that a frame lacks are 0."""
+    return [*map(pl.col, ("left", "right", "item")), *(_number(name) for name in NUMBERS)]
 
 
-def total(parts: list[pl.DataFrame]) -> pl.DataFrame:
+def _number(name: str) -> pl.Expr:
+    return pl.coalesce(pl.col(f"^{name}$"), pl.lit(0)).cast(pl.UInt64).alias(name)
+
+
+def _shape() -> list[pl.Expr]:
+    return [pl.col(name).cast(dtype) for name, dtype in COUNTS.items()]
+
+
+def total(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Add up the counts of all partitions, in a fixed order of rows."""
-    keys = ["left", "right", "extract_right", "item"]
     whole = pl.concat(parts) if parts else pl.DataFrame(schema=COUNTS)
-    return whole.group_by(keys).agg(pl.col(c).sum() for c in COUNTS if c not in keys).sort(keys).select(*COUNTS)
+    return whole.group_by(KEYS).agg(pl.col(NUMBERS).sum()).sort(KEYS).select(*COUNTS)
+
+
+def judged(counts: pl.DataFrame, comparisons: Iterable[Comparison]) -> list[Row]:
+    """Hold every count against its tolerance.
+
+    Returns:
+        The counts as rows, each with ``share`` (of compared ones that disagree, of expected ones that are missing),
+        ``tolerance``, ``policy`` (``report`` or ``fail``) and ``outcome``: ``within``, ``beyond`` or ``nothing to
+        compare``.
+    """
+    specs = {spec.right: spec for spec in comparisons}
+    return [_judged(row, _tolerance(specs[row["extract_right"]], row["item"])) for row in counts.iter_rows(named=True)]
+
+
+def _tolerance(spec: Comparison, item: str) -> Tolerance:
+    return spec.presence if item == PRESENCE else spec.items[item].tolerance
+
+
+def _judged(row: Row, tolerance: Tolerance) -> Row:
+    presence = row["item"] == PRESENCE
+    part = row["missing_left"] + row["missing_right"] if presence else row["disagree"]
+    whole = row["expected"] if presence else row["compared"]
+    share = part / whole if whole else 0.0
+    outcome = NOTHING if not whole else BEYOND if share > tolerance.share else WITHIN
+    return {
+        **row,
+        "share": round(share, 6),
+        "tolerance": tolerance.share,
+        "policy": tolerance.beyond,
+        "outcome": outcome,
+    }
+
+
+def by_participant(rows: Iterable[Mapping[str, Any]], before: Iterable[Mapping[str, Any]] = ()) -> list[Row]:
+    """Sum up for each participant, on either side, how much of what it said others contradict or lack.
+
+    Args:
+        rows: alignment of this cut, as :func:`judged` gives it.
+        before: alignment of an earlier cut, for the trend.
+
+    Returns:
+        ``participant``, ``compared``, ``disagree``, ``missing``, ``share`` (of ``compared`` that disagree), ``beyond``
+        (how many of its comparisons are beyond their tolerance), and ``before`` and ``change`` of the share, null
+        without an earlier cut; ordered by participant.
+    """
+    now, then = _sums(rows), _sums(before)
+    found = []
+    for participant, sums in sorted(now.items()):
+        share, earlier = _share(sums), _share(then[participant]) if participant in then else None
+        change = None if earlier is None or share is None else round(share - earlier, 6)
+        found.append({"participant": participant, **sums, "share": share, "before": earlier, "change": change})
+    return found
+
+
+def _sums(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    sums: dict[str, dict[str, int]] = {}
+    for row in rows:
+        for participant in {str(row["left"]), str(row["right"])} - {NOBODY, ANYBODY}:
+            mine = sums.setdefault(participant, dict.fromkeys(("compared", "disagree", "missing", "beyond"), 0))
+            mine["compared"] += row["compared"]
+            mine["disagree"] += row["disagree"]
+            mine["missing"] += row["missing_left"] + row["missing_right"]
+            mine["beyond"] += row.get("outcome") == BEYOND
+    return sums
+
+
+def _share(sums: Mapping[str, int]) -> float | None:
+    return round(sums["disagree"] / sums["compared"], 6) if sums["compared"] else None

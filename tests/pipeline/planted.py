@@ -11,36 +11,44 @@ from pathlib import Path
 
 import polars as pl
 
-from contracts.load import load_all
+from contracts.load import RESULTS, load_all
 from contracts.vocabulary import Field
 from flows import stages
+from flows.coherence import CHECKED
 from flows.quality import JUDGED
 from transforms import rules
 
 
 def verdicts(known: stages.Context) -> pl.DataFrame:
-    """Return every broken rule of every judged row: participant, extract, mpan_core (pseudonym), token, reason, id."""
+    """Return every broken rule of every judged row: participant, extract, mpan_core (pseudonym), token, reason, id.
+
+    Rules over augmented metering points count as rules of the registration, whose defects they find.
+    """
     return pl.concat(_verdicts(known)).unique()
 
 
 def _verdicts(known: stages.Context) -> Iterator[pl.DataFrame]:
-    for held in known.held:
-        contract = load_all()[held.extract]
+    augmented = load_all(RESULTS)["augmented"]
+    rooms = [(JUDGED, held.participant, held.extract, load_all()[held.extract]) for held in known.held]
+    rooms += [(CHECKED, h.participant, "registration", augmented) for h in known.held if h.extract == "registration"]
+    for room, participant, extract, contract in rooms:
         for number in range(known.workspace.partitions):
-            frame = known.workspace.scan(JUDGED, held.participant, held.extract, number)
+            frame = known.workspace.scan(room, participant, contract.extract, number)
             if frame is None:
                 continue
+            held = frame.collect_schema().names()
+            token = pl.col("_token") if "_token" in held else pl.lit(None, pl.String).alias("_token")
             names = [
                 pl.when(rules.broken(contract, rule.id)).then(pl.lit(f"{rule.reason}|{rule.id}"))
                 for rule in contract.rules
             ]
             yield (
-                frame.select("mpan_core", "_token", pl.concat_list(names).alias("names"))
+                frame.select("mpan_core", token, pl.concat_list(names).alias("names"))
                 .explode("names", keep_nulls=False, empty_as_null=False)
                 .drop_nulls("names")
                 .select(
-                    pl.lit(held.participant).alias("participant"),
-                    pl.lit(held.extract).alias("extract"),
+                    pl.lit(participant).alias("participant"),
+                    pl.lit(extract).alias("extract"),
                     "mpan_core",
                     "_token",
                     pl.col("names").str.split("|").list.get(0).alias("rule"),
@@ -86,12 +94,14 @@ def compare(sample: Path, known: stages.Context) -> pl.DataFrame:
 
 
 def judge(cut_file: Path) -> stages.Context:
-    """Run the stages up to quality and return the context, its work folder still there."""
+    """Run the stages up to augmentation and return the context, its work folder still there."""
     name = str(cut_file)
     plan = stages.prepare(name)
     for mpid, extract in plan["sources"]:
         stages.anonymise(name, mpid, extract)
     stages.judge(name)
+    stages.align(name)
+    stages.augment(name)
     return stages.context(name)
 
 

@@ -1,0 +1,163 @@
+"""A contract file as a document: YAML without entries that stand twice, the published ODCS schema, closed words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft201909Validator
+from jsonschema.exceptions import ValidationError
+
+from contracts.lint.findings import Findings
+from contracts.load import custom
+from contracts.vocabulary import Classification, Dimension, Effect, Expectation, Field, Form, Method, Role, Stage
+
+_BASIS = re.compile(r"Q\d{1,3}|R\d{1,2}|DQ\d{2}|J\d{4}|DI-\d{3}|REG\d{4}|domain \d+(\.\d+)?|[A-Z]{2,5}\d{1,5}")
+_REASON = re.compile(r"DQ(0[1-9]|[12]\d|3[0-2])")
+_SEVERITY = {"exclude": "error", "reject": "error", "warn": "warning"}
+
+
+class _Strict(yaml.SafeLoader):
+    """Refuses an entry that stands twice: YAML would let the last one win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"entry {name!r} stands twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+@cache
+def odcs_schema() -> Mapping[str, Any]:
+    """Return the published JSON schema of the Open Data Contract Standard, v3.1.0."""
+    schema: Mapping[str, Any] = json.loads(
+        files("open_data_contract_standard").joinpath("schema.json").read_text("utf-8")
+    )
+    return schema
+
+
+def read(path: Path, findings: Findings) -> Mapping[str, Any] | None:
+    """Read a YAML file; note what makes that impossible."""
+    try:
+        document = yaml.load(path.read_bytes(), Loader=_Strict)  # noqa: S506 - a safe loader, made stricter
+    except (OSError, UnicodeDecodeError) as fault:
+        findings.add("C01", "", f"cannot be read ({type(fault).__name__})")
+        return None
+    except yaml.YAMLError as fault:
+        mark = getattr(fault, "problem_mark", None)
+        problem = str(getattr(fault, "problem", "") or "is no YAML")
+        findings.add("C01", f"line {mark.line + 1}" if mark else "", f"is not valid YAML: {problem[:80]}")
+        return None
+    if not isinstance(document, dict):
+        findings.add("C01", "", "holds no contract")
+        return None
+    return document
+
+
+def check_schema(document: Mapping[str, Any], findings: Findings) -> None:
+    """Hold a document against the ODCS schema."""
+    for fault in sorted(
+        Draft201909Validator(odcs_schema()).iter_errors(document), key=lambda f: list(map(str, f.path))
+    ):
+        deepest = _deepest(fault)
+        findings.add("C02", _path(document, deepest.absolute_path), f"breaks the ODCS schema: {_told(deepest)}")
+
+
+def _deepest(fault: ValidationError) -> ValidationError:
+    """Return the part of a fault that says most: of alternatives, the one that fits best."""
+    while fault.context:
+        fault = max(fault.context, key=lambda f: len(f.absolute_path))
+    return fault
+
+
+def _told(fault: ValidationError) -> str:
+    match fault.validator:
+        case "required":
+            return fault.message
+        case "enum":
+            return f"is none of {str(fault.validator_value)[:120]}"
+        case "additionalProperties" | "unevaluatedProperties":
+            return fault.message.split("(")[-1].rstrip(")")[:120]
+        case _:
+            return f"does not fit {fault.validator!r}"
+
+
+def _path(document: Any, path: Sequence[Any]) -> str:
+    """Return a place in words: names of columns and rules instead of numbers."""
+    parts: list[str] = []
+    for step in path:
+        document = document[step]
+        name = document.get("name") or document.get("id") if isinstance(document, dict) else None
+        parts.append(str(name or step))
+    return "/".join(parts)
+
+
+def check_words(document: Mapping[str, Any], findings: Findings) -> bool:
+    """Check every closed word of a contract; tell whether the contract can be read further."""
+    before = len(findings.found)
+    try:
+        extras = custom(document)
+        findings.word("C03", "", "role", extras.get("role"), list(Role))
+        tables = document["schema"]
+        if len(tables) != 1:
+            findings.add("C03", "schema", "a contract describes one extract")
+        for node in tables[0]["properties"]:
+            _column_words(node, findings)
+        for node in tables[0].get("quality") or ():
+            _rule_words(node, findings)
+    except (KeyError, TypeError, AttributeError, IndexError) as fault:
+        findings.add("C03", "", f"an entry is missing or of the wrong kind ({fault})")
+    return len(findings.found) == before
+
+
+def _column_words(node: Mapping[str, Any], findings: Findings) -> None:
+    place, extras = f"column {node['name']}", custom(node)
+    findings.word("C04", place, "classification", node.get("classification"), list(Classification))
+    findings.word("C05", place, "form", extras.get("form"), list(Form))
+    treatment = extras.get("treatment")
+    if not isinstance(treatment, dict):
+        findings.add("C06", place, "has no treatment")
+    elif findings.word("C06", place, "treatment", treatment.get("method"), list(Method)) and (
+        treatment["method"] == Method.PSEUDONYMISE or "field" in treatment
+    ):
+        findings.word("C06", place, "field of the pseudonym scheme", treatment.get("field"), list(Field))
+    if not str(node.get("description", "")).strip():
+        findings.add("C07", place, "has no description")
+
+
+def _rule_words(node: Mapping[str, Any], findings: Findings) -> None:
+    place, extras = f"rule {node['id']}", custom(node)
+    findings.word("C08", place, "dimension", node.get("dimension"), list(Dimension))
+    if findings.word("C09", place, "effect", extras.get("effect"), list(Effect)):
+        wanted = _SEVERITY[extras["effect"]]
+        if node.get("severity") != wanted:
+            findings.add("C09", place, f"effect {extras['effect']} goes with severity {wanted}")
+    findings.word("C10", place, "stage", extras.get("stage", "quality"), list(Stage))
+    findings.word("C11", place, "expectation", node.get("implementation", {}).get("type"), list(Expectation))
+    reason = str(extras.get("reason", ""))
+    if not _REASON.fullmatch(reason):
+        findings.add("C12", place, f"reason {reason[:20]!r} is no number DQ01 to DQ32")
+    elif not str(node["id"]).startswith(f"{reason}_"):
+        findings.add("C12", place, f"the id of a rule begins with its reason, {reason}_")
+    for fault in _basis_faults(extras.get("basis")):
+        findings.add("C13", place, fault)
+    if not str(node.get("description", "")).strip().endswith("."):
+        findings.add("C07", place, "has no description that is a sentence")
+
+
+def _basis_faults(basis: Any) -> Iterator[str]:
+    if not isinstance(basis, list) or not basis:
+        yield "names no basis (Q, R, J, DI, REG number or section)"
+        return
+    for word in basis:
+        if not _BASIS.fullmatch(str(word)):
+            yield f"basis {str(word)[:30]!r} is no Q, R, J, DI or REG number and no section"

@@ -1,0 +1,147 @@
+"""Walks the contracts of a folder and collects what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from contracts.errors import ContractError
+from contracts.lint.columns import check_columns, check_common
+from contracts.lint.document import check_schema, check_words, read
+from contracts.lint.findings import Finding, Findings
+from contracts.lint.rules import Place, check_derived, check_rules
+from contracts.lint.sources import check_alignment, check_code_list, check_layouts
+from contracts.load import parse_contract
+from contracts.model import Contract
+from contracts.reference import definitions, table_columns
+
+HOME = Path(__file__).parent.parent
+PATTERN = "*.odcs.yaml"
+MARKET_DATA = "market_domain_data.odcs.yaml"
+RESULTS = "results"
+
+
+def check_contracts(folder: Path = HOME) -> list[Finding]:
+    """Check every contract of a folder, its code lists, its market domain data and its alignment.
+
+    Args:
+        folder: a folder like the product's ``contracts/``, or one that holds contracts alone; what it lacks is taken
+            from the product.
+
+    Returns:
+        All findings, file by file; empty where nothing is wrong.
+
+    Raises:
+        ContractError: there is no contract in the folder.
+    """
+    room = folder / "extracts" if (folder / "extracts").is_dir() else folder
+    files = [p for p in sorted(room.glob(PATTERN)) if p.name != MARKET_DATA]
+    if not files:
+        raise ContractError(f"holds no contract ({PATTERN})", where=str(folder), remedy="name a folder with contracts")
+    collected = {path.name: Findings(path.name) for path in files}
+    contracts = _parsed(files, collected)
+    _check_extracts(contracts, collected)
+    extra = [*_results(folder, contracts), _market_data(folder), *_code_lists(folder), _alignment(folder, contracts)]
+    return [finding for some in [*collected.values(), *extra] for finding in some.found]
+
+
+def _parsed(files: Sequence[Path], collected: Mapping[str, Findings]) -> dict[str, Contract]:
+    """Return the contracts that can be read, by file name; note what is wrong with the others."""
+    found: dict[str, Contract] = {}
+    extracts: dict[str, str] = {}
+    for path in files:
+        findings = collected[path.name]
+        contract = _parse(path, findings)
+        if contract is None:
+            continue
+        if contract.extract in extracts:
+            findings.add("C14", "", f"extract {contract.extract!r} is described by {extracts[contract.extract]} too")
+        extracts.setdefault(contract.extract, path.name)
+        found[path.name] = contract
+    return found
+
+
+def _parse(path: Path, findings: Findings) -> Contract | None:
+    document = read(path, findings)
+    if document is None:
+        return None
+    check_schema(document, findings)
+    if not check_words(document, findings):
+        return None
+    try:
+        return parse_contract(document, where=path.name)
+    except ContractError as fault:
+        findings.add("C03", "", fault.what)
+        return None
+
+
+def _check_extracts(contracts: Mapping[str, Contract], collected: Mapping[str, Findings]) -> None:
+    by_extract = {contract.extract: contract for contract in contracts.values()}
+    reference = table_columns()
+    for file, contract in contracts.items():
+        findings = collected[file]
+        check_columns(contract, findings)
+        place = Place(contract, by_extract, reference)
+        check_derived(place, findings)
+        check_rules(place, findings)
+        check_layouts(contract, findings)
+        if not any(rule.reason == "DQ01" for rule in contract.rules):
+            findings.add("C15", "", "no rule judges the MPAN core (DQ01)")
+    check_common(contracts, collected)
+
+
+def _results(folder: Path, contracts: Mapping[str, Contract]) -> list[Findings]:
+    """Check the contracts of what the product makes itself: rules over results, judged after augmentation."""
+    by_extract = {contract.extract: contract for contract in contracts.values()}
+    checked = []
+    for path in sorted((folder / RESULTS).glob(PATTERN)):
+        findings = Findings(path.name)
+        checked.append(findings)
+        contract = _parse(path, findings)
+        if contract is not None:
+            place = Place(contract, {**by_extract, contract.extract: contract}, table_columns())
+            check_derived(place, findings)
+            check_rules(place, findings)
+    return checked
+
+
+def _market_data(folder: Path) -> Findings:
+    findings, path = Findings(MARKET_DATA), folder / MARKET_DATA
+    if not path.is_file():
+        return findings
+    document = read(path, findings)
+    if document is None:
+        return findings
+    check_schema(document, findings)
+    try:
+        tables = definitions(path)
+    except ContractError as fault:
+        findings.add("C47", "", fault.what)
+        return findings
+    for table in tables.values():
+        place = f"table {table.name}"
+        if bool(table.effective_from) != bool(table.effective_to):
+            findings.add("C47", place, "has one of effectiveFrom and effectiveTo")
+        for spec in table.derived.values():
+            if spec.get("column") not in table.columns:
+                findings.add("C47", place, f"there is no column {spec.get('column')!r}")
+        if table.present and table.present not in table.columns:
+            findings.add("C47", place, f"there is no column {table.present!r}")
+    return findings
+
+
+def _code_lists(folder: Path) -> list[Findings]:
+    checked = []
+    for path in sorted((folder / "codes").glob("*.csv")):
+        findings = Findings(path.name)
+        check_code_list(path, findings)
+        checked.append(findings)
+    return checked
+
+
+def _alignment(folder: Path, contracts: Mapping[str, Contract]) -> Findings:
+    findings, path = Findings("alignment.yaml"), folder / "alignment.yaml"
+    document = read(path, findings) if path.is_file() else None
+    if document is not None:
+        check_alignment(document, {c.extract: c for c in contracts.values()}, findings)
+    return findings

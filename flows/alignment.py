@@ -1,0 +1,86 @@
+"""The alignment of participants: registration against portfolio, metering, consumption and BM unit mapping.
+
+Works on pseudonyms alone, partition by partition, and reads no more columns than the comparisons name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import polars as pl
+
+from contracts.alignment import FAIL, Comparison, comparisons
+from contracts.conditions import sql
+from contracts.errors import AlignmentError
+from flows.quality import JUDGED
+from flows.spanning import Held
+from flows.workspace import ORDER, Workspace
+from transforms import align
+from transforms.lookups import PARTICIPANT
+
+REGISTRATION = "registration"
+TOLD = 3
+
+
+def alignment(workspace: Workspace, held: Sequence[Held]) -> list[dict[str, Any]]:
+    """Count agreement between the registration and every other extract, per pair of participants and item.
+
+    Returns:
+        One row per pair, extract and item for the evidence, with share, tolerance and outcome
+        (:func:`transforms.align.judged`).
+    """
+    specs = [spec for spec in comparisons() if any(h.extract == spec.right for h in held)]
+    needed = {PARTICIPANT, *(name for spec in specs for name in [*spec.items, spec.expected, *_roots(spec)])}
+    counts = []
+    for number in range(workspace.partitions):
+        registration = _sent(workspace, held, REGISTRATION, number, needed)
+        if registration is None:
+            continue
+        for spec in specs:
+            senders = sorted({h.participant for h in held if h.extract == spec.right})
+            other = _sent(workspace, held, spec.right, number, {item.column for item in spec.items.values()})
+            if other is None:
+                other = pl.DataFrame(schema=_empty(spec, registration))
+            counts.append(align.compare(registration, other, spec, senders))
+    rows = align.judged(align.total(counts), specs)
+    return [{"extract_left": REGISTRATION, **row} for row in rows]
+
+
+def require_alignment(rows: Sequence[dict[str, Any]]) -> None:
+    """End the run where participants disagree beyond what the policy bears.
+
+    Raises:
+        AlignmentError: a comparison whose policy is ``fail`` is beyond its tolerance; names pairs and items.
+    """
+    broken = [row for row in rows if row["outcome"] == align.BEYOND and row["policy"] == FAIL]
+    if broken:
+        words = [f"{r['item']} of {r['left']} and {r['right']}/{r['extract_right']} {r['share']:.2%}" for r in broken]
+        more = f" and {len(words) - TOLD} more" if len(words) > TOLD else ""
+        raise AlignmentError(
+            f"{len(broken)} comparisons are beyond their tolerance: {'; '.join(words[:TOLD])}{more}",
+            where="alignment.yaml",
+            remedy="have the participants cut again on one day, or let the policy report",
+        )
+
+
+def _roots(spec: Comparison) -> list[str]:
+    return list(sql(spec.scope).meta.root_names())
+
+
+def _empty(spec: Comparison, registration: pl.DataFrame) -> dict[str, pl.DataType]:
+    columns = {item.column: registration.schema.get(mine, pl.String()) for mine, item in spec.items.items()}
+    return {**columns, ORDER: pl.UInt64(), PARTICIPANT: pl.String()}
+
+
+def _sent(
+    workspace: Workspace, held: Sequence[Held], extract: str, number: int, columns: Collection[str]
+) -> pl.DataFrame | None:
+    """Return some columns of a judged partition of all participants, with who sent each row."""
+    parts = []
+    for h in held:
+        frame = workspace.scan(JUDGED, h.participant, extract, number) if h.extract == extract else None
+        if frame is not None:
+            names = [c for c in frame.collect_schema().names() if c in columns]
+            parts.append(frame.select(ORDER, *names, pl.lit(h.participant).alias(PARTICIPANT)))
+    return pl.concat(pl.collect_all(parts)) if parts else None

@@ -1,0 +1,112 @@
+"""Quality after augmentation: the rules of ``contracts/results`` over augmented metering points, both ends of a link.
+
+As in the quality stage each rule is judged twice, by row verdicts and by Great Expectations, and the counts must agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from contracts.conditions import sql
+from contracts.load import RESULTS, load_all
+from contracts.model import Contract
+from contracts.types import column_type
+from flows.augment.stage import ALL, AUGMENTED, EXTRACT
+from flows.quality import JUDGED, count_twice, entry, read_exclusions
+from flows.spanning import Held
+from flows.workspace import ORDER, Workspace
+from transforms import rules
+from transforms.lookups import MPAN, PARTICIPANT
+from transforms.mpan import order_key
+
+NAME = "augmented"
+CHECKED = "checked"
+TABLE = f"all:{NAME}"
+
+
+def coherence(workspace: Workspace, held: Sequence[Held], cut_date: date) -> dict[str, Any]:
+    """Judge every augmented metering point that is not excluded.
+
+    Writes room ``checked``: the columns that the rules read, and the masks, for each participant that registers.
+
+    Returns:
+        As :func:`flows.quality.judge`: ``entries`` for the evidence, ``documents`` of Great Expectations.
+
+    Raises:
+        QualityError: an expectation crashed, or its count differs from the row verdicts'.
+    """
+    contract = load_all(RESULTS)[NAME]
+    tables = {TABLE: _linked(workspace, contract)}
+    senders = [h.participant for h in held if h.extract == EXTRACT]
+    for number in range(workspace.partitions):
+        frame = _remaining(workspace, contract, number)
+        if frame is None:
+            continue
+        for sender in senders:
+            own = _of(workspace, frame, sender, number)
+            if own.height:
+                done = rules.judge(own, contract, tables, cut_date, uncarried={})
+                workspace.write(done.drop(PARTICIPANT), CHECKED, sender, NAME, number)
+    return _counted(workspace, contract, senders)
+
+
+def _counted(workspace: Workspace, contract: Contract, senders: Sequence[str]) -> dict[str, Any]:
+    entries: list[dict[str, Any]] = []
+    documents = {}
+    for sender in senders:
+        scans = (workspace.scan(CHECKED, sender, NAME, n) for n in range(workspace.partitions))
+        parts = [scan for scan in scans if scan is not None]
+        if parts:
+            name = f"{sender}-{NAME}"
+            counts, documents[name] = count_twice(parts, contract, contract.rules, name)
+            entries += [entry(sender, rule, counts, evaluated=True, extract=NAME) for rule in contract.rules]
+    return {"entries": entries, "documents": documents}
+
+
+def _augmented(workspace: Workspace, contract: Contract, number: int) -> pl.LazyFrame | None:
+    """Return the columns of a partition that the rules read; those that augmentation does not make are empty."""
+    frame = workspace.scan(AUGMENTED, ALL, EXTRACT, number)
+    if frame is None:
+        return None
+    there = frame.collect_schema().names()
+    columns = [
+        pl.col(c.name) if c.name in there else pl.lit(None, column_type(c)).alias(c.name) for c in contract.columns
+    ]
+    return frame.select(*columns, ORDER)
+
+
+def _linked(workspace: Workspace, contract: Contract) -> pl.DataFrame:
+    """Return the augmented metering points that others are linked to: a small table, however many there are."""
+    frames = [f for n in range(workspace.partitions) if (f := _augmented(workspace, contract, n)) is not None]
+    keys = {text for derived in contract.derived for text in derived.keys.values()}
+    wanted = pl.concat(
+        [frame.select(order_key(key).alias(ORDER)).drop_nulls() for frame in frames for key in sorted(keys)]
+        or [pl.LazyFrame(schema={ORDER: pl.UInt64})]
+    ).unique()
+    values = {root for d in contract.derived for root in sql(d.value).meta.root_names()} - {MPAN, ORDER}
+    asked = wanted.collect()[ORDER].implode()
+    read = [frame.filter(pl.col(ORDER).is_in(asked)).select(MPAN, ORDER, *sorted(values)) for frame in frames]
+    empty = pl.DataFrame(schema={**dict.fromkeys([MPAN, *sorted(values)], pl.String), ORDER: pl.UInt64})
+    return pl.concat(pl.collect_all(read)) if read else empty
+
+
+def _remaining(workspace: Workspace, contract: Contract, number: int) -> pl.DataFrame | None:
+    frame = _augmented(workspace, contract, number)
+    if frame is None:
+        return None
+    out = read_exclusions(workspace, number).lazy().select(MPAN)
+    masks = [pl.lit(0, pl.UInt64).alias(name) for name in rules.mask_columns(contract)]
+    return frame.join(out, on=MPAN, how="anti").with_columns(masks).sort(ORDER).collect()
+
+
+def _of(workspace: Workspace, frame: pl.DataFrame, sender: str, number: int) -> pl.DataFrame:
+    """Return the metering points that one participant registers."""
+    scan = workspace.scan(JUDGED, sender, EXTRACT, number)
+    if scan is None:
+        return frame.clear().with_columns(pl.lit(sender).alias(PARTICIPANT))
+    own = scan.select(ORDER).collect()[ORDER].implode()
+    return frame.filter(pl.col(ORDER).is_in(own)).with_columns(pl.lit(sender).alias(PARTICIPANT))
