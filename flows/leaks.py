@@ -6,14 +6,16 @@ It reads back what was written, names, columns, metadata and texts included, and
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from contracts.errors import ResidueError
@@ -25,12 +27,16 @@ from transforms import leaks
 from transforms.pseudonymise import Pseudonymiser
 
 BATCH = 262_144
-BLOCK = 1 << 20
+BLOCK, CSV_BLOCK = 1 << 20, 32 << 20
 OVERLAP = 128  # characters of a text that are searched again with the next block
 SHOWN_PLACES = 5
 # Columns whose values look like identifiers of these fields because they are their pseudonyms.
 PSEUDONYMS = {"meter_serial_number": Field.METER_SERIAL, "uprn": Field.UPRN}
+# Columns of keyed random texts: among millions of them some share a word with some short serial number by chance.
+KEYED = ("token", "css_registration_id")
 KINDS = tuple(leaks.CANDIDATES)
+SMALLEST_MPAN = 10**12
+FEW = 4  # bytes a cell, uncompressed, below which a column is read as its distinct values
 ADDRESSED = ("postcode", *(f"address_line_{n}" for n in range(1, 10)))
 
 
@@ -71,6 +77,7 @@ class Scanner:
     def __init__(self, workspace: Workspace, held: Sequence[Held], pseudonymiser: Pseudonymiser) -> None:
         self._pseudonymiser = pseudonymiser
         self._sought = {kind: _sought(workspace, held, kind) for kind in leaks.CANDIDATES}
+        self._clean: set[tuple[str, int, int]] = set()
         self.findings = Findings()
 
     @property
@@ -87,6 +94,8 @@ class Scanner:
             self.texts(pl.Series([name]), f"the name of file {self.findings.files}", addresses=False)
             if path.suffix == ".parquet":
                 self._parquet(path, name)
+            elif path.suffix == ".csv":
+                self._csv(path, name)
             else:
                 self._text_file(path, name)
 
@@ -122,35 +131,73 @@ class Scanner:
     def _parquet(self, path: Path, name: str) -> None:
         file = pq.ParquetFile(path)
         self.texts(pl.Series(list(_metadata(file))), f"{name}, names, metadata and statistics")
-        strings = [f.name for f in file.schema_arrow if pa.types.is_large_string(f.type) or pa.types.is_string(f.type)]
-        others = [f.name for f in file.schema_arrow if f.name not in strings and _wide(f.type)]
+        few = [c for c, size in _cell_sizes(file).items() if size < FEW]
+        file = pq.ParquetFile(path, read_dictionary=few)
+        wanted = [f.name for f in file.schema_arrow if _textual(f.type) or _wide(f.type)]
+        self._batches(file.iter_batches(batch_size=BATCH, columns=wanted), name)
+
+    def _csv(self, path: Path, name: str) -> None:
+        """Search a table that was written as CSV, column by column."""
+        with path.open(encoding="utf-8") as stream:
+            header = next(csv.reader(stream), [])
+        self.texts(pl.Series(header, dtype=pl.String), f"{name}, header", addresses=False)
+        if not header:
+            return
+        as_text = pa_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.large_string()))
+        whole_lines = pa_csv.ParseOptions(newlines_in_values=True)
+        blocks = pa_csv.ReadOptions(block_size=CSV_BLOCK)
+        reader = pa_csv.open_csv(path, read_options=blocks, convert_options=as_text, parse_options=whole_lines)
+        self._batches(reader, name)
+
+    def _batches(self, batches: Iterable[pa.RecordBatch], name: str) -> None:
         at = 0
-        for batch in file.iter_batches(batch_size=BATCH, columns=[*strings, *others]):
-            frame = pl.DataFrame(batch)
-            for column in frame.columns:
-                self._column(frame[column], f"{name}, column {column}, rows from {at + 1}")
-            at += frame.height
+        for batch in batches:
+            for column, array in zip(batch.schema.names, batch.columns, strict=True):
+                where = f"{name}, column {column}, rows from {at + 1}"
+                if pa.types.is_dictionary(array.type):
+                    self._few(column, array.dictionary, where)
+                else:
+                    self._column(pl.Series(column, array), where)
+            self.findings.cells += batch.num_rows * batch.num_columns
+            at += batch.num_rows
+
+    def _few(self, column: str, values: pa.Array, where: str) -> None:
+        """Search the distinct values of a column, unless the same ones were searched before."""
+        distinct = pl.Series(column, values.cast(pa.large_string()))
+        mark = (column, distinct.len(), int(distinct.hash(seed=1).sum() or 0))
+        if mark not in self._clean:
+            before = self.findings.confirmed.total()
+            self._column(distinct, where)
+            if self.findings.confirmed.total() == before:
+                self._clean.add(mark)
 
     def _column(self, values: pl.Series, where: str) -> None:
-        kinds = _others(PSEUDONYMS.get(values.name))
+        kinds = _sought_in(values.name)
         if values.dtype != pl.String:  # a number can be an MPAN; shorter ones are numbers like any other
+            if (values.abs().max() or 0) < SMALLEST_MPAN:
+                return
             values, kinds = values.cast(pl.String).str.replace(r"\.0+$", ""), (Field.MPAN,)
-        distinct = values.drop_nulls()
-        if (distinct.str.len_bytes().max() or 0) < leaks.SHORTEST_SERIAL:
-            self.findings.cells += values.len()
-            return
-        if distinct.n_unique() * 4 < distinct.len():
-            distinct = distinct.unique(maintain_order=True)
-        self.texts(distinct, where, kinds=kinds, addresses=values.name in ADDRESSED)
+        texts = values.drop_nulls()
+        bare = texts.str.contains(leaks.BARE_MPAN)
+        if bare.any():  # a column of MPANs can hold nothing else where one stands
+            self._confirm(Field.MPAN, leaks.mpan_candidates(texts.filter(bare)), where)
+            texts = texts.filter(~bare)
+        widths = texts.str.len_bytes()
+        for kind in kinds:
+            long = widths >= leaks.SHORTEST[kind]
+            if long.any():
+                some = leaks.plain(texts if long.all() else texts.filter(long))
+                self._confirm(kind, leaks.CANDIDATES[kind](some), where)
 
     def _text_file(self, path: Path, name: str) -> None:
         for number, lines in enumerate(_blocks(path)):
-            tabular = path.suffix == ".csv"
-            self.texts(pl.Series(lines, dtype=pl.String), f"{name}, block {number + 1}", addresses=tabular)
+            self.texts(pl.Series(lines, dtype=pl.String), f"{name}, block {number + 1}", addresses=False)
 
 
-def _others(field: Field | None) -> tuple[Field, ...]:
-    return tuple(kind for kind in KINDS if kind is not field)
+def _sought_in(column: str) -> tuple[Field, ...]:
+    if column in KEYED:
+        return (Field.MPAN,)
+    return tuple(kind for kind in KINDS if kind is not PSEUDONYMS.get(column))
 
 
 def _strings(node: object) -> Iterator[str]:
@@ -188,11 +235,27 @@ def _joined(parts: list[leaks.Keys]) -> leaks.Keys:
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64)
 
 
+def _textual(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_large_string(kind) or pa.types.is_string(kind) or pa.types.is_dictionary(kind))
+
+
 def _wide(kind: pa.DataType) -> bool:
-    """Tell whether a column of numbers could carry an MPAN or a UPRN."""
+    """Tell whether a column of numbers could carry an MPAN."""
     return bool(
         pa.types.is_int64(kind) or pa.types.is_uint64(kind) or pa.types.is_decimal(kind) or pa.types.is_float64(kind)
     )
+
+
+def _cell_sizes(file: pq.ParquetFile) -> dict[str, float]:
+    """Return the bytes of a cell of each text column, as the footer says; a hint for speed and nothing else."""
+    sizes: Counter[str] = Counter()
+    for group in range(file.metadata.num_row_groups):
+        row_group = file.metadata.row_group(group)
+        for number in range(row_group.num_columns):
+            column = row_group.column(number)
+            sizes[column.path_in_schema] += column.total_uncompressed_size
+    text = {f.name for f in file.schema_arrow if _textual(f.type)}
+    return {name: size / max(1, file.metadata.num_rows) for name, size in sizes.items() if name in text}
 
 
 def _metadata(file: pq.ParquetFile) -> Iterator[str]:

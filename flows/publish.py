@@ -176,7 +176,7 @@ def _evidence(
         exclusions=_exclusions(known),
         alignment=aligned.get("alignment"),
         agreement=_agreement(aligned, known.job.path(compared) if compared else None),
-        coincident=aligned.get("coincident"),
+        coincident=workspace.noted("coincident"),
         augmentation=augmented.get("augmentation"),
         associations=augmented.get("associations"),
         ring_fence=(workspace.noted("ring_fence") or {}).get("evidence"),

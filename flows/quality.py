@@ -53,7 +53,7 @@ def judge(workspace: Workspace, held: Sequence[Held], reference: Tables, cut_dat
     for number in range(workspace.partitions):
         if not is_judged(workspace, number):
             judge_partition(workspace, held, number, shared, cut_date)
-    cascade(workspace, _stated_links(workspace, held))
+    cascade(workspace, stated_links(workspace, held))
     names = {*shared, *(f"{EXTRACT}{h.extract}" for h in held), *_local_names(held)}
     entries, documents = rule_results(workspace, held, names)
     return {"entries": entries, "documents": documents}
@@ -182,7 +182,7 @@ def cascade(workspace: Workspace, links: pl.DataFrame) -> int:
     return found.height
 
 
-def _stated_links(workspace: Workspace, held: Sequence[Held]) -> pl.DataFrame:
+def stated_links(workspace: Workspace, held: Sequence[Held]) -> pl.DataFrame:
     """Return the related metering points that registrations state."""
     parts = [
         frame.select("mpan_core", pl.col("related_mpan").alias("other")).drop_nulls()

@@ -11,12 +11,12 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from contracts.errors import QualityError
-from flows.across import COINCIDENT
+from flows import coincident
 from flows.context import Context
 from flows.quality import JUDGED, Held, read_exclusions
 from flows.workspace import disk
 from transforms import exclusion
-from transforms.pseudonymise import Pseudonymiser, treat
+from transforms.pseudonymise import treat
 
 ROW_GROUP = 131_072
 Place = Callable[[str], Path]
@@ -56,7 +56,7 @@ def release_extract(known: Context, held: Held, rows_in: int, place: Place, form
         for form in formats:
             sink(released, place, f"data/{held.participant}/{held.extract}", form)
         counts["released"] = _rows(place, f"data/{held.participant}/{held.extract}", formats)
-        out = unnamed(pl.concat(gone), known.pseudonymiser)
+        out = unnamed(pl.concat(gone), known)
         sink([out.lazy()], place, f"excluded/{held.participant}/{held.extract}")
         by_reason.update(dict(out.group_by("first_cause").len().sort("first_cause").iter_rows()))
         counts["excluded"] = sum(by_reason.values())
@@ -70,16 +70,17 @@ def release_extract(known: Context, held: Held, rows_in: int, place: Place, form
     return {**entry, **counts, "by_reason": dict(sorted(by_reason.items()))}
 
 
-def unnamed(gone: pl.DataFrame, pseudonymiser: Pseudonymiser) -> pl.DataFrame:
+def unnamed(gone: pl.DataFrame, known: Context) -> pl.DataFrame:
     """Return excluded rows in which no coincident pseudonym stands: it is the real MPAN of somebody else.
 
     Such a row has a keyed token instead, as a row without a pseudonym has.
     """
-    hidden = gone["first_cause"] == COINCIDENT
+    hidden = gone["mpan_core"].is_in(coincident.found(known.workspace).implode()).fill_null(value=False)
     if not hidden.any():
         return gone
-    token = pseudonymiser.tokens(gone["mpan_core"].set(~hidden, None), COINCIDENT).alias("hidden")
-    return gone.with_columns(gone["mpan_core"].set(hidden, None), gone["token"].zip_with(~hidden, token).alias("token"))
+    token = known.pseudonymiser.tokens(gone["mpan_core"].set(~hidden, None), coincident.COINCIDENT)
+    named = gone["token"].zip_with(~hidden, token)
+    return gone.with_columns(gone["mpan_core"].set(hidden, None), named.alias("token"))
 
 
 def _rows(place: Place, relpath: str, formats: Sequence[str]) -> int:

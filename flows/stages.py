@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigurationError
-from flows import across, alignment, coherence, quality
+from flows import alignment, coherence, coincident, quality
 from flows.anonymise import anonymise_source, facts_of
 from flows.augment.population import population
 from flows.augment.stage import augmentation
@@ -85,12 +85,14 @@ def anonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
 
 
 def judge(cut_file: str) -> dict[str, Any]:
-    """Judge every rule over every partition; returns how many MPANs are excluded."""
+    """Judge every rule over every partition and find coincident pseudonyms; returns how many MPANs are excluded."""
     known = context(cut_file)
     workspace, held = known.workspace, known.held
     done = workspace.noted("rules")
     if done is None:
         done = quality.judge(workspace, held, known.reference.tables, known.job.model.cut.date)
+        workspace.note("coincident", coincident.exclude(workspace, held, known.pseudonymiser))
+        quality.cascade(workspace, quality.stated_links(workspace, held))  # theirs too
         workspace.note("rules", done)
     return {"rules": len(done["entries"]), "excluded": _excluded(known)}
 
@@ -100,7 +102,7 @@ def _excluded(known: Context) -> int:
 
 
 def align(cut_file: str) -> dict[str, Any]:
-    """Compare participants with each other, and exclude coincident pseudonyms.
+    """Compare participants with each other.
 
     Raises:
         AlignmentError: they disagree beyond what the policy bears.
@@ -108,11 +110,10 @@ def align(cut_file: str) -> dict[str, Any]:
     known = context(cut_file)
     done = known.workspace.noted("alignment")
     if done is None:
-        found = across.coincident(known.workspace, known.held, known.pseudonymiser)
-        done = {"alignment": alignment.alignment(known.workspace, known.held), "coincident": found}
+        done = {"alignment": alignment.alignment(known.workspace, known.held)}
         known.workspace.note("alignment", done)
     alignment.require_alignment(done["alignment"])
-    return {"pairs": len(done["alignment"]), "coincident": done["coincident"]["count"]}
+    return {"pairs": len(done["alignment"])}
 
 
 def augment(cut_file: str) -> dict[str, Any]:

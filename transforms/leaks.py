@@ -22,12 +22,14 @@ from transforms.columns import by_length, to_series
 
 OWN_IDENTIFIER = "own_identifier"  # the mark that rule DQ22 reads
 SHORTEST_SERIAL, SHORTEST_UPRN = 6, 8
+SHORTEST = {Field.MPAN: 13, Field.ESME_ID: 16, Field.UPRN: SHORTEST_UPRN, Field.METER_SERIAL: SHORTEST_SERIAL}  # bytes
 FILTER_BITS = 27
 
 # Digits with what people put between them; hexadecimal pairs; words that can be a serial number.
+BARE_MPAN = r"^[0-9]{13}$"
 DIGIT_RUN = r"[0-9](?:[ \t./_-]{0,3}[0-9]){7,}"
 ESME_SHAPE = r"[0-9A-F]{2}(?:[-: ]?[0-9A-F]{2}){7}"
-SERIAL_WORD = r"[A-Z0-9]{6,10}"
+SERIAL_WORD = r"\b[A-Z0-9]{6,10}\b"
 POSTCODE_SHAPE = r"\b[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][ABD-HJLNP-UW-Z]{2}\b"
 
 Keys = NDArray[np.uint64]
@@ -90,18 +92,20 @@ def mpan_candidates(texts: pl.Series) -> pl.DataFrame:
     """Return every window of 13 digits that has a valid check digit: ``row`` and ``value``.
 
     Args:
-        texts: plain texts without nulls. Spaces, dashes, dots and slashes between digits do not hide an MPAN.
+        texts: texts without nulls. Spaces, dashes, dots and slashes between digits do not hide an MPAN.
     """
-    runs = found(texts, DIGIT_RUN)
+    bare = texts.str.contains(BARE_MPAN)
+    rows, parts = [np.flatnonzero(bare.to_numpy())], [texts.filter(bare).alias("value")]
+    rest = texts.clear() if bare.all() else plain(texts.set(bare, "")) if bare.any() else texts
+    runs = found(rest, DIGIT_RUN)
     digits = runs["match"].str.replace_all(r"[^0-9]", "")
     owners = runs["row"].to_numpy()
-    rows, parts = [np.zeros(0, np.int64)], []
     for length, at, matrix in by_length(digits):
         if length >= mpan.LENGTH:
             windows = sliding_window_view(matrix, mpan.LENGTH, axis=1)
             rows.append(np.repeat(owners[at], windows.shape[1]))
             parts.append(to_series(windows.reshape(-1, mpan.LENGTH)))
-    values = pl.concat(parts) if parts else pl.Series([], dtype=pl.String)
+    values = pl.concat(parts)
     frame = pl.DataFrame({"row": np.concatenate(rows), "value": values})
     return frame.filter(mpan.valid(values))
 

@@ -1,7 +1,7 @@
 """The demand book of a sample: test cases of CIT and the SIT stages, sized to the population.
 
-Quantities are given per 10,000 metering points. Most can be met; three ask for more than the sample holds, so that a
-shortage is there to be explained.
+Quantities are given per 10,000 metering points, up to 100,000 of them: a test wants no more in a larger country. Most
+can be met; three ask for more than the sample holds, so that a shortage is there to be explained.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ COLUMNS = (
     "round", "test_case", "stage", "participant", "priority", "base", "spare", "kind", "criteria", "export_criteria",
     "mutates",
 )  # fmt: skip
+LARGEST = 100_000  # metering points beyond which a plan does not grow
 _ROUND = {"CIT": 1, "SIT-FUNCTIONAL": 2, "SIT-MIGRATION": 3, "SIT-NON-FUNCTIONAL": 4, "SIT-OPERATIONAL": 5}
 _SHORT = {
     "CIT": "CIT",
@@ -88,7 +89,8 @@ def _rows(mpans: int) -> Iterable[list[object]]:
     for stage, participant, priority, base, spare, criteria, export, mutates in CASES:
         numbers[stage] = numbers.get(stage, 0) + 1
         name = f"{_SHORT[stage]}-{numbers[stage]:03d}"
-        sizes = max(1, round(mpans * base / 10_000)), round(mpans * spare / 10_000)
+        scale = min(mpans, LARGEST) / 10_000
+        sizes = max(1, round(scale * base)), round(scale * spare)
         kind = "PAIR" if export else "SINGLE"
         texts = json.dumps(dict(criteria)), json.dumps(dict(export)) if export else ""
         yield [_ROUND[stage], name, stage, participant, priority, *sizes, kind, *texts, "true" if mutates else "false"]
