@@ -75,6 +75,8 @@ def _exports(setting: Setting, number: int) -> pl.DataFrame:
     slim = lazy.select(ORDER, "llfc_direction", pl.col(DIRECTION).alias(name)).collect()
     if slim["llfc_direction"].null_count():
         slim = gathered(setting, number, slim, items)
+    else:  # no direction is in doubt: registers are not asked
+        slim = slim.with_columns(pl.lit(None, pl.String).alias("measured_direction"))
     decided = decide(slim, items, setting.lookups, setting.maker)
     return decided.filter(pl.col(DIRECTION) == "E").select(pl.col(ORDER).alias("point")).unique()
 
