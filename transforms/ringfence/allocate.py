@@ -227,7 +227,7 @@ def _pick(pool: Pool, problem: Problem, kernel: Kernel, filled: Fill, key: bytes
 
 
 def _in_turn(pool: Pool, picks: Picks) -> Picks:
-    """Return the picks of each specification cell by cell, so that dealing them out in turn serves all demands alike."""
+    """Return the picks of each specification cell by cell, so that dealing them out in turn is fair."""
     cells, rank = pool.cells_in_order[picks.at], pool.cell_rank()
     order = np.lexsort((picks.at, cells if rank is None else rank[cells], picks.specification))
     return Picks(picks.at[order], picks.specification[order])
