@@ -26,6 +26,7 @@ __all__ = ["JUDGED", "Held", "cascade", "frames", "judge", "read_exclusions", "w
 
 JUDGED, EXCLUDED = "judged", "excluded"
 QUALITY, COMPANION = "quality", "companion"
+SPANNING = "tables"
 STAGES = (QUALITY, "coincident", "augment", COMPANION)  # in the order in which they exclude
 TABLES = "tables"
 
@@ -43,8 +44,7 @@ def judge(workspace: Workspace, held: Sequence[Held], reference: Tables, cut_dat
     canonical order; and the metering points that are excluded, by their own faults or as companions.
 
     Returns:
-        ``entries``: per participant, extract and rule, what the evidence says; ``documents``: the results of Great
-        Expectations as JSON texts.
+        As :func:`count_rules`.
 
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
@@ -54,9 +54,41 @@ def judge(workspace: Workspace, held: Sequence[Held], reference: Tables, cut_dat
         if not is_judged(workspace, number):
             judge_partition(workspace, held, number, shared, cut_date)
     cascade(workspace, stated_links(workspace, held))
+    return count_rules(workspace, held, shared)
+
+
+def count_rules(workspace: Workspace, held: Sequence[Held], shared: Collection[str]) -> dict[str, Any]:
+    """Count every rule by Great Expectations and hold the counts against the row verdicts.
+
+    Args:
+        shared: names of the reference tables and of those that span partitions.
+
+    Returns:
+        ``entries``: per participant, extract and rule, what the evidence says; ``documents``: the results of Great
+        Expectations as JSON texts.
+
+    Raises:
+        QualityError: an expectation crashed, or its count differs from the row verdicts'.
+    """
     names = {*shared, *(f"{EXTRACT}{h.extract}" for h in held), *_local_names(held)}
     entries, documents = rule_results(workspace, held, names)
     return {"entries": entries, "documents": documents}
+
+
+def write_tables(workspace: Workspace, held: Sequence[Held], reference: Tables, cut_date: date) -> dict[str, Any]:
+    """Write the tables that span partitions into the work folder; return their names in the order of their files."""
+    tables = spanning_tables(workspace, held, reference, cut_date)
+    folder = workspace.folder(SPANNING)
+    for number, table in enumerate(tables.values()):
+        workspace.put(table, folder / f"{number:03d}.arrow")
+    return {"names": list(tables)}
+
+
+def read_tables(workspace: Workspace, reference: Tables) -> dict[str, pl.DataFrame]:
+    """Return the reference tables and those that were written to span partitions."""
+    names = (workspace.noted(SPANNING) or {"names": []})["names"]
+    folder = workspace.root / SPANNING
+    return {**reference, **{name: pl.read_ipc(folder / f"{n:03d}.arrow") for n, name in enumerate(names)}}
 
 
 def _local_names(held: Sequence[Held]) -> set[str]:
@@ -133,6 +165,8 @@ def in_order(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     places = tied.arg_true()
     some = ordered.select([*keys, "_token", PARTICIPANT, *rest]).filter(tied).with_columns(places.alias("_place"))
     resorted = some.sort(ORDER, "_token", *keys[1:], PARTICIPANT, *rest, nulls_last=True)["_place"]
+    if (resorted == places).all():
+        return ordered
     index = np.arange(ordered.height)
     index[places.to_numpy()] = resorted.to_numpy()
     return ordered[index]

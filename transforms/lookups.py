@@ -144,7 +144,9 @@ def _look_up(
             left.append(sql(text).alias(name))
         else:
             left.append((pl.col(ORDER) if text == MPAN else order_key(text)).alias(name))
-    values = table.with_columns(right).drop_nulls(names).group_by(names).agg(w.aggregate() for w in wanted)
+    read = {root for w in wanted for text in (w.value, w.where) if text for root in sql(text).meta.root_names()}
+    narrow = table.select(*right, *(pl.col(root) for root in sorted(read)))
+    values = narrow.drop_nulls(names).group_by(names).agg(w.aggregate() for w in wanted)
     joined = frame.select(left).join(values, on=names, how="left", maintain_order="left")
     return joined.select(w.name for w in wanted)
 
