@@ -10,7 +10,9 @@ from flows.config import load_cut
 from flows.context import watching
 
 
-def run_flow(cut_file: Path, *, kind: job.Kind = "release", told: job.Told = job.NOBODY) -> dict[str, Any]:
+def run_flow(
+    cut_file: Path, *, kind: job.Kind = "release", told: job.Told = job.NOBODY, workers: str = ""
+) -> dict[str, Any]:
     """Run the job as a flow; same arguments and result as :func:`flows.job.run_plain`.
 
     Raises:
@@ -28,4 +30,4 @@ def run_flow(cut_file: Path, *, kind: job.Kind = "release", told: job.Told = job
         # Without a heartbeat thread a flow ends at once instead of a second later; a one-shot run needs no watcher.
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None} if api else {}), watching(told.rows):
             prefect_flows._Ears.told = told
-            return prefect_flows.data_cut(cut_file.resolve(), kind=kind)
+            return prefect_flows.data_cut(cut_file.resolve(), kind=kind, workers=workers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from flows.publish import publish
 
 Kind = Literal["release", "submission"]
 Facts = dict[str, Any]
+MOST_PARTS = 16  # steps that the partitions of a stage are spread over
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,46 +64,74 @@ class Nobody:
 NOBODY = Nobody()
 
 
-def run(cut_file: str, kind: Kind, *, run_step: Callable[[Step], Facts], told: Told) -> Facts:
-    """Take a cut through its stages.
+RunWave = Callable[[Sequence[Step]], Sequence[tuple[Facts, float]]]
+
+
+def one_by_one(run_step: Callable[[Step], Facts], told: Told) -> RunWave:
+    """Return a way to do a wave: its steps one after the other, each told when it begins and ends."""
+
+    def run_wave(wave: Sequence[Step]) -> list[tuple[Facts, float]]:
+        done = []
+        for step in wave:
+            told.begin(step)
+            began = time.monotonic()
+            facts = run_step(step)
+            took = round(time.monotonic() - began, 3)
+            told.end(step, took, facts)
+            done.append((facts, took))
+        return done
+
+    return run_wave
+
+
+def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
+    """Take a cut through its stages, wave by wave; the steps of a wave do not depend on each other.
 
     Args:
         cut_file: path of ``cut.yaml``.
         kind: ``release`` for the whole job, ``submission`` for a participant's own stages.
-        run_step: does one step: a plain call, or a task of an orchestrator.
-        told: told of each step.
+        run_wave: does the steps of one wave and returns what each found and how many seconds it took.
 
     Returns:
         What :func:`flows.publish.publish` returns.
     """
     seconds: list[Facts] = []
 
-    def timed(step: Step) -> Facts:
-        told.begin(step)
-        began = time.monotonic()
-        facts = run_step(step)
-        took = round(time.monotonic() - began, 3)
-        seconds.append({"stage": step.name, "seconds": took})
-        told.end(step, took, facts)
-        return facts
+    def timed(wave: Sequence[Step]) -> Sequence[Facts]:
+        done = run_wave(wave)
+        seconds.extend({"stage": step.name, "seconds": took} for step, (_, took) in zip(wave, done, strict=True))
+        return [facts for facts, _ in done]
 
-    plan = timed(Step("prepare", "prepare", partial(stages.prepare, cut_file)))
-    for step in _steps(cut_file, kind, plan):
-        timed(step)
-    done = timed(Step("release", "release", partial(publish, cut_file, kind=kind, seconds=seconds)))
+    (plan,) = timed([Step("prepare", "prepare", partial(stages.prepare, cut_file))])
+    for wave in _waves(cut_file, kind, plan):
+        timed(wave)
+    (done,) = timed([Step("release", "release", partial(publish, cut_file, kind=kind, seconds=seconds))])
     stages.finish(cut_file)
     return done
 
 
-def _steps(cut_file: str, kind: Kind, plan: Facts) -> Iterator[Step]:
-    for mpid, extract in plan["sources"]:
-        call = partial(stages.anonymise, cut_file, mpid, extract)
-        yield Step("anonymise", f"anonymise {mpid}/{extract}", call, mpid)
-    yield Step("quality", "quality", partial(stages.judge, cut_file))
+def _waves(cut_file: str, kind: Kind, plan: Facts) -> Iterator[list[Step]]:
+    yield [
+        Step("anonymise", f"anonymise {mpid}/{extract}", partial(stages.anonymise, cut_file, mpid, extract), mpid)
+        for mpid, extract in plan["sources"]
+    ]
+    yield [Step("tables", "tables", partial(stages.tabulate, cut_file))]
+    parts = _parts(plan["partitions"])
+    yield [
+        Step("judge", f"judge part {n + 1} of {len(parts)}", partial(stages.judge_part, cut_file, part))
+        for n, part in enumerate(parts)
+    ]
+    yield [Step("quality", "quality", partial(stages.judge, cut_file))]
     if kind == "release":
-        yield Step("align", "align", partial(stages.align, cut_file))
-        yield Step("augment", "augment", partial(stages.augment, cut_file))
-        yield Step("ring-fence", "ring-fence", partial(stages.ring_fence, cut_file))
+        yield [Step("align", "align", partial(stages.align, cut_file))]
+        yield [Step("augment", "augment", partial(stages.augment, cut_file))]
+        yield [Step("ring-fence", "ring-fence", partial(stages.ring_fence, cut_file))]
+
+
+def _parts(partitions: int) -> list[list[int]]:
+    """Spread the partitions over no more steps than a person wants to see."""
+    count = min(partitions, MOST_PARTS)
+    return [list(range(n, partitions, count)) for n in range(count)]
 
 
 def run_plain(cut_file: Path, *, kind: Kind = "release", told: Told = NOBODY) -> Facts:
@@ -117,4 +146,4 @@ def run_plain(cut_file: Path, *, kind: Kind = "release", told: Told = NOBODY) ->
         What :func:`flows.publish.publish` returns.
     """
     with watching(told.rows):
-        return run(str(cut_file), kind, run_step=lambda step: step.call(), told=told)
+        return run(str(cut_file), kind, run_wave=one_by_one(lambda step: step.call(), told))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,7 +23,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.events import emit_event
 from pydantic import Field
 
-from contracts.errors import DataCutError, PlaceError
+from contracts.errors import ConfigurationError, DataCutError, PlaceError
 from flows import embedded, inbox, job
 from flows.config import load_cut
 
@@ -30,7 +31,14 @@ OPTIONS: dict[str, Any] = {"persist_result": False, "log_prints": False}
 ONE_AT_A_TIME = "datacut-ring-fence"  # global concurrency limit: one commit to the ledger at a time
 NOTIFY = "DATACUT_NOTIFY_BLOCK"  # a notification block, as type/name, that is told of failures
 COMPLETE, ARRIVED = "datacut.inputs.complete", "datacut.input.arrived"
-RETRIED = ("anonymise", "quality", "align", "augment")  # stages that only read and write the work folder
+RETRIED = (
+    "anonymise",
+    "tables",
+    "judge",
+    "quality",
+    "align",
+    "augment",
+)  # stages that only read and write the work folder
 
 CutFile = Annotated[
     Path, Field(title="cut.yaml", description="Path of the cut's configuration, as the worker sees it.")
@@ -38,6 +46,12 @@ CutFile = Annotated[
 Kind = Annotated[
     Literal["release", "submission"],
     Field(title="Kind", description="release: the whole job; submission: a participant's own stages."),
+]
+Workers = Annotated[
+    str,
+    Field(
+        title="Dask workers", description="A number of processes, or a cluster's address; empty: this process alone."
+    ),
 ]
 
 
@@ -114,6 +128,28 @@ def _run_step(step: job.Step) -> job.Facts:
         return _as_task(step)()
 
 
+def _together(told: job.Told) -> job.RunWave:
+    """Return a way to do a wave whose steps are mapped over the workers of the flow's task runner."""
+    alone = job.one_by_one(_run_step, told)
+
+    def run_wave(wave: Sequence[job.Step]) -> Sequence[tuple[job.Facts, float]]:
+        if len(wave) == 1:
+            return alone(wave)
+        began = time.monotonic()
+        for step in wave:
+            told.begin(step)
+        futures = [_as_task(step).submit() for step in wave]
+        done = []
+        for step, future in zip(wave, futures, strict=True):
+            facts = future.result()
+            took = round(time.monotonic() - began, 3)
+            told.end(step, took, facts)
+            done.append((facts, took))
+        return done
+
+    return run_wave
+
+
 def _commits(step: job.Step) -> bool:
     return step.stage == "ring-fence" and not embedded.temporary()
 
@@ -126,16 +162,44 @@ def _labelled(cut_file: Path) -> Iterator[None]:
 
 
 @flow(name="data-cut", flow_run_name=_run_name, validate_parameters=True, on_failure=[_notify], **OPTIONS)
-def data_cut(cut_file: CutFile, kind: Kind = "release") -> dict[str, Any]:
+def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -> dict[str, Any]:
     """Turn the backups that ``cut_file`` names into a validated, pseudonymised, signed pack.
 
     A run that was killed is run again: it goes on where it was and ends in the same pack.
     """
     with _labelled(cut_file):
-        done = job.run(str(cut_file), kind, run_step=_run_step, told=_Ears.told)
+        if workers:
+            done = _on_dask(workers, str(cut_file), kind)
+        else:
+            done = job.run(str(cut_file), kind, run_wave=job.one_by_one(_run_step, _Ears.told))
     if not embedded.temporary():
         _artifacts(done)
     return done
+
+
+def _on_dask(workers: str, cut_file: str, kind: job.Kind) -> dict[str, Any]:
+    """Run the job with the steps of each wave spread over Dask workers: a cluster's address, or a number of processes.
+
+    Raises:
+        PlaceError: the extra is not installed. ConfigurationError: neither an address nor a number.
+    """
+    try:
+        from prefect_dask import DaskTaskRunner
+    except ImportError:
+        raise PlaceError("prefect-dask is not installed", remedy="pip install datacut[dask]") from None
+    if workers.isdigit():
+        settings = {"n_workers": int(workers), "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        runner = DaskTaskRunner(cluster_kwargs=settings)
+    elif "://" in workers:
+        runner = DaskTaskRunner(address=workers)
+    else:
+        raise ConfigurationError("is neither a number of processes nor an address", where="workers")
+
+    @flow(name="data-cut-on-dask", task_runner=runner, validate_parameters=False, **OPTIONS)
+    def spread() -> dict[str, Any]:
+        return job.run(cut_file, kind, run_wave=_together(_Ears.told))
+
+    return spread()
 
 
 def _artifacts(done: dict[str, Any]) -> None:

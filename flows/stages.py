@@ -23,7 +23,7 @@ from flows.workspace import MARKER, disk
 RING_FENCE_FIELD = "ring-fence"
 ACTOR = "datacut run"
 ALLOCATIONS = "allocations.arrow"
-BEGUN = "begun"
+BEGUN, TABLES = "begun", "tables"
 
 
 def prepare(cut_file: str) -> dict[str, Any]:
@@ -84,15 +84,40 @@ def anonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
     return facts_of(facts)
 
 
+def tabulate(cut_file: str) -> dict[str, Any]:
+    """Gather the tables that rules look things up in and that span partitions, for whoever judges one."""
+    known = context(cut_file)
+    done = known.workspace.noted(TABLES)
+    if done is None:
+        done = quality.write_tables(known.workspace, known.held, known.reference.tables, known.job.model.cut.date)
+        known.workspace.note(TABLES, done)
+    return {"tables": len(done["names"])}
+
+
+def judge_part(cut_file: str, numbers: list[int]) -> dict[str, Any]:
+    """Judge every rule over some partitions; those that are judged already are left as they are."""
+    known = context(cut_file)
+    shared = quality.read_tables(known.workspace, known.reference.tables)
+    for number in numbers:
+        if not quality.is_judged(known.workspace, number):
+            quality.judge_partition(known.workspace, known.held, number, shared, known.job.model.cut.date)
+    return {"partitions": len(numbers)}
+
+
 def judge(cut_file: str) -> dict[str, Any]:
-    """Judge every rule over every partition and find coincident pseudonyms; returns how many MPANs are excluded."""
+    """Sum up the verdicts, count every rule anew by Great Expectations, find coincident pseudonyms.
+
+    Returns:
+        How many rules there are, and how many MPANs are excluded.
+    """
     known = context(cut_file)
     workspace, held = known.workspace, known.held
     done = workspace.noted("rules")
     if done is None:
-        done = quality.judge(workspace, held, known.reference.tables, known.job.model.cut.date)
         workspace.note("coincident", coincident.exclude(workspace, held, known.pseudonymiser))
-        quality.cascade(workspace, quality.stated_links(workspace, held))  # theirs too
+        quality.cascade(workspace, quality.stated_links(workspace, held))
+        names = {*known.reference.tables, *(workspace.noted(TABLES) or {})["names"]}
+        done = quality.count_rules(workspace, held, names)
         workspace.note("rules", done)
     return {"rules": len(done["entries"]), "excluded": _excluded(known)}
 

@@ -20,6 +20,9 @@ Log = Annotated[Path | None, typer.Option(help="Append a JSON line per step to t
 CutPath = Annotated[
     Path, typer.Argument(metavar="CUT.yaml", help="What to cut, from whom, under which key.", show_default=False)
 ]
+Workers = Annotated[
+    str, typer.Option(help="Dask: a number of processes, or a cluster's address.", show_default="this process alone")
+]
 SAMPLE = Path("sample_data")
 SAMPLE_REQUEST = (5000, 1, 0.05)  # metering points, seed, rate of defects: what sample_data was made with
 SHOWN_CAUSES = 3
@@ -32,20 +35,24 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(demo_command)
 
 
-def run_command(cut: CutPath, plain: Plain = False, as_json: AsJson = False, log: Log = None) -> None:
+def run_command(
+    cut: CutPath, plain: Plain = False, workers: Workers = "", as_json: AsJson = False, log: Log = None
+) -> None:
     """Run the whole job: anonymise every backup, judge, align, augment, ring-fence, and release a signed pack.
 
     A run that was stopped is simply run again: it goes on where it was, and ends in the same pack.
     """
-    _print(_run(cut, "release", plain=plain, log=log), as_json=as_json)
+    _print(_run(cut, "release", plain=plain, log=log, workers=workers), as_json=as_json)
 
 
-def anonymise_command(cut: CutPath, plain: Plain = False, as_json: AsJson = False, log: Log = None) -> None:
+def anonymise_command(
+    cut: CutPath, plain: Plain = False, workers: Workers = "", as_json: AsJson = False, log: Log = None
+) -> None:
     """Run the participant's stages: pseudonymise and judge backups, and write a signed submission pack.
 
     Needs no network and no other participant.
     """
-    _print(_run(cut, "submission", plain=plain, log=log), as_json=as_json)
+    _print(_run(cut, "submission", plain=plain, log=log, workers=workers), as_json=as_json)
 
 
 def demo_command(
@@ -92,17 +99,19 @@ def _backups(sample: Path | None, out: Path) -> None:
         generate(Request(*SAMPLE_REQUEST), out)
 
 
-def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None) -> dict[str, Any]:
+def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str = "") -> dict[str, Any]:
     from flows.commands.telling import teller
 
     with teller(log) as told:
+        if plain and workers:
+            raise ConfigurationError("--plain and --workers do not go together")
         if plain:
             from flows.job import run_plain
 
             return run_plain(cut, kind=kind, told=told)
         from flows.cut_flow import run_flow
 
-        return run_flow(cut, kind=kind, told=told)
+        return run_flow(cut, kind=kind, told=told, workers=workers)
 
 
 def _print(done: dict[str, Any], *, as_json: bool) -> None:

@@ -15,10 +15,20 @@ from pathlib import Path
 from typing import IO, Any
 
 from contracts.errors import ConfigurationError
-from flows.job import Facts, Step, Told
+from flows.job import MOST_PARTS, Facts, Step, Told
 
 # Shares of a whole run's time, as measured at a million metering points: what the estimate of the rest rests on.
-SHARES = {"prepare": 1, "anonymise": 36, "quality": 26, "align": 7, "augment": 9, "ring-fence": 3, "release": 18}
+SHARES = {
+    "prepare": 1,
+    "anonymise": 20,
+    "tables": 2,
+    "judge": 12,
+    "quality": 10,
+    "align": 5,
+    "augment": 12,
+    "ring-fence": 4,
+    "release": 34,
+}
 SHOWN = ("rows", "partitions", "excluded", "rules", "pairs", "coincident", "items", "allocated", "shortages")
 
 
@@ -47,7 +57,7 @@ class Bar:
     def __init__(self, progress: Any) -> None:
         self._progress = progress
         self._task = progress.add_task("begins", total=sum(SHARES.values()), rows="")
-        self._sources = 1
+        self._steps: dict[str, int] = {}
 
     def begin(self, step: Step) -> None:
         """Name the step."""
@@ -56,8 +66,9 @@ class Bar:
     def end(self, step: Step, seconds: float, facts: Facts) -> None:
         """Move on by the step's share."""
         if step.stage == "prepare":
-            self._sources = max(1, len(facts.get("sources", ())))
-        share = SHARES.get(step.stage, 0) / (self._sources if step.stage == "anonymise" else 1)
+            parts = min(int(facts.get("partitions", 1)), MOST_PARTS)
+            self._steps = {"anonymise": len(facts.get("sources", ())), "judge": parts}
+        share = SHARES.get(step.stage, 0) / max(1, self._steps.get(step.stage, 1))
         self._progress.advance(self._task, share)
         self._progress.console.print(_line(step, seconds, facts), highlight=False, markup=False)
 

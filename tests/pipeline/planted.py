@@ -99,6 +99,8 @@ def judge(cut_file: Path) -> stages.Context:
     plan = stages.prepare(name)
     for mpid, extract in plan["sources"]:
         stages.anonymise(name, mpid, extract)
+    stages.tabulate(name)
+    stages.judge_part(name, list(range(plan["partitions"])))
     stages.judge(name)
     stages.align(name)
     stages.augment(name)

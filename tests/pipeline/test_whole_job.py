@@ -99,7 +99,18 @@ def test_under_prefect_the_same_bytes(cut, undisturbed, datacut):
     assert done.returncode == 0, done.stderr
     assert digests(Path(json.loads(done.stdout)["pack"])) == digests(undisturbed)
     names = {step["stage"] for step in evidence(Path(json.loads(done.stdout)["pack"]))["times"]["stages"]}
-    assert {"prepare", "quality", "align", "augment", "ring-fence"} <= names
+    assert {"prepare", "judge part 1 of 1", "quality", "align", "augment", "ring-fence"} <= names
+
+
+@pytest.mark.slow
+@pytest.mark.dask
+@pytest.mark.timeout(600)
+def test_on_two_dask_workers_the_same_bytes(cut, undisturbed, datacut):
+    pytest.importorskip("prefect_dask")
+    cut.write_text(cut.read_text() + "\npartitions: 7\n")
+    done = datacut("run", cut, "--json", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert digests(Path(json.loads(done.stdout)["pack"])) == digests(undisturbed)
 
 
 @pytest.mark.slow

@@ -48,8 +48,11 @@ def judged(pristine, tmp_path_factory) -> Iterator[Context]:
     folder = tmp_path_factory.mktemp("judged") / "cut"
     shutil.copytree(pristine, folder)
     name = str(folder / "cut.yaml")
-    for mpid, extract in stages.prepare(name)["sources"]:
+    plan = stages.prepare(name)
+    for mpid, extract in plan["sources"]:
         stages.anonymise(name, mpid, extract)
+    stages.tabulate(name)
+    stages.judge_part(name, list(range(plan["partitions"])))
     stages.judge(name)
     yield context(name)
     stages.finish(name)
