@@ -178,6 +178,8 @@ class Scanner:
                 return
             values, kinds = values.cast(pl.String).str.replace(r"\.0+$", ""), (Field.MPAN,)
         texts = values.drop_nulls()
+        if (texts.str.len_bytes().max() or 0) < leaks.SHORTEST_SERIAL:
+            return
         bare = texts.str.contains(leaks.BARE_MPAN)
         if bare.any():  # a column of MPANs can hold nothing else where one stands
             self._confirm(Field.MPAN, leaks.mpan_candidates(texts.filter(bare)), where)
