@@ -23,7 +23,7 @@ from transforms.keys import Subkey
 
 ROUNDS = 10
 MIN_DOMAIN = 1_000_000
-MAX_HALF_BYTES = 4  # beyond this a round output no longer fits 64 bits: the scalar path takes over
+MAX_HALF_BYTES = 6  # 28 digits, 18 letters and digits; beyond, a reduction no longer fits 64 bits: the scalar path
 CHUNK = 16_384  # rows whose blocks stay in the second-level cache
 
 Words = NDArray[np.uint64]
@@ -123,7 +123,7 @@ def _numerals(value: int, radix: int, length: int) -> list[int]:
 
 
 def vectorised(radix: int, length: int) -> bool:
-    """Tell whether :func:`encrypt_halves` covers this shape (a half of at most four bytes)."""
+    """Tell whether :func:`encrypt_halves` covers this shape (a half of at most six bytes)."""
     return half_bytes(radix, length - length // 2) <= MAX_HALF_BYTES
 
 
@@ -192,14 +192,24 @@ def _rounds(
         block[:, 15 - b] ^= np.uint8(i)
         for place in range(b):
             block[:, 15 - place] ^= ((right >> np.uint64(8 * place)) & np.uint64(255)).astype(np.uint8)
-        y = cipher.encrypt(block).view(">u8")[:, 0].astype(np.uint64)
-        left, right = right, _add_modulo(left, y, moduli[i % 2])
+        output, modulus = cipher.encrypt(block), moduli[i % 2]
+        y = _modulo(output.view(">u8")[:, 0].astype(np.uint64), modulus)
+        if b > 4:  # the output has twelve bytes (step 4): the rest of them by sixteen bits, all below 2^64
+            rest = output.view(">u2")[:, 4:6].astype(np.uint64)
+            for word in (rest[:, 0], rest[:, 1]):
+                y = _modulo((y << np.uint64(16)) | word, modulus)
+        left, right = right, _add_modulo(left, y, modulus)
     return left, right
 
 
+def _modulo(y: Words, modulus: np.uint64) -> Words:
+    # several times faster than y % m: numpy divides by a constant with SIMD only here
+    reduced: Words = y - (y // modulus) * modulus
+    return reduced
+
+
 def _add_modulo(value: Words, y: Words, modulus: np.uint64) -> Words:
-    # q = y // m; y - q * m is several times faster than y % m: numpy divides by a constant with SIMD only here.
-    total: Words = value + (y - (y // modulus) * modulus)
+    total: Words = value + y
     # A wrapped difference is huge, so the minimum is the reduced value.
     reduced: Words = np.minimum(total, total - modulus)
     return reduced
@@ -232,7 +242,7 @@ class RoundTables:
             block = base.copy()
             block[:, 15 - b] ^= np.uint8(i)
             y = cipher.encrypt(block).view(">u8")[:, 0].astype(np.uint64)
-            self._tables[i] = (y - (y // modulus) * modulus).astype(np.int32)
+            self._tables[i] = _modulo(y, modulus).astype(np.int32)
 
     def encrypt(self, left: NDArray[np.int32], right: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Encrypt ten-digit rows given as the values of their two five-digit halves."""
