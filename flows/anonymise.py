@@ -23,6 +23,7 @@ from transforms.keys import FieldKeys
 from transforms.leaks import OWN_IDENTIFIER, own_row
 from transforms.pseudonymise import Pseudonymiser, pseudonymise
 from transforms.rules import any_broken, fault_masks
+from transforms.written import Written, written_dates
 
 STAGED = "staged"
 INPUT_FIELD = "input-digest"
@@ -45,6 +46,7 @@ class SourceFacts:
     cut_date: str | None
     dropped_columns: int
     columns: dict[str, str]  # contract column -> what the source calls it
+    written: dict[str, object]  # how the source is written, so that what goes back has its form
 
 
 def silent(_label: str, _rows: int) -> None:
@@ -98,12 +100,16 @@ def anonymise_source(
     with open_source(spec, layout=contract.dtc_layouts or None, digest=digest) as reader:
         check_cut_date(reader.stated_cut_date, cut.date, where=spec.name)
         columns = map_columns(contract, reader.header, where=spec.name)
+        dates: dict[str, str] = {}
         for batch in reader.batches():
+            dates = {**written_dates(batch, contract, columns), **dates}
             writer.add(anonymise_batch(batch, contract, columns, pseudonymiser, spec))
             rows += batch.height
             progress(spec.name, rows)
         names = {name: physical.strip()[:NAME_SHOWN] for physical, name in columns.names.items()}
         dropped, size, form = reader.dropped_columns + columns.dropped, reader.size, reader.form
+        order = tuple(columns.names.values())
+        how = Written(form, reader.delimiter or "", reader.encoding, reader.flow, order, names, dates)
     writer.close()
     return SourceFacts(
         participant=participant.mpid,
@@ -117,6 +123,7 @@ def anonymise_source(
         cut_date=(stated or cut.date).isoformat(),
         dropped_columns=dropped,
         columns=names,
+        written=how.facts(),
     )
 
 

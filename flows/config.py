@@ -67,9 +67,14 @@ class Cut(Strict):
 
 
 class Source(Strict):
-    """Where one extract lies: a file, or a table or query of a database."""
+    """Where one extract lies: a file, a table or query of a database, or a participant's submission pack.
+
+    A pack is believed on the word of ``public_key`` alone, and read only once its signature and digests hold.
+    """
 
     path: Path | None = None
+    pack: Path | None = None
+    public_key: Path | None = None
     url: str | None = None
     query: str | None = None
     form: Literal["auto", "csv", "parquet", "dtc", "database"] = "auto"
@@ -77,6 +82,14 @@ class Source(Strict):
     delimiter: Literal["auto", "comma", "tab", "pipe"] = "auto"
     member: str | None = None
     cut_date: date | None = None
+
+    @model_validator(mode="after")
+    def _pack_and_key(self) -> Source:
+        if (self.pack is None) != (self.public_key is None):
+            raise ValueError("pack and public_key go together")
+        if self.pack is not None and (self.path is not None or self.url is not None):
+            raise ValueError("a source is a pack, a file or a database, one of them")
+        return self
 
 
 def _source(value: object) -> object:
@@ -172,6 +185,13 @@ class Job:
     def path(self, relative: Path) -> Path:
         """Return a path of the file as an absolute one."""
         return relative if relative.is_absolute() else self.folder / relative
+
+    def location(self, participant: Participant, extract: Extract) -> Path | None:
+        """Return the file that a source is read from; None for a database."""
+        source = extract.source
+        if source.pack is not None:
+            return self.path(source.pack) / f"data/{participant.mpid}/{extract.contract}.parquet"
+        return self.path(source.path) if source.path else None
 
     def source(self, participant: Participant, extract: Extract) -> SourceSpec:
         """Return the specification that intake reads."""

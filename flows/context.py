@@ -101,9 +101,9 @@ def partitions(job: Job) -> int:
     rows = 0
     for participant in job.model.participants:
         for extract in participant.extracts:
-            path = extract.source.path
-            if extract.contract == "registration" and path and job.path(path).is_file():
-                rows += job.path(path).stat().st_size // BYTES_PER_ROW.get(path.suffix, PLAIN_BYTES_PER_ROW)
+            path = job.location(participant, extract)
+            if extract.contract == "registration" and path and path.is_file():
+                rows += path.stat().st_size // BYTES_PER_ROW.get(path.suffix, PLAIN_BYTES_PER_ROW)
     return partition_count(rows)
 
 
@@ -118,7 +118,7 @@ def run_digest(known: Context) -> str:
     sources = []
     for participant in known.job.model.participants:
         for extract in participant.extracts:
-            path = extract.source.path and known.job.path(extract.source.path)
+            path = known.job.location(participant, extract)
             state = path.stat() if path and path.exists() else None
             sources.append([participant.mpid, extract.contract, state and [state.st_size, state.st_mtime_ns]])
     whole = [

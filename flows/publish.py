@@ -16,6 +16,7 @@ from flows.evidence.keys import PublicKey, Signer, load_approver, load_signer
 from flows.evidence.write import PackWriter
 from flows.quality import read_exclusions
 from flows.report.room import report_files
+from flows.returns import Released, write_returns
 from flows.selftest import self_test
 from flows.stages import ALLOCATIONS
 from flows.workspace import Workspace, disk
@@ -57,11 +58,13 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
         leaks.refuse(scanner)
         info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": model.cut.id}
         sealed = pack.seal(info, evidence, signers, awaiting)
+    made = Released(sealed, evidence, signers, awaiting, scanner)
     return {
         "pack": str(sealed.path),
         "report": str(sealed.path / "report" / "index.html"),
         "tagmanifest_sha256": sealed.tagmanifest_sha256,
         "accounting": accounting,
+        "returns": write_returns(known, made) if kind == "release" else [],
     }
 
 
@@ -199,7 +202,8 @@ def _lineage(root: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _source_files(known: Context) -> list[Path]:
-    return [known.job.path(e.source.path) for p in known.job.model.participants for e in p.extracts if e.source.path]
+    job = known.job
+    return [file for p in job.model.participants for e in p.extracts if (file := job.location(p, e)) is not None]
 
 
 def _report(

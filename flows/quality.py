@@ -25,9 +25,9 @@ from transforms.lookups import PARTICIPANT, Tables, derive, judged, table_of
 __all__ = ["JUDGED", "Held", "cascade", "frames", "judge", "read_exclusions", "write_exclusions"]
 
 JUDGED, EXCLUDED = "judged", "excluded"
-QUALITY, COMPANION = "quality", "companion"
+SUBMITTED, QUALITY, COMPANION = "submitted", "quality", "companion"
 SPANNING = "tables"
-STAGES = (QUALITY, "coincident", "augment", COMPANION)  # in the order in which they exclude
+STAGES = (SUBMITTED, QUALITY, "coincident", "augment", COMPANION)  # in the order in which they exclude
 TABLES = "tables"
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from contracts.errors import QualityError
 from flows import coincident
 from flows.context import Context
-from flows.quality import JUDGED, Held, read_exclusions
+from flows.quality import JUDGED, SUBMITTED, Held, read_exclusions
 from flows.workspace import disk
 from transforms import exclusion
 from transforms.pseudonymise import treat
@@ -50,6 +50,9 @@ def release_extract(known: Context, held: Held, rows_in: int, place: Place, form
             kept, out = exclusion.split(frame, contract, read_exclusions(workspace, number).lazy())
             released.append(treat(kept, contract, known.pseudonymiser))
             gone.append(out.collect())
+        already = workspace.scan(SUBMITTED, held.participant, held.extract, number)
+        if already is not None:
+            gone.append(already.select("mpan_core", "token", "first_cause", "reasons").collect())
     counts = {"released": 0, "excluded": 0}
     by_reason: Counter[str] = Counter()
     if released:

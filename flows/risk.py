@@ -78,4 +78,6 @@ def _points(known: Context, number: int) -> pl.LazyFrame | None:
         if "eac" in yearly.collect_schema().names():
             total = yearly.group_by("mpan_core").agg(pl.col("eac").cast(pl.Float64).sum())
             points = points.join(total, on="mpan_core", how="left")
-    return points
+    names = points.collect_schema().names()
+    absent = {"meter_type": pl.String, "eac": pl.Float64}  # what the cut does not hold singles nobody out
+    return points.with_columns(pl.lit(None, kind).alias(name) for name, kind in absent.items() if name not in names)

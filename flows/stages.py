@@ -18,6 +18,7 @@ from flows.augment.population import population
 from flows.augment.stage import augmentation
 from flows.config import Extract, Job, Participant, load_cut
 from flows.context import Context, context, forget, now, progressed, run_digest, work_folder
+from flows.submission import exclude_submitted, take_submission
 from flows.workspace import MARKER, disk
 
 RING_FENCE_FIELD = "ring-fence"
@@ -70,7 +71,8 @@ def anonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
     if done := known.workspace.noted(note):
         return done
     participant, source = _find(known.job, mpid, extract)
-    facts = anonymise_source(
+    read = take_submission if source.source.pack else anonymise_source
+    facts = read(
         known.job,
         participant,
         source,
@@ -114,6 +116,7 @@ def judge(cut_file: str) -> dict[str, Any]:
     workspace, held = known.workspace, known.held
     done = workspace.noted("rules")
     if done is None:
+        exclude_submitted(workspace, held)
         workspace.note("coincident", coincident.exclude(workspace, held, known.pseudonymiser))
         quality.cascade(workspace, quality.stated_links(workspace, held))
         names = {*known.reference.tables, *(workspace.noted(TABLES) or {})["names"]}

@@ -17,7 +17,7 @@ from flows.augment.points import PREMISES, REGISTRATION, Setting, excluded, gath
 from flows.quality import JUDGED, frames
 from flows.workspace import ORDER
 from transforms import associate
-from transforms.decide import decide, incoherent, needed, undecided
+from transforms.decide import decide, incoherent, needed, reads, undecided
 from transforms.mpan import order_key
 
 KEYS = ("serial", "premises", "uprn")
@@ -73,9 +73,10 @@ def _exports(setting: Setting, number: int) -> pl.DataFrame:
         return pl.DataFrame(schema=NO_POINTS)
     name = stated_column(REGISTRATION, DIRECTION)
     slim = lazy.select(ORDER, "llfc_direction", pl.col(DIRECTION).alias(name)).collect()
-    if slim["llfc_direction"].null_count():
+    read = set().union(*(reads(item) for item in items)) - {"llfc_direction", "measured_direction"}
+    if read or slim["llfc_direction"].null_count():  # the direction is not plain from the registration alone
         slim = gathered(setting, number, slim, items)
-    else:  # no direction is in doubt: registers are not asked
+    else:
         slim = slim.with_columns(pl.lit(None, pl.String).alias("measured_direction"))
     decided = decide(slim, items, setting.lookups, setting.maker)
     return decided.filter(pl.col(DIRECTION) == "E").select(pl.col(ORDER).alias("point")).unique()

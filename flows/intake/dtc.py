@@ -23,6 +23,7 @@ from flows.intake.source import Limits, SourceSpec
 from flows.intake.unpack import ByteStream
 
 _GROUP = re.compile(r"[0-9A-Z]{3}")
+_FLOW = re.compile(r"D\d{7}")
 _FLAG = re.compile(r"[0-9A-Z]{4}")
 _TRAILER = "ZPT"
 RESEND = "ask the sender for the file again"
@@ -58,6 +59,7 @@ class DtcReader(Reader):
         self.stated_cut_date = stated_date(time[:8])
         flag = fields[11] if len(fields) > 11 else ""
         self.test_flag = flag if _FLAG.fullmatch(flag) else None
+        self.flow = flow if _FLOW.fullmatch(flow) else flow[:5]
         self._layouts = self._choose(layout, flow)
         self._nesting = Nesting(self._layouts, self.label)
         self.header = self._nesting.columns

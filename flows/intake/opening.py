@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from contracts.errors import ConfigurationError, IntakeError, RefusedError
 from contracts.model import DtcLayout
 from flows.intake.archive import ZipStream, find_member
@@ -113,3 +116,20 @@ def _refuse_foreign(start: bytes, label: str) -> None:
 def _agree(spec: SourceSpec, found: str) -> None:
     if spec.form not in ("auto", found):
         raise IntakeError(f"is declared {spec.form} and looks like {found}", where=spec.name)
+
+
+@contextmanager
+def open_bytes(spec: SourceSpec, limits: Limits = Limits()) -> Iterator[Callable[[int], bytes]]:  # noqa: B008 - frozen
+    """Give the bytes of a text source, unpacked: a function that returns the next ones, empty at the end.
+
+    Raises:
+        IntakeError, RefusedError: as :func:`flows.intake.open_source`.
+    """
+    spec.check()
+    if spec.path is None:
+        raise ConfigurationError("a database is no file", where=spec.name)
+    raw = RawFile(spec.path, root=spec.root, label=spec.name)
+    try:
+        yield _stream(raw, raw.pread(16, 0), spec, limits).read
+    finally:
+        raw.close()

@@ -32,6 +32,7 @@ class Reader:
         dropped_columns: fields of a DTC file that the layout does not name, dropped at the door; final at the end.
         stated_cut_date: the date that the source says it was taken, ``yyyymmdd``; ``None`` if it says none.
         test_flag: test flag of a DTC header (``OPER`` is live); ``None`` for other forms.
+        flow: flow and version of a DTC header, as ``D0150002``; empty for other forms.
     """
 
     header: tuple[str, ...] = ()
@@ -43,6 +44,7 @@ class Reader:
     dropped_columns = 0
     stated_cut_date: str | None = None
     test_flag: str | None = None
+    flow = ""
 
     def __init__(self, spec: SourceSpec, limits: Limits) -> None:
         self.label, self.limits = spec.name, limits

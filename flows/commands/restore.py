@@ -1,0 +1,76 @@
+"""``datacut restore``: a participant's own records, and what was added to them, under its real MPANs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.key_options import IdentityFile, KeyPath, PassphraseFile
+
+if TYPE_CHECKING:
+    from flows.restore import Restored
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand to the console command."""
+    app.command("restore")(restore_command)
+
+
+def restore_command(
+    pack: Annotated[Path, typer.Argument(help="Folder of the return pack.", show_default=False)],
+    *,
+    backup: Annotated[
+        Path, typer.Option(help="Folder of the backup, or the cut.yaml that it was read by.", show_default=False)
+    ],
+    key: KeyPath,
+    out: Annotated[Path, typer.Option(help="New folder for the load files.", show_default=False)],
+    public_key: Annotated[
+        list[Path] | None, typer.Option(help="Verify the pack against this key first; may be given again.")
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    identity: IdentityFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")] = False,
+) -> None:
+    """Write load files keyed by real MPANs: the own records as they came, and the MHHS-only items beside them.
+
+    Nothing is decrypted: the pseudonyms of the backup are computed anew and met with the pack's. The folder and its
+    files are readable by their owner alone. Without --public-key the signature is not looked at.
+    """
+    from flows.custody.passphrase import Unlock
+    from flows.evidence.keys import load_public
+    from flows.keyring import read_key
+    from flows.restore import restore
+    from flows.selftest import self_test
+
+    self_test()
+    unlock = Unlock(passphrase_file, identity)
+    found = restore(
+        pack,
+        backup,
+        out,
+        lambda cut, fingerprint: read_key(key, cut, fingerprint, unlock),
+        [load_public(path) for path in public_key or []],
+    )
+    if as_json:
+        typer.echo(json.dumps(found.document(), indent=2, sort_keys=True))
+    else:
+        _print(found, out)
+
+
+def _print(found: Restored, out: Path) -> None:
+    for entry in found.extracts:
+        excluded = sum(entry["excluded"].values())
+        typer.echo(
+            f"{entry['extract']}: {entry['rows']:,} rows in the backup, {entry['returned']:,} returned, "
+            f"{excluded:,} excluded, {entry['only_in_backup']:,} unknown to the pack"
+        )
+        if entry["differing"] or entry["only_in_pack"]:
+            typer.echo(
+                f"  does not match the backup: {entry['differing']:,} records differ, "
+                f"{entry['only_in_pack']:,} stand in the pack alone"
+            )
+    typer.echo(f"Signature: {'verified' if found.verified else 'not looked at (give --public-key)'}")
+    typer.echo(f"Load files: {out}")

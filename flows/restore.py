@@ -1,0 +1,183 @@
+"""The participant's side of a return: its own records, and what was added to them, under its real MPANs again.
+
+Nothing is decrypted. The pseudonyms of the own backup are computed anew under the cut key and met with the pack's, so
+a participant gets back what it sent and nothing else. Load files are readable by their owner alone; they appear
+together or not at all.
+
+Source: domain 9.2 (the mapping is the participant's own), Q62, Q63.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from contracts.errors import ConfigurationError, EvidenceError, IntakeError, PlaceError, RefusedError
+from flows.anonymise import Progress, silent
+from flows.config import load_cut
+from flows.evidence.chain import read_evidence
+from flows.evidence.keys import PublicKey
+from flows.evidence.verify import Terms, verify_pack
+from flows.intake import SourceSpec
+from flows.restored.items import restore_items
+from flows.restored.rows import Extract, restore_extract
+from transforms.address import PostcodePolicy
+from transforms.keys import SCHEME, FieldKeys
+from transforms.pseudonymise import Pseudonymiser
+
+REPORT = "restore.json"
+
+
+@dataclass(slots=True)
+class Restored:
+    """What came back.
+
+    Attributes:
+        participant: whose records they are.
+        extracts: per extract, rows in the backup, returned, excluded by reason, and what did not match.
+        items: per item, how many values are present by source, absent or undecided.
+        files: names of the load files.
+        verified: whether the pack's signature was checked.
+    """
+
+    participant: str
+    cut: str
+    verified: bool
+    extracts: list[dict[str, Any]] = field(default_factory=list)
+    items: list[dict[str, Any]] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+
+    @property
+    def mismatches(self) -> int:
+        """How many records of pack and backup did not match."""
+        return sum(e["differing"] + e["only_in_pack"] for e in self.extracts)
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as plain values; it holds counts and names of columns alone."""
+        return {
+            "participant": self.participant,
+            "cut": self.cut,
+            "verified": self.verified,
+            "extracts": self.extracts,
+            "items": self.items,
+            "files": sorted(self.files),
+        }
+
+
+def open_return(pack: Path, public_keys: list[PublicKey]) -> tuple[dict[str, Any], bool]:
+    """Return the evidence of a return pack, and whether a signature vouches for it.
+
+    Raises:
+        PackFaultError, EvidenceError: the pack does not hold. RefusedError: it is no return pack.
+    """
+    signed = verify_pack(pack, public_keys, Terms()).evidence if public_keys else None
+    evidence = signed or read_evidence(pack)
+    if evidence["kind"] != "return":
+        raise RefusedError(f"is a {evidence['kind']} pack, not a return", where=pack.name)
+    if evidence["scheme"] != SCHEME:
+        raise RefusedError("was made under another pseudonym scheme", where=pack.name)
+    if len({entry["participant"] for entry in evidence["inputs"]}) != 1:
+        raise EvidenceError("is not about one participant", where=pack.name)
+    return evidence, bool(public_keys)
+
+
+def restore(
+    pack: Path,
+    backup: Path,
+    out: Path,
+    read_keys: Callable[[str, str], FieldKeys],
+    public_keys: list[PublicKey],
+    progress: Progress = silent,
+) -> Restored:
+    """Write load files of a return pack into a new folder.
+
+    Args:
+        backup: the folder that holds the files of the backup, or the ``cut.yaml`` they were read by.
+        read_keys: cut id and fingerprint -> the cut's keys; a wrong key is refused before a row is read.
+
+    Raises:
+        PlaceError: the folder exists already, or the disk is unfit.
+        IntakeError: a file of the backup is missing or cannot be read.
+        KeyMaterialError, EvidenceError, RefusedError: key or pack are not to be used.
+    """
+    evidence, verified = open_return(pack, public_keys)
+    cut = evidence["cut"]["id"]
+    keys = read_keys(cut, evidence["key_fingerprint"])
+    policy = PostcodePolicy(evidence.get("policy", {}).get("postcode", PostcodePolicy.OUTWARD))
+    pseudonymiser = Pseudonymiser(keys, policy)
+    participant = evidence["inputs"][0]["participant"]
+    sources = {entry["extract"]: source_of(backup, participant, entry) for entry in evidence["inputs"]}
+    found = Restored(participant, cut, verified)
+    with private_folder(out) as folder:
+        real = None
+        for entry in evidence["inputs"]:
+            extract = Extract(pack, participant, entry, evidence, sources[entry["extract"]])
+            rows = restore_extract(extract, folder, pseudonymiser, progress)
+            found.extracts.append(rows.facts)
+            found.files += rows.files
+            real = rows.real if real is None else real.joined(rows.real)
+        if real is not None:
+            items, files = restore_items(pack, participant, evidence, real, folder)
+            found.items, found.files = items, [*found.files, *files]
+        text = json.dumps(found.document(), indent=2, sort_keys=True)
+        (folder / REPORT).write_text(f"{text}\n", encoding="utf-8")
+    return found
+
+
+def source_of(backup: Path, participant: str, entry: Mapping[str, Any]) -> SourceSpec:
+    """Return where one extract of the backup lies: beside each other in a folder, or as a ``cut.yaml`` says.
+
+    Raises:
+        IntakeError: the folder has no such file. ConfigurationError: the ``cut.yaml`` names no such source.
+    """
+    label = f"{participant}/{entry['extract']}"
+    if backup.is_file():
+        job = load_cut(backup)
+        for member in job.model.participants:
+            for extract in member.extracts:
+                if (member.mpid, extract.contract) == (participant, entry["extract"]) and not extract.source.pack:
+                    return job.source(member, extract)
+        raise ConfigurationError("names no backup of this extract", where=f"{backup.name}, {label}")
+    name = str(entry["file"])
+    places = [place for place in (backup / name, backup / participant / name) if place.is_file()]
+    if not places or Path(name).name != name:
+        raise IntakeError(f"the backup has no file {entry['file']!r}", where=label, remedy="name its folder")
+    written = entry.get("written", {})
+    return SourceSpec(
+        name=label,
+        path=places[0],
+        form=entry["form"],
+        encoding=written.get("encoding") or "auto",
+        delimiter=(written.get("delimiter") or "auto") if entry["form"] == "csv" else "auto",
+        root=backup,
+    )
+
+
+@contextmanager
+def private_folder(out: Path) -> Iterator[Path]:
+    """Give a folder beside ``out`` that only its owner can read, and rename it into place when all went well.
+
+    Raises:
+        PlaceError: ``out`` exists already, or the disk is unfit.
+    """
+    if os.path.lexists(out):
+        raise PlaceError("exists already", where=out.name, remedy="name a new folder")
+    aside = out.absolute().parent / f".{out.name}.partial-{secrets.token_hex(8)}"
+    before = os.umask(0o077)
+    try:
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        aside.mkdir(mode=0o700)
+        yield aside
+        os.rename(aside, out)
+    except OSError as fault:
+        raise PlaceError(f"cannot be written: {fault.strerror or 'disk fault'}", where=out.name) from None
+    finally:
+        os.umask(before)
+        shutil.rmtree(aside, ignore_errors=True)

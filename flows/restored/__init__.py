@@ -1,0 +1,1 @@
+"""RESTORED: the pieces of a participant's load files. Real MPANs live here, in memory and in the owner's own folder."""

@@ -1,0 +1,73 @@
+"""What was added to a participant's records, keyed by its real MPANs: items, allocations, expected results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from flows.augment.files import ParquetTable
+from flows.intake.source import DELIMITERS
+from flows.restored.names import RealNames
+from transforms.written import from_facts
+
+TABLES = ("augmented", "expected", "counterparties", "allocations")
+PARTNERS = ("linked_mpan", "related_mpan", "unit")
+# Pseudonyms of what the participant holds under its real name already, or of what is another's: no use in a load file.
+HIDDEN = ("meter_serial_number", "uprn", "postcode", *(f"address_line_{n}" for n in range(1, 10)))
+FOREIGN = "not in the own backup"
+BATCH = 65_536
+
+
+def restore_items(
+    pack: Path, participant: str, evidence: Mapping[str, Any], real: RealNames, folder: Path
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Write each table of the pack under real MPANs, as CSV in the participant's delimiter and as Parquet.
+
+    Columns out: as in the pack, ``mpan_core`` real; of another metering point the real MPAN where the backup holds it,
+    else null and ``<column>_note`` says so; columns of pseudonym addresses and serials are left out.
+
+    Returns:
+        Per item how many values are present by source, absent or undecided; and the names of the files.
+    """
+    words = {from_facts(entry).delimiter for entry in evidence["inputs"]} & set(DELIMITERS)
+    mark = DELIMITERS[min(words)] if len(words) == 1 and "dtc" not in {e["form"] for e in evidence["inputs"]} else ","
+    files = []
+    for name in TABLES:
+        source = pack / f"data/{participant}/{name}.parquet"
+        if source.is_file():
+            _table(source, folder / name, real, mark)
+            files += [f"{name}.csv", f"{name}.parquet"]
+    return [dict(entry) for entry in evidence.get("augmentation", ())], files
+
+
+def _table(source: Path, target: Path, real: RealNames, mark: str) -> None:
+    file = pq.ParquetFile(source)
+    csv, parquet = target.with_suffix(".csv"), target.with_suffix(".parquet")
+    with open(csv, "wb") as text, ParquetTable(parquet) as table:
+        first = True
+        for batch in file.iter_batches(batch_size=BATCH):
+            rows = _under_real_names(pl.DataFrame(batch), real)
+            rows.write_csv(text, include_header=first, separator=mark)
+            table.add(rows)
+            first = False
+        if first:
+            empty = _under_real_names(pl.DataFrame(file.schema_arrow.empty_table()), real)
+            empty.write_csv(text, separator=mark)
+            table.add(empty)
+
+
+def _under_real_names(frame: pl.DataFrame, real: RealNames) -> pl.DataFrame:
+    mpans = real.mpan(frame["mpan_core"])
+    out = frame.drop(c for c in HIDDEN if c in frame.columns).with_columns(mpans)
+    for name in PARTNERS:
+        if name in frame.columns:
+            known = real.mpan(frame[name])
+            note = pl.when(pl.lit(frame[name].is_not_null() & known.is_null())).then(pl.lit(FOREIGN))
+            out = out.with_columns(known, note.alias(f"{name}_note"))
+    if "esme_id" in frame.columns:
+        out = out.with_columns(real.meter(frame["esme_id"]))
+    return out.filter(mpans.is_not_null())

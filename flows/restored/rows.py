@@ -1,0 +1,196 @@
+"""The rows of one extract of a backup, held against the pack: what came back, what is excluded, what differs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from contracts.load import load_all
+from contracts.model import Contract
+from flows.anonymise import Progress, anonymise_batch
+from flows.coincident import COINCIDENT
+from flows.intake import SourceSpec, open_source
+from flows.restored.files import ExcludedList, LoadFile
+from flows.restored.fill import Filler
+from flows.restored.names import ESME, RealNames
+from transforms.conform import ColumnMap, map_columns
+from transforms.mpan import normalise, order_key
+from transforms.pseudonymise import Pseudonymiser
+from transforms.written import Written, from_facts
+
+BATCH = 131_072
+UNTOUCHED = ("keep", "pseudonymise", "synthetic")  # treatments after which a value can be met again
+REMAINING = {"point": pl.UInt64, "token": pl.String, "first_cause": pl.String, "reasons": pl.String}
+Points = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """One extract of a return pack, and where the participant keeps its own of it."""
+
+    pack: Path
+    participant: str
+    entry: Mapping[str, Any]
+    evidence: Mapping[str, Any]
+    spec: SourceSpec
+
+    @property
+    def name(self) -> str:
+        """The extract's contract."""
+        return str(self.entry["extract"])
+
+    @property
+    def how(self) -> Written:
+        """How the participant writes it."""
+        return from_facts(self.entry)
+
+    def file(self, room: str) -> Path:
+        """Return its Parquet file in a room of the pack."""
+        return self.pack / room / self.participant / f"{self.name}.parquet"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Rows:
+    """What became of one extract: counts, names of load files, and what its pseudonyms stand for."""
+
+    facts: dict[str, Any]
+    files: list[str]
+    real: RealNames
+
+
+def restore_extract(extract: Extract, folder: Path, pseudonymiser: Pseudonymiser, progress: Progress) -> Rows:
+    """Write the load file of one extract: the rows of the backup whose metering points the pack returns, as they were.
+
+    Raises:
+        IntakeError, RefusedError: the backup cannot be read.
+    """
+    contract = load_all()[extract.name]
+    compared = _compared(extract, contract)
+    given = _given(extract.file("data"), compared)
+    gone = _gone(extract.file("excluded"))
+    known = np.unique(given["point"].to_numpy())
+    keys, hashes, points, mpans, esme = [], [], [], [], []
+    facts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    with (
+        open_source(extract.spec, layout=contract.dtc_layouts or None) as reader,
+        LoadFile(extract.name, extract.how, extract.spec, contract, folder) as load,
+        ExcludedList(folder / f"excluded-{extract.name}.csv") as listed,
+    ):
+        columns = map_columns(contract, reader.header, where=extract.spec.name)
+        filler = Filler.of(extract, columns)
+        for batch in reader.batches():
+            named = anonymise_batch(batch, contract, columns, pseudonymiser, extract.spec)
+            own = _Batch(batch, named, columns)
+            back = own.among(known)
+            load.add(filler.filled(batch, own.points), back)
+            facts.update(rows=batch.height, returned=int(back.sum()))
+            hidden = pseudonymiser.tokens(named["mpan_core"].set(pl.Series(back), None), COINCIDENT)
+            listed.add(own, ~back, gone, hidden, facts["rows"] - batch.height, reasons)
+            keys.append(own.points[back])
+            hashes.append(_digest(named, compared).filter(pl.Series(back)))
+            points.append(own.points[own.valid])
+            mpans.append(own.mpans())
+            esme.append(own.meters())
+            progress(extract.spec.name, facts["rows"])
+    digests = pl.concat([pl.Series([], dtype=pl.UInt64), *hashes])
+    met = pl.DataFrame({"point": np.concatenate([np.empty(0, np.uint64), *keys]), "row": digests})
+    found = {
+        "extract": extract.name,
+        "rows": facts["rows"],
+        "returned": facts["returned"],
+        "excluded": dict(sorted(reasons.items())),
+        "only_in_backup": facts["rows"] - facts["returned"] - reasons.total(),
+        **_compare(given, met),
+    }
+    return Rows(found, [*load.files, *listed.files], RealNames.of(points, mpans, esme))
+
+
+class _Batch:
+    """A batch of the backup beside its pseudonymised rows."""
+
+    def __init__(self, raw: pl.DataFrame, named: pl.DataFrame, columns: ColumnMap) -> None:
+        self.raw, self.named, self._columns = raw, named, columns
+        keys = named.select(order_key().alias("point")).to_series()
+        self.valid: NDArray[np.bool_] = keys.is_not_null().to_numpy()
+        self.points: Points = keys.fill_null(0).to_numpy()
+
+    def among(self, known: Points) -> NDArray[np.bool_]:
+        """Tell which rows are of some metering points."""
+        if not known.size:
+            return np.zeros(self.points.size, dtype=np.bool_)
+        at = np.minimum(np.searchsorted(known, self.points), known.size - 1)
+        found: NDArray[np.bool_] = (known[at] == self.points) & self.valid
+        return found
+
+    def physical(self, name: str) -> pl.Series | None:
+        """Return a column of the backup by its contract name."""
+        for physical, contract_name in self._columns.names.items():
+            if contract_name == name:
+                return self.raw[physical].str.strip_chars()
+        return None
+
+    def mpans(self) -> Points:
+        """Return the real MPANs of the rows that have a pseudonym, as integers."""
+        text = self.physical("mpan_core")
+        if text is None:
+            return np.empty(0, np.uint64)
+        return normalise(text).filter(pl.Series(self.valid)).cast(pl.UInt64).to_numpy()
+
+    def meters(self) -> pl.DataFrame:
+        """Return pseudonym and real ESME ids."""
+        raw = self.physical("esme_id")
+        if raw is None or "esme_id" not in self.named.columns:
+            return pl.DataFrame(schema=ESME)
+        return pl.DataFrame({"esme_id": self.named["esme_id"], "real": raw}).drop_nulls().unique()
+
+
+def _compared(extract: Extract, contract: Contract) -> list[str]:
+    """Return the columns whose values pack and backup must agree on: those that no policy made coarser."""
+    treated = extract.evidence.get("policy", {}).get("extracts", {}).get(extract.name, {})
+    names = set(pq.read_schema(extract.file("data")).names)
+    return [
+        c.name
+        for c in contract.staged
+        if c.name in names and str(treated.get(c.name, {}).get("treatment", "")).startswith(UNTOUCHED)
+    ]
+
+
+def _digest(frame: pl.DataFrame, columns: list[str]) -> pl.Series:
+    """Return a 64-bit digest of each row, equal for equal texts of these columns."""
+    texts = [pl.col(c).cast(pl.String).fill_null("\0") for c in columns]
+    return frame.select(pl.concat_str(texts, separator="\x1f").hash().alias("row")).to_series()
+
+
+def _given(path: Path, compared: list[str]) -> pl.DataFrame:
+    """Return ``point`` and ``row`` digest of every row that the pack returns."""
+    parts = [pl.DataFrame(schema={"point": pl.UInt64, "row": pl.UInt64})]
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=BATCH):
+        frame = pl.DataFrame(batch)
+        parts.append(frame.select(order_key().alias("point")).with_columns(_digest(frame, compared)))
+    return pl.concat(parts)
+
+
+def _gone(path: Path) -> pl.DataFrame:
+    """Return the rows that the pack says are excluded, by metering point or by keyed token."""
+    if not path.is_file():
+        return pl.DataFrame(schema=REMAINING)
+    frame = pl.read_parquet(path).with_columns(order_key().alias("point"))
+    return frame.select(REMAINING.keys()).unique(maintain_order=True)
+
+
+def _compare(given: pl.DataFrame, met: pl.DataFrame) -> dict[str, int]:
+    """Count rows that agree, that differ, and that the pack has alone."""
+    keys = ["point", "row"]
+    both = given.group_by(keys).len("given").join(met.group_by(keys).len("met"), on=keys, how="left")
+    equal = both.select(pl.min_horizontal("given", pl.col("met").fill_null(0)).sum()).item()
+    absent = given.join(met.select("point").unique(), on="point", how="anti").height
+    return {"matching": int(equal), "differing": given.height - int(equal) - absent, "only_in_pack": absent}

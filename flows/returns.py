@@ -1,0 +1,195 @@
+"""Return packs: one per participant, its own metering points alone, in the form in which its backup came.
+
+A return is made from a sealed release: its Parquet files are copied, byte for byte; beside them stand the same rows as
+CSV or DTC, as the participant wrote them, and what its counterparties hold about its metering points. The evidence
+names the release by the digest of its tag manifest.
+
+Source: Q62, Q63 (augmented data goes back for loading), Q74 and Q83 (aligned across parties), domain 9.2.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from flows.augment.files import ParquetTable
+from flows.augment.released import augmented, held_by, item_tables, own_points
+from flows.config import Participant
+from flows.context import Context
+from flows.evidence.keys import PublicKey, Signer
+from flows.evidence.write import PackWriter, SealedPack
+from flows.leaks import Scanner, refuse
+from flows.report.room import report_files
+from flows.return_forms import write_form
+from flows.workspace import ORDER, disk
+from transforms.statement import evidence_document
+from transforms.written import from_facts
+
+COUNTERPARTIES = "counterparties"
+FACTS = (
+    "distributor_mpid",
+    "gsp_group_id",
+    "supplier_mpid",
+    "supplier_effective_from",
+    "data_collector_mpid",
+    "meter_operator_mpid",
+    "profile_class",
+    "measurement_class",
+    "energisation_status",
+    "meter_serial_number",
+    "meter_type",
+    "meter_install_date",
+)
+SHARED = ("cut", "tool", "scheme", "key_fingerprint", "reference", "requirements", "dpia", "times", "self_test")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Released:
+    """A sealed release and what it takes to make returns of it."""
+
+    pack: SealedPack
+    evidence: Mapping[str, Any]
+    signers: Sequence[Signer]
+    awaiting: Sequence[PublicKey]
+    scanner: Scanner
+
+
+def write_returns(known: Context, released: Released) -> list[dict[str, str]]:
+    """Write the return pack of every recipient that ``cut.yaml`` names, beside the release.
+
+    Returns:
+        Participant, path and tag manifest's digest of each.
+
+    Raises:
+        PlaceError: the disk is unfit. EvidenceError: a pack would not hold.
+    """
+    wanted = known.job.model.release.recipients
+    recipients = [p for p in known.job.model.participants if wanted == "all" or p.mpid in wanted]
+    return [_write(known, released, participant) for participant in recipients]
+
+
+def _write(known: Context, released: Released, participant: Participant) -> dict[str, str]:
+    cut = known.job.model.cut.id
+    final = released.pack.path.parent / f"{cut}-return-{participant.mpid}"
+    with PackWriter(final, replace=True) as pack:
+        _counterparties(known, participant, pack)
+        released.scanner.folder(pack.root)  # the one table that was not searched with the release
+        refuse(released.scanner)
+        _copy(released.pack.path, participant, pack)
+        _forms(known, released, participant, pack)
+        evidence = return_evidence(known, released, participant, pack.root)
+        files = report_files(
+            evidence, signed_by=[s.keyid for s in released.signers], approvers=[k.keyid for k in released.awaiting]
+        )
+        for name, content in files.items():
+            path = pack.path(name)
+            with disk(path):
+                path.write_bytes(content)
+        info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": cut}
+        sealed = pack.seal(info, evidence, released.signers, released.awaiting)
+    return {
+        "participant": participant.mpid,
+        "pack": str(sealed.path),
+        "tagmanifest_sha256": sealed.tagmanifest_sha256,
+    }
+
+
+def _copy(release: Path, participant: Participant, pack: PackWriter) -> None:
+    """Copy a participant's own rooms of the release, but its CSV files: they come in its own form."""
+    extracts = {f"{e.contract}.csv" for e in participant.extracts}
+    for room in ("data", "excluded"):
+        folder = release / room / participant.mpid
+        for source in sorted(folder.glob("*")) if folder.is_dir() else ():
+            if source.name not in extracts:
+                target = pack.path(f"{room}/{participant.mpid}/{source.name}")
+                with disk(target):
+                    shutil.copyfile(source, target)
+
+
+def _counterparties(known: Context, participant: Participant, pack: PackWriter) -> None:
+    """Write who the counterparties of each own metering point are, and what they hold about it."""
+    with ParquetTable(pack.path(f"data/{participant.mpid}/{COUNTERPARTIES}.parquet")) as table:
+        for number in range(known.workspace.partitions):
+            frame, own = augmented(known, number), own_points(known, participant, number)
+            if frame is not None and own is not None:
+                mine = frame.join(own, on=ORDER, how="semi", maintain_order="left")
+                table.add(mine.select("mpan_core", *FACTS).collect())
+
+
+def _forms(known: Context, released: Released, participant: Participant, pack: PackWriter) -> None:
+    for entry in released.evidence["inputs"]:
+        extract = entry["extract"]
+        source = released.pack.path / f"data/{participant.mpid}/{extract}.parquet"
+        if entry["participant"] == participant.mpid and source.is_file():
+            write_form(
+                source,
+                known.contracts[extract],
+                from_facts(entry),
+                lambda suffix, name=extract: pack.path(f"data/{participant.mpid}/{name}.{suffix}"),
+                known.job.model.cut,
+                participant.mpid,
+            )
+
+
+def return_evidence(known: Context, released: Released, participant: Participant, root: Path) -> dict[str, Any]:
+    """Return the evidence of a return pack: the release's, as far as it is about this participant."""
+    whole, mpid = released.evidence, participant.mpid
+    extracts = {e.contract for e in participant.extracts}
+
+    def own(section: str) -> list[Any]:
+        return [entry for entry in whole.get(section, ()) if entry.get("participant") == mpid]
+
+    policy = whole.get("policy") or {}
+    treated = {name: columns for name, columns in policy.get("extracts", {}).items() if name in extracts}
+    scan = whole.get("leak_scan")
+    fence = whole.get("ring_fence")
+    items = held_by(item_tables(known).items, participant.role)
+    lineage = [e for e in whole.get("lineage", ()) if e["extract"] in extracts | {"augmented"}]
+    return evidence_document(
+        kind="return",
+        **{name: whole[name] for name in SHARED if name in whole},
+        policy={**policy, "extracts": treated} if policy else None,
+        contracts=[c for c in whole.get("contracts", ()) if c["extract"] in extracts],
+        inputs=own("inputs"),
+        accounting=own("accounting"),
+        rules=own("rules"),
+        exclusions=_exclusions(root / "excluded" / mpid),
+        alignment=[a for a in whole.get("alignment", ()) if mpid in (a["left"], a["right"])] or None,
+        augmentation=_counts(root / f"data/{mpid}/augmented.parquet", [i.item for i in items]) or None,
+        ring_fence={"test_cases": [c for c in fence["test_cases"] if c.get("participant") == mpid]} if fence else None,
+        leak_scan={**scan, "scope": "the release that this pack was made from"} if scan else None,
+        lineage=lineage or None,
+        previous=[released.pack.reference],
+    )
+
+
+def _exclusions(folder: Path) -> dict[str, Any]:
+    """Count the participant's excluded metering points by first cause; one without a pseudonym counts by its token."""
+    files = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    if not files:
+        return {"mpans": 0, "by_first_cause": {}}
+    name = pl.coalesce("mpan_core", "token")
+    points = pl.concat(pl.scan_parquet(f).select(name.alias("point"), "first_cause") for f in files)
+    counts = points.unique("point").group_by("first_cause").len().sort("first_cause").collect()
+    by_cause = {str(cause): int(count) for cause, count in counts.rows()}
+    return {"mpans": sum(by_cause.values()), "by_first_cause": by_cause}
+
+
+def _counts(path: Path, items: Sequence[str]) -> list[dict[str, Any]]:
+    """Count the values of each item by source in a participant's own augmented file."""
+    if not items or not path.is_file() or pq.read_metadata(path).num_rows == 0:
+        return []
+    counts = []
+    for item in items:
+        source, value = pl.col(f"{item}_source"), pl.col(item)
+        given = {s: ((source == s) & value.is_not_null()).sum() for s in ("stated", "derived", "manufactured")}
+        given |= {"absent": (source.is_not_null() & value.is_null()).sum(), "undecided": source.is_null().sum()}
+        counts.append(pl.struct(**given).alias(item))
+    found = pl.scan_parquet(path).select(counts).collect(engine="streaming").row(0, named=True)
+    return [{"item": item, **found[item]} for item in items]

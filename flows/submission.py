@@ -1,0 +1,174 @@
+"""Takes a participant's submission pack in place of a backup: believed only once signature, digests and key hold.
+
+What the pack releases is staged as if it had just been pseudonymised. What it excludes stays excluded, for everybody,
+with the participant's own reasons, and is counted: rows in = rows released + rows excluded, here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from contracts.errors import IntakeError, KeyMaterialError, RefusedError
+from contracts.model import Contract
+from flows.anonymise import STAGED, Progress, SourceFacts, check_cut_date, silent
+from flows.config import Extract, Job, Participant
+from flows.evidence.keys import load_public
+from flows.evidence.verify import Terms, verify_pack
+from flows.quality import SUBMITTED, write_exclusions
+from flows.spanning import Held
+from flows.workspace import PartitionWriter, Workspace
+from transforms import exclusion
+from transforms.keys import SCHEME, FieldKeys
+from transforms.rules import mask_columns
+
+BATCH = 131_072
+EXCLUDED_COLUMNS = ("mpan_core", "token", "first_cause", "reasons")
+
+
+@lru_cache(maxsize=64)
+def verified(pack: Path, public_key: Path, cut_id: str) -> dict[str, Any]:
+    """Return the evidence of a pack that holds; each pack is verified once per process.
+
+    Raises:
+        PackFaultError: it does not hold. KeyMaterialError: the public key cannot be read.
+    """
+    found = verify_pack(pack, [load_public(public_key)], Terms(cut_id=cut_id))
+    return found.evidence or {}
+
+
+def refuse_foreign(evidence: dict[str, Any], cut: Any, keys: FieldKeys, *, where: str) -> None:
+    """Refuse a pack of another kind, day, scheme or key.
+
+    Raises:
+        RefusedError: it is no submission of this cut. KeyMaterialError: it was made under another key.
+    """
+    if evidence["kind"] != "submission":
+        raise RefusedError(
+            f"is a {evidence['kind']} pack, not a submission", where=where, remedy="ask for the submission"
+        )
+    check_cut_date(evidence["cut"]["date"], cut.date, where=where)
+    if evidence["scheme"] != SCHEME:
+        raise RefusedError("was made under another pseudonym scheme", where=where)
+    if evidence["key_fingerprint"] != keys.fingerprint():
+        raise KeyMaterialError(
+            f"was made under another key: its fingerprint is {evidence['key_fingerprint']}, not {keys.fingerprint()}",
+            where=where,
+            remedy="all participants of a cut use one key",
+        )
+
+
+def take_submission(
+    job: Job,
+    participant: Participant,
+    extract: Extract,
+    *,
+    keys: FieldKeys,
+    workspace: Workspace,
+    contract: Contract,
+    progress: Progress = silent,
+    **_: object,
+) -> SourceFacts:
+    """Verify a submission pack and stage one extract of it; the counterpart of ``anonymise_source``.
+
+    Columns out: room ``staged`` as there; room ``submitted``: rows that the participant excluded (pseudonym or keyed
+    token, and reasons).
+
+    Raises:
+        PackFaultError, RefusedError, KeyMaterialError: the pack is not to be believed or not of this cut.
+        IntakeError: it lacks the extract.
+    """
+    where = f"{participant.mpid}/{extract.contract}"
+    source = extract.source
+    if source.pack is None or source.public_key is None:
+        raise IntakeError("names no pack", where=where)
+    pack = job.path(source.pack)
+    evidence = verified(pack, job.path(source.public_key), job.model.cut.id)
+    refuse_foreign(evidence, job.model.cut, keys, where=where)
+    counts = _entry(evidence, "accounting", participant, extract, where)
+    inputs = _entry(evidence, "inputs", participant, extract, where)
+    _same_contract(evidence, contract, where)
+    staged = _stage(pack / f"data/{participant.mpid}/{extract.contract}.parquet", contract, workspace, where, progress)
+    gone = _keep_excluded(pack / f"excluded/{participant.mpid}/{extract.contract}.parquet", workspace, where)
+    if (staged, gone) != (counts["released"], counts["excluded"]):
+        raise RefusedError("holds other numbers of rows than its evidence says", where=where)
+    return SourceFacts(**{**inputs, "written": inputs.get("written", {}), "rows": staged + gone})
+
+
+def _entry(
+    evidence: dict[str, Any], section: str, participant: Participant, extract: Extract, where: str
+) -> dict[str, Any]:
+    for entry in evidence[section]:
+        if (entry["participant"], entry["extract"]) == (participant.mpid, extract.contract):
+            found: dict[str, Any] = entry
+            return found
+    raise IntakeError("is not in the pack", where=where, remedy="see what the pack's evidence says of its inputs")
+
+
+def _same_contract(evidence: dict[str, Any], contract: Contract, where: str) -> None:
+    theirs = {c["extract"]: c["version"] for c in evidence.get("contracts", ())}
+    if theirs.get(contract.extract) != contract.version:
+        raise RefusedError(
+            f"was made under version {theirs.get(contract.extract)} of the contract, here it is {contract.version}",
+            where=where,
+            remedy="use one release of the product on both sides",
+        )
+
+
+def _stage(path: Path, contract: Contract, workspace: Workspace, where: str, progress: Progress) -> int:
+    """Stage the released rows: columns that the participant's policy dropped are empty, no intake rule is broken."""
+    participant, extract = where.split("/")
+    writer = PartitionWriter(workspace, STAGED, participant, extract)
+    rows = 0
+    if path.is_file():
+        file = pq.ParquetFile(path)
+        held = set(file.schema_arrow.names)
+        unknown = held - {c.name for c in contract.staged}
+        if unknown or "mpan_core" not in held:
+            raise RefusedError("has other columns than its contract", where=where)
+        masks = [pl.lit(0, pl.UInt64).alias(name) for name in mask_columns(contract)]
+        for batch in file.iter_batches(batch_size=BATCH):
+            frame = pl.DataFrame(batch)
+            missing = [pl.lit(None, pl.String).alias(c.name) for c in contract.staged if c.name not in held]
+            frame = frame.with_columns(missing).select(*(c.name for c in contract.staged))
+            writer.add(frame.with_columns(pl.lit(None, pl.String).alias("_token"), *masks))
+            rows += frame.height
+            progress(where, rows)
+    writer.close()
+    return rows
+
+
+def _keep_excluded(path: Path, workspace: Workspace, where: str) -> int:
+    participant, extract = where.split("/")
+    writer = PartitionWriter(workspace, SUBMITTED, participant, extract)
+    rows = 0
+    if path.is_file():
+        file = pq.ParquetFile(path)
+        if list(file.schema_arrow.names) != list(EXCLUDED_COLUMNS):
+            raise RefusedError("has other columns of excluded rows than the product writes", where=where)
+        for batch in file.iter_batches(batch_size=BATCH):
+            frame = pl.DataFrame(batch)
+            writer.add(frame)
+            rows += frame.height
+    writer.close()
+    return rows
+
+
+def exclude_submitted(workspace: Workspace, held: Sequence[Held]) -> None:
+    """Exclude, for every participant, the metering points that participants excluded in their submissions."""
+    for number in range(workspace.partitions):
+        parts = [
+            frame.filter(pl.col("mpan_core").is_not_null()).select(
+                "mpan_core", "first_cause", "reasons", pl.lit(h.extract).alias("extract")
+            )
+            for h in sorted(held, key=lambda h: exclusion.PRECEDENCE.index(h.extract))
+            if (frame := workspace.scan(SUBMITTED, h.participant, h.extract, number)) is not None
+        ]
+        if parts:
+            out = pl.concat(parts).unique("mpan_core", keep="first", maintain_order=True).sort("mpan_core").collect()
+            write_exclusions(workspace, SUBMITTED, number, out)
