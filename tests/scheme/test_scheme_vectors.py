@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from flows.cli import build
 from transforms import ff1
-from transforms.keyed_hash import hmac_sha256
 from transforms.identifiers import encrypt_numerals
+from transforms.keyed_hash import hmac_sha256
 from transforms.keys import Subkey
 
 VECTORS = Path(__file__).parents[1] / "vectors"
