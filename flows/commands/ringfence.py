@@ -73,18 +73,19 @@ def plan_command(  # noqa: PLR0913, PLR0917 - options, each by name
         from flows.ringfence.desk import Who, desk
 
         with desk(cut) as opened:
-            done = opened.plan(Who.named(by, why))
-            head = f"Plan {done.batch} of cut {opened.cut}" + (" (as it stood already)" if done.replayed else "")
-        _report(_outcome(done), head, as_json=as_json, report=report)
+            planned = opened.plan(Who.named(by, why))
+            head = f"Plan {planned.batch} of cut {opened.cut}" + (" (as it stood already)" if planned.replayed else "")
+        _report(_outcome(planned), head, as_json=as_json, report=report)
         return
     if population is None or demands is None or out is None:
         raise ConfigurationError("plan takes a cut, or --population, --demands and --out")
     from flows.ringfence.direct import Terms, allocate_files
     from flows.ringfence.words import document
 
-    book, solved = allocate_files(Terms(population, demands, out, round_, frozen, key, policy, coverage))
-    said = document(solved.fulfilment, solved.shortages, solved.coverage.to_dicts(), solved.facts)
-    _report(said, f"{book.name}: {solved.rows.height:,} MPANs in {out}", as_json=as_json, report=report)
+    done = allocate_files(Terms(population, demands, out, round_, frozen, key, policy, coverage))
+    solved = done.allocation
+    said = document(done.fulfilment, solved.shortages, solved.coverage.to_dicts(), solved.facts)
+    _report(said, f"{done.name}: {solved.rows.height:,} MPANs in {out}", as_json=as_json, report=report)
 
 
 def commit_command(

@@ -166,6 +166,8 @@ def _criterion(name: str, wanted: Any, column: str) -> Criterion:
 def _word(value: Any, column: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     if isinstance(value, str | int | float):
         return str(value)
     raise _LineError(f"{column}: a value is neither text, number nor true/false")

@@ -7,6 +7,7 @@ a YAML plan. Out: CSV with ``round, test_case, role, unit, mpan``; ``unit`` is t
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from flows.ringfence.book import Book, check_attributes, read_book, read_policy
 from flows.workspace import disk
 from transforms.ringfence.allocate import Allocation, allocate
 from transforms.ringfence.population import RESERVED
+from transforms.ringfence.remaining import CASE, fulfilment, missing, units_had
 
 PUBLIC_KEY = hashlib.sha256(b"datacut ringfence: the public key of the direct mode").digest()
 """Orders equally eligible units where no key is given: fair, but anybody can predict it."""
@@ -48,8 +50,19 @@ class Terms:
     coverage: bool = True
 
 
-def allocate_files(terms: Terms) -> tuple[Book, Allocation]:
-    """Read, allocate, write ``terms.out``; return the book solved and the allocation.
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """What the allocator gave in this call, and how far the demands are served with what was frozen."""
+
+    name: str
+    allocation: Allocation
+    fulfilment: pl.DataFrame
+
+
+def allocate_files(terms: Terms) -> Solved:
+    """Read, allocate, write ``terms.out``.
+
+    Frozen units of a test case and round that are asked for again count for them: only the rest is solved.
 
     Raises:
         ConfigurationError, IntakeError, KeyMaterialError: an input is not what it should be.
@@ -59,16 +72,40 @@ def allocate_files(terms: Terms) -> tuple[Book, Allocation]:
     people = _scan(terms.population, "population")
     columns = _columns(people, terms.population)
     check_attributes(book, [name for name in columns if name not in RESERVED])
-    taken = None
+    taken, have = None, {}
     if terms.frozen is not None:
-        frozen = _scan(terms.frozen, "frozen allocation")
-        if "mpan" not in _columns(frozen, terms.frozen):
-            raise IntakeError("has no column mpan", where=str(terms.frozen))
-        taken = frozen.select(pl.col("mpan").cast(pl.String)).collect().to_series()
+        taken, have = _frozen(terms.frozen, book)
     key = PUBLIC_KEY if terms.key is None else read_key(terms.key, "direct").field(FIELD).material()
-    solved = allocate(people, book.demands, key, book.policy, taken=taken, with_coverage=terms.coverage)
+    lacking = missing(book.demands, have)
+    solved = allocate(people, lacking, key, book.policy, taken=taken, with_coverage=terms.coverage)
     _write(terms.out, lambda aside: _sink(solved.rows.select(COLUMNS), aside, terms.out.suffix))
-    return book, solved
+    now = units_had(solved.rows)
+    total = {d.key: _sum(have.get(d.key, (0, 0)), now.get(d.key, (0, 0))) for d in book.demands}
+    seen = {row[:-1]: row[-1] for row in solved.fulfilment.select(*CASE, "eligible").rows()} if lacking else {}
+    return Solved(book.name, solved, fulfilment(book.demands, total, seen))
+
+
+def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return one[0] + other[0], one[1] + other[1]
+
+
+def _frozen(path: Path, book: Book) -> tuple[pl.Series, dict[tuple[object, ...], tuple[int, int]]]:
+    """Return the MPANs that are issued, and what of them serves demands of the book already."""
+    lazy = _scan(path, "frozen allocation")
+    names = _columns(lazy, path)
+    if "mpan" not in names:
+        raise IntakeError("has no column mpan", where=str(path))
+    frame = lazy.select(pl.col(name).cast(pl.String) for name in COLUMNS if name in names).collect()
+    have: dict[tuple[object, ...], tuple[int, int]] = {}
+    if set(COLUMNS) <= set(names):
+        units = frame.group_by("round", "test_case", "role").agg(pl.col("unit").n_unique())
+        counts = {tuple(row[:-1]): row[-1] for row in units.rows()}
+        twice = Counter((demand.round, demand.test_case) for demand in book.demands)
+        for demand in book.demands:
+            if twice[demand.round, demand.test_case] == 1:
+                base, spare = (counts.get((str(demand.round), demand.test_case, role), 0) for role in ("BASE", "SPARE"))
+                have[demand.key] = (base, spare)
+    return frame["mpan"], have
 
 
 def _book(terms: Terms) -> Book:

@@ -53,6 +53,8 @@ def show(console: Console, said: dict[str, Any]) -> None:
     short = [case for case in said["test_cases"] if case["short"]]
     if short:
         _cases(console, short)
+    if undecided := sum(fact["undecided_groups"] for fact in said["facts"]):
+        console.print(f"{undecided} groups of test cases were decided without proof that no better choice exists.")
     for entry in said["shortages"]:
         console.print(f"- {entry['text']}", highlight=False, soft_wrap=True)
     _coverage(console, said["coverage"])

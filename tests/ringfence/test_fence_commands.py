@@ -278,3 +278,21 @@ def test_help_loads_no_slow_library():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Directly" in done.stdout
     assert done.stderr.strip() == "[]"
+
+
+def test_frozen_units_of_the_same_test_case_and_round_count_for_it(tmp_path):
+    people = pl.DataFrame({"mpan": [f"{n:013d}" for n in range(40)], "conforming": True, "direction": "IMPORT"})
+    people.write_parquet(tmp_path / "p.parquet")
+    given = ["ringfence", "plan", "--population", "p.parquet", "--demands", "d.csv"]
+    write_book(tmp_path / "d.csv", [Want("A", "SINGLE", 10, 1, 1, {})])
+    assert datacut(*given, "--out", "a.csv", cwd=tmp_path).returncode == 0
+    write_book(tmp_path / "d.csv", [Want("A", "SINGLE", 15, 1, 1, {}), Want("B", "SINGLE", 5, 0, 1, {})])
+    done = datacut(*given, "--out", "b.csv", "--frozen", "a.csv", "--json", cwd=tmp_path)
+    first, second = read_out(tmp_path / "a.csv"), read_out(tmp_path / "b.csv")
+    assert not {row["mpan"] for row in first} & {row["mpan"] for row in second}
+    assert sorted((row["test_case"], row["role"]) for row in second) == [("A", "BASE")] * 5 + [("B", "BASE")] * 5
+    assert json.loads(done.stdout)["total"]["allocated"] == 20
+    again = [*first, *second]
+    pl.DataFrame(again).write_csv(tmp_path / "c.csv")
+    assert datacut(*given, "--out", "e.csv", "--frozen", "c.csv", cwd=tmp_path).returncode == 0
+    assert read_out(tmp_path / "e.csv") == []

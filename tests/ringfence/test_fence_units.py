@@ -184,3 +184,16 @@ def test_reuse_allows_another_stage_of_the_same_phase_only():
     assert units("SIT", "migration") == [1, 2]
     assert units("SIT", "functional") == [2]
     assert units("CIT", "cit") == [2]
+
+
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.Float64, pl.String])
+def test_a_whole_number_is_itself_whatever_type_holds_it(dtype):
+    frame = people({"mpan": 1, "n": 5}, {"mpan": 2, "n": None}, {"mpan": 3, "n": 50})
+    frame = frame.with_columns(pl.col("n").cast(dtype))
+    assert given(frame, want(3, Criterion("n", ("5",)))) == [("TC", "BASE", 1)]
+
+
+@pytest.mark.parametrize("said", [[True, False], ["true", "FALSE"], ["True", ""], [1, 0], [1.0, None]])
+def test_conforming_in_any_spelling(said):
+    frame = people({"mpan": 1}, {"mpan": 2}).with_columns(pl.Series("conforming", said))
+    assert given(frame, want(2)) == [("TC", "BASE", 1)]

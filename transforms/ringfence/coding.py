@@ -44,15 +44,24 @@ class Coding:
         """Return the values that share ``code``, sorted; empty for the code of no value."""
         return self.values.filter(pl.Series(self.codes == code)).to_list()
 
-    def expression(self) -> pl.Expr:
-        """Return the expression that turns the column into codes, missing values into ``size``."""
+    def expression(self, dtype: pl.DataType) -> pl.Expr:
+        """Return the expression that turns a column of ``dtype`` into codes, missing values into ``size``."""
         kind = pl.UInt8 if self.size < 255 else pl.UInt16 if self.size < 65_535 else pl.UInt32
-        text = pl.col(self.attribute).cast(pl.String)
+        text = attribute_text(self.attribute, dtype)
         if self.size == len(self.values) and self.size <= MOST_DISTINCT:
             coded = text.cast(pl.Enum(self.values)).to_physical() if self.size else pl.lit(None)
         else:
             coded = text.replace_strict(self.values, pl.Series(self.codes), default=None)
         return coded.cast(kind).fill_null(self.size).alias(self.attribute)
+
+
+def attribute_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Return the values of an attribute as text; a whole number is written alike whatever type holds it."""
+    column = pl.col(name)
+    if not dtype.is_float():
+        return column.cast(pl.String)
+    whole = column.is_finite() & (column == column.round()) & (column.abs() < 2**53)
+    return pl.when(whole).then(column.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(column.cast(pl.String))
 
 
 def tests_by_attribute(criteria: Iterable[tuple[Criterion, ...]]) -> dict[str, list[Test]]:

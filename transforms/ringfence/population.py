@@ -6,7 +6,7 @@ a result.
 Columns in:
     mpan: text or integer, unique - the (pseudonymised) MPAN core
     linked_mpan, related_mpan: text or integer, may be null - metering points that share its fate (either may be absent)
-    conforming: boolean, or text ``true``/``false`` - missing counts as not conforming
+    conforming: boolean, or ``true``/``false`` or 1/0 - missing counts as not conforming
     direction: text - IMPORT or EXPORT (I and E will do)
     anything else: attributes
 """
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError, IntakeError
 from contracts.ringfence import HAS_LINK, Criterion
-from transforms.ringfence.coding import Coding, Test, code_attribute, tests_by_attribute
+from transforms.ringfence.coding import Coding, Test, attribute_text, code_attribute, tests_by_attribute
 
 LINKS = ("linked_mpan", "related_mpan")
 RESERVED = ("mpan", "conforming", *LINKS)
@@ -118,7 +118,7 @@ def read_population(
         _conforming(lazy).alias("@conforming"),
         _direction().alias("@direction"),
         *[pl.col(name).alias(f"@same:{name}") for name in keep_together],
-        *[coding.expression() for coding in codings],
+        *[coding.expression(schema[coding.attribute]) for coding in codings],
     ).collect()
     names, keys = _names(frame, links, width)
     return _sorted_arrays(frame, names, keys, codings, keep_together)
@@ -167,8 +167,9 @@ def _codings(
     wanted = sorted({*few, *strata, *tests} - {HAS_LINK})
     if not wanted:
         return ()
+    schema = lazy.collect_schema()
     distinct = lazy.select(
-        pl.col(name).cast(pl.String).drop_nulls().unique().sort().implode() for name in wanted
+        attribute_text(name, schema[name]).drop_nulls().unique().sort().implode() for name in wanted
     ).collect(engine="streaming")
     return tuple(code_attribute(name, distinct[name][0], tests.get(name, ())) for name in wanted)
 
@@ -188,7 +189,7 @@ def _conforming(lazy: pl.LazyFrame) -> pl.Expr:
     said = pl.col("conforming")
     if lazy.collect_schema()["conforming"] == pl.Boolean:
         return said.fill_null(False)
-    return (said.cast(pl.String).str.to_lowercase() == "true").fill_null(False)
+    return said.cast(pl.String).str.to_lowercase().is_in(["true", "t", "1", "1.0"]).fill_null(False)
 
 
 def _direction() -> pl.Expr:
