@@ -111,7 +111,7 @@ def test_mpan_permutation_keeps_distributor_and_is_injective(distributor: int, b
 
 @given(
     st.integers(2, 36),
-    st.integers(2, 24),
+    st.integers(2, 60),
     st.binary(max_size=40),
     st.randoms(use_true_random=False),
 )

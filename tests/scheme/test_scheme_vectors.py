@@ -35,7 +35,7 @@ FIELDS = [field for field, rows in SCHEME.items() if isinstance(rows, list)]
 def test_published_ff1_vector(vector: dict) -> None:
     numerals = [vector["alphabet"].find(c) for c in vector["pt"]]
     arguments = (bytes.fromhex(vector["key"]), vector["radix"], bytes.fromhex(vector["tweak"]), numerals)
-    if vector["rev1_2pd_result"] == "invalid":
+    if vector["rev1_2pd_result"] == "invalid":  # also where the 2016 text allowed a domain below a million
         with pytest.raises(ValueError, match=r"radix|values|key size|numeral"):
             ff1.encrypt(*arguments)
         return
@@ -57,16 +57,13 @@ def test_published_ff1_vectors_on_the_vectorised_path() -> None:
     assert tried > 100
 
 
-@pytest.mark.parametrize("vector", _load("hmac_sha256_public.json")["vectors"], ids=lambda v: v["id"])
+HMAC = [v for v in _load("hmac_sha256_public.json")["vectors"] if len(v["key"]) <= 128]  # longer keys never occur
+
+
+@pytest.mark.parametrize("vector", HMAC, ids=lambda v: v["id"])
 def test_published_hmac_vector(vector: dict) -> None:
-    key = bytes.fromhex(vector["key"])
-    if len(key) > 64:
-        pytest.skip("field keys have 32 bytes; longer keys never occur")
-    try:
-        message = bytes.fromhex(vector["msg"]).decode("utf-8")
-    except UnicodeDecodeError:
-        pytest.skip("the column function hashes text; this message is no text")
-    tag = hmac_sha256(Subkey(key, "vector"), pl.Series([message]))[0].tobytes()
+    messages = pl.Series([bytes.fromhex(vector["msg"])], dtype=pl.Binary)
+    tag = hmac_sha256(Subkey(bytes.fromhex(vector["key"]), "vector"), messages)[0].tobytes()
     assert tag[: vector["tag_bits"] // 8].hex() == vector["tag"]
 
 
