@@ -1,0 +1,515 @@
+"""Hand-made cases at the edges of the rules: what is just right keeps the rule, what is just wrong breaks it.
+
+The numbers were worked out from the domain reference by hand, not by the product.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rules.cutting import HALF_HOURLY, MiniCut, mpan
+
+ONE, TWO, THREE = mpan(10, 5), mpan(10, 6), mpan(10, 7)
+
+MPANS = {
+    "remainder 0 gives 0": ("1000000000030", True),
+    "remainder 10 gives 0": ("1000000000040", True),
+    "remainder 10 does not give 1": ("1000000000041", False),
+    "by the book": ("1800000123458", True),
+    "check digit one off": ("1800000123457", False),
+    "twelve digits": ("180000012345", False),
+    "fourteen digits": ("18000001234580", False),
+    "spaces are harmless": ("18 0000 0123 458", True),
+    "a letter is not": ("18O0000123458", False),
+    "a spreadsheet's decimal point": ("1800000123458.0", True),
+    "thirteen zeros pass the check digit and have no distributor": ("0000000000000", True),
+}
+
+
+@pytest.mark.requirement("DQ01")
+@pytest.mark.parametrize(("raw", "valid"), MPANS.values(), ids=MPANS)
+def test_check_digit(mini: MiniCut, raw, valid):
+    broken = mini.add("EELC", "registration", [{"mpan_core": raw}]).judge().broken("EELC", "registration", raw)
+    assert ("DQ01_mpan_core" not in broken) == valid
+
+
+REGISTRATIONS = {
+    # DQ02: the distributor
+    "DQ02 network operator": ("DQ02_distributor_id", {}, False),
+    "DQ02 independent distributor": ("DQ02_distributor_id", {"mpan_core": mpan(24, 5)}, False),
+    "DQ02 closed in 2014": ("DQ02_distributor_id", {"mpan_core": mpan(28, 5)}, True),
+    "DQ02 nobody's id": ("DQ02_distributor_id", {"mpan_core": mpan(88, 5)}, True),
+    # DQ04, DQ05: present, and of its list
+    "DQ04 profile class empty": ("DQ04_profile_class", {"profile_class": None}, True),
+    "DQ04 spaces are empty": ("DQ04_profile_class", {"profile_class": "  "}, True),
+    "DQ05 profile class 08": ("DQ05_profile_class", {"profile_class": "08"}, False),
+    "DQ05 profile class 09": ("DQ05_profile_class", {"profile_class": "09"}, True),
+    "DQ05 profile class without its zero": ("DQ05_profile_class", {"profile_class": "1"}, False),
+    "DQ05 an empty one is not of a wrong list": ("DQ05_profile_class", {"profile_class": None}, False),
+    "DQ05 GSP Group _P": ("DQ05_gsp_group_id", {"gsp_group_id": "_P"}, False),
+    "DQ05 there is no _I": ("DQ05_gsp_group_id", {"gsp_group_id": "_I"}, True),
+    "DQ05 nor _O": ("DQ05_gsp_group_id", {"gsp_group_id": "_O"}, True),
+    "DQ05 lower case is harmless": ("DQ05_gsp_group_id", {"gsp_group_id": "_a"}, False),
+    "DQ05 too long for a code": ("DQ05_codes_form", {"dcc_service_flag": "N" * 12}, True),
+    "DQ05 a participant has four characters": ("DQ05_codes_form", {"data_collector_mpid": "DCO"}, True),
+    "DQ05 flag in words": ("DQ05_domestic_premises_indicator_form", {"domestic_premises_indicator": "yes"}, False),
+    "DQ05 no flag": ("DQ05_domestic_premises_indicator_form", {"domestic_premises_indicator": "X"}, True),
+    # DQ08: the distributor's own codes
+    "DQ08 class that ends on the cut date": (
+        "DQ08_line_loss_factor_class", {"line_loss_factor_class_id": "003"}, False),
+    "DQ08 class that ended the day before": (
+        "DQ08_line_loss_factor_class", {"line_loss_factor_class_id": "002"}, True),
+    "DQ08 class that begins the day after": (
+        "DQ08_line_loss_factor_class", {"line_loss_factor_class_id": "004"}, True),
+    "DQ08 class of another distributor": (
+        "DQ08_line_loss_factor_class", {"line_loss_factor_class_id": "401"}, True),
+    "DQ08 class without its zeros": ("DQ08_line_loss_factor_class", {"line_loss_factor_class_id": "1"}, False),
+    "DQ08 common timeswitch code": ("DQ08_meter_timeswitch_code", {"meter_timeswitch_code": "801"}, False),
+    "DQ08 own timeswitch code": (
+        "DQ08_meter_timeswitch_code",
+        {"meter_timeswitch_code": "023", "standard_settlement_configuration_id": "0151", "profile_class": "02"}, False),
+    "DQ08 timeswitch code of another distributor": (
+        "DQ08_meter_timeswitch_code", {"meter_timeswitch_code": "117"}, True),
+    "DQ08 own timeswitch code given up the day before": (
+        "DQ08_meter_timeswitch_code", {"meter_timeswitch_code": "510"}, True),
+    "DQ08 500 to 509 are common to all": ("DQ08_meter_timeswitch_code", {"meter_timeswitch_code": "500"}, False),
+    "DQ05 timeswitch code that ended the day before": (
+        "DQ05_meter_timeswitch_code", {"meter_timeswitch_code": "802"}, True),
+    # DQ07: the combination tables
+    "DQ07 all four tables agree": ("DQ07_profile_class", {}, False),
+    "DQ07 combination ended the day before": (
+        "DQ07_timeswitch_configuration",
+        {"standard_settlement_configuration_id": "0151", "profile_class": "02"}, True),
+    "DQ07 profile class that the combination does not have": (
+        "DQ07_profile_class", {"profile_class": "02"}, True),
+    # DQ09: the distributor's own group
+    "DQ09 its own group": ("DQ09_gsp_group", {}, False),
+    "DQ09 another group": ("DQ09_gsp_group", {"gsp_group_id": "_M"}, True),
+    "DQ09 SOUT out of area, group _A": (
+        "DQ09_gsp_group", {"mpan_core": mpan(20, 5), "line_loss_factor_class_id": "701"}, False),
+    "DQ09 SOUT is not in _N": (
+        "DQ09_gsp_group", {"mpan_core": mpan(20, 5), "line_loss_factor_class_id": "701", "gsp_group_id": "_N"}, True),
+    "DQ09 an independent distributor in any group": (
+        "DQ09_gsp_group", {"mpan_core": mpan(24, 5), "line_loss_factor_class_id": "N01", "gsp_group_id": "_M"}, False),
+    # DQ10: roles on the cut date
+    "DQ10 supplier whose role ends on the cut date": ("DQ10_supplier_mpid", {"supplier_mpid": "SUPB"}, False),
+    "DQ10 supplier whose role ended the day before": ("DQ10_supplier_mpid", {"supplier_mpid": "SUPE"}, True),
+    "DQ10 supplier whose role begins on the cut date": ("DQ10_supplier_mpid", {"supplier_mpid": "SUPT"}, False),
+    "DQ10 supplier of tomorrow": ("DQ10_supplier_mpid", {"supplier_mpid": "SUPN"}, True),
+    "DQ10 a meter operator is no collector": ("DQ10_data_collector_mpid", {"data_collector_mpid": "MOPA"}, True),
+    "DQ10 a half-hourly collector is one": ("DQ10_data_collector_mpid", {"data_collector_mpid": "DCHH"}, False),
+    "DQ10 none appointed breaks another rule": ("DQ10_data_collector_mpid", {"data_collector_mpid": None}, False),
+    # DQ11, DQ20: dates
+    "DQ11 supplied since the cut date": (
+        "DQ11_supplier_effective_from", {"supplier_effective_from": "2023-08-19"}, False),
+    "DQ11 supplied from the day after": (
+        "DQ11_supplier_effective_from", {"supplier_effective_from": "2023-08-20"}, True),
+    "DQ11 no 31 April": ("DQ11_supplier_effective_from_form", {"supplier_effective_from": "31/04/2019"}, True),
+    "DQ11 a leap day": ("DQ11_supplier_effective_from_form", {"supplier_effective_from": "29/02/2020"}, False),
+    "DQ20 disconnected on the cut date": ("DQ20_disconnected", {"disconnection_date": "2023-08-19"}, True),
+    "DQ20 disconnected the day after": ("DQ20_disconnected", {"disconnection_date": "2023-08-20"}, False),
+    # DQ17: the indicator follows the contract, so a warning
+    "DQ17 domestic profile, domestic": ("DQ17_domestic", {}, False),
+    "DQ17 domestic profile, not domestic": ("DQ17_domestic", {"domestic_premises_indicator": "F"}, True),
+    "DQ17 business profile, not domestic": (
+        "DQ17_domestic", {"profile_class": "03", "domestic_premises_indicator": "F"}, False),
+    # DQ21, DQ22: the address
+    "DQ21 postcode without its space": ("DQ21_postcode_form", {"postcode": "CO11AA"}, False),
+    "DQ21 inward letters never C": ("DQ21_postcode_form", {"postcode": "CO1 1CC"}, True),
+    "DQ21 first letter never Q": ("DQ21_postcode_form", {"postcode": "QX1 1AA"}, True),
+    "DQ21 EC1A": ("DQ21_postcode_form", {"postcode": "EC1A 1BB"}, False),
+    "DQ21 no unit": ("DQ21_postcode_form", {"postcode": "W1M"}, True),
+    "DQ22 Mr and a name": ("DQ22_address", {"address_line_2": "C O MR JONES"}, True),
+    "DQ22 a street of Mr Punch's": ("DQ22_address", {"address_line_2": "PUNCH AND MRS LANE"}, True),
+    "DQ22 a telephone number": ("DQ22_address", {"address_line_2": "TEL 01632 960123"}, True),
+    "DQ22 a flat's number is none": ("DQ22_address", {"address_line_2": "FLAT 01632"}, False),
+    "DQ22 an e-mail address": ("DQ22_address", {"address_line_2": "a.b@example.com"}, True),
+    "DQ22 Carefree Road": ("DQ22_address", {"address_line_2": "CAREFREE ROAD"}, False),
+}  # fmt: skip
+
+
+@pytest.mark.requirement("DQ02", "DQ04", "DQ05", "DQ07", "DQ08", "DQ09", "DQ10", "DQ11", "DQ17", "DQ20", "DQ21", "DQ22")
+@pytest.mark.requirement("R3", "R4", "R6", "R7", "R8", "R9", "Q75")
+@pytest.mark.parametrize(("rule", "row", "breaks"), REGISTRATIONS.values(), ids=REGISTRATIONS)
+def test_registration(registered, rule, row, breaks):
+    assert (rule in registered(row)) == breaks
+
+
+CONFIGURATIONS = {
+    # R1: profile class and settlement configuration
+    "00 without a configuration": ("DQ06_settlement_configuration", {}, False),
+    "00 with a configuration": (
+        "DQ06_settlement_configuration", {"standard_settlement_configuration_id": "0393"}, True),
+    # R2: measurement class
+    "class C": ("DQ06_measurement_class", {}, False),
+    "class A with profile class 00": ("DQ06_measurement_class", {"measurement_class": "A"}, True),
+    "class B with profile class 00": ("DQ06_measurement_class", {"measurement_class": "B"}, True),
+    "class D, half-hourly unmetered": ("DQ06_measurement_class", {"measurement_class": "D"}, False),
+    # R6 for half-hourly: timeswitch code and loss class
+    "valid half-hourly": ("DQ07_half_hourly", {}, False),
+    "loss class of a profile": ("DQ07_half_hourly", {"line_loss_factor_class_id": "003"}, True),
+    # R5: an export has profile class 00 or 08
+    "export half-hourly": (
+        "DQ19_export_profile_class", {"line_loss_factor_class_id": "060"}, False),
+}  # fmt: skip
+
+
+@pytest.mark.requirement("DQ06", "DQ07", "R1", "R2", "R5", "R6")
+@pytest.mark.parametrize(("rule", "row", "breaks"), CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_half_hourly_registration(registered, rule, row, breaks):
+    assert (rule in registered(row, good=HALF_HOURLY)) == breaks
+
+
+@pytest.mark.requirement("R1")
+def test_a_profile_without_a_configuration(registered):
+    assert "DQ06_settlement_configuration" in registered({"standard_settlement_configuration_id": None})
+
+
+@pytest.mark.requirement("R5", "DQ19")
+@pytest.mark.parametrize(("profile", "breaks"), [("08", False), ("01", True)])
+def test_export_profile_classes(registered, profile, breaks):
+    broken = registered({"line_loss_factor_class_id": "060", "profile_class": profile})
+    assert ("DQ19_export_profile_class" in broken) == breaks
+
+
+@pytest.mark.requirement("DQ03")
+def test_one_registration_of_a_metering_point(mini):
+    rows = [{"mpan_core": ONE}, {"mpan_core": ONE, "supplier_mpid": "SUPB"}, {"mpan_core": TWO}]
+    mini.add("EELC", "registration", rows).judge()
+    assert "DQ03_mpan_core" in mini.broken("EELC", "registration", ONE)
+    assert "DQ03_mpan_core" not in mini.broken("EELC", "registration", TWO)
+
+
+@pytest.mark.requirement("DQ03")
+def test_two_distributors_cannot_register_one_metering_point(mini):
+    mini.add("EELC", "registration", [{"mpan_core": ONE}, {"mpan_core": TWO}])
+    mini.add("YELG", "registration", [{"mpan_core": ONE}]).judge()
+    for participant in ("EELC", "YELG"):
+        assert "DQ03_one_sender" in mini.broken(participant, "registration", ONE)
+    assert "DQ03_one_sender" not in mini.broken("EELC", "registration", TWO)
+
+
+SHARED = {
+    "energised, metered, no meter": ({}, None, True),
+    "a meter": ({}, "MOPA", False),
+    "a meter of another operator": ({}, "MOPZ", False),
+    "de-energised": ({"energisation_status": "D"}, None, False),
+    "its operator takes no part": ({"meter_operator_mpid": "MOPX"}, None, False),
+}
+
+
+@pytest.mark.requirement("DQ12", "R11")
+@pytest.mark.parametrize(("row", "sender", "breaks"), SHARED.values(), ids=SHARED)
+def test_energised_metering_points_have_a_meter(mini, row, sender, breaks):
+    mini.add("EELC", "registration", [{"mpan_core": ONE, **row}, {"mpan_core": TWO}])
+    meters = {"MOPA": [TWO], **({sender: [TWO, ONE] if sender == "MOPA" else [ONE]} if sender else {})}
+    for participant, points in meters.items():
+        mini.add(participant, "metering", [{"mpan_core": p, "meter_serial_number": f"L04C1550{n}"}
+                                           for n, p in enumerate(points)])  # fmt: skip
+    mini.judge()
+    assert ("DQ12_meter" in mini.broken("EELC", "registration", ONE)) == breaks
+
+
+@pytest.mark.requirement("R11", "DQ12")
+def test_an_unmetered_metering_point_has_none(mini):
+    mini.add("EELC", "registration", [{"mpan_core": ONE, "measurement_class": "B"}, {"mpan_core": TWO}])
+    mini.add("MOPA", "metering", [{"mpan_core": ONE}, {"mpan_core": TWO, "meter_serial_number": "L04C99999"}]).judge()
+    assert "DQ12_unmetered" in mini.broken("EELC", "registration", ONE)
+
+
+SERIALS = {
+    "ten characters": ("K17WAX1234", set()),
+    "eleven": ("K17WAX12345", {"DQ13_length"}),
+    "a space inside": ("K09A 12300", set()),
+    "an asterisk": ("L04C*1550", {"DQ13_length"}),
+    "digits only": ("40218377", set()),
+    "too short for the scheme": ("AB1", {"DQ13_pseudonym"}),
+    "none": (None, {"DQ13_meter_serial_number"}),
+}
+
+
+@pytest.mark.requirement("DQ13")
+@pytest.mark.parametrize(("serial", "breaks"), SERIALS.values(), ids=SERIALS)
+def test_meter_serial_numbers(mini, serial, breaks):
+    mini.add("MOPA", "metering", [{"mpan_core": ONE, "meter_serial_number": serial}]).judge()
+    assert {r for r in mini.broken("MOPA", "metering", ONE) if r.startswith("DQ13")} == breaks
+
+
+@pytest.mark.requirement("DQ22", "Q68")
+@pytest.mark.parametrize(("model", "breaks"), [("LANDIS E110", False), ("LANDIS L04C15502", True), (ONE, True)])
+def test_an_identifier_of_the_row_in_a_column_that_passes(mini, model, breaks):
+    mini.add("MOPA", "metering", [{"mpan_core": ONE, "make_and_model": model}]).judge()
+    assert ("DQ22_own_identifier" in mini.broken("MOPA", "metering", ONE)) == breaks
+
+
+PREMISES = {
+    "one address": ([{}, {}], False),
+    "two addresses": ([{}, {"address_line_1": "2"}], True),
+    "spelt differently": ([{}, {"address_line_1": " 1 ", "address_line_5": "High St"}], False),
+    "no address to compare": ([{}, {"address_line_1": None, "address_line_5": None, "postcode": None}], False),
+}
+
+
+@pytest.mark.requirement("DQ14", "Q4")
+@pytest.mark.parametrize("partitions", [1, 8])
+@pytest.mark.parametrize(("addresses", "breaks"), PREMISES.values(), ids=PREMISES)
+def test_a_serial_number_at_one_premises(tmp_path, reference, addresses, breaks, partitions):
+    mini = MiniCut(tmp_path, partitions=partitions, reference=reference)
+    mini.add("EELC", "registration", [{"mpan_core": p, **a} for p, a in zip((ONE, TWO), addresses, strict=True)])
+    mini.add("MOPA", "metering", [{"mpan_core": ONE}, {"mpan_core": TWO}]).judge()
+    assert [("DQ14_one_premises" in mini.broken("MOPA", "metering", p)) for p in (ONE, TWO)] == [breaks, breaks]
+
+
+ESME = "00-1C-5E-01-23-45-67-89"
+DEVICES = {
+    "smart with an id": ("S2A", ESME, set()),
+    "smart without one is augmented": ("S2A", None, set()),
+    "SMETS1 with an id": ("S1", ESME, set()),
+    "an APC type with an id": ("2ADF", ESME, set()),
+    "traditional with an id": ("N", ESME, {"DQ15_not_smart"}),
+    "an advanced domestic meter is not smart": ("NSS", ESME, {"DQ15_not_smart"}),
+    "seven pairs": ("S2A", "00-1C-5E-01-23-45-67", {"DQ15_esme_id_form"}),
+    "no hex": ("S2A", "00-1C-5E-GG-23-45-67-89", {"DQ15_esme_id_form"}),
+}
+
+
+@pytest.mark.requirement("DQ15", "R12", "Q2", "Q6")
+@pytest.mark.parametrize(("kind", "esme", "breaks"), DEVICES.values(), ids=DEVICES)
+def test_esme_ids(mini, kind, esme, breaks):
+    mini.add("MOPA", "metering", [{"mpan_core": ONE, "meter_type": kind, "esme_id": esme}]).judge()
+    assert {r for r in mini.broken("MOPA", "metering", ONE) if r.startswith("DQ15")} == breaks
+
+
+@pytest.mark.requirement("DQ15", "R12")
+@pytest.mark.parametrize("partitions", [1, 8])
+def test_an_esme_id_belongs_to_one_meter_wherever_it_stands(tmp_path, reference, partitions):
+    mini = MiniCut(tmp_path, partitions=partitions, reference=reference)
+    smart = {"meter_type": "S2A", "esme_id": ESME}
+    mini.add("MOPA", "metering", [{"mpan_core": ONE, **smart}, {"mpan_core": THREE, "meter_type": "S2A"}])
+    mini.add("MOPB", "metering", [{"mpan_core": TWO, **smart, "meter_serial_number": "E12Z070111"}]).judge()
+    assert "DQ15_one_meter" in mini.broken("MOPA", "metering", ONE)
+    assert "DQ15_one_meter" in mini.broken("MOPB", "metering", TWO)
+    assert "DQ15_one_meter" not in mini.broken("MOPA", "metering", THREE)
+
+
+@pytest.mark.requirement("DQ15", "Q4")
+def test_import_and_export_share_a_meter_and_its_id(mini):
+    smart = {"meter_type": "S2A", "esme_id": ESME}
+    mini.add("MOPA", "metering", [{"mpan_core": ONE, **smart}, {"mpan_core": TWO, **smart}]).judge()
+    assert "DQ15_one_meter" not in mini.broken("MOPA", "metering", ONE)
+
+
+DIGITS = {
+    "single element, five": ("S2A", "5", False),
+    "single element, six": ("S2A", "6", True),
+    "polyphase, six": ("S2C", "6", False),
+    "polyphase, five": ("S2CD", "5", True),
+    "twin element with APC, five": ("2BF", "5", False),
+    "polyphase with APC, five": ("2CF", "5", True),
+    "SMETS1, nine": ("S1", "9", False),
+    "traditional, seven": ("N", "7", False),
+}
+
+
+@pytest.mark.requirement("DQ16", "R13")
+@pytest.mark.parametrize(("kind", "digits", "breaks"), DIGITS.values(), ids=DIGITS)
+def test_displayed_digits(mini, kind, digits, breaks):
+    mini.add("MOPA", "metering", [{"mpan_core": ONE, "meter_type": kind}])
+    mini.add("MOPA", "register", [{"mpan_core": ONE, "number_of_digits": digits}]).judge()
+    assert ("DQ16_digits" in mini.broken("MOPA", "register", ONE)) == breaks
+
+
+FLAGS = {
+    "active, smart": ("A", "S2A", set()),
+    "active, traditional": ("A", "N", {"DQ18_dcc_service_flag"}),
+    "none, smart": ("N", "S2A", {"DQ18_smart_meter"}),
+    "installed, smart": ("I", "S2A", set()),
+    "none, traditional": ("N", "N", set()),
+    "active, no meter known": ("A", None, set()),
+}
+
+
+@pytest.mark.requirement("DQ18", "R14")
+@pytest.mark.parametrize(("flag", "kind", "breaks"), FLAGS.values(), ids=FLAGS)
+def test_dcc_service_flag(mini, flag, kind, breaks):
+    mini.add("EELC", "registration", [{"mpan_core": ONE, "dcc_service_flag": flag}, {"mpan_core": TWO}])
+    meters = [{"mpan_core": TWO}, *([{"mpan_core": ONE, "meter_type": kind}] if kind else [])]
+    mini.add("MOPA", "metering", meters).judge()
+    assert {r for r in mini.broken("EELC", "registration", ONE) if r.startswith("DQ18")} == breaks
+
+
+QUANTITIES = {
+    "import, import": ("001", "AI", False),
+    "import, export": ("001", "AE", True),
+    "import, reactive export": ("001", "RE", True),
+    "export, export": ("060", "AE", False),
+    "a class that nobody knows": ("999", "AE", False),
+}
+
+
+@pytest.mark.requirement("DQ19", "Q4")
+@pytest.mark.parametrize(("loss_class", "quantity", "breaks"), QUANTITIES.values(), ids=QUANTITIES)
+def test_direction_and_measurement_quantity(mini, loss_class, quantity, breaks):
+    row = {"line_loss_factor_class_id": loss_class, "meter_timeswitch_code": "845"}
+    mini.add("EELC", "registration", [{"mpan_core": ONE, **row}], good=HALF_HOURLY)
+    mini.add("MOPA", "register", [{"mpan_core": ONE, "measurement_quantity": quantity}]).judge()
+    assert ("DQ19_direction" in mini.broken("MOPA", "register", ONE)) == breaks
+
+
+RELATED = {
+    "both name each other": ({"related_mpan": TWO}, {"related_mpan": ONE}, set()),
+    "one names the other": ({"related_mpan": TWO}, {}, set()),
+    "itself": ({"related_mpan": ONE}, {}, {"DQ26_related_to_itself"}),
+    "one in no data": ({"related_mpan": THREE}, {}, {"DQ27_related_mpan"}),
+    "no MPAN": ({"related_mpan": "1000000000041"}, {}, {"DQ27_related_mpan_form"}),
+    "an export": (
+        {"related_mpan": TWO},
+        {"line_loss_factor_class_id": "060", "profile_class": "08"},
+        {"DQ26_related_import"},
+    ),
+    "an unmetered one": ({"related_mpan": TWO}, {"measurement_class": "B"}, {"DQ26_related_metered"}),
+    "another supplier's": ({"related_mpan": TWO}, {"supplier_mpid": "SUPB"}, {"DQ26_related_supplier"}),
+    "in another group": ({"related_mpan": TWO}, {"gsp_group_id": "_B"}, {"DQ26_related_group"}),
+}
+
+
+@pytest.mark.requirement("DQ26", "DQ27")
+@pytest.mark.parametrize("partitions", [1, 8])
+@pytest.mark.parametrize(("row", "other", "breaks"), RELATED.values(), ids=RELATED)
+def test_related_metering_points(tmp_path, reference, row, other, breaks, partitions):
+    mini = MiniCut(tmp_path, partitions=partitions, reference=reference)
+    mini.add("EELC", "registration", [{"mpan_core": ONE, **row}, {"mpan_core": TWO, **other}]).judge()
+    assert {r for r in mini.broken("EELC", "registration", ONE) if r.startswith(("DQ26", "DQ27"))} == breaks
+
+
+@pytest.mark.requirement("DQ26")
+def test_a_metering_point_stands_in_one_related_group(mini):
+    rows = [{"mpan_core": ONE, "related_mpan": TWO}, {"mpan_core": TWO, "related_mpan": THREE}, {"mpan_core": THREE}]
+    mini.add("EELC", "registration", rows).judge()
+    assert "DQ26_one_relationship" in mini.broken("EELC", "registration", ONE)
+
+
+LINKED = {
+    "import and export": ({"line_loss_factor_class_id": "060"}, set()),
+    "import and import": ({"line_loss_factor_class_id": "001"}, {"DQ26_linked_direction"}),
+    "another group": (
+        {"line_loss_factor_class_id": "060", "gsp_group_id": "_B"},
+        {"DQ26_linked_group"},
+    ),
+    "one domestic, one not": (
+        {"line_loss_factor_class_id": "060", "domestic_premises_indicator": "T"},
+        {"DQ17_linked"},
+    ),
+}
+
+
+@pytest.mark.requirement("DQ17", "DQ26", "R15", "Q5")
+@pytest.mark.parametrize(("other", "breaks"), LINKED.values(), ids=LINKED)
+def test_stated_links_of_import_and_export(mini, other, breaks):
+    rows = [{"mpan_core": ONE, "linked_mpan": TWO, "line_loss_factor_class_id": "003"}, {"mpan_core": TWO, **other}]
+    mini.add("EELC", "registration", rows, good=HALF_HOURLY).judge()
+    assert {r for r in mini.broken("EELC", "registration", ONE) if r.startswith(("DQ26", "DQ17"))} == breaks
+
+
+UNITS = {
+    "base unit of supplier and group": ("2__ASUPA000", set()),
+    "of another supplier": ("2__ASUPB000", {"DQ28_supplier_mpid"}),
+    "of another group": ("2__MSUPA000", {"DQ28_gsp_group_id"}),
+    "a secondary unit says nothing": ("V__HSUPB000", set()),
+}
+
+
+@pytest.mark.requirement("DQ28")
+@pytest.mark.parametrize(("unit", "breaks"), UNITS.values(), ids=UNITS)
+def test_bm_units(mini, unit, breaks):
+    mini.add("EELC", "registration", [{"mpan_core": ONE}, {"mpan_core": TWO}])
+    mini.add("ELEX", "bmu_mapping", [{"mpan_core": ONE, "bm_unit_id": unit}]).judge()
+    assert {r for r in mini.broken("ELEX", "bmu_mapping", ONE) if r.startswith("DQ28")} == breaks
+    assert "DQ28_bm_unit" in mini.broken("EELC", "registration", TWO)
+    assert "DQ28_bm_unit" not in mini.broken("EELC", "registration", ONE)
+
+
+@pytest.mark.requirement("DQ24", "Q74", "Q83")
+@pytest.mark.parametrize(
+    ("row", "breaks"),
+    [
+        ({}, set()),
+        ({"supplier_mpid": "SUPB"}, {"DQ24_supplier_mpid"}),
+        ({"energisation_status": "D"}, {"DQ24_energisation_status"}),
+        ({"measurement_class": "F"}, {"DQ24_measurement_class"}),
+        ({"meter_operator_mpid": "MOPX"}, {"DQ24_meter_operator_mpid"}),
+        ({"supplier_effective_from": "2019-04-02"}, {"DQ24_supplier_effective_from"}),
+        ({"meter_serial_number": "E12Z070111"}, {"DQ24_meter_serial_number"}),
+        ({"meter_serial_number": "l04c15502 "}, set()),
+    ],
+)
+def test_portfolio_and_registration_agree(mini, row, breaks):
+    mini.add("EELC", "registration", [{"mpan_core": ONE}, {"mpan_core": TWO}])
+    mini.add("MOPA", "metering", [{"mpan_core": ONE}])
+    mini.add("SUPA", "portfolio", [{"mpan_core": ONE, **row}]).judge()
+    assert {r for r in mini.broken("SUPA", "portfolio", ONE) if r.startswith("DQ24")} == breaks
+    assert "DQ24_registered_not_supplied" in mini.broken("EELC", "registration", TWO)
+
+
+@pytest.mark.requirement("DQ24", "Q78")
+def test_what_nobody_registers(mini):
+    mini.add("EELC", "registration", [{"mpan_core": ONE}])
+    mini.add("SUPA", "portfolio", [{"mpan_core": TWO}, {"mpan_core": mpan(23, 5)}]).judge()
+    assert "DQ24_registered" in mini.broken("SUPA", "portfolio", TWO)
+    # the distributor of this one takes no part in the cut: nothing is wrong with the supplier
+    assert "DQ24_registered" not in mini.broken("SUPA", "portfolio", mpan(23, 5))
+
+
+@pytest.mark.requirement("DQ24", "DQ30", "R6")
+def test_annual_consumption(mini):
+    rows = [
+        {"mpan_core": ONE},
+        {"mpan_core": ONE, "eac": None, "aa": "3000.5"},  # the advance of the same regime: no repetition
+        {"mpan_core": TWO, "time_pattern_regime_id": "00043"},
+        {"mpan_core": THREE, "eac": "lots"},
+        {"mpan_core": mpan(10, 8), "eac": "-12.5"},
+        {"mpan_core": mpan(10, 9), "eac": None},
+        {"mpan_core": mpan(10, 10)}, {"mpan_core": mpan(10, 10)},
+    ]  # fmt: skip
+    mini.add("EELC", "registration", [{"mpan_core": p} for p in {r["mpan_core"] for r in rows}])
+    mini.add("DCOL", "annual_consumption", rows).judge()
+    found = {p: mini.broken("DCOL", "annual_consumption", p) for p in {r["mpan_core"] for r in rows}}
+    assert found == {
+        ONE: set(),
+        TWO: {"DQ24_time_pattern_regime_id"},
+        THREE: {"DQ30_eac_form"},
+        mpan(10, 8): set(),
+        mpan(10, 9): {"DQ04_volume"},
+        mpan(10, 10): {"DQ03_regime"},
+    }
+
+
+@pytest.mark.requirement("DQ09", "DQ21")
+def test_a_gsp_group_unusual_for_its_postcode(mini):
+    usual = [{"mpan_core": mpan(24, n)} for n in range(300)]
+    odd = {"mpan_core": mpan(24, 999), "gsp_group_id": "_M"}
+    mini.add("IPNL", "registration", [*usual, odd, {**odd, "mpan_core": mpan(24, 998), "postcode": "S1 2AB"}]).judge()
+    assert "DQ09_usual_group" in mini.broken("IPNL", "registration", mpan(24, 999))
+    assert "DQ09_usual_group" not in mini.broken("IPNL", "registration", mpan(24, 5))
+    # one metering point of another outward code is too few to say what is usual there
+    assert "DQ09_usual_group" not in mini.broken("IPNL", "registration", mpan(24, 998))
+
+
+@pytest.mark.requirement("R10")
+def test_a_rule_is_judged_only_where_the_source_carries_the_item(mini):
+    none = {"data_aggregator_mpid": None, "data_collector_mpid": None}
+    mini.add("EELC", "registration", [{"mpan_core": ONE, **none}, {"mpan_core": TWO, "data_aggregator_mpid": None}])
+    mini.judge()
+    broken = mini.broken("EELC", "registration", ONE)
+    assert "DQ10_data_collector_mpid_appointed" in broken
+    assert "DQ10_data_aggregator_mpid_appointed" not in broken  # no row of the source names one
+
+
+@pytest.mark.requirement("Q75")
+def test_without_market_domain_data_its_rules_are_not_judged(tmp_path):
+    from flows.reference import load_reference
+    from tests.rules.cutting import CUT
+
+    mini = MiniCut(tmp_path, reference=load_reference(None, CUT))
+    mini.add("EELC", "registration", [{"mpan_core": mpan(88, 5), "line_loss_factor_class_id": "ZZ9"}]).judge()
+    assert mini.broken("EELC", "registration", mpan(88, 5)) == set()
