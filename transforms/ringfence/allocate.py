@@ -22,7 +22,7 @@ from transforms.ringfence.cells import Cells, build_cells, recount
 from transforms.ringfence.certify import certify
 from transforms.ringfence.coding import tests_by_attribute
 from transforms.ringfence.coverage import coverage
-from transforms.ringfence.fill import Fill, fill
+from transforms.ringfence.fill import Fill, fill, keyed_turns
 from transforms.ringfence.frames import ALLOCATION_SCHEMA, allocation_rows, fulfilment_rows
 from transforms.ringfence.kernel import Kernel, Problem, find_kernel
 from transforms.ringfence.members import expand
@@ -198,13 +198,14 @@ def solve_round(pool: Pool, demands: Sequence[Demand], key: bytes, policy: Alloc
     problem = Problem(demands, asks, asked, signatures, free, several, policy.single_on_pair)
     kernel = find_kernel(problem)
     base, spare, unproven = problem.base, problem.spare, 0
+    turns = keyed_turns(problem, key)
     plain = None
     if policy.whole_test_cases:
-        plain = fill(problem, kernel, base=base, spare=spare * 0)
+        plain = fill(problem, kernel, base=base, spare=spare * 0, turns=turns)
         decision = decide_whole(problem, kernel, plain)
         base, unproven = decision.base, decision.unproven
         spare = np.where(base < problem.base, 0, spare)
-    filled = fill(problem, kernel, base=base, spare=spare)
+    filled = fill(problem, kernel, base=base, spare=spare, turns=turns)
     picks = _in_turn(pool, _pick(pool, problem, kernel, filled, key))
     demand, is_spare = _slots(problem, filled)
     certify(

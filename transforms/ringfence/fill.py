@@ -5,10 +5,13 @@ polymatroid, so a flow that is a maximum and, among the maxima, the cheapest is 
 cost order: tier 1 gets as much as it could get alone, then tier 2 without costing tier 1 a unit, and so on, base of
 every tier before any spare. Small whole costs are enough. Inside a tier the minimum that a test case needs comes
 first, and each want is cut into slices of rising cost, so a shortage is spread instead of falling on one test case.
+Where two demands are still alike, a keyed order decides; no two costs are equal, so the amounts are unique: they do
+not depend on the solver.
 """
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,13 +44,14 @@ class Fill:
     amounts: Ints
 
 
-def fill(problem: Problem, kernel: Kernel, *, base: Ints, spare: Ints) -> Fill:
+def fill(problem: Problem, kernel: Kernel, *, base: Ints, spare: Ints, turns: Ints) -> Fill:
     """Find how many units every demand gets.
 
     Args:
         problem: demands and supply.
         kernel: its contested part; demands outside it get all they want.
         base, spare: units wanted by demand (``whole_test_cases`` may have lowered them).
+        turns: place of each demand in the keyed order that decides between equals, see ``keyed_turns``.
     """
     place = np.full(len(problem.specifications), -1, dtype=np.int64)
     place[kernel.specifications] = np.arange(len(kernel.specifications))
@@ -57,7 +61,8 @@ def fill(problem: Problem, kernel: Kernel, *, base: Ints, spare: Ints) -> Fill:
     classes, asked = np.nonzero(kernel.bits)
     amounts = np.zeros(len(classes), dtype=np.int64)
     if len(inside):
-        owner, is_spare, units, cost = _slices(problem, inside, base, spare)
+        owner, is_spare, units, level = _slices(problem, inside, base, spare)
+        cost = level * len(turns) + turns[owner]
         flow = _Flow(kernel, classes, asked)
         amounts, taken = flow.solve(asks[owner], units, cost)
         got_base[inside], got_spare[inside] = 0, 0
@@ -67,8 +72,16 @@ def fill(problem: Problem, kernel: Kernel, *, base: Ints, spare: Ints) -> Fill:
     return Fill(got_base, got_spare, classes[used], asked[used], amounts[used])
 
 
+def keyed_turns(problem: Problem, key: bytes) -> Ints:
+    """Return the place of each demand in an order that nobody can predict without the key."""
+    marks = [hmac.digest(key, b"turn/" + repr(demand.key).encode(), "sha256") for demand in problem.demands]
+    turns = np.empty(len(marks), dtype=np.int64)
+    turns[sorted(range(len(marks)), key=marks.__getitem__)] = np.arange(len(marks))
+    return turns
+
+
 def _slices(problem: Problem, inside: Ints, base: Ints, spare: Ints) -> tuple[Ints, NDArray[np.bool_], Ints, Ints]:
-    """Cut every want into slices: (demand, is it spare, units, cost level)."""
+    """Cut every want into slices: (demand, is it spare, units, level); the first unit of each is in its first slice."""
     priorities = np.array([demand.priority for demand in problem.demands], dtype=np.int64)
     minimum = np.minimum([demand.minimum for demand in problem.demands], base)
     tiers, tier = np.unique(priorities, return_inverse=True)
@@ -80,7 +93,7 @@ def _slices(problem: Problem, inside: Ints, base: Ints, spare: Ints) -> tuple[In
     owner, is_spare, units, cost = [], [], [], []
     for wanted, number, level, spares in parts:
         for each in range(number):
-            size = wanted[inside] * (each + 1) // number - wanted[inside] * each // number
+            size = -(-wanted[inside] * (each + 1) // number) + (-wanted[inside] * each // number)
             owner.append(inside)
             is_spare.append(np.full(len(inside), spares))
             units.append(size)
