@@ -18,7 +18,9 @@ from contracts.errors import DataCutError, PlaceError
 from flows.custody.process import guard_memory
 
 # modules of ``flows.commands``, in the order of the help
-PARTS = ("run", "restore", "contracts", "ringfence", "sample", "keys", "verify", "serve", "evidence", "compare")
+PARTS = (
+    "run", "contracts", "ringfence", "messages", "restore", "sample", "keys", "verify", "serve", "evidence", "compare",
+)  # fmt: skip
 EXIT_CODES = """
 Exit codes: 0 done, 2 wrong usage or configuration, 10 contract, 11 intake, 12 data refused at a gate, 13 keys,
 14 a raw identifier survived, 15 quality, 16 alignment, 17 ring-fence, 18 evidence, 19 the place is unfit (disk,

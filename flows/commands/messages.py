@@ -1,0 +1,78 @@
+"""``datacut messages``: DIP payloads for ring-fenced metering points, and the manifest that ties them to test cases."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+CASE_HELP = "Test case; may be given again.  [default: all of phase CIT]"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand to the console command."""
+    app.command("messages")(messages_command)
+
+
+def messages_command(  # noqa: PLR0913 - the options of a command
+    pack: Annotated[Path, typer.Argument(help="Folder of a release or return pack.", show_default=False)],
+    *,
+    out: Annotated[Path, typer.Option(help="New folder for the messages.", show_default=False)],
+    test_case: Annotated[list[str] | None, typer.Option(help=CASE_HELP, show_default=False)] = None,
+    interface: Annotated[list[str] | None, typer.Option(help="Interface, as IF-031; may be given again.")] = None,
+    sent: Annotated[datetime | None, typer.Option(help="The sender's local time.  [default: the cut date]")] = None,
+    action: Annotated[
+        datetime | None, typer.Option(help="Day from which what is asked for holds.  [default: the day of --sent]")
+    ] = None,
+    settlement: Annotated[
+        datetime | None, typer.Option(help="Settlement day of IF-021.  [default: the cut date]")
+    ] = None,
+    scenario: Annotated[str, typer.Option(help="Appointment scenario.")] = "CSP",
+    environment: Annotated[str, typer.Option(help="Environment tag.  [default: as messages.yaml]")] = "",
+    schema_version: Annotated[str, typer.Option(help="Schema version.  [default: as messages.yaml]")] = "",
+    connection_provider: Annotated[str, typer.Option(help="DIP id of a connection provider.")] = "",
+    spelling: Annotated[str, typer.Option(help="Spelling of keys: schema or catalogue.")] = "schema",
+    public_key: Annotated[
+        list[Path] | None, typer.Option(help="Verify the pack against this key first; may be given again.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")] = False,
+) -> None:
+    """Write schema-valid DIP messages for ring-fenced metering points, a file per test case, interface and event.
+
+    Every message is held against the project's JSON schema first. manifest.csv has the triple of test case, pseudonym
+    and payload, and says why a message was not made.
+    """
+    from dataclasses import asdict
+
+    from flows.evidence.chain import read_evidence
+    from flows.evidence.keys import load_public
+    from flows.evidence.verify import Terms as Trust
+    from flows.evidence.verify import verify_pack
+    from flows.messages.write import Asked, write_messages
+    from transforms.messages import LOCAL, Terms
+
+    if public_key:
+        verify_pack(pack, [load_public(path) for path in public_key], Trust())
+    cut = datetime.fromisoformat(read_evidence(pack)["cut"]["date"])
+    moment = (sent or cut.replace(hour=9)).replace(tzinfo=LOCAL)
+    terms = Terms(
+        sent=moment,
+        action=(action or moment).date(),
+        settlement=(settlement or cut).date(),
+        scenario=scenario,
+        environment=environment,
+        version=schema_version,
+        connection_provider=connection_provider,
+    )
+    done = write_messages(pack, out, Asked(tuple(test_case or ()), tuple(interface or ()), spelling), terms)
+    if as_json:
+        typer.echo(json.dumps({**asdict(done), "out": str(out)}, indent=2))
+    else:
+        typer.echo(
+            f"{done.messages:,} messages for {len(done.test_cases):,} test cases in {done.files:,} files; "
+            f"{done.left_out:,} not made, with reasons in manifest.csv"
+        )
+        typer.echo(f"Messages: {out}")
