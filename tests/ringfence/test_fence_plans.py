@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from pathlib import Path
 
 import pytest
 
@@ -217,3 +218,10 @@ def test_broken_plans_are_refused_in_one_line_and_never_crash(tmp_path, name):
             assert "\n" not in fault.line()
             refused += 1
     assert refused > 100
+
+
+def test_the_plan_in_the_documentation_is_one(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "ring-fence.md").read_text(encoding="utf-8")
+    plan = book(tmp_path, page.split("```yaml\n")[1].split("```")[0])
+    assert [demand.test_case for demand in plan.demands] == ["CIT-SUP-001", "FUN-001"]
+    assert len(plan.demands[0].criteria) == 7
