@@ -164,8 +164,8 @@ def test_what_leaves_the_population_does_not_count_and_is_told(people, tmp_path,
 def test_reuse_in_another_stage_comes_back_and_counts_for_the_first_test(people, tmp_path, ledger_url):
     lines = [
         line("F-1", 20, stage="SIT-FUNCTIONAL", mutates="false", reuse="true", seg="UNMETERED"),
-        line("M-1", 500, stage="SIT-MIGRATION", round_=2, seg="UNMETERED"),
-        line("C-1", 500, stage="CIT", round_=3, seg="UNMETERED"),
+        line("M-1", 500, stage="SIT-MIGRATION", round_=3, seg="UNMETERED"),
+        line("C-1", 500, stage="CIT", round_=2, seg="UNMETERED"),
     ]
     first = run(people, plan_file(tmp_path, lines[0]), ledger_url)
     with Ledger(ledger_url) as ledger:

@@ -40,6 +40,11 @@ def test_a_single_on_a_pair_books_the_other_half_as_companion():
     assert given(frame, want(2, Criterion("a", ("x",)))) == [("TC", "BASE", 1), ("TC", "COMPANION", 2)]
 
 
+def test_where_both_halves_would_do_the_import_serves():
+    frame = people({"mpan": 1, "direction": "EXPORT", "linked_mpan": 2}, {"mpan": 2})
+    assert given(frame, want(1)) == [("TC", "BASE", 2), ("TC", "COMPANION", 1)]
+
+
 def test_a_pair_wants_import_and_export_half_to_meet_their_own_criteria():
     frame = people(*PAIR)
     met = want(1, Criterion("a", ("x",)), kind=Kind.PAIR, export_criteria=(Criterion("a", ("y",)),))
