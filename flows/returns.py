@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from flows.augment.files import ParquetTable
-from flows.augment.released import augmented, held_by, item_tables, own_points
+from flows.augment.released import augmented, own_counts, own_points
 from flows.config import Participant
 from flows.context import Context
 from flows.evidence.keys import PublicKey, Signer
@@ -149,7 +148,6 @@ def return_evidence(known: Context, released: Released, participant: Participant
     treated = {name: columns for name, columns in policy.get("extracts", {}).items() if name in extracts}
     scan = whole.get("leak_scan")
     fence = whole.get("ring_fence")
-    items = held_by(item_tables(known).items, participant.role)
     lineage = [e for e in whole.get("lineage", ()) if e["extract"] in extracts | {"augmented"}]
     return evidence_document(
         kind="return",
@@ -161,7 +159,7 @@ def return_evidence(known: Context, released: Released, participant: Participant
         rules=own("rules"),
         exclusions=_exclusions(root / "excluded" / mpid),
         alignment=[a for a in whole.get("alignment", ()) if mpid in (a["left"], a["right"])] or None,
-        augmentation=_counts(root / f"data/{mpid}/augmented.parquet", [i.item for i in items]) or None,
+        augmentation=own_counts(known, mpid) or None,
         ring_fence={"test_cases": [c for c in fence["test_cases"] if c.get("participant") == mpid]} if fence else None,
         leak_scan={**scan, "scope": "the release that this pack was made from"} if scan else None,
         lineage=lineage or None,
@@ -179,17 +177,3 @@ def _exclusions(folder: Path) -> dict[str, Any]:
     counts = points.unique("point").group_by("first_cause").len().sort("first_cause").collect()
     by_cause = {str(cause): int(count) for cause, count in counts.rows()}
     return {"mpans": sum(by_cause.values()), "by_first_cause": by_cause}
-
-
-def _counts(path: Path, items: Sequence[str]) -> list[dict[str, Any]]:
-    """Count the values of each item by source in a participant's own augmented file."""
-    if not items or not path.is_file() or pq.read_metadata(path).num_rows == 0:
-        return []
-    counts = []
-    for item in items:
-        source, value = pl.col(f"{item}_source"), pl.col(item)
-        given = {s: ((source == s) & value.is_not_null()).sum() for s in ("stated", "derived", "manufactured")}
-        given |= {"absent": (source.is_not_null() & value.is_null()).sum(), "undecided": source.is_null().sum()}
-        counts.append(pl.struct(**given).alias(item))
-    found = pl.scan_parquet(path).select(counts).collect(engine="streaming").row(0, named=True)
-    return [{"item": item, **found[item]} for item in items]

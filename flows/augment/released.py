@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
@@ -21,6 +23,7 @@ from transforms.mpan import order_key
 from transforms.pseudonymise import treat
 
 TAKEN_OVER = ("registration", "metering")  # extracts whose columns stand in an augmented record under their own names
+COUNTED = ("stated", "derived", "manufactured", "absent", "undecided")
 CONFIDENCE = "linked_mpan_confidence"
 
 
@@ -88,9 +91,10 @@ def release_augmented(known: Context, participant: Participant, pack: PackWriter
     """Write ``data/<participant>/augmented.parquet``: the items of its own metering points; return how many rows.
 
     Columns out: ``mpan_core``, per item that the participant's role holds ``<item>``, ``<item>_rule``,
-    ``<item>_source``, ``<item>_from``; ``linked_mpan_confidence``.
+    ``<item>_source``, ``<item>_from``; ``linked_mpan_confidence``. Notes how many values each item has by source.
     """
     items = held_by(item_tables(known).items, participant.role)
+    counts: dict[str, Counter[str]] = {item.item: Counter() for item in items}
     with ParquetTable(pack.path(f"data/{participant.mpid}/{AUGMENTED}.parquet")) as table:
         for number in range(known.workspace.partitions):
             frame, own = augmented(known, number), own_points(known, participant, number)
@@ -98,8 +102,27 @@ def release_augmented(known: Context, participant: Participant, pack: PackWriter
                 continue
             mine = frame.join(own, on=ORDER, how="semi", maintain_order="left")
             columns = frame.collect_schema().names()
-            table.add(mine.select("mpan_core", *provenance(items, columns), CONFIDENCE).collect())
+            own_rows = mine.select("mpan_core", *provenance(items, columns), CONFIDENCE).collect()
+            table.add(own_rows)
+            for name, found in counts.items():
+                found.update(_by_source(own_rows, name))
+    known.workspace.note(f"{AUGMENTED}/{participant.mpid}", counts)
     return table.rows
+
+
+def own_counts(known: Context, mpid: str) -> list[dict[str, Any]]:
+    """Return how many values each item has by source among a participant's own metering points."""
+    noted = known.workspace.noted(f"{AUGMENTED}/{mpid}") or {}
+    names = [item.item for item in item_tables(known).items if item.item in noted]
+    return [{"item": name, **dict.fromkeys(COUNTED, 0), **noted[name]} for name in names]
+
+
+def _by_source(rows: pl.DataFrame, item: str) -> dict[str, int]:
+    """Count values by source; a decided absence is ``absent``, and what has no source ``undecided``."""
+    source, given = rows[f"{item}_source"], rows[item].is_not_null()
+    found = dict(source.filter(given).value_counts().rows())
+    undecided = source.null_count()
+    return {**found, "absent": int((~given).sum()) - undecided, "undecided": undecided}
 
 
 def release_allocations(known: Context, participant: Participant, allocations: pl.DataFrame, pack: PackWriter) -> int:
