@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from contracts.ringfence import Demand, Kind, SingleOnPair
 from transforms.ringfence.signatures import Specification, Words, to_bits, to_words
 
-CHUNK = 4096
+CHUNK = 1024
 EXACT_IN_FLOAT32 = 2**24
 
 Ints = NDArray[np.int64]
@@ -83,29 +83,30 @@ class Kernel:
 
 
 def weigh(signatures: Words, weights: Ints, width: int) -> Ints:
-    """Return, by (row of ``weights``, specification), the sum of weights over the unit cells that satisfy it.
+    """Return, by specification, the sum of weights over the unit cells that satisfy it.
 
     Args:
         signatures: words by (word, unit cell).
-        weights: by (row, unit cell), not negative.
+        weights: by unit cell, not negative.
         width: number of specifications.
     """
-    total = np.zeros((len(weights), width), dtype=np.int64)
-    used = np.flatnonzero(weights.any(axis=0))
+    total = np.zeros(width, dtype=np.int64)
+    used = np.flatnonzero(weights)
     for begin in range(0, len(used), CHUNK):
         cells = used[begin : begin + CHUNK]
-        part = weights[:, cells]
-        kind: type[np.floating[Any]] = np.float32 if part.sum(axis=1).max() < EXACT_IN_FLOAT32 else np.float64
+        part = weights[cells]
+        kind: type[np.floating[Any]] = np.float32 if part.sum() < EXACT_IN_FLOAT32 else np.float64
         bits = to_bits(signatures[:, cells].T, width).astype(kind)
-        total += np.rint(np.matmul(part.astype(kind), bits)).astype(np.int64)
+        # einsum, because a threaded product spins on its threads when others share the cores.
+        total += np.rint(np.einsum("c,cs->s", part.astype(kind), bits)).astype(np.int64)
     return total
 
 
 def find_kernel(problem: Problem) -> Kernel:
     """Set aside the specifications that cannot fall short and group the rest's units into classes."""
     width = len(problem.specifications)
-    alone = np.where(problem.several, 0, problem.free)
-    eligible, eligible_alone = weigh(problem.signatures, np.stack([problem.free, alone]), width)
+    eligible_alone = weigh(problem.signatures, np.where(problem.several, 0, problem.free), width)
+    eligible = eligible_alone + weigh(problem.signatures, np.where(problem.several, problem.free, 0), width)
     safe_supply = np.where(problem.spares_pairs(), eligible_alone, eligible)
     wants = np.bincount(problem.asks, weights=problem.base + problem.spare, minlength=width).astype(np.int64)
     order = np.lexsort((np.arange(width), -safe_supply))

@@ -19,7 +19,7 @@ from transforms.ringfence.pick import keyed_starts
 
 ON_TARGET, NEAR_TARGET, BEYOND_TARGET = 0, 6, 12
 SCARCITY_LEVELS = 6
-CHUNK = 16_384
+CHUNK = 1024
 FINE = 2**24
 MOST_ARCS = 4_000_000
 """Above this, only target arcs and those of the first flow are offered: still feasible, less freedom."""
@@ -111,7 +111,8 @@ def _scarcity(kernel: Kernel, got: Ints) -> Ints:
     weight = np.rint(np.minimum(got / eligible, 1.0) * FINE)
     pressure = np.empty(len(kernel.bits), dtype=np.float64)
     for begin in range(0, len(pressure), CHUNK):
-        pressure[begin : begin + CHUNK] = kernel.bits[begin : begin + CHUNK].astype(np.float64) @ weight
+        part = kernel.bits[begin : begin + CHUNK].astype(np.float64)
+        pressure[begin : begin + CHUNK] = np.einsum("cs,s->c", part, weight)
     positive = pressure[pressure > 0]
     if not len(positive):
         return np.zeros(len(pressure), dtype=np.int64)
