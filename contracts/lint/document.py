@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,17 +22,19 @@ _REASON = re.compile(r"DQ(0[1-9]|[12]\d|3[0-2])")
 _SEVERITY = {"exclude": "error", "reject": "error", "warn": "warning"}
 
 
-class _Strict(yaml.SafeLoader):
+class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Refuses an entry that stands twice: YAML would let the last one win in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping whose entries differ."""
         seen = set()
         for key, _ in node.value:
             name = self.construct_object(key, deep=True)
             if name in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"entry {name!r} stands twice", key.start_mark)
             seen.add(name)
-        return super().construct_mapping(node, deep)
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
 
 
 @cache
@@ -45,14 +46,11 @@ def odcs_schema() -> Mapping[str, Any]:
     return schema
 
 
-def read(path: Path, findings: Findings) -> Mapping[str, Any] | None:
-    """Read a YAML file; note what makes that impossible."""
+def read(raw: bytes, findings: Findings) -> Mapping[str, Any] | None:
+    """Read YAML; note what makes that impossible."""
     try:
-        document = yaml.load(path.read_bytes(), Loader=_Strict)  # noqa: S506 - a safe loader, made stricter
-    except (OSError, UnicodeDecodeError) as fault:
-        findings.add("C01", "", f"cannot be read ({type(fault).__name__})")
-        return None
-    except yaml.YAMLError as fault:
+        document = yaml.load(raw, Loader=_Strict)  # noqa: S506 - a safe loader, made stricter
+    except (UnicodeDecodeError, yaml.YAMLError) as fault:
         mark = getattr(fault, "problem_mark", None)
         problem = str(getattr(fault, "problem", "") or "is no YAML")
         findings.add("C01", f"line {mark.line + 1}" if mark else "", f"is not valid YAML: {problem[:80]}")
@@ -63,11 +61,14 @@ def read(path: Path, findings: Findings) -> Mapping[str, Any] | None:
     return document
 
 
+@cache
+def _validator() -> Draft201909Validator:
+    return Draft201909Validator(odcs_schema())
+
+
 def check_schema(document: Mapping[str, Any], findings: Findings) -> None:
     """Hold a document against the ODCS schema."""
-    for fault in sorted(
-        Draft201909Validator(odcs_schema()).iter_errors(document), key=lambda f: list(map(str, f.path))
-    ):
+    for fault in sorted(_validator().iter_errors(document), key=lambda f: list(map(str, f.path))):
         deepest = _deepest(fault)
         findings.add("C02", _path(document, deepest.absolute_path), f"breaks the ODCS schema: {_told(deepest)}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from contracts.errors import ContractError
@@ -41,7 +42,9 @@ def check_contracts(folder: Path = HOME) -> list[Finding]:
     collected = {path.name: Findings(path.name) for path in files}
     contracts = _parsed(files, collected)
     _check_extracts(contracts, collected)
-    extra = [*_results(folder, contracts), _market_data(folder), *_code_lists(folder), _alignment(folder, contracts)]
+    extra = [*_results(folder, contracts), _market_data(folder), *_code_lists(folder)]
+    if len(contracts) == len(files):  # what names an extract is judged when all can be read
+        extra.append(_alignment(folder, contracts))
     return [finding for some in [*collected.values(), *extra] for finding in some.found]
 
 
@@ -62,26 +65,41 @@ def _parsed(files: Sequence[Path], collected: Mapping[str, Findings]) -> dict[st
 
 
 def _parse(path: Path, findings: Findings) -> Contract | None:
-    document = read(path, findings)
-    if document is None:
-        return None
-    check_schema(document, findings)
-    if not check_words(document, findings):
-        return None
+    """Return the contract of a file, None where it cannot be read; note what is wrong with it."""
     try:
-        return parse_contract(document, where=path.name)
-    except ContractError as fault:
-        findings.add("C03", "", fault.what)
+        raw = path.read_bytes()
+    except OSError as fault:
+        findings.add("C01", "", f"cannot be read ({type(fault).__name__})")
         return None
+    contract, found = _examined(raw, path.name)
+    findings.found.extend(found)
+    return contract
+
+
+@lru_cache(maxsize=64)
+def _examined(raw: bytes, name: str) -> tuple[Contract | None, tuple[Finding, ...]]:
+    """Examine the text of a contract by itself; the same text once only."""
+    findings = Findings(name)
+    document = read(raw, findings)
+    contract = None
+    if document is not None:
+        check_schema(document, findings)
+        if check_words(document, findings):
+            try:
+                contract = parse_contract(document, where=name)
+            except ContractError as fault:
+                findings.add("C03", "", fault.what)
+    return contract, tuple(findings.found)
 
 
 def _check_extracts(contracts: Mapping[str, Contract], collected: Mapping[str, Findings]) -> None:
     by_extract = {contract.extract: contract for contract in contracts.values()}
+    unread = len(contracts) < len(collected)
     reference = table_columns()
     for file, contract in contracts.items():
         findings = collected[file]
         check_columns(contract, findings)
-        place = Place(contract, by_extract, reference)
+        place = Place(contract, by_extract, reference, unread=unread)
         check_derived(place, findings)
         check_rules(place, findings)
         check_layouts(contract, findings)
@@ -109,7 +127,7 @@ def _market_data(folder: Path) -> Findings:
     findings, path = Findings(MARKET_DATA), folder / MARKET_DATA
     if not path.is_file():
         return findings
-    document = read(path, findings)
+    document = read(path.read_bytes(), findings)
     if document is None:
         return findings
     check_schema(document, findings)
@@ -141,7 +159,7 @@ def _code_lists(folder: Path) -> list[Findings]:
 
 def _alignment(folder: Path, contracts: Mapping[str, Contract]) -> Findings:
     findings, path = Findings("alignment.yaml"), folder / "alignment.yaml"
-    document = read(path, findings) if path.is_file() else None
+    document = read(path.read_bytes(), findings) if path.is_file() else None
     if document is not None:
         check_alignment(document, {c.extract: c for c in contracts.values()}, findings)
     return findings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import polars as pl
 
@@ -26,9 +27,15 @@ class Place:
     """What a contract's rules stand on: its own columns, and the tables of everybody."""
 
     def __init__(
-        self, contract: Contract, others: Mapping[str, Contract], reference: Mapping[str, Sequence[str]]
+        self,
+        contract: Contract,
+        others: Mapping[str, Contract],
+        reference: Mapping[str, Sequence[str]],
+        *,
+        unread: bool = False,
     ) -> None:
-        self.contract, self.others, self.reference = contract, others, reference
+        """Gather the columns; ``unread`` tells that some contract cannot be read, so an extract may be missing."""
+        self.contract, self.others, self.reference, self.unread = contract, others, reference, unread
         self.staged: Schema = {c.name: column_type(c) for c in contract.staged} | dict(GIVEN)
         self.raw: Schema = {c.name: column_type(c) for c in contract.columns} | dict(RAW)
         self.derived: Schema = {}
@@ -36,6 +43,10 @@ class Place:
     def quality(self) -> Schema:
         """Return the columns that a rule of the quality stage may read."""
         return self.staged | self.derived
+
+    def excused(self, table: str) -> bool:
+        """Tell whether a table may be missing because its contract cannot be read, which is told already."""
+        return self.unread and table.partition(":")[0] in ("extract", "all", "senders")
 
     def table(self, name: str) -> Schema | None:
         """Return the columns of a table that rules look up, None where there is no such table."""
@@ -61,13 +72,22 @@ def condition_fault(text: str, schema: Schema, *, boolean: bool) -> tuple[str, p
         return "is no SQL expression", None
     if unknown := sorted(set(expression.meta.root_names()) - set(schema)):
         return f"reads {', '.join(unknown)}, which is not there", None
-    try:
-        found = pl.DataFrame(schema=schema).select(expression.alias("x")).schema["x"]
-    except pl.exceptions.PolarsError as fault:
-        return f"does not fit the types of its columns ({type(fault).__name__})", None
+    roots = tuple((name, schema[name]) for name in sorted(set(expression.meta.root_names())))
+    found = _yields(text, roots)
+    if isinstance(found, str):
+        return f"does not fit the types of its columns ({found})", None
     if boolean and (found != pl.Boolean or not expression.meta.root_names()):
         return "is no condition on a column: it must be true or false", None
     return "", found
+
+
+@lru_cache(maxsize=4096)
+def _yields(text: str, roots: tuple[tuple[str, pl.DataType], ...]) -> pl.DataType | str:
+    """Return the type that an expression yields over columns, or the kind of fault."""
+    try:
+        return pl.DataFrame(schema=dict(roots)).select(sql(text).alias("x")).schema["x"]
+    except pl.exceptions.PolarsError as fault:
+        return type(fault).__name__
 
 
 def check_derived(place: Place, findings: Findings) -> None:
@@ -87,7 +107,8 @@ def _derived_type(place: Place, derived: Derived, where: str, findings: Findings
         return found or pl.String()
     table = place.table(derived.table)
     if table is None:
-        findings.add("C32", where, f"there is no table {derived.table!r}")
+        if not place.excused(derived.table):
+            findings.add("C32", where, f"there is no table {derived.table!r}")
         return pl.String()
     _check_keys(place, derived.table, derived.keys, where, findings)
     if derived.where:
@@ -188,7 +209,8 @@ def _check_reference(place: Place, rule: Rule, where: str, findings: Findings) -
     name = str(rule.kwargs["table"])
     table = place.table(name)
     if table is None:
-        findings.add("C32", where, f"there is no table {name!r}")
+        if not place.excused(name):
+            findings.add("C32", where, f"there is no table {name!r}")
         return
     _check_keys(place, name, rule.kwargs["keys"], where, findings)
     if "where" in rule.kwargs and (fault := condition_fault(str(rule.kwargs["where"]), table, boolean=True)[0]):
