@@ -166,7 +166,7 @@ def exclude_submitted(workspace: Workspace, held: Sequence[Held]) -> None:
             frame.filter(pl.col("mpan_core").is_not_null()).select(
                 "mpan_core", "first_cause", "reasons", pl.lit(h.extract).alias("extract")
             )
-            for h in sorted(held, key=lambda h: exclusion.PRECEDENCE.index(h.extract))
+            for h in sorted(held, key=lambda h: exclusion.precedence(h.extract))
             if (frame := workspace.scan(SUBMITTED, h.participant, h.extract, number)) is not None
         ]
         if parts:

@@ -29,6 +29,11 @@ COMPANION = "companion"
 SCHEMA = {"mpan_core": pl.String, "first_cause": pl.String, "reasons": pl.String, "extract": pl.String}
 
 
+def precedence(extract: str) -> int:
+    """Return an extract's place when causes compete: the registration first, extracts that are new to us last."""
+    return PRECEDENCE.index(extract) if extract in PRECEDENCE else len(PRECEDENCE)
+
+
 def faulty(frame: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:
     """Return the MPANs with a broken excluding rule in one extract.
 
@@ -36,12 +41,11 @@ def faulty(frame: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:
     Columns out: ``mpan_core``, ``reasons`` (codes in contract order, joined by spaces), ``_rank`` (the extract's
     precedence). Rows whose MPAN has no pseudonym are left out: they name no metering point.
     """
-    rank = PRECEDENCE.index(contract.extract) if contract.extract in PRECEDENCE else len(PRECEDENCE)
     broken = frame.filter(any_broken(contract, Effect.EXCLUDE), pl.col("mpan_core").is_not_null())
     return broken.select(
         "mpan_core",
         reasons(contract).alias("reasons"),
-        pl.lit(rank, pl.UInt8).alias("_rank"),
+        pl.lit(precedence(contract.extract), pl.UInt8).alias("_rank"),
         pl.lit(contract.extract).alias("extract"),
     )
 
