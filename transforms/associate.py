@@ -246,5 +246,7 @@ def violations(members: pl.DataFrame, constraints: Sequence[Condition]) -> dict[
     ):
         counts = edges.filter(pl.col("role") == role).group_by(pl.col(end).alias("own")).len(name)
         frame = frame.join(counts, on="own", how="left").with_columns(pl.col(name).fill_null(0).cast(pl.Int64))
+    linked = edges.filter(pl.col("role").is_in([PRINCIPAL, SUBSIDIARY])).group_by("own").len("linked")
+    frame = frame.join(linked, on="own", how="left").with_columns(pl.col("linked").fill_null(0).cast(pl.Int64))
     broken = [(~sql(c.sql, where=c.code).fill_null(value=False)).sum().alias(c.code) for c in constraints]
     return {code: int(count or 0) for code, count in frame.select(broken).row(0, named=True).items()}

@@ -1,0 +1,98 @@
+"""A sample taken through the stages up to augmentation, once for all tests of this folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from contracts.augmentation import services
+from flows import job, stages
+from flows.augment.stage import augmentation
+from flows.context import Context, context, forget
+from flows.sample import Request, generate
+from transforms.keys import FieldKeys
+from transforms.manufacture import Manufacturer
+
+MPANS = 2_000
+
+
+SUMMED_UP = ("quality", "align")  # they count for the report what other stages have decided already
+
+
+def run_until_augmented(cut: Path) -> Context:
+    """Run the stages of a cut up to and with augmentation, but those that only sum up, and return its context."""
+    plan = stages.prepare(str(cut))
+    for wave in job._waves(str(cut), "release", plan):
+        if wave[0].stage == "augment":
+            break
+        for step in wave:
+            if step.stage not in SUMMED_UP:
+                step.call()
+    known = context(str(cut))
+    known.workspace.note("augmentation", augmentation(known))
+    return known
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("augment") / "sample"
+    generate(Request(MPANS, 3, 0.03), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def done(sample, tmp_path_factory) -> tuple[Context, Path]:
+    """Return the context of a cut whose metering points are augmented, and its folder."""
+    folder = tmp_path_factory.mktemp("augment") / "cut"
+    shutil.copytree(sample, folder)
+    known = run_until_augmented(folder / "cut.yaml")
+    forget()
+    return known, folder
+
+
+@pytest.fixture
+def variant(sample, tmp_path) -> Callable[..., Path]:
+    """Return a function that copies the sample and changes its ``cut.yaml``."""
+
+    def make(change: Callable[[dict], None]) -> Path:
+        folder = tmp_path / "cut"
+        shutil.copytree(sample, folder)
+        document = yaml.safe_load((folder / "cut.yaml").read_text())
+        change(document)
+        (folder / "cut.yaml").write_text(yaml.safe_dump(document))
+        return folder / "cut.yaml"
+
+    return make
+
+
+def augmented(known: Context) -> pl.DataFrame:
+    """Return every augmented record."""
+    scans = (known.workspace.scan("augmented", "all", "registration", n) for n in range(known.workspace.partitions))
+    return pl.concat(s for s in scans if s is not None).collect()
+
+
+class Folder:
+    """A place for files of a pack."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, relpath: str) -> Path:
+        target = self.root / relpath
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+
+@pytest.fixture
+def pack(tmp_path) -> Folder:
+    return Folder(tmp_path / "pack")
+
+
+@pytest.fixture
+def maker() -> Manufacturer:
+    return Manufacturer(FieldKeys(bytes(range(32)), "TEST"), services().prefixes)

@@ -1,0 +1,183 @@
+"""Decision tables: what each item becomes, from what, and that a doubtful case is told and not guessed."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+import pytest
+
+from contracts.augmentation import tables
+from transforms.decide import decide, incoherent, layers, provenance, reads, undecided
+
+SILENT = ("NSS", "SPECL", "CHECK", "LAG_", "LEAD_", "MAIN_")
+NOBODY = {
+    "link_mpan": None, "link_rule": None, "link_role": None, "relation_mpan": None, "relation_role": None,
+    "partner_supplier_mpid": None, "partner_data_service_mpid": None, "partner_metering_service_mpid": None,
+}  # fmt: skip
+USUAL = {
+    "_order": 1, "distributor_id": "10", "gsp_group_id": "_A", "distributor_mpid": "EELC", "supplier_mpid": "SUPA",
+    "supplier_effective_from": date(2020, 1, 1), "cut_date": date(2023, 8, 19), "meter_timeswitch_code": "801",
+    "line_loss_factor_class_id": "001", "measurement_class": "A", "energisation_status": "E",
+    "data_collector_mpid": "DCOL", "meter_operator_mpid": "MOPA", "llfc_direction": "I", "llfc_voltage": "W",
+    "measured_direction": None, "meter_type": "N", "meter_segments": 1, "meter_serial_number": "L04C15502",
+    "meter_install_date": date(2004, 6, 1), "address_line_1": "1", "address_line_5": "HIGH STREET",
+    "postcode": "IP1 1AA", "eac": None, "aa": None, "partner_supplier_effective_from": None,
+    "stated.registration.domestic_premises_indicator": "T", "stated.registration.profile_class": "01",
+    "stated.registration.standard_settlement_configuration_id": "0393", **NOBODY,
+}  # fmt: skip
+TEXT = {name: pl.String for name, value in USUAL.items() if value is None and not name.endswith("_from")}
+
+
+def frame(*points: dict) -> pl.DataFrame:
+    rows = [{**USUAL, "_order": n, **point} for n, point in enumerate(points, start=1)]
+    kinds = TEXT | {
+        "_order": pl.UInt64,
+        "eac": pl.Float64,
+        "aa": pl.Float64,
+        "partner_supplier_effective_from": pl.Date,
+    }
+    names = dict.fromkeys(name for row in rows for name in row)
+    kinds |= {n: pl.String for n in names if n not in kinds and all(row.get(n) is None for row in rows)}
+    return pl.DataFrame([{**names, **row} for row in rows], schema_overrides=kinds)
+
+
+def decided(maker, *points: dict, lookups: dict | None = None) -> pl.DataFrame:
+    return decide(frame(*points), tables().items, lookups or {}, maker)
+
+
+@pytest.mark.requirement("Q63", "Q95")
+@pytest.mark.parametrize(
+    ("point", "connection", "segment"),
+    [
+        ({"measurement_class": "B", "llfc_voltage": "U", "meter_type": None, "meter_segments": 0}, "U", "U"),
+        ({"measurement_class": "D", "llfc_voltage": "W", "meter_type": None, "meter_segments": 0}, "U", "U"),
+        ({"measurement_class": "C", "llfc_voltage": "H", "meter_type": "H"}, "H", "A"),
+        ({"measurement_class": "E", "llfc_voltage": "W", "meter_type": "H"}, "L", "A"),
+        ({"measurement_class": "C", "llfc_voltage": None, "meter_type": "N"}, "L", "A"),
+        ({"measurement_class": "G", "llfc_voltage": "E", "meter_type": "H"}, "E", "A"),
+        ({"measurement_class": "A", "llfc_voltage": "L", "meter_type": "N"}, "L", "A"),
+        ({"measurement_class": "G", "meter_type": "RCAMR"}, "W", "A"),
+        ({"measurement_class": "F", "meter_type": "NCAMR"}, "W", "A"),
+        ({"measurement_class": "A", "meter_type": "RCAMY"}, "W", "A"),
+        ({"measurement_class": "A", "meter_type": "S2ADE"}, "W", "S"),
+        ({"measurement_class": "F", "meter_type": "2ADF"}, "W", "S"),
+        ({"measurement_class": "A", "meter_type": "K"}, "W", "S"),
+        ({"measurement_class": "A", "meter_type": "N"}, "W", "S"),
+        ({"meter_type": None, "meter_segments": 0, "stated.registration.dcc_service_flag": "I"}, "W", "S"),
+    ],
+)
+def test_segment_and_connection(maker, point, connection, segment):
+    found = decided(maker, point)
+    assert (found["connection_type"][0], found["market_segment"][0]) == (connection, segment)
+    assert not found.select(undecided(tables().items)).item()
+
+
+@pytest.mark.requirement("DQ31")
+@pytest.mark.parametrize(
+    ("point", "item", "rule"),
+    [
+        *(({"meter_type": kind, "meter_segments": 0}, "market_segment", "MS6") for kind in SILENT),
+        ({"meter_type": None, "meter_segments": 0}, "market_segment", "MS8"),
+        ({"meter_type": "S2A", "meter_segments": 2}, "market_segment", "MS3"),
+        ({"llfc_voltage": "U"}, "connection_type", "CT3"),
+        ({"llfc_direction": None}, "energy_direction", "ED3"),
+    ],
+)
+def test_what_cannot_be_told_is_excluded_and_not_guessed(maker, point, item, rule):
+    found = decided(maker, point)
+    assert found[item][0] is None
+    assert found[f"{item}_rule"][0] == rule
+    assert found.select(undecided(tables().items)).item()
+
+
+@pytest.mark.requirement("Q63")
+def test_a_stated_value_wins_with_its_own_date(maker):
+    stated = {
+        "stated.registration.market_segment": "A",
+        "stated.registration.market_segment_effective_from": date(2022, 2, 2),
+        "stated.registration.connection_type": "L",
+        "stated.portfolio.consent_granularity": "D",
+    }
+    found = decided(maker, stated, {}, {"stated.registration.market_segment": "Z"})
+    told = found.select(*provenance(tables().items, found.columns))
+    assert told["market_segment"].to_list() == ["A", "S", "S"]
+    assert told["market_segment_source"].to_list() == ["stated", "derived", "derived"]
+    assert told["market_segment_from"].to_list() == [date(2022, 2, 2), date(2020, 1, 1), date(2020, 1, 1)]
+    assert told["connection_type"][0] == "L"
+    assert told["consent_granularity"][0] == "D"
+    assert told["data_service_role"][0] == "ADS"  # what reads the segment reads the stated one
+
+
+@pytest.mark.requirement("Q59", "Q63")
+def test_every_item_says_where_it_comes_from(maker):
+    found = decided(
+        maker,
+        {"meter_type": "S2A"},
+        {"measurement_class": "B", "llfc_voltage": "U", "meter_type": None, "meter_segments": 0},
+    )
+    told = found.select(*provenance(tables().items, found.columns))
+    for item in tables().items:
+        assert told[f"{item.item}_rule"].null_count() == 0, "every combination has a row that speaks for it"
+        given = told.filter(pl.col(item.item).is_not_null())
+        assert set(given[f"{item.item}_source"]) <= {"stated", "derived", "manufactured"}
+        assert given[f"{item.item}_source"].null_count() == 0
+        assert given[f"{item.item}_from"].null_count() == 0
+    assert told["esme_id_source"].to_list() == ["manufactured", "derived"]
+    assert told["esme_id"][1] is None
+    assert told["metering_service_role"].to_list() == ["MSS", "UMSO"]
+    assert told["metering_service_mpid"].to_list() == ["MOPA", "EELC"]  # REG1030: a UMSO of that LDSO
+
+
+def test_an_esme_id_stands_on_a_smart_meter_alone(maker):
+    """REG1046, and a statement about a meter that is not smart is not taken."""
+    said = {"stated.registration.esme_id": "02-00-00-00-00-00-00-01"}
+    found = decided(maker, said | {"meter_type": "N"}, said | {"meter_type": "S1"})
+    assert found["esme_id"].to_list() == [None, "02-00-00-00-00-00-00-01"]
+    assert not found.select(incoherent(tables().coherence).any()).item()
+
+
+@pytest.mark.requirement("DQ31")
+def test_an_incoherent_metering_point_is_told(maker):
+    found = decided(maker, {"stated.registration.market_segment": "S", "stated.registration.connection_type": "H"}, {})
+    assert found.select(incoherent(tables().coherence).alias("x"))["x"].to_list() == [True, False]
+
+
+@pytest.mark.requirement("Q110", "Q115")
+def test_services_and_dip_ids_by_mapping_table_else_by_default(maker):
+    lookups = {
+        "services": pl.DataFrame(
+            {"legacy_role": ["DC"], "legacy_mpid": ["DCOL"], "market_segment": ["S"], "mpid": ["SDSX"]}
+        ),
+        "dip_ids": pl.DataFrame({"mpid": ["SDSX"], "role": ["SDS"], "dip_id": ["14AB000001"]}),
+    }
+    found = decided(maker, {}, {"meter_type": "H"}, lookups=lookups)
+    told = found.select(*provenance(tables().items, found.columns))
+    assert told["data_service_mpid"].to_list() == ["SDSX", "DCOL"]
+    assert told["data_service_mpid_source"].to_list() == ["derived", "manufactured"]
+    assert told["data_service_dip_id"].to_list() == ["14AB000001", f"11{int('DCOL', 36):08d}"]
+    assert told["data_service_dip_id_source"].to_list() == ["derived", "manufactured"]
+
+
+def test_a_subsidiary_has_the_services_of_its_principal(maker):
+    """REG1038: appointments on a linked export are those of its import."""
+    link = {"link_mpan": "1000000000030", "link_rule": "AS2", "link_role": "SUBSIDIARY",
+            "partner_supplier_mpid": "SUPB", "partner_data_service_mpid": "DCXX",
+            "partner_metering_service_mpid": "MSXX",
+            "partner_supplier_effective_from": date(2021, 5, 5), "llfc_direction": "E"}  # fmt: skip
+    found = decided(maker, link)
+    told = found.select(*provenance(tables().items, found.columns)).row(0, named=True)
+    assert (told["data_service_mpid"], told["metering_service_mpid"]) == ("DCXX", "MSXX")
+    assert (told["linked_mpan"], told["linked_mpan_direction"], told["linked_mpan_supplier_mpid"]) == (
+        "1000000000030",
+        "I",
+        "SUPB",
+    )
+    assert told["linked_mpan_from"] == date(2021, 5, 5)  # both ends are supplied from then on
+    assert told["association_role"] == "SUBSIDIARY"
+
+
+def test_items_are_decided_after_what_they_read():
+    place = {item.item: n for n, group in enumerate(layers(tables().items)) for item in group}
+    for item in tables().items:
+        assert all(place[other] < place[item.item] for other in reads(item) - {item.item} if other in place)
