@@ -13,6 +13,8 @@ import polars as pl
 from contracts.alignment import FAIL, Comparison, comparisons
 from contracts.conditions import sql
 from contracts.errors import AlignmentError
+from contracts.load import load_all
+from contracts.types import column_type
 from flows.quality import JUDGED
 from flows.spanning import Held
 from flows.workspace import ORDER, Workspace
@@ -30,18 +32,16 @@ def alignment(workspace: Workspace, held: Sequence[Held]) -> list[dict[str, Any]
         One row per pair, extract and item for the evidence, with share, tolerance and outcome
         (:func:`transforms.align.judged`).
     """
+    if not any(h.extract == REGISTRATION for h in held):
+        return []
     specs = [spec for spec in comparisons() if any(h.extract == spec.right for h in held)]
     needed = {PARTICIPANT, *(name for spec in specs for name in [*spec.items, spec.expected, *_roots(spec)])}
     counts = []
     for number in range(workspace.partitions):
         registration = _sent(workspace, held, REGISTRATION, number, needed)
-        if registration is None:
-            continue
         for spec in specs:
             senders = sorted({h.participant for h in held if h.extract == spec.right})
             other = _sent(workspace, held, spec.right, number, {item.column for item in spec.items.values()})
-            if other is None:
-                other = pl.DataFrame(schema=_empty(spec, registration))
             counts.append(align.compare(registration, other, spec, senders))
     rows = align.judged(align.total(counts), specs)
     return [{"extract_left": REGISTRATION, **row} for row in rows]
@@ -68,19 +68,17 @@ def _roots(spec: Comparison) -> list[str]:
     return list(sql(spec.scope).meta.root_names())
 
 
-def _empty(spec: Comparison, registration: pl.DataFrame) -> dict[str, pl.DataType]:
-    columns = {item.column: registration.schema.get(mine, pl.String()) for mine, item in spec.items.items()}
-    return {**columns, ORDER: pl.UInt64(), PARTICIPANT: pl.String()}
-
-
 def _sent(
     workspace: Workspace, held: Sequence[Held], extract: str, number: int, columns: Collection[str]
-) -> pl.DataFrame | None:
-    """Return some columns of a judged partition of all participants, with who sent each row."""
+) -> pl.DataFrame:
+    """Return some columns of a judged partition of all participants, with who sent each row; empty where none is."""
     parts = []
     for h in held:
         frame = workspace.scan(JUDGED, h.participant, extract, number) if h.extract == extract else None
         if frame is not None:
             names = [c for c in frame.collect_schema().names() if c in columns]
             parts.append(frame.select(ORDER, *names, pl.lit(h.participant).alias(PARTICIPANT)))
-    return pl.concat(pl.collect_all(parts)) if parts else None
+    if parts:
+        return pl.concat(pl.collect_all(parts))
+    known = {c.name: column_type(c) for c in load_all()[extract].staged if c.name in columns}
+    return pl.DataFrame(schema={ORDER: pl.UInt64(), **known, PARTICIPANT: pl.String()})

@@ -16,6 +16,7 @@ import polars as pl
 from contracts.errors import QualityError
 from contracts.load import load_all
 from contracts.model import Contract, Rule
+from contracts.types import column_type
 from contracts.vocabulary import Stage
 from flows.spanning import EXTRACT, Held, load, local_tables, plain_tables, spanning_tables
 from flows.workspace import ORDER, Workspace
@@ -134,8 +135,10 @@ def judge_partition(workspace: Workspace, held: Sequence[Held], number: int, sha
 
 
 def _empty(contract: Contract) -> pl.DataFrame:
-    names = [*(c.name for c in contract.staged), *(d.name for d in contract.derived), PARTICIPANT]
-    return pl.DataFrame(schema={**dict.fromkeys(names, pl.String), ORDER: pl.UInt64})
+    """Return an extract without a row, each column of its type; derived columns of other extracts are left out."""
+    columns = {c.name: column_type(c) for c in contract.staged}
+    names = [*(d.name for d in contract.derived if not d.table.startswith(EXTRACT)), PARTICIPANT]
+    return pl.DataFrame(schema={**columns, **dict.fromkeys(names, pl.String), ORDER: pl.UInt64})
 
 
 def _uncarried(workspace: Workspace, held: Sequence[Held]) -> dict[str, dict[str, set[str]]]:

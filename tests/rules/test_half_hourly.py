@@ -182,4 +182,4 @@ def test_real_values_take_an_explicit_line_of_the_policy():
     keep = Overlay({"half_hourly": {name: Treatment(Method.KEEP) for name in PERIODS}})
     assert staged([day()], overlay=keep)["period_02"].cast(pl.Float64).to_list() == [0.1]
     assert refusal(CONTRACT.column("period_01"), Treatment(Method.KEEP)) == ""
-    assert "half-hourly periods" in refusal(CONTRACT.column("settlement_date"), Treatment(Method.SYNTHETIC))
+    assert "half-hourly periods" in refusal(CONTRACT.column("period_flags"), Treatment(Method.SYNTHETIC))
