@@ -135,7 +135,11 @@ class _Span:
             return frame.select(pl.col(value).alias("value"), sql(owner).alias("owner")).drop_nulls().unique()
 
         suspects = _of_several_owners(
-            self._each(contract.extract, columns, lambda f: pairs(f).select(pl.all().hash(seed=0)))
+            self._each(
+                contract.extract,
+                columns,
+                lambda f: pairs(f).select(pl.col("value").hash(seed=0), pl.col("owner").hash(seed=1)),
+            )
         )
         if not suspects.size:
             return pl.DataFrame(schema={"value": pl.String})
