@@ -57,7 +57,24 @@ MAKERS = "ABCDEFHIJKLMPRSZ"
 _MAKE = dict(
     zip(
         MAKERS,
-        ["AMPY", "AMPY", "CEWE", "LANDIS", "EDMI", "FERRANTI", "SECURE", "ISKRA", "JINLING", "ELSTER", "LANDIS", "GE", "PRI", "SAGEM", "ITRON", "AMPY"],
+        [
+            "AMPY",
+            "AMPY",
+            "CEWE",
+            "LANDIS",
+            "EDMI",
+            "FERRANTI",
+            "SECURE",
+            "ISKRA",
+            "JINLING",
+            "ELSTER",
+            "LANDIS",
+            "GE",
+            "PRI",
+            "SAGEM",
+            "ITRON",
+            "AMPY",
+        ],
         strict=True,
     )
 )
