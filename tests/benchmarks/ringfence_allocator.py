@@ -52,16 +52,17 @@ def fits(book: pl.DataFrame) -> list[pl.Expr]:
     return [condition.fill_null(value=False) for condition in found]
 
 
-def judged(people_file: Path, book: pl.DataFrame) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return cells each demand may use, and units in each cell (distinct rows of attributes)."""
+def judged(people_file: Path, book: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return by cell (distinct rows of attributes) one bit for each demand it satisfies, and the units in each cell."""
     units = usable_units(pl.read_parquet(people_file))
     names = [name for name in units.columns if name != "unit"]
     cells = units.group_by(names).agg(pl.len().alias("units"))
-    masks = []
-    for begin in range(0, book.height, 50):
-        part = cells.select(e.alias(str(i)) for i, e in enumerate(fits(book[begin : begin + 50])))
-        masks += [part[name].to_numpy() for name in part.columns]
-    return masks, cells["units"].to_numpy().astype(np.int64)
+    del units
+    bits = np.zeros((cells.height, -(-book.height // 8)), dtype=np.uint8)
+    for begin in range(0, book.height, 8):
+        part = cells.select(e.alias(str(i)) for i, e in enumerate(fits(book[begin : begin + 8])))
+        bits[:, begin // 8] = np.packbits(part.to_numpy(), axis=1)[:, 0]
+    return bits, cells["units"].to_numpy().astype(np.int64)
 
 
 def bound(people_file: Path, book_file: Path) -> dict[str, object]:
@@ -69,12 +70,18 @@ def bound(people_file: Path, book_file: Path) -> dict[str, object]:
     from ortools.graph.python.max_flow import SimpleMaxFlow
 
     book = pl.read_csv(book_file, schema_overrides={"criteria": pl.String})
-    masks, supply = judged(people_file, book)
-    bits = np.packbits(np.stack(masks, axis=1), axis=1)
-    kinds, which = np.unique(bits.view([("", bits.dtype)] * bits.shape[1]).reshape(-1), return_inverse=True)
+    bits, supply = judged(people_file, book)
+    width = bits.shape[1]
+    kinds, which = np.unique(np.ascontiguousarray(bits).view(f"V{width}").reshape(-1), return_inverse=True)
+    del bits
     room = np.bincount(which, weights=supply, minlength=len(kinds)).astype(np.int64)
-    eligible = np.unpackbits(kinds.view(np.uint8).reshape(len(kinds), -1), axis=1, count=book.height).astype(bool)
-    kind, demand = np.nonzero(eligible)
+    packed = kinds.view(np.uint8).reshape(len(kinds), width)
+    found = []
+    for begin in range(0, len(kinds), 50_000):
+        part = np.unpackbits(packed[begin : begin + 50_000], axis=1, count=book.height)
+        at, asked = np.nonzero(part)
+        found.append((at + begin, asked))
+    kind, demand = (np.concatenate([pair[side] for pair in found]) for side in (0, 1))
     base = book["base"].to_numpy().astype(np.int64)
     solver = SimpleMaxFlow()
     sink = 1 + book.height + len(kinds)
