@@ -89,18 +89,18 @@ def pseudonymise(frame: pl.DataFrame, contract: Contract, pseudonymiser: Pseudon
     Columns out: the staged columns, in contract order; ``_token``, a keyed token of an MPAN that has no pseudonym;
     marks of identifiers that have none (``_bad_<column>``): scheme 1 does not cover them, or the pseudonym is the value
     itself, which chance does about once in a million short serial numbers. Columns that identify nobody pass as they
-    are, since rules read them; what the policy does to them happens on release (``treat``). Half-hourly values are
-    replaced here and now, unless the policy names them ``keep``: real ones are never written, not even to the work
-    folder; their rules are judged at intake.
+    are, since rules read them; what the policy does beyond the contract happens on release (``treat``). Half-hourly
+    values are replaced here and now, unless the policy names them ``keep``: real ones are never written, not even to
+    the work folder; their rules are judged at intake.
     """
     out: list[pl.Series] = []
     marks: list[pl.Series] = []
     addressed: pl.DataFrame | None = None
     for column in contract.staged:
         raw = frame[column.name]
-        treatment = contract.treatment(column)
+        treatment = column.treatment
         if column.classification is not Classification.IDENTIFIER:
-            out.append(_nothing(raw) if treatment.method is Method.SYNTHETIC else raw)
+            out.append(_nothing(raw) if contract.treatment(column).method is Method.SYNTHETIC else raw)
         elif treatment.method is Method.TOKEN:
             out.append(pseudonymiser.tokens(raw.cast(pl.String), column.name))
         elif treatment.field is Field.ADDRESS:
@@ -130,7 +130,7 @@ def _nothing(raw: pl.Series) -> pl.Series:
 
 
 def treat(frame: pl.LazyFrame, contract: Contract, pseudonymiser: Pseudonymiser) -> pl.LazyFrame:
-    """Apply contract and policy to the columns that identify nobody, where a frame has them.
+    """Apply contract and policy to the columns that a frame has; identifiers are pseudonyms already.
 
     Columns in: any of the contract's staged columns, and others, which pass.
     Columns out: the same without dropped ones; suppressed ones are null; dates cut to the month or year, numbers
@@ -142,12 +142,14 @@ def treat(frame: pl.LazyFrame, contract: Contract, pseudonymiser: Pseudonymiser)
     names = frame.collect_schema().names()
     changed, dropped = [], []
     for column in contract.staged:
-        if column.name not in names or column.classification is Classification.IDENTIFIER:
-            continue
         treatment = contract.treatment(column)
+        if column.name not in names or (
+            column.classification is Classification.IDENTIFIER and treatment == column.treatment
+        ):
+            continue
         if treatment.method is Method.DROP:
             dropped.append(column.name)
-        elif treatment.method not in (Method.KEEP, Method.SYNTHETIC):
+        elif treatment.method not in (Method.KEEP, Method.SYNTHETIC, Method.PSEUDONYMISE):
             changed.append(_coarser(column, treatment, pseudonymiser).alias(column.name))
     return frame.with_columns(changed).drop(dropped) if changed or dropped else frame
 
