@@ -131,17 +131,21 @@ class Nesting:
 
     def _judge_orphans(self, last: pl.DataFrame, line: int) -> None:
         """Refuse a record without its parent; a null position says that none is open."""
+        found = []
         for name in {*self._groups, *(layout.row_group for layout in self._layouts), *_folds(self._layouts)}:
             above = self._parents.get(name)
             if above is None or above not in last.columns:
                 continue
             orphans = last.filter((pl.col("f0") == name) & pl.col(above).is_null())
             if orphans.height:
-                raise IntakeError(
-                    f"a record of group {name} stands without its group {above} at line {line + orphans[0, _AT]}",
-                    where=self._label,
-                    remedy="ask the sender for the file again",
-                )
+                found.append((line + orphans[0, _AT], name, above))
+        if found:
+            at, name, above = min(found)
+            raise IntakeError(
+                f"a record of group {name} stands without its group {above} at line {at}",
+                where=self._label,
+                remedy="ask the sender for the file again",
+            )
 
 
 def _folds(layouts: Sequence[DtcLayout]) -> list[str]:

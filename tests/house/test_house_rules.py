@@ -85,7 +85,7 @@ def test_no_bare_except_and_nothing_left_open(path):
 
 def test_nothing_per_row_on_a_hot_path():
     """Row-wise Python in a column engine is the way to make thirty million rows take a night."""
-    slow = ("map_elements", ".iter_rows(", ".apply(")
+    slow = ("map_elements", "map_rows", "itertuples")
     allowed = {"flows/sample"}
     found = [
         (str(path.relative_to(ROOT)), word)
@@ -94,4 +94,4 @@ def test_nothing_per_row_on_a_hot_path():
         for word in slow
         if word in path.read_text(encoding="utf-8")
     ]
-    assert [f for f in found if f[1] != ".iter_rows("] == []
+    assert found == []
