@@ -20,8 +20,8 @@ from flows.intake import SourceSpec, open_source
 from flows.workspace import PartitionWriter, Workspace
 from transforms.conform import ColumnMap, bad, conform, map_columns, normalise_mpans
 from transforms.keys import FieldKeys
-from transforms.leaks import OWN_IDENTIFIER, own_row
-from transforms.pseudonymise import Pseudonymiser, pseudonymise
+from transforms.leaks import own_row
+from transforms.pseudonymise import OWN_IDENTIFIER, Pseudonymiser, pseudonymise
 from transforms.rules import any_broken, fault_masks
 from transforms.written import Written, written_dates
 
@@ -139,8 +139,8 @@ def anonymise_batch(
     try:
         raw = normalise_mpans(conform(batch.lazy(), contract, columns).collect(), contract)
         named = pseudonymise(raw, contract, pseudonymiser)
-        own = own_row(raw, named, contract).alias(bad(OWN_IDENTIFIER))
-        marks = named.select(pl.col("^_bad_.*$")).with_columns(own)
+        own = named[bad(OWN_IDENTIFIER)] | own_row(raw, named, contract)
+        marks = named.select(pl.col("^_bad_.*$")).with_columns(own.alias(bad(OWN_IDENTIFIER)))
         judged = raw.drop(marks.columns, strict=False).hstack(marks)
         masks = judged.select(fault_masks(contract, contract.rules_at(Stage.INTAKE)))
     except pl.exceptions.PolarsError as fault:

@@ -20,7 +20,6 @@ from contracts.vocabulary import Field, Form, Method
 from transforms import mpan
 from transforms.columns import by_length, to_series
 
-OWN_IDENTIFIER = "own_identifier"  # the mark that rule DQ22 reads
 SHORTEST_SERIAL, SHORTEST_UPRN = 6, 8
 SHORTEST = {Field.MPAN: 13, Field.ESME_ID: 16, Field.UPRN: SHORTEST_UPRN, Field.METER_SERIAL: SHORTEST_SERIAL}  # bytes
 FILTER_BITS = 27

@@ -17,6 +17,7 @@ from transforms.keys import FieldKeys
 from transforms.mpan import MpanPermutation
 from transforms.synthetic import synthetic_days
 
+OWN_IDENTIFIER = "own_identifier"  # the mark that rule DQ22 reads
 TOKEN_FIELD = "token"  # noqa: S105 - a key label
 SYNTHETIC_FIELD = "half-hourly"
 TOKEN_DIGITS = 32
@@ -86,16 +87,18 @@ def pseudonymise(frame: pl.DataFrame, contract: Contract, pseudonymiser: Pseudon
     """Hide the identifiers of one batch in memory, as contract and policy treat them.
 
     Columns in: the contract's columns as conformed, and their ``_bad_`` marks.
-    Columns out: the staged columns, in contract order; ``_token``, a keyed token of an MPAN that has no pseudonym;
-    marks of identifiers that have none (``_bad_<column>``): scheme 1 does not cover them, or the pseudonym is the value
-    itself, which chance does about once in a million short serial numbers. Columns that identify nobody pass as they
-    are, since rules read them; what the policy does beyond the contract happens on release (``treat``). Half-hourly
-    values are replaced here and now, unless the policy names them ``keep``: real ones are never written, not even to
-    the work folder; their rules are judged at intake.
+    Columns out: the staged columns, in contract order; ``_token``, a keyed token of an MPAN that has no pseudonym; marks
+    of identifiers that scheme 1 does not cover (``_bad_<column>``); ``_bad_own_identifier`` where a pseudonym is the
+    value itself, which chance does about once in a million short serial numbers: it becomes null.
+
+    Columns that identify nobody pass as they are, since rules read them; what the policy does beyond the contract
+    happens on release (``treat``). Half-hourly values are replaced here and now, unless the policy names them ``keep``:
+    real ones are never written, not even to the work folder; their rules are judged at intake.
     """
     out: list[pl.Series] = []
     marks: list[pl.Series] = []
     addressed: pl.DataFrame | None = None
+    same = pl.repeat(value=False, n=frame.height, eager=True)
     for column in contract.staged:
         raw = frame[column.name]
         treatment = column.treatment
@@ -109,9 +112,10 @@ def pseudonymise(frame: pl.DataFrame, contract: Contract, pseudonymiser: Pseudon
             out.append(addressed[column.name])
         elif treatment.field is not None:
             value = pseudonymiser.values(treatment.field, raw)
-            value = value.set((value == raw).fill_null(value=False), None)
-            out.append(value)
             marks.append((raw.is_not_null() & value.is_null()).alias(bad(column.name)))
+            itself = (value == raw).fill_null(value=False)
+            same = same | itself
+            out.append(value.set(itself, None) if itself.any() else value)
         else:
             out.append(_nothing(raw))
     key = contract.key[0]
@@ -122,6 +126,7 @@ def pseudonymise(frame: pl.DataFrame, contract: Contract, pseudonymiser: Pseudon
     unnamed = frame[key].zip_with(pseudonym.is_null(), pl.Series(key, [None], dtype=pl.String))
     token = pseudonymiser.tokens(unnamed, key).alias("_token")
     kept = frame.select(pl.col("^_bad_.*$"))
+    marks.append(same.alias(bad(OWN_IDENTIFIER)))
     return pl.DataFrame([*out, token, *kept.drop([m.name for m in marks], strict=False), *marks])
 
 

@@ -67,7 +67,7 @@ def test_cit_and_sit_share_no_metering_point(undisturbed):
 
 
 @pytest.mark.requirement("Q74")
-@pytest.mark.parametrize("partitions", [7, pytest.param(64, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("partitions", [7, pytest.param(20, marks=pytest.mark.slow)])
 def test_payload_does_not_depend_on_partitions(cut, undisturbed, partitions):
     from flows.job import run_plain
 

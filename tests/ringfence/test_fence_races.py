@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from tests.ringfence.cases import KEY
 from tests.ringfence.committer import CUT, UNITS, wanted
 
 ROOT = Path(__file__).parents[2]
+KILLS = int(os.environ.get("LEDGER_KILLS", "30"))  # LEDGER_KILLS=100 for a whole campaign
 PROCESSES = 8
 
 
@@ -68,12 +70,12 @@ def test_eight_committers_at_once(ledger_url, tmp_path):
 
 
 @pytest.mark.slow
-def test_kill_minus_nine_at_a_hundred_random_moments(ledger_url, tmp_path):
+def test_kill_minus_nine_at_random_moments(ledger_url, tmp_path):
     commits, span, rng = 1500, 40_000, random.Random(11)
     Ledger(ledger_url).close()
     kills = 0
     deadline = time.monotonic() + 500
-    while kills < 100:
+    while kills < KILLS:
         process = start(ledger_url, 0, commits, span, tmp_path)
         file = tmp_path / "answers-0.jsonl"
         before = len(file.read_text().splitlines()) if file.exists() else 0
@@ -87,7 +89,7 @@ def test_kill_minus_nine_at_a_hundred_random_moments(ledger_url, tmp_path):
         assert time.monotonic() < deadline
         if process.returncode == 0:
             break
-    assert kills == 100
+    assert kills == KILLS
     assert start(ledger_url, 0, commits, span, tmp_path).wait(300) == 0
     check(ledger_url, tmp_path, commits, span)
 
@@ -105,7 +107,7 @@ def test_a_run_killed_at_random_moments_converges_on_the_undisturbed_allocation(
     )
     rng, killed = random.Random(5), 0
     url = f"sqlite:///{tmp_path}/wild.db"
-    for _ in range(25):
+    for _ in range(15):
         process = subprocess.Popen([sys.executable, "-c", code, people, book, url], cwd=ROOT)
         try:
             process.wait(rng.random() * 6)
@@ -114,7 +116,7 @@ def test_a_run_killed_at_random_moments_converges_on_the_undisturbed_allocation(
             killed += 1
         process.wait()
     again = plan_and_commit(people, book, url, CUT, KEY, "x", "2023")
-    assert killed > 5
+    assert killed > 2
     assert again.allocations.equals(undisturbed.allocations)
     assert again.fulfilment.equals(undisturbed.fulfilment)
     assert again.shortages == undisturbed.shortages
