@@ -110,7 +110,7 @@ def test_a_run_killed_at_random_moments_converges_on_the_undisturbed_allocation(
     for _ in range(15):
         process = subprocess.Popen([sys.executable, "-c", code, people, book, url], cwd=ROOT)
         try:
-            process.wait(rng.random() * 6)
+            process.wait(rng.random() * 2)
         except subprocess.TimeoutExpired:
             process.kill()
             killed += 1
