@@ -69,6 +69,14 @@ PORTFOLIO: Row = {
 }
 BMU: Row = {"bm_unit_id": "2__ASUPA000", "effective_from": "2019-04-01"}
 VOLUME: Row = {"time_pattern_regime_id": "00001", "eac": "2900.0", "aa": None, "effective_from": "2023-01-01"}
+READING: Row = {
+    "meter_serial_number": "L04C15502", "register_id": "1", "reading_date": "2023-07-01", "reading": "12345.0",
+    "reading_type": "R", "validation_status": "V", "reading_method": "N",
+}  # fmt: skip
+DAY: Row = {  # Friday, 48 half-hours
+    "measurement_quantity": "AI", "settlement_date": "2023-08-18", "period_flags": "A" * 48,
+    **{f"period_{n:02d}": f"{n % 7 / 10:.3f}" if n <= 48 else None for n in range(1, 51)},
+}  # fmt: skip
 GOOD: Mapping[str, Row] = {
     "registration": REGISTRATION,
     "metering": METERING,
@@ -76,6 +84,8 @@ GOOD: Mapping[str, Row] = {
     "portfolio": PORTFOLIO,
     "bmu_mapping": BMU,
     "annual_consumption": VOLUME,
+    "meter_reading": READING,
+    "half_hourly": DAY,
 }
 
 _PADDING = [""] * 9
@@ -229,6 +239,21 @@ class MiniCut:
         assert mine.height, "no such row"
         verdicts = mine.select(rules.broken(contract, rule.id).any().alias(rule.id) for rule in contract.rules)
         return {name for name, hit in verdicts.row(0, named=True).items() if hit}
+
+    def verdicts(self, participant: str, extract: str) -> dict[str, set[str]]:
+        """Return the broken rules of every metering point of an extract, by pseudonym, or token where it has none."""
+        contract, found = load_all()[extract], {}
+        frame = self.rows(participant, extract)
+        names = frame.select(pl.coalesce("mpan_core", "_token")).to_series()
+        verdicts = frame.select(rules.broken(contract, rule.id).alias(rule.id) for rule in contract.rules)
+        for name, row in zip(names, verdicts.iter_rows(named=True), strict=True):
+            found.setdefault(name, set()).update(rule for rule, hit in row.items() if hit)
+        return found
+
+    def name(self, raw: str) -> str:
+        """Return what rows of a raw MPAN are known by: its pseudonym, or its token where it has none."""
+        named = self.pseudonymiser.values(Field.MPAN, pl.Series([raw]))[0]
+        return str(named or self.pseudonymiser.tokens(pl.Series([raw]), "mpan_core")[0])
 
     def excluded(self) -> dict[str, str]:
         """Return the excluded metering points, pseudonym -> first cause."""
