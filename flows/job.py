@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from flows import stages
 from flows.context import watching
 from flows.publish import publish
+from flows.together import together
 
 Kind = Literal["release", "submission"]
 Facts = dict[str, Any]
@@ -67,21 +68,18 @@ NOBODY = Nobody()
 RunWave = Callable[[Sequence[Step]], Sequence[tuple[Facts, float]]]
 
 
-def one_by_one(run_step: Callable[[Step], Facts], told: Told) -> RunWave:
-    """Return a way to do a wave: its steps one after the other, each told when it begins and ends."""
+def side_by_side(run_step: Callable[[Step], Facts], told: Told) -> RunWave:
+    """Return a way to do a wave: its steps side by side in this process, each told when it begins and ends."""
 
-    def run_wave(wave: Sequence[Step]) -> list[tuple[Facts, float]]:
-        done = []
-        for step in wave:
-            told.begin(step)
-            began = time.monotonic()
-            facts = run_step(step)
-            took = round(time.monotonic() - began, 3)
-            told.end(step, took, facts)
-            done.append((facts, took))
-        return done
+    def timed(step: Step) -> tuple[Facts, float]:
+        told.begin(step)
+        began = time.monotonic()
+        facts = run_step(step)
+        took = round(time.monotonic() - began, 3)
+        told.end(step, took, facts)
+        return facts, took
 
-    return run_wave
+    return lambda wave: together(timed, wave)
 
 
 def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
@@ -146,4 +144,4 @@ def run_plain(cut_file: Path, *, kind: Kind = "release", told: Told = NOBODY) ->
         What :func:`flows.publish.publish` returns.
     """
     with watching(told.rows):
-        return run(str(cut_file), kind, run_wave=one_by_one(lambda step: step.call(), told))
+        return run(str(cut_file), kind, run_wave=side_by_side(lambda step: step.call(), told))

@@ -21,11 +21,13 @@ from prefect.client.schemas.objects import Flow as FlowRecord
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.concurrency.sync import concurrency
 from prefect.events import emit_event
+from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from contracts.errors import ConfigurationError, DataCutError, PlaceError
 from flows import embedded, inbox, job
 from flows.config import load_cut
+from flows.together import WORKERS
 
 OPTIONS: dict[str, Any] = {"persist_result": False, "log_prints": False}
 ONE_AT_A_TIME = "datacut-ring-fence"  # global concurrency limit: one commit to the ledger at a time
@@ -130,7 +132,7 @@ def _run_step(step: job.Step) -> job.Facts:
 
 def _together(told: job.Told) -> job.RunWave:
     """Return a way to do a wave whose steps are mapped over the workers of the flow's task runner."""
-    alone = job.one_by_one(_run_step, told)
+    alone = job.side_by_side(_run_step, told)
 
     def run_wave(wave: Sequence[job.Step]) -> Sequence[tuple[job.Facts, float]]:
         if len(wave) == 1:
@@ -161,7 +163,14 @@ def _labelled(cut_file: Path) -> Iterator[None]:
         yield
 
 
-@flow(name="data-cut", flow_run_name=_run_name, validate_parameters=True, on_failure=[_notify], **OPTIONS)
+@flow(
+    name="data-cut",
+    flow_run_name=_run_name,
+    task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),
+    validate_parameters=True,
+    on_failure=[_notify],
+    **OPTIONS,
+)
 def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -> dict[str, Any]:
     """Turn the backups that ``cut_file`` names into a validated, pseudonymised, signed pack.
 
@@ -171,7 +180,7 @@ def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -
         if workers:
             done = _on_dask(workers, str(cut_file), kind)
         else:
-            done = job.run(str(cut_file), kind, run_wave=job.one_by_one(_run_step, _Ears.told))
+            done = job.run(str(cut_file), kind, run_wave=_together(_Ears.told))
     if not embedded.temporary():
         _artifacts(done)
     return done

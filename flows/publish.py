@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +13,17 @@ import polars as pl
 from contracts.vocabulary import Method
 from flows import leaks, payload, release, risk
 from flows.augment import expected, released
+from flows.config import Participant
 from flows.context import Context, context, now, sources_of, tool_version
 from flows.evidence import chain, sections
 from flows.evidence.keys import PublicKey, Signer, load_approver, load_signer
 from flows.evidence.write import PackWriter
-from flows.quality import read_exclusions
+from flows.quality import Held, read_exclusions
 from flows.report.room import report_files
 from flows.returns import Released, write_returns
 from flows.selftest import self_test
 from flows.stages import ALLOCATIONS
+from flows.together import together
 from flows.workspace import Workspace, disk
 from transforms import align
 from transforms.keys import SCHEME
@@ -43,29 +48,52 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
     model = known.job.model
     signers, awaiting = _signers(known)
     final = known.job.path(model.release.folder) / f"{model.cut.id}-{kind}"
+    took = _Phases(seconds if seconds is not None else [])
     with PackWriter(final, replace=True) as pack:
-        accounting = _payload(known, pack, kind)
-        scanner = leaks.Scanner(known.workspace, known.held, known.pseudonymiser)
-        scanner.folder(pack.root)
-        leaks.refuse(scanner)
-        singled_out = risk.measure(known)
-        risk.refuse(known, singled_out)
+        with took.phase("write"):
+            accounting = _payload(known, pack, kind)
+        with took.phase("leak scan"):
+            scanner = leaks.Scanner(known.workspace, known.held, known.pseudonymiser)
+            scanner.folder(pack.root)
+            leaks.refuse(scanner)
+        with took.phase("risk"):
+            singled_out = risk.measure(known)
+            risk.refuse(known, singled_out)
         found = {"leak_scan": leaks.evidence(scanner), "risk": singled_out}
-        evidence = _evidence(known, kind, accounting, found, seconds or [], pack.root)
+        evidence = _evidence(known, kind, accounting, found, took.seconds, pack.root)
         _report(known, pack, evidence, signers, awaiting)
         scanner.document(evidence, "evidence")  # what is written about the data is searched like the data
         scanner.folder(pack.root / "report")
         leaks.refuse(scanner)
         info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": model.cut.id}
-        sealed = pack.seal(info, evidence, signers, awaiting)
+        with took.phase("seal"):
+            sealed = pack.seal(info, evidence, signers, awaiting)
     made = Released(sealed, evidence, signers, awaiting, scanner)
+    with took.phase("return"):
+        returns = write_returns(known, made) if kind == "release" else []
     return {
         "pack": str(sealed.path),
         "report": str(sealed.path / "report" / "index.html"),
         "tagmanifest_sha256": sealed.tagmanifest_sha256,
         "accounting": accounting,
-        "returns": write_returns(known, made) if kind == "release" else [],
+        "returns": returns,
+        "phases": took.phases,
     }
+
+
+class _Phases:
+    """How long each part of the release took."""
+
+    def __init__(self, seconds: list[dict[str, Any]]) -> None:
+        self.seconds, self.phases = seconds, dict[str, float]()
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a block, also for the evidence while that is not written yet."""
+        began = time.monotonic()
+        yield
+        self.phases[name] = round(time.monotonic() - began, 3)
+        self.seconds.append({"stage": f"release: {name}", "seconds": self.phases[name]})
 
 
 def _signers(known: Context) -> tuple[list[Signer], list[PublicKey]]:
@@ -80,21 +108,25 @@ def _signers(known: Context) -> tuple[list[Signer], list[PublicKey]]:
 
 def _payload(known: Context, pack: PackWriter, kind: str) -> list[dict[str, Any]]:
     model, workspace = known.job.model, known.workspace
-    accounting = []
-    for held in known.held:
+
+    def one(held: Held) -> dict[str, Any]:
         facts = workspace.noted(f"sources/{held.participant}-{held.extract}") or {"rows": 0}
-        entry = release.release_extract(known, held, facts["rows"], pack.path, model.release.formats)
-        accounting.append(entry)
+        return release.release_extract(known, held, facts["rows"], pack.path, model.release.formats)
+
+    accounting = together(one, known.held)
     if kind == "release":
         allocations = workspace.root / ALLOCATIONS
         frame = pl.read_ipc(allocations) if allocations.is_file() else None
         if frame is not None:
             expected.build_expected(known, frame)
-        for participant in model.participants:
+
+        def own(participant: Participant) -> None:
             released.release_augmented(known, participant, pack)
             if frame is not None:
                 released.release_allocations(known, participant, frame, pack)
                 expected.release_expected(known, participant, pack.path)
+
+        together(own, model.participants)
     return accounting
 
 

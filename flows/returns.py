@@ -26,6 +26,7 @@ from flows.evidence.write import PackWriter, SealedPack
 from flows.leaks import Scanner, refuse
 from flows.report.room import report_files
 from flows.return_forms import write_form
+from flows.together import together
 from flows.workspace import ORDER, disk
 from transforms.statement import evidence_document
 from transforms.written import from_facts
@@ -70,7 +71,7 @@ def write_returns(known: Context, released: Released) -> list[dict[str, str]]:
     """
     wanted = known.job.model.release.recipients
     recipients = [p for p in known.job.model.participants if wanted == "all" or p.mpid in wanted]
-    return [_write(known, released, participant) for participant in recipients]
+    return together(lambda participant: _write(known, released, participant), recipients)
 
 
 def _write(known: Context, released: Released, participant: Participant) -> dict[str, str]:

@@ -26,6 +26,7 @@ FILTER_BITS = 27
 
 # Digits with what people put between them; hexadecimal pairs; words that can be a serial number.
 BARE_MPAN = r"^[0-9]{13}$"
+BARE_ESME = r"^[0-9A-F]{2}(?:-[0-9A-F]{2}){7}$"
 DIGIT_RUN = r"[0-9](?:[ \t./_-]{0,3}[0-9]){7,}"
 ESME_SHAPE = r"[0-9A-F]{2}(?:[-: ]?[0-9A-F]{2}){7}"
 SERIAL_WORD = r"\b[A-Z0-9]{6,10}\b"
@@ -78,7 +79,14 @@ def text_keys(values: pl.Series) -> Keys:
 
 def plain(texts: pl.Series) -> pl.Series:
     """Return texts in the one spelling that is searched: NFKC and upper case."""
-    return texts.str.normalize("NFKC").str.to_uppercase()
+    return wide_to_plain(texts).str.to_uppercase()
+
+
+def wide_to_plain(texts: pl.Series) -> pl.Series:
+    """Return texts under NFKC, which turns full-width digits into plain ones; ASCII texts are what they are."""
+    if texts.str.len_bytes().sum() == texts.str.len_chars().sum():
+        return texts
+    return texts.str.normalize("NFKC")
 
 
 def found(texts: pl.Series, pattern: str) -> pl.DataFrame:
@@ -95,8 +103,8 @@ def mpan_candidates(texts: pl.Series) -> pl.DataFrame:
     """
     bare = texts.str.contains(BARE_MPAN)
     rows, parts = [np.flatnonzero(bare.to_numpy())], [texts.filter(bare).alias("value")]
-    rest = texts.clear() if bare.all() else plain(texts.set(bare, "")) if bare.any() else texts
-    runs = found(rest, DIGIT_RUN)
+    rest = texts.clear() if bare.all() else texts.set(bare, "") if bare.any() else texts
+    runs = found(wide_to_plain(rest), DIGIT_RUN)
     digits = runs["match"].str.replace_all(r"[^0-9]", "")
     owners = runs["row"].to_numpy()
     for length, at, matrix in by_length(digits):
@@ -117,6 +125,8 @@ def uprn_candidates(texts: pl.Series) -> pl.DataFrame:
 
 def esme_candidates(texts: pl.Series) -> pl.DataFrame:
     """Return what is written like an EUI-64, in hyphenated spelling: ``row`` and ``value``."""
+    if texts.str.contains(BARE_ESME).all():
+        return pl.DataFrame({"row": np.arange(texts.len()), "value": texts})
     runs = found(texts, ESME_SHAPE)
     pairs = pl.col("match").str.replace_all(r"[^0-9A-F]", "").str.extract_all("..").list.join("-")
     return runs.select("row", pairs.alias("value"))

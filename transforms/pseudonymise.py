@@ -88,8 +88,8 @@ def pseudonymise(frame: pl.DataFrame, contract: Contract, pseudonymiser: Pseudon
 
     Columns in: the contract's columns as conformed, and their ``_bad_`` marks.
     Columns out: the staged columns, in contract order; ``_token``, a keyed token of an MPAN that has no pseudonym;
-    marks of identifiers that scheme 1 does not cover (``_bad_<column>``); ``_bad_own_identifier`` where a pseudonym is the
-    value itself, which chance does about once in a million short serial numbers: it becomes null.
+    marks of identifiers that scheme 1 does not cover (``_bad_<column>``); ``_bad_own_identifier`` where a pseudonym is
+    the value itself, which chance does about once in a million short serial numbers: it becomes null.
 
     Columns that identify nobody pass as they are, since rules read them; what the policy does beyond the contract
     happens on release (``treat``). Half-hourly values are replaced here and now, unless the policy names them ``keep``:

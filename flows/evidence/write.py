@@ -220,7 +220,8 @@ def clean_stale(parent: Path) -> int:
     for entry in sorted(os.scandir(parent), key=lambda entry: entry.name):
         match = _PARTIAL.fullmatch(entry.name)
         if match and entry.is_dir(follow_symlinks=False):
-            removed += _clean_one(Path(entry.path), parent / match.group(1))
+            with contextlib.suppress(FileNotFoundError):  # a writer that ended just now cleaned up after itself
+                removed += _clean_one(Path(entry.path), parent / match.group(1))
     return removed
 
 

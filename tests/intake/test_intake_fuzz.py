@@ -12,14 +12,10 @@ import pytest
 
 from contracts.errors import DataCutError
 from flows.intake import Limits
+from tests.mutations import spoil_bytes
 
 CANARIES = ("1900000000071", "L71C99117", "SHADY OAK PADDOCK", "QZ7 7ZQ", "00-1D-24-77-77-77-77-77")
 CODES = {11, 12, 19}
-NASTY = (
-    b'"', b"\n", b"\r", b"\0", b",", b"|", b"\t", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3", b"\x81", b"\x1b",
-    b'""', b"\n\n",
-    b"PK\3\4", b"PK\1\2", b"\x1f\x8b\x08", b"PAR1", b"ZHV|", b"ZPT|", b"288|", b"\xff" * 8, b"\x80" * 10, b"x" * 5000,
-)  # fmt: skip
 
 
 def _csv() -> bytes:
@@ -76,39 +72,13 @@ SEEDS = {
 }
 
 
-def mutate(data: bytes, choice: random.Random) -> bytes:
-    held = bytearray(data)
-    for _ in range(choice.choice((1, 1, 1, 2, 4, 16))):
-        at = choice.randrange(len(held) + 1)
-        kind = choice.randrange(7)
-        if kind == 0 and at < len(held):
-            held[at] ^= 1 << choice.randrange(8)
-        elif kind == 1 and at < len(held):
-            held[at] = choice.randrange(256)
-        elif kind == 2:
-            held[at:at] = choice.choice(NASTY)
-        elif kind == 3:
-            del held[at : at + choice.choice((1, 2, 10, 100))]
-        elif kind == 4:
-            del held[at:]
-        elif kind == 5:
-            piece = held[at : at + choice.choice((1, 8, 64, 500))]
-            held[at:at] = piece * choice.choice((1, 2, 50))
-        else:
-            number = choice.choice((0, 1, 0x7FFFFFFF, 0xFFFFFFFF)).to_bytes(4, "little")
-            held[at : at + 4] = number
-        if not held:
-            held = bytearray(b"x")
-    return bytes(held)
-
-
 def fuzz(intake, capfd, times: int, seed: int) -> None:
     choice = random.Random(seed)
     outcomes: dict[int, int] = {}
     names = sorted(SEEDS)
     for number in range(times):
         name = names[number % len(names)]
-        data = mutate(SEEDS[name], choice)
+        data = spoil_bytes(SEEDS[name], choice)
         limits = Limits(block_bytes=choice.choice((64, 700, 1 << 20)))
         try:
             intake.frame(data, "backup", limits=limits)

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from contracts.errors import ResidueError
-from flows import leaks
+from contracts.vocabulary import Field
+from flows import leak_files, leaks
 
 pytestmark = pytest.mark.requirement("DQ32", "Q67")
 
@@ -51,8 +52,8 @@ WAYS = {
     "in JSON": lambda f, v: (f / "e.json").write_text(json.dumps({"a": [{"where": v.mpan}]})),
     "in HTML": lambda f, v: (f / "index.html").write_text(f"<td>{v.mpan}</td>" * 3),
     "in a CSV": lambda f, v: (f / "t.csv").write_text(f"mpan,reason\n{v.mpan},DQ01\n"),
-    "past a block's end": lambda f, v: (f / "t.txt").write_text("x" * (leaks.BLOCK - 5) + f" {v.mpan}\n"),
-    "in an endless line": lambda f, v: (f / "t.txt").write_text("x " * leaks.BLOCK + v.mpan),
+    "past a block's end": lambda f, v: (f / "t.txt").write_text("x" * (leak_files.BLOCK - 5) + f" {v.mpan}\n"),
+    "in an endless line": lambda f, v: (f / "t.txt").write_text("x " * leak_files.BLOCK + v.mpan),
     "a serial in a text": lambda f, v: table(f, make_and_model=[f"METER {v.serial} OLD"]),
     "a serial as a code": lambda f, v: table(f, register_id=[v.serial]),
     "an ESME id": lambda f, v: table(f, esme_id=[v.esme]),
@@ -94,7 +95,7 @@ def test_every_way_to_leak_is_caught_and_no_value_told(judged, raw, tmp_path, le
 def test_every_raw_mpan_is_known(judged, raw, tmp_path):
     """Recall: all of them planted at once, all of them found."""
     values = Values(raw, judged)
-    known = [m for m in sorted(raw.mpan) if judged.pseudonymiser.values(leaks.Field.MPAN, pl.Series([m]))[0]]
+    known = [m for m in sorted(raw.mpan) if judged.pseudonymiser.values(Field.MPAN, pl.Series([m]))[0]]
     table(tmp_path, note=[f"see {m}" for m in known])
     assert scan(judged, tmp_path).findings.confirmed["mpan"] == len(known) + 2  # and once more each in min and max
     assert len(known) > len(values.mpans)

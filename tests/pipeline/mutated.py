@@ -1,0 +1,309 @@
+"""Spoilt backups through ``datacut anonymise``: the exit code, what it says, and what of the raw file is left behind.
+
+``python -m tests.pipeline.mutated FILES [SEED]`` runs a campaign of any size and prints how it ended, form by form.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import random
+import re
+import shutil
+import sys
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import yaml
+
+from flows.sample import Request, generate
+from tests.command import Done, datacut
+from tests.mutations import Row, spoil_bytes, spoil_cells
+from tests.rules.cutting import WEIGHTS
+from tests.rules.test_dtc_flows import FLOWS, SECRETS, usr
+
+REFUSED = {11, 12, 14}  # not readable, refused at a gate, or a raw identifier stood where none is looked for
+SERIALS = {"283": 1, "290": 1, "03A": 1, "028": 1}  # group -> field of a meter's serial number in a DTC flow
+MPIDS = {"registration": "EELC", "portfolio": "SUPA", "metering": "MOPA", "register": "MOPA", "bmu_mapping": "ELEX"}
+Table = tuple[Row, list[Row]]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A sound backup in one physical form.
+
+    Attributes:
+        table: header and rows, as text; the header of a DTC user file is empty.
+        pack: makes the file of a table.
+    """
+
+    name: str
+    extracts: tuple[str, ...]
+    file: str
+    table: Table
+    pack: Callable[[Table, random.Random], bytes]
+
+
+def _delimited(delimiter: str, encoding: str = "utf-8") -> Callable[[Table, random.Random], bytes]:
+    def pack(table: Table, _: random.Random) -> bytes:
+        out = io.StringIO()
+        csv.writer(out, delimiter=delimiter, lineterminator="\n").writerows([table[0], *table[1]])
+        return out.getvalue().encode(encoding, "replace")
+
+    return pack
+
+
+def _gzip(table: Table, choice: random.Random) -> bytes:
+    return gzip.compress(_delimited(",")(table, choice), mtime=0)
+
+
+def _zip(table: Table, choice: random.Random) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr(zipfile.ZipInfo("backup.csv"), _delimited(",")(table, choice))
+    return held.getvalue()
+
+
+def _parquet(table: Table, choice: random.Random) -> bytes:
+    """Write text columns, or numbers where every value of a column is one: what spreadsheets and databases do."""
+    header, rows = table
+    held, columns = io.BytesIO(), {}
+    for at, name in enumerate(dict.fromkeys(header)):
+        cells = [row[at] if at < len(row) else None for row in rows]
+        texts = pl.Series(name, [cell or None for cell in cells], dtype=pl.String)
+        number = texts.cast(choice.choice((pl.Int64, pl.Float64)), strict=False)
+        columns[name] = number if choice.random() < 0.3 and number.null_count() == texts.null_count() else texts
+    pl.DataFrame(columns).write_parquet(held)
+    return held.getvalue()
+
+
+def _dtc(table: Table, choice: random.Random) -> bytes:
+    """Write records; most of the time the trailer counts them as they are."""
+    rows = table[1]
+    if choice.random() < 0.8 and rows and len(rows[-1]) > 2:
+        rows = [*rows[:-1], [*rows[-1][:2], str(len(rows) - 2), *rows[-1][3:]]]
+    return "".join("|".join(row) + "|\n" for row in rows).encode("utf-8", "replace")
+
+
+def _read(data: bytes, delimiter: str, encoding: str = "utf-8-sig") -> Table:
+    header, *rows = csv.reader(io.StringIO(data.decode(encoding)), delimiter=delimiter)
+    return header, rows
+
+
+def _records(data: bytes) -> Table:
+    return [], [line.split("|")[:-1] for line in data.decode().splitlines()]
+
+
+def forms(sample: Path) -> list[Form]:
+    """Return every physical form, from a generated sample and the flows of the DTC tests."""
+    frame = pl.read_parquet(sample / "IPNL/registration.parquet")
+    cells = [[cell or "" for cell in row] for row in frame.cast(pl.String).iter_rows()]
+    metering = _read((sample / "MOPB/metering.csv").read_bytes(), ",")
+    tables = {
+        "csv": ("registration", "r.csv", _read((sample / "EELC/registration.csv").read_bytes(), ","), _delimited(",")),
+        "pipe": ("registration", "r.txt", _read((sample / "YELG/registration.csv").read_bytes(), "|", "cp1252"),
+                 _delimited("|", "cp1252")),
+        "parquet": ("registration", "r.parquet", (list(frame.columns), cells), _parquet),
+        "tab": ("portfolio", "p.tsv", _read((sample / "SUPB/portfolio.tsv").read_bytes(), "\t"), _delimited("\t")),
+        "gzip": ("portfolio", "p.csv.gz", _read(gzip.decompress((sample / "SUPA/portfolio.csv.gz").read_bytes()), ","),
+                 _gzip),
+        "zip": ("metering", "m.zip", metering, _zip),
+        "csv of meters": ("metering", "m.csv", metering, _delimited(",")),
+        "csv of registers": ("register", "g.csv", _read((sample / "MOPB/register.csv").read_bytes(), ","),
+                             _delimited(",")),
+        "csv of BM units": ("bmu_mapping", "b.csv", _read((sample / "elexon/bmu_mapping.csv").read_bytes(), ","),
+                            _delimited(",")),
+    }  # fmt: skip
+    found = [Form(name, (e,), file, table, pack) for name, (e, file, table, pack) in tables.items()]
+    flows = {flow: (usr(version, body * 8), tuple(made)) for flow, (version, body, made) in FLOWS.items()}
+    flows["D0150"] = ((sample / "MOPA/D0150.usr").read_bytes(), ("metering", "register"))
+    flows["D0019"] = ((sample / "DCOL/D0019.usr").read_bytes(), ("annual_consumption",))
+    return found + [Form(flow, e, f"{flow}.usr", _records(data), _dtc) for flow, (data, e) in flows.items()]
+
+
+# -- what must not be left -----------------------------------------------------------------------------------------
+
+
+def valid_mpan(text: str) -> bool:
+    """Tell whether 13 digits are an MPAN core, by the book (domain 2.2)."""
+    total = sum(weight * int(digit) for weight, digit in zip(WEIGHTS, text, strict=False))
+    return total % 11 % 10 == int(text[12])
+
+
+def identifiers(table: Table) -> tuple[set[str], set[tuple[str, str]]]:
+    """Return the raw identifiers of a table without spaces and hyphens, and its (address line, postcode) pairs."""
+    header, rows = table
+    names = [re.sub(r"[^a-z0-9]", "", name.lower()) for name in header]
+    values, addresses = set(), set()
+    for row in rows:
+        cells = dict(zip(names, row, strict=False)) if names else {"meterserialnumber": _serial(row)}
+        values |= {cell for cell in row if re.fullmatch("[0-9]{13}", cell) and valid_mpan(cell)}
+        values |= {cells[n] for n in ("meterserialnumber", "esmeid", "uprn") if len(cells.get(n, "")) >= 6}
+        lines = [cells[n] for n in cells if n.startswith("addressline") and len(cells[n]) >= 8]
+        addresses |= {(line, cells["postcode"]) for line in lines if cells.get("postcode")}
+    values |= set(SECRETS) if not names else set()
+    return {_squeezed(value) for value in values}, addresses
+
+
+def _serial(row: Row) -> str:
+    at = SERIALS.get(row[0] if row else "", 0)
+    return row[at] if at and at < len(row) else ""
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"[ \-]", "", text.upper())
+
+
+def _texts(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield every text that a run left in a folder: names, bytes, and the cells of tables."""
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        yield path.name, path.name + "\n" + path.read_bytes().decode("latin-1")
+        if path.suffix in (".parquet", ".arrow"):
+            frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_ipc(path)
+            if frame.width:
+                yield path.name, frame.cast(pl.String, strict=False).write_csv()
+
+
+def survivors(table: Table, texts: Iterator[tuple[str, str]]) -> list[str]:
+    """Return where a raw identifier of a table stands, in words without it."""
+    values, addresses = identifiers(table)
+    found = []
+    for where, text in texts:
+        plain, upper = _squeezed(text), text.upper()
+        found += [f"value in {where}" for value in values if value in plain]
+        found += [f"address in {where}" for line, code in addresses if line.upper() in upper and code.upper() in upper]
+    return found
+
+
+# -- runs -------------------------------------------------------------------------------------------------------------
+
+
+class Place:
+    """A folder in which one backup after the other is anonymised.
+
+    Args:
+        folder: an empty folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        sample = folder / "sample"
+        generate(Request(60, 5, 0.0), sample)
+        shutil.move(sample / "keys", folder / "keys")
+        shutil.move(sample / "elexon" / "mdd", folder / "mdd")
+        self.forms = forms(sample)
+        shutil.rmtree(sample)
+        self.document = {
+            "cut": {"id": "FUZZ", "date": "2023-08-19", "key": "keys/cut.key"},
+            "reference": {"market_domain_data": "mdd"},
+            "release": {"signing_key": "keys/signing.pem"},
+        }
+
+    def run(self, form: Form, data: bytes) -> Done:
+        """Anonymise one backup of a participant's."""
+        for name in ("work", "out"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        (self.folder / form.file).write_bytes(data)
+        source = [{"contract": extract, "source": {"path": form.file}} for extract in form.extracts]
+        participant = {"mpid": MPIDS.get(form.extracts[0], "DCOL"), "role": "X", "extracts": source}
+        cut = self.folder / "cut.yaml"
+        cut.write_text(yaml.safe_dump({**self.document, "participants": [participant]}))
+        return datacut("anonymise", cut, "--plain", "--json")
+
+    def left(self) -> Iterator[tuple[str, str]]:
+        """Yield every text that the run left."""
+        yield from _texts(self.folder / "out")
+        yield from _texts(self.folder / "work")
+
+
+@dataclass
+class Campaign:
+    """What came of many spoilt files.
+
+    Attributes:
+        faults: what may never be, by the number of the file.
+        codes: form -> exit code -> how many.
+        lines: what was said, with numbers left out.
+    """
+
+    faults: list[str] = field(default_factory=list)
+    codes: dict[str, Counter[int]] = field(default_factory=dict)
+    lines: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def total(self) -> Counter[int]:
+        """Exit code -> how many files."""
+        return sum(self.codes.values(), Counter())
+
+
+def spoilt(form: Form, choice: random.Random) -> tuple[bytes, Table]:
+    """Return a spoilt file and the table that it was made of: cells, then bytes, or one of the two."""
+    table = form.table
+    how = choice.random()
+    if how < 0.6:
+        table = spoil_cells(*table, choice)
+    data = form.pack(table, choice)
+    return (spoil_bytes(data, choice) if how > 0.5 else data), table
+
+
+def campaign(place: Place, numbers: Sequence[int], heard: Callable[[], str] = str) -> Campaign:
+    """Anonymise spoilt files; a file's number alone decides what is done to it.
+
+    Args:
+        heard: returns what was written past Python since it was last asked.
+    """
+    found = Campaign()
+    for number in numbers:
+        choice = random.Random(number)
+        form = place.forms[number % len(place.forms)]
+        data, table = spoilt(form, choice)
+        done = place.run(form, data)
+        found.codes.setdefault(form.name, Counter())[done.code] += 1
+        found.lines.update(re.sub("[0-9]+", "#", line) for line in done.told)
+        found.faults += [f"{number} ({form.name}): {fault}" for fault in _faults(place, form, table, done, heard())]
+    return found
+
+
+def _faults(place: Place, form: Form, table: Table, done: Done, past: str) -> Iterator[str]:
+    said = done.out + done.err + past
+    if done.code not in REFUSED | {0}:
+        yield f"exit code {done.code}: {done.told}"
+    if "Traceback" in said or "panicked" in said:
+        yield "a traceback"
+    if past:
+        yield "something was written past the command"
+    if len(done.told) != (done.code != 0):
+        yield f"{len(done.told)} lines say why"
+    packs = [p.name for p in (place.folder / "out").glob("*")] if (place.folder / "out").is_dir() else []
+    if packs != ([] if done.code else ["FUZZ-submission"]):
+        yield f"the out folder holds {packs}"
+    told = json.loads(done.out)["accounting"] if done.code == 0 else []
+    if any(a["rows_in"] != a["released"] + a["excluded"] for a in told):
+        yield "rows were lost"
+    spelt = [form.table, table]
+    yield from (hit for each in spelt for hit in survivors(each, iter([("what was said", said), *place.left()])))
+
+
+def main() -> int:
+    """Run a campaign from the command line."""
+    files, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        found = campaign(Place(Path(folder)), range(first, first + files))
+    print(f"{files:,} files in {time.monotonic() - began:,.0f} s; exit codes {dict(sorted(found.total.items()))}")
+    for name, codes in found.codes.items():
+        print(f"{name:<18}", dict(sorted(codes.items())))
+    print("\n".join(found.faults) or "no fault")
+    return 1 if found.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
