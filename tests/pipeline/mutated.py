@@ -1,6 +1,7 @@
 """Spoilt backups through ``datacut anonymise``: the exit code, what it says, and what of the raw file is left behind.
 
-``python -m tests.pipeline.mutated FILES [SEED]`` runs a campaign of any size and prints how it ended, form by form.
+``python -m tests.pipeline.mutated FILES [FIRST]`` spoils the files of the numbers from FIRST on, tells each fault when it
+is found, and prints how the campaign ended, form by form.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import random
 import re
 import shutil
@@ -18,8 +20,10 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import polars as pl
 import yaml
@@ -30,6 +34,7 @@ from tests.mutations import Row, spoil_bytes, spoil_cells
 from tests.rules.cutting import WEIGHTS
 from tests.rules.test_dtc_flows import FLOWS, SECRETS, usr
 
+STEP = re.compile(r" *[0-9]+\.[0-9]{2} s  [a-z]")  # what a step says when it ends
 REFUSED = {11, 12, 14}  # not readable, refused at a gate, or a raw identifier stood where none is looked for
 SERIALS = {"283": 1, "290": 1, "03A": 1, "028": 1}  # group -> field of a meter's serial number in a DTC flow
 MPIDS = {"registration": "EELC", "portfolio": "SUPA", "metering": "MOPA", "register": "MOPA", "bmu_mapping": "ELEX"}
@@ -209,19 +214,22 @@ class Place:
 
     def run(self, form: Form, data: bytes) -> Done:
         """Anonymise one backup of a participant's."""
-        for name in ("work", "out"):
+        for name in ("work", "out", "temporary"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
+        for name in ("work", "temporary"):
+            (self.folder / name).mkdir()
         (self.folder / form.file).write_bytes(data)
         source = [{"contract": extract, "source": {"path": form.file}} for extract in form.extracts]
         participant = {"mpid": MPIDS.get(form.extracts[0], "DCOL"), "role": "X", "extracts": source}
         cut = self.folder / "cut.yaml"
         cut.write_text(yaml.safe_dump({**self.document, "participants": [participant]}))
-        return datacut("anonymise", cut, "--plain", "--json")
+        with mock.patch.object(tempfile, "tempdir", str(self.folder / "temporary")):
+            return datacut("anonymise", cut, "--plain", "--json", "--log", self.folder / "work" / "log.jsonl")
 
     def left(self) -> Iterator[tuple[str, str]]:
         """Yield every text that the run left."""
-        yield from _texts(self.folder / "out")
-        yield from _texts(self.folder / "work")
+        for name in ("out", "work", "temporary"):
+            yield from _texts(self.folder / name)
 
 
 @dataclass
@@ -254,11 +262,14 @@ def spoilt(form: Form, choice: random.Random) -> tuple[bytes, Table]:
     return (spoil_bytes(data, choice) if how > 0.5 else data), table
 
 
-def campaign(place: Place, numbers: Sequence[int], heard: Callable[[], str] = str) -> Campaign:
+def campaign(
+    place: Place, numbers: Sequence[int], heard: Callable[[], str] = str, told: Callable[[str], object] = str
+) -> Campaign:
     """Anonymise spoilt files; a file's number alone decides what is done to it.
 
     Args:
         heard: returns what was written past Python since it was last asked.
+        told: is told of each fault when it is found.
     """
     found = Campaign()
     for number in numbers:
@@ -268,7 +279,10 @@ def campaign(place: Place, numbers: Sequence[int], heard: Callable[[], str] = st
         done = place.run(form, data)
         found.codes.setdefault(form.name, Counter())[done.code] += 1
         found.lines.update(re.sub("[0-9]+", "#", line) for line in done.told)
-        found.faults += [f"{number} ({form.name}): {fault}" for fault in _faults(place, form, table, done, heard())]
+        faults = [f"{number} ({form.name}): {fault}" for fault in _faults(place, form, table, done, heard())]
+        found.faults += faults
+        for fault in faults:
+            told(fault)
     return found
 
 
@@ -282,6 +296,8 @@ def _faults(place: Place, form: Form, table: Table, done: Done, past: str) -> It
         yield "something was written past the command"
     if len(done.told) != (done.code != 0):
         yield f"{len(done.told)} lines say why"
+    if any(not STEP.match(line) for line in done.err.splitlines() if line not in done.told):
+        yield "more is said than how the steps ended and why the run did"
     packs = [p.name for p in (place.folder / "out").glob("*")] if (place.folder / "out").is_dir() else []
     if packs != ([] if done.code else ["FUZZ-submission"]):
         yield f"the out folder holds {packs}"
@@ -292,16 +308,38 @@ def _faults(place: Place, form: Form, table: Table, done: Done, past: str) -> It
     yield from (hit for each in spelt for hit in survivors(each, iter([("what was said", said), *place.left()])))
 
 
+@contextmanager
+def past_python() -> Iterator[Callable[[], str]]:
+    """Catch what libraries write to the process' own standard error, below ``sys.stderr``."""
+    with tempfile.TemporaryFile() as caught:
+        before = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+
+        def heard() -> str:
+            caught.seek(0)
+            text = caught.read().decode("utf-8", "replace")
+            caught.seek(0)
+            caught.truncate()
+            return text
+
+        try:
+            yield heard
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+
+
 def main() -> int:
     """Run a campaign from the command line."""
     files, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        found = campaign(Place(Path(folder)), range(first, first + files))
+    with tempfile.TemporaryDirectory() as folder, past_python() as heard:
+        place = Place(Path(folder))
+        found = campaign(place, range(first, first + files), heard, lambda fault: print(fault, flush=True))
     print(f"{files:,} files in {time.monotonic() - began:,.0f} s; exit codes {dict(sorted(found.total.items()))}")
     for name, codes in found.codes.items():
         print(f"{name:<18}", dict(sorted(codes.items())))
-    print("\n".join(found.faults) or "no fault")
+    print(f"{len(found.faults)} faults, {len(found.lines)} different lines say why")
     return 1 if found.faults else 0
 
 
