@@ -139,7 +139,7 @@ def test_look_alike_digits_are_refused_not_passed() -> None:
     assert identifiers.meter_serials(KEYS.field("meter-serial"), serials).null_count() == 3
 
 
-@pytest.mark.requirement("Q65")
+@pytest.mark.requirement("Q65", "Q70", "Q72")
 def test_two_cuts_cannot_be_linked() -> None:
     values = pl.Series(_mpans(random.Random(5), 500))
     sit = MpanPermutation(FieldKeys(CUT_KEY, "SIT").field("mpan")).pseudonyms(values)
