@@ -1,7 +1,7 @@
 """Spoilt backups through ``datacut anonymise``: the exit code, what it says, and what of the raw file is left behind.
 
-``python -m tests.pipeline.mutated FILES [FIRST]`` spoils the files of the numbers from FIRST on, tells each fault when it
-is found, and prints how the campaign ended, form by form.
+``python -m tests.pipeline.mutated FILES [FIRST]`` spoils the files of the numbers from FIRST on, tells each fault when
+it is found, and prints how the campaign ended, form by form.
 """
 
 from __future__ import annotations
