@@ -223,6 +223,24 @@ def test_a_sound_result_breaks_nothing():
     assert broken(lambda rows: None) == set()
 
 
+def test_a_related_primary_may_have_an_export_of_another_supplier():
+    """REG1060 and REG1067 are about related metering points; a link beside them may cross suppliers and directions."""
+    frame = candidates(
+        {"point": 1, "premises": 8, "related": 2, "profile_class": "02"}, {"point": 2, "premises": 8},
+        export(3, premises=8, supplier_mpid="SUPB"),
+    )  # fmt: skip
+    groups = related(frame, RULES.primary)
+    assert dict(groups.select("point", "role").rows()) == {1: "SECONDARY", 2: "PRIMARY"}
+    assert found(*frame.select(KINDS.keys()).to_dicts())[3] == (2, "AS6", "possible")
+
+    def beside(rows: list[dict]) -> None:
+        rows[2].update(linked_mpan="E", association_role="PRINCIPAL")
+        mine = {"mpan_core": "E", "linked_mpan": "C", "association_role": "SUBSIDIARY", "energy_direction": "E"}
+        rows.append({**rows[0], **mine, "supplier_mpid": "SUPB"})
+
+    assert broken(beside) == set()
+
+
 @pytest.mark.parametrize(
     ("code", "change"),
     [
