@@ -13,6 +13,7 @@ import yaml
 
 from contracts.errors import ContractError
 from contracts.model import Column, Contract, Derived, DtcLayout, Fold, Rule, Treatment
+from contracts.safe_yaml import safe_load
 from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, Stage
 
 HERE = Path(__file__).parent
@@ -140,7 +141,7 @@ def read_document(path: Path) -> tuple[Mapping[str, Any], str]:
     """
     try:
         raw = path.read_bytes()
-        document = yaml.safe_load(raw)
+        document = safe_load(raw)
     except OSError as fault:
         raise ContractError("cannot be read", where=path.name, remedy=fault.strerror or "") from None
     except (yaml.YAMLError, UnicodeDecodeError) as fault:

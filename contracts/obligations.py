@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from contracts.errors import ContractError
+from contracts.safe_yaml import safe_load
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements.yaml"
@@ -61,7 +62,7 @@ class Assessment:
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
         raise ContractError(f"cannot be read ({type(fault).__name__})", where=path.name) from None
 

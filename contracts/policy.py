@@ -17,6 +17,7 @@ import yaml
 
 from contracts.errors import ConfigurationError
 from contracts.model import Column, Contract, Treatment
+from contracts.safe_yaml import safe_load
 from contracts.vocabulary import Classification, Form, Method
 
 HIDING = (Method.PSEUDONYMISE, Method.TOKEN, Method.SUPPRESS, Method.DROP)
@@ -50,7 +51,7 @@ def read_overlay(path: Path, contracts: Mapping[str, Contract]) -> Overlay:
         ConfigurationError: the file cannot be read, or an entry is wrong; all faults at once.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
         raise ConfigurationError(f"cannot be read ({type(fault).__name__})", where=str(path)) from None
     if not isinstance(document, dict) or not isinstance(document.get("treatments"), dict):

@@ -5,6 +5,7 @@ Relative paths are taken from the folder of ``cut.yaml``. Faults are collected a
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,8 +15,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from contracts.errors import ConfigurationError
 from contracts.load import load_all
+from contracts.safe_yaml import safe_load
 from flows.intake import SourceSpec
 from transforms.address import PostcodePolicy
+
+MOST_DIGITS_TOLD = 6
 
 
 def _text_date(value: object) -> object:
@@ -197,7 +201,7 @@ class Job:
         """Return the specification that intake reads."""
         source = extract.source
         return SourceSpec(
-            name=f"{participant.mpid}/{extract.contract}",
+            name=f"{participant.mpid}/{extract.contract} ({_told(source)})",
             path=self.path(source.path) if source.path else None,
             url=source.url,
             query=source.query,
@@ -218,6 +222,14 @@ class Job:
         return url
 
 
+def _told(source: Source) -> str:
+    """Return what errors call a source; digits of a file's name are hidden where they could be an identifier's."""
+    if source.path is None:
+        return "database"
+    name = "".join(c for c in source.path.name if c.isprintable())
+    return re.sub("[0-9]", "#", name) if len(re.findall("[0-9]", name)) >= MOST_DIGITS_TOLD else name
+
+
 def load_cut(file: Path) -> Job:
     """Read and validate ``cut.yaml``.
 
@@ -225,7 +237,7 @@ def load_cut(file: Path) -> Job:
         ConfigurationError: the file is missing, is not YAML, or an entry is wrong; all faults at once.
     """
     try:
-        document: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document: Any = safe_load(file.read_text(encoding="utf-8"))
     except OSError as fault:
         raise ConfigurationError("cannot be read", where=str(file), remedy=fault.strerror or "") from None
     except UnicodeDecodeError:

@@ -13,7 +13,7 @@ from typing import Any
 
 from contracts.errors import ConfigurationError
 from flows import alignment, coherence, coincident, quality
-from flows.anonymise import anonymise_source, facts_of
+from flows.anonymise import STAGED, anonymise_source, facts_of
 from flows.augment.population import population
 from flows.augment.stage import augmentation
 from flows.config import Extract, Job, Participant, load_cut
@@ -103,6 +103,7 @@ def judge_part(cut_file: str, numbers: list[int]) -> dict[str, Any]:
     for number in numbers:
         if not quality.is_judged(known.workspace, number):
             quality.judge_partition(known.workspace, known.held, number, shared, known.job.model.cut.date)
+        known.workspace.discard(STAGED, number)
     return {"partitions": len(numbers)}
 
 
@@ -202,6 +203,6 @@ def ring_fence_evidence(result: Any, plan: str) -> dict[str, Any]:
 
 
 def finish(cut_file: str) -> None:
-    """End: the work folder goes, the pack stands for itself."""
+    """End: the work folder goes; a pack stands for itself, and what was refused is not gone on with."""
     context(cut_file).workspace.remove()
     forget()

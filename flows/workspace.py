@@ -25,7 +25,8 @@ from transforms.mpan import order_key
 ORDER = "_order"
 BODIES = 10**10
 ROWS_PER_PARTITION = 250_000
-FLUSH_ROWS = 32_768
+FLUSH_ROWS, LEAST_FLUSH = 32_768, 4_096  # rows that are written as one piece of a partition
+HELD_ROWS = 1_500_000  # rows of one source that wait in memory for their pieces to fill
 MARKER = ".datacut-work"
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "is read-only"}
 
@@ -105,6 +106,11 @@ class Workspace:
             frame.write_ipc(aside, compression="lz4")
             aside.replace(path)
 
+    def discard(self, room: str, number: int) -> None:
+        """Remove a partition of a room, of every participant and extract: what was made of it stands elsewhere."""
+        for path in self.root.joinpath(room).glob(f"*/*/{number:04d}-*.arrow"):
+            path.unlink(missing_ok=True)
+
     def note(self, name: str, facts: Mapping[str, Any]) -> None:
         """Write a small JSON record, whole or not at all."""
         path = self.root / f"{name}.json"
@@ -136,6 +142,7 @@ class PartitionWriter:
         self._held: dict[int, list[pl.DataFrame]] = {}
         self._rows: dict[int, int] = {}
         self._parts: dict[int, int] = {}
+        self._full = max(LEAST_FLUSH, min(FLUSH_ROWS, HELD_ROWS // workspace.partitions))
         shutil.rmtree(workspace.root.joinpath(*self._place), ignore_errors=True)
 
     def add(self, batch: pl.DataFrame) -> None:
@@ -152,7 +159,7 @@ class PartitionWriter:
     def _hold(self, number: int, piece: pl.DataFrame) -> None:
         self._held.setdefault(number, []).append(piece)
         self._rows[number] = self._rows.get(number, 0) + piece.height
-        if self._rows[number] >= FLUSH_ROWS:
+        if self._rows[number] >= self._full:
             self._flush(number)
 
     def _flush(self, number: int) -> None:

@@ -30,6 +30,7 @@ from contracts.augmentation.model import (
     stated_column,
 )
 from contracts.errors import ContractError
+from contracts.safe_yaml import safe_load
 
 __all__ = [
     "Associations",
@@ -66,7 +67,7 @@ def read_yaml(path: Path) -> tuple[Any, str]:
     """
     try:
         raw = path.read_bytes()
-        return yaml.safe_load(raw), hashlib.sha256(raw).hexdigest()
+        return safe_load(raw), hashlib.sha256(raw).hexdigest()
     except OSError as fault:
         raise ContractError("cannot be read", where=path.name, remedy=fault.strerror or "") from None
     except (yaml.YAMLError, UnicodeDecodeError) as fault:

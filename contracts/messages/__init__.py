@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from contracts.errors import ContractError
+from contracts.safe_yaml import safe_load
 
 HERE = Path(__file__).parent
 MESSAGES = HERE / "messages.yaml"
@@ -101,7 +102,7 @@ def messages(path: Path = MESSAGES) -> Messages:
         ContractError: the file is wrong, or an interface names a block that is not there.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = safe_load(path.read_text(encoding="utf-8"))
         found = Messages(
             versions={str(k): str(v) for k, v in document["versions"].items()},
             environment=document["environment"],
