@@ -10,22 +10,19 @@ Source: domain 9.2 (the mapping is the participant's own), Q62, Q63.
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contracts.errors import ConfigurationError, EvidenceError, IntakeError, PlaceError, RefusedError
+from contracts.errors import ConfigurationError, EvidenceError, IntakeError, RefusedError
 from flows.anonymise import Progress, silent
 from flows.config import load_cut
 from flows.evidence.chain import read_evidence
 from flows.evidence.keys import PublicKey
-from flows.evidence.verify import Terms, verify_pack
+from flows.evidence.verify import Terms, hold_together, verify_pack
 from flows.intake import SourceSpec
+from flows.restored.folder import private_folder
 from flows.restored.items import restore_items
 from flows.restored.rows import Extract, restore_extract
 from transforms.address import PostcodePolicy
@@ -77,8 +74,11 @@ def open_return(pack: Path, public_keys: list[PublicKey]) -> tuple[dict[str, Any
     Raises:
         PackFaultError, EvidenceError: the pack does not hold. RefusedError: it is no return pack.
     """
-    signed = verify_pack(pack, public_keys, Terms()).evidence if public_keys else None
-    evidence = signed or read_evidence(pack)
+    if public_keys:
+        verify_pack(pack, public_keys, Terms())
+    else:
+        hold_together(pack)
+    evidence = read_evidence(pack)
     if evidence["kind"] != "return":
         raise RefusedError(f"is a {evidence['kind']} pack, not a return", where=pack.name)
     if evidence["scheme"] != SCHEME:
@@ -105,7 +105,7 @@ def restore(
     Raises:
         PlaceError: the folder exists already, or the disk is unfit.
         IntakeError: a file of the backup is missing or cannot be read.
-        KeyMaterialError, EvidenceError, RefusedError: key or pack are not to be used.
+        KeyMaterialError, EvidenceError, RefusedError: key or pack are not to be used, or the backup is another's.
     """
     evidence, verified = open_return(pack, public_keys)
     cut = evidence["cut"]["id"]
@@ -122,6 +122,10 @@ def restore(
             rows = restore_extract(extract, folder, pseudonymiser, progress)
             found.extracts.append(rows.facts)
             found.files += rows.files
+            if not rows.facts["returned"] and rows.facts["only_in_pack"]:
+                remedy = "name the backup that this return was made from"
+                where = f"{participant}/{extract.name}"
+                raise RefusedError("no record of the pack is of this backup", where=where, remedy=remedy)
             real = rows.real if real is None else real.joined(rows.real)
         if real is not None:
             items, files = restore_items(pack, participant, evidence, real, folder)
@@ -158,26 +162,3 @@ def source_of(backup: Path, participant: str, entry: Mapping[str, Any]) -> Sourc
         delimiter=(written.get("delimiter") or "auto") if entry["form"] == "csv" else "auto",
         root=backup,
     )
-
-
-@contextmanager
-def private_folder(out: Path) -> Iterator[Path]:
-    """Give a folder beside ``out`` that only its owner can read, and rename it into place when all went well.
-
-    Raises:
-        PlaceError: ``out`` exists already, or the disk is unfit.
-    """
-    if os.path.lexists(out):
-        raise PlaceError("exists already", where=out.name, remedy="name a new folder")
-    aside = out.absolute().parent / f".{out.name}.partial-{secrets.token_hex(8)}"
-    before = os.umask(0o077)
-    try:
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        aside.mkdir(mode=0o700)
-        yield aside
-        os.rename(aside, out)
-    except OSError as fault:
-        raise PlaceError(f"cannot be written: {fault.strerror or 'disk fault'}", where=out.name) from None
-    finally:
-        os.umask(before)
-        shutil.rmtree(aside, ignore_errors=True)

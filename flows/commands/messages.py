@@ -50,12 +50,14 @@ def messages_command(  # noqa: PLR0913 - the options of a command
     from flows.evidence.chain import read_evidence
     from flows.evidence.keys import load_public
     from flows.evidence.verify import Terms as Trust
-    from flows.evidence.verify import verify_pack
+    from flows.evidence.verify import hold_together, verify_pack
     from flows.messages.write import Asked, write_messages
     from transforms.messages import LOCAL, Terms
 
     if public_key:
         verify_pack(pack, [load_public(path) for path in public_key], Trust())
+    else:
+        hold_together(pack)
     cut = datetime.fromisoformat(read_evidence(pack)["cut"]["date"])
     moment = (sent or cut.replace(hour=9)).replace(tzinfo=LOCAL)
     terms = Terms(

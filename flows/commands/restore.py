@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contracts.errors import RefusedError
 from flows.commands.key_options import IdentityFile, KeyPath, PassphraseFile
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def restore_command(
     """Write load files keyed by real MPANs: the own records as they came, and the MHHS-only items beside them.
 
     Nothing is decrypted: the pseudonyms of the backup are computed anew and met with the pack's. The folder and its
-    files are readable by their owner alone. Without --public-key the signature is not looked at.
+    files are readable by their owner alone. Without --public-key the signature is not looked at. Records of the pack
+    that do not match the backup are counted, and the command ends with code 12.
     """
     from flows.custody.passphrase import Unlock
     from flows.evidence.keys import load_public
@@ -58,6 +60,9 @@ def restore_command(
         typer.echo(json.dumps(found.document(), indent=2, sort_keys=True))
     else:
         _print(found, out)
+    if found.mismatches:
+        remedy = "the load files hold what the backup says; ask the sender of the pack about the others"
+        raise RefusedError(f"{found.mismatches:,} records do not match the backup", where=pack.name, remedy=remedy)
 
 
 def _print(found: Restored, out: Path) -> None:

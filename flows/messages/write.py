@@ -16,9 +16,9 @@ from typing import Any
 import polars as pl
 
 from contracts.errors import ConfigurationError, EvidenceError, PlaceError
-from contracts.messages import Messages, messages
+from contracts.messages import SCHEMA, Messages, messages
 from flows.evidence.bag import pack_reference
-from flows.messages.validate import message_faults
+from flows.messages.validate import message_faults, term_faults
 from transforms.messages import Subject, Terms, compose, respelt, why_not
 
 MANIFEST, FACTS = "manifest.csv", "manifest.json"
@@ -56,12 +56,12 @@ def write_messages(pack: Path, out: Path, asked: Asked, terms: Terms) -> Done:
     """Write the messages of a release or return pack into a new folder.
 
     Raises:
-        ConfigurationError: a test case, interface or spelling is not known.
+        ConfigurationError: a test case, interface, spelling, or a value of the terms is not known.
         EvidenceError: the pack holds no allocations, or a message breaks the schema.
         PlaceError: the folder exists already, or the disk is unfit.
     """
     table = messages()
-    _check(asked, table)
+    _check(asked, table, terms)
     given = allocated(pack, asked)
     records = expected(pack, given)
     if out.exists():
@@ -86,7 +86,10 @@ def write_messages(pack: Path, out: Path, asked: Asked, terms: Terms) -> Done:
     return done
 
 
-def _check(asked: Asked, table: Messages) -> None:
+def _check(asked: Asked, table: Messages, terms: Terms) -> None:
+    if wrong := term_faults(terms):
+        where = SCHEMA.name
+        raise ConfigurationError(f"the schema does not know the value of {', '.join(wrong)}", where=where)
     if unknown := sorted(set(asked.interfaces) - set(table.interfaces)):
         raise ConfigurationError(
             f"no such interface: {', '.join(unknown)}", remedy=f"there are {', '.join(table.interfaces)}"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Flags = NDArray[np.bool_]
 BLOCK = 8 << 20
 LIVE = "OPER"
+TEST_FLAG_PLACE = 11  # in the ZHV record
 
 
 class LoadFile:
@@ -54,6 +55,8 @@ class LoadFile:
     ) -> None:
         if self._file is not None:
             self._file.close()
+        elif kind is None and self._how.form in ("csv", "database"):
+            self._header_alone()
         if kind is None and self._how.form == "parquet":
             self._parquet()
         if kind is None and self._how.form == "dtc":
@@ -70,6 +73,12 @@ class LoadFile:
             if self._file is None:
                 self._file = open(self._path, "wb")  # noqa: SIM115 - closed by the context
             self._file.write(delimited(batch.filter(pl.Series(back)), self._how, header=first))
+
+    def _header_alone(self) -> None:
+        """Write the load file of a backup without a row."""
+        names = [self._how.names.get(c, c) for c in self._how.order]
+        empty = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+        self._path.write_bytes(delimited(empty, self._how, header=True))
 
     def _parquet(self) -> None:
         if self._spec.path is None:
@@ -143,7 +152,8 @@ class ExcludedList:
 def write_dtc(path: Path, spec: SourceSpec, contract: Contract, how: Written, mpans: set[str]) -> None:
     """Write the records of a DTC file that hang from some MPANs, with a trailer that counts them.
 
-    Records above the MPAN's group stay; the test flag is never ``OPER``.
+    Records above the MPAN's group stay, and those before the first, which are about the file; the test flag is never
+    ``OPER``.
     """
     layout = next(layout for layout in contract.dtc_layouts if how.flow.startswith(layout.flow))
     group, place = layout.fields["mpan_core"]
@@ -153,13 +163,13 @@ def write_dtc(path: Path, spec: SourceSpec, contract: Contract, how: Written, mp
         above.add(step)
         step = layout.parents.get(step)
     wanted = pl.Series(sorted(mpans), dtype=pl.String)
-    keep, count = False, 0
+    keep, count = True, 0
     with open(path, "wb") as file:
         for lines in _lines(spec):
             ids = lines.str.slice(0, 3)
             mpan = normalise(lines.str.split("|").list.get(place, null_on_oob=True).str.strip_chars())
             mine = mpan.is_in(wanted.implode()).fill_null(value=False)
-            turn = mine.set(ids != group, None).forward_fill().fill_null(value=keep)
+            turn = mine.set(ids != group, None).forward_fill().fill_null(value=keep)  # before the first: kept
             keep = bool(turn[-1])
             chosen = (turn | ids.is_in(list(above))) & ~ids.is_in(["ZHV", "ZPT"])
             for head in lines.filter(ids == "ZHV"):
@@ -173,8 +183,9 @@ def write_dtc(path: Path, spec: SourceSpec, contract: Contract, how: Written, mp
 
 def _flagged(head: str) -> bytes:
     fields = head.split("|")
-    if len(fields) > 11 and fields[11] in ("", LIVE):
-        fields[11] = TEST_FLAG
+    fields = [*fields[:-1], *[""] * (TEST_FLAG_PLACE + 1 - len(fields[:-1])), ""]
+    if fields[TEST_FLAG_PLACE].strip().upper() in ("", LIVE):
+        fields[TEST_FLAG_PLACE] = TEST_FLAG
     return ("|".join(fields) + "\n").encode("ascii", "replace")
 
 

@@ -1,0 +1,141 @@
+"""A market's backups, sent as submission packs, and what its participants get back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from contracts.load import load_all
+from contracts.vocabulary import Field
+from flows.config import Job, load_cut
+from flows.intake import SourceSpec, open_source
+from flows.sample import Request, generate
+from tests.command import Done, datacut
+from transforms.conform import map_columns
+from transforms.keys import FieldKeys
+from transforms.mpan import normalise
+from transforms.pseudonymise import Pseudonymiser
+
+CUT = "SAMPLE-2023-08-19"
+GROUPS = {"LDSO": "distributors", "SUP": "suppliers"}  # who sends together; each in a pack of its own would be as well
+PARTICIPANTS = ("EELC", "YELG", "IPNL", "SUPA", "SUPB", "SUPC", "MOPA", "MOPB", "DCOL", "ELEX")
+
+
+def submit(folder: Path, *, recipients: str | list[str] = "all") -> Path:
+    """Send every participant's backup as a submission pack; return the ``cut.yaml`` that takes the packs instead."""
+    document = yaml.safe_load((folder / "cut.yaml").read_text())
+    senders: dict[str, list[dict]] = {}
+    for participant in document["participants"]:
+        senders.setdefault(GROUPS.get(participant["role"], "agents"), []).append(participant)
+    for sender, participants in senders.items():
+        own = {**document, "participants": participants, "work": f"work-{sender}"}
+        own["release"] = {**document["release"], "folder": f"sent/{sender}"}
+        own.pop("ring_fence", None)
+        (folder / f"{sender}.yaml").write_text(yaml.safe_dump(own))
+        done = datacut("anonymise", folder / f"{sender}.yaml", "--plain")
+        assert done.code == 0, done.err
+        for extract in (extract for participant in participants for extract in participant["extracts"]):
+            pack = f"sent/{sender}/{CUT}-submission"
+            extract["source"] = {"pack": pack, "public_key": "keys/signing.pub"}
+    document["release"] = {**document["release"], "folder": "from-packs", "recipients": recipients}
+    (folder / "si.yaml").write_text(yaml.safe_dump(document))
+    return folder / "si.yaml"
+
+
+@dataclass(frozen=True)
+class Market:
+    """The folder of a market, how its cut is described, and its key."""
+
+    folder: Path
+    job: Job
+    pseudonymiser: Pseudonymiser
+
+    def back(self, mpid: str) -> Path:
+        """The folder that a participant restored into."""
+        return self.folder / "back" / mpid
+
+    def returned(self, mpid: str) -> Path:
+        """A participant's return pack."""
+        return self.folder / "from-packs" / f"{CUT}-return-{mpid}"
+
+    def sources(self, mpid: str) -> dict[str, SourceSpec]:
+        """Where a participant's backup lies, by extract."""
+        (one,) = [p for p in self.job.model.participants if p.mpid == mpid]
+        return {e.contract: self.job.source(one, e) for e in one.extracts}
+
+    def mpans(self, mpid: str) -> set[str]:
+        """Every MPAN of a participant's backup, as it should be written."""
+        frames = [read(spec, name) for name, spec in self.sources(mpid).items()]
+        columns = [f[c] for f in frames for c in (f"{MPAN}", "related_mpan", "linked_mpan") if c in f.columns]
+        return set(normalise(pl.concat(columns)).drop_nulls())
+
+    def pseudonyms(self, mpans: set[str]) -> set[str]:
+        """Their pseudonyms."""
+        return set(self.pseudonymiser.values(Field.MPAN, pl.Series(sorted(mpans))).drop_nulls())
+
+
+MPAN = "mpan_core"
+
+
+def read(spec: SourceSpec, extract: str) -> pl.DataFrame:
+    """Read a backup or a load file as text, under the contract's names where it has one."""
+    contract = load_all()[extract]
+    with open_source(spec, layout=contract.dtc_layouts or None) as reader:
+        names = map_columns(contract, reader.header, where=extract).names
+        batches = [batch.rename(dict(names)) for batch in reader.batches()]
+    return pl.concat(batches).with_columns(pl.all().cast(pl.String))
+
+
+@pytest.fixture(scope="session")
+def market(tmp_path_factory) -> Market:
+    """Backups -> submission packs -> run -> return packs -> restored by everybody from its own folder."""
+    folder = tmp_path_factory.mktemp("returns") / "market"
+    generate(Request(600, 5, 0.03), folder)
+    done = datacut("run", submit(folder), "--plain")
+    assert done.code == 0, done.err
+    job = load_cut(folder / "cut.yaml")
+    keys = FieldKeys(bytes.fromhex((folder / "keys/cut.key").read_text().strip()), CUT)
+    found = Market(folder, job, Pseudonymiser(keys, job.model.cut.policy.postcode))
+    before = os.umask(0o022)
+    try:
+        for mpid in PARTICIPANTS:
+            done = restore(found, mpid, found.back(mpid))
+            assert done.code == 0, done.err
+    finally:
+        os.umask(before)
+    return found
+
+
+def restore(market: Market, mpid: str, out: Path, **changed: object) -> Done:
+    """Restore a return at the command line; ``changed`` replaces pack, backup or key."""
+    backup = market.folder / ("elexon" if mpid == "ELEX" else mpid)
+    given = {"pack": market.returned(mpid), "backup": backup, "key": market.folder / "keys/cut.key", **changed}
+    trust = ["--public-key", market.folder / "keys/signing.pub"] if given.pop("trust", True) else []
+    pack = given.pop("pack")
+    options = [part for name, value in given.items() for part in (f"--{name}", value)]
+    return datacut("restore", pack, *options, *trust, "--out", out)
+
+
+@pytest.fixture
+def copied(market, tmp_path) -> Callable[[str], Path]:
+    """Return a function that copies a folder of the market, to be spoilt."""
+
+    def copy(name: str) -> Path:
+        target = tmp_path / Path(name).name
+        shutil.copytree(market.folder / name, target)
+        return target
+
+    return copy
+
+
+def facts(folder: Path) -> dict:
+    """Return what a restore reported."""
+    return json.loads((folder / "restore.json").read_text())

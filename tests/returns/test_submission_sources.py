@@ -1,0 +1,143 @@
+"""Submission packs in place of backups: the same payload, and refused before a row is read where they do not hold."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.sample import Request, generate
+from tests.command import Done, datacut
+from tests.returns.conftest import CUT, submit
+
+PACK = f"sent/distributors/{CUT}-submission"
+DATA = "data/EELC/registration.parquet"
+
+
+@pytest.fixture(scope="module")
+def sent(tmp_path_factory) -> Path:
+    """Return the folder of a market whose backups were sent as packs."""
+    folder = tmp_path_factory.mktemp("sent") / "market"
+    generate(Request(150, 6, 0.05), folder)
+    document = yaml.safe_load((folder / "cut.yaml").read_text())
+    document["release"]["recipients"] = []
+    (folder / "cut.yaml").write_text(yaml.safe_dump(document))
+    submit(folder, recipients=[])
+    return folder
+
+
+def manifest(pack: Path) -> dict[str, str]:
+    """Return path -> SHA-256 of what a pack releases and excludes; the report tells times, and is left out."""
+    lines = [*(pack / "manifest-sha256.txt").open(), *(pack / "tagmanifest-sha256.txt").open()]
+    digests = {path.strip(): digest for digest, path in (line.split("  ", 1) for line in lines)}
+    return {path: digest for path, digest in digests.items() if path.startswith(("data/", "excluded/"))}
+
+
+@pytest.mark.requirement("Q62", "Q74")
+def test_packs_and_backups_give_the_same_payload(sent):
+    for name in ("cut.yaml", "si.yaml"):
+        done = datacut("run", sent / name, "--plain")
+        assert done.code == 0, done.err
+        (sent / "ledger.db").unlink()  # what one run allocates is no longer free for the other
+    raw, packs = (sent / folder / f"{CUT}-release" for folder in ("out", "from-packs"))
+    assert len(manifest(raw)) > 40
+    assert manifest(packs) == manifest(raw)
+    one, other = (json.loads((p / "evidence/evidence.json").read_text()) for p in (raw, packs))
+    for section in ("accounting", "exclusions", "augmentation", "inputs"):
+        assert other[section] == one[section], section
+    named = {entry["pack"] for entry in other["previous"]}
+    assert named == {f"{CUT}-submission"}
+
+
+@pytest.fixture
+def spoilt(sent, tmp_path) -> Callable[..., Done]:
+    """Return a function that spoils a copy of the market, runs it, and sees that nothing came of it."""
+
+    def run(change: Callable[[Path, dict], None]) -> Done:
+        folder = tmp_path / "market"
+        shutil.copytree(sent, folder, ignore=shutil.ignore_patterns("out", "from-packs", "work*", "ledger.db"))
+        document = yaml.safe_load((folder / "si.yaml").read_text())
+        change(folder, document)
+        (folder / "si.yaml").write_text(yaml.safe_dump(document))
+        done = datacut("run", folder / "si.yaml", "--plain")
+        assert len(done.told) == 1, done.err
+        assert "Traceback" not in done.err + done.out
+        assert not list(folder.glob("from-packs/*"))
+        assert not [p for p in folder.glob("work/**/*EELC*registration*") if p.is_file()], "no row was taken"
+        return done
+
+    return run
+
+
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.requirement("Q62")
+@pytest.mark.parametrize("place", [4, -20])
+def test_a_changed_byte(spoilt, place):
+    done = spoilt(lambda folder, _: flip(folder / PACK / DATA, place))
+    assert done.code == 18
+    assert "digest differs" in done.told[0]
+    assert DATA in done.told[0]
+
+
+def test_a_file_added(spoilt):
+    done = spoilt(lambda folder, _: (folder / PACK / "data/EELC/more.parquet").write_bytes(b"PAR1"))
+    assert done.code == 18
+
+
+def test_a_bad_signature(spoilt):
+    def forge(folder: Path, _: dict) -> None:
+        path = folder / PACK / "signature.dsse.json"
+        envelope = json.loads(path.read_text())
+        sig = envelope["signatures"][0]["sig"]
+        envelope["signatures"][0]["sig"] = ("B" if sig[0] == "A" else "A") + sig[1:]
+        path.write_text(json.dumps(envelope))
+        (folder / PACK / DATA).write_bytes(b"not Parquet: whoever reads this before the signature says so")
+
+    done = spoilt(forge)
+    assert done.code == 18
+    assert "signature" in done.told[0]
+
+
+def test_signed_by_somebody_else(spoilt):
+    from flows.evidence.keys import new_keypair
+
+    def other(folder: Path, document: dict) -> None:
+        new_keypair(folder / "keys/other.pem")
+        for extract in document["participants"][0]["extracts"]:
+            extract["source"]["public_key"] = "keys/other.pub"
+
+    assert spoilt(other).code == 18
+
+
+@pytest.mark.requirement("Q72")
+def test_made_under_another_key(spoilt):
+    def another(folder: Path, document: dict) -> None:
+        done = datacut("key", "new", "--cut", CUT, "--out", folder / "keys/another.key")
+        assert done.code == 0
+        document["cut"]["key"] = "keys/another.key"
+
+    done = spoilt(another)
+    assert done.code == 13
+    assert "was made under another key: its fingerprint is" in done.told[0]
+
+
+def test_of_another_cut_day_kind_or_without_the_extract(spoilt, sent, tmp_path):
+    changes = {
+        18: lambda folder, document: document["cut"].update(id="ANOTHER"),
+        12: lambda folder, document: document["cut"].update(date="2023-09-19"),
+        11: lambda folder, document: document["participants"][0]["extracts"][0]["source"].update(
+            pack=f"sent/suppliers/{CUT}-submission"
+        ),
+    }
+    for code, change in changes.items():
+        assert spoilt(change).code == code, code
+        shutil.rmtree(tmp_path / "market")
