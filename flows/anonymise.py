@@ -144,9 +144,12 @@ def anonymise_batch(
         judged = raw.drop(marks.columns, strict=False).hstack(marks)
         masks = judged.select(fault_masks(contract, contract.rules_at(Stage.INTAKE)))
     except pl.exceptions.PolarsError as fault:
-        raise IntakeError(f"a batch could not be processed ({type(fault).__name__})", where=spec.name) from None
+        what = f"a batch could not be processed ({type(fault).__name__})"
+        raise IntakeError(what, where=spec.name, remedy="please report it") from None
     if masks.select(any_broken(contract, Effect.REJECT).any()).item():
-        raise RefusedError("a rule that rejects the whole file is broken", where=spec.name)
+        raise RefusedError(
+            "a rule that rejects the whole file is broken", where=spec.name, remedy="see datacut contracts doc"
+        )
     return named.drop(marks.columns, strict=False).hstack(masks)
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from contracts.errors import IntakeError, RefusedError, ResidueError
 from flows import stages
 from flows.context import watching
 from flows.publish import publish
@@ -92,6 +93,11 @@ def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
 
     Returns:
         What :func:`flows.publish.publish` returns.
+
+    Raises:
+        IntakeError, RefusedError, ResidueError: the data is refused. The work folder goes then: nothing is gone on with
+        until a backup or the configuration is another, and columns that pass as they are may hold what they should not.
+        DataCutError: any other failure; the work folder stays for the next run to go on with.
     """
     seconds: list[Facts] = []
 
@@ -101,9 +107,13 @@ def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
         return [facts for facts, _ in done]
 
     (plan,) = timed([Step("prepare", "prepare", partial(stages.prepare, cut_file))])
-    for wave in _waves(cut_file, kind, plan):
-        timed(wave)
-    (done,) = timed([Step("release", "release", partial(publish, cut_file, kind=kind, seconds=seconds))])
+    try:
+        for wave in _waves(cut_file, kind, plan):
+            timed(wave)
+        (done,) = timed([Step("release", "release", partial(publish, cut_file, kind=kind, seconds=seconds))])
+    except (IntakeError, RefusedError, ResidueError):
+        stages.finish(cut_file)
+        raise
     stages.finish(cut_file)
     return done
 

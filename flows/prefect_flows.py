@@ -21,18 +21,20 @@ from prefect.client.schemas.objects import Flow as FlowRecord
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.concurrency.sync import concurrency
 from prefect.events import emit_event
+from prefect.futures import wait
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from contracts.errors import ConfigurationError, DataCutError, PlaceError
 from flows import embedded, inbox, job
 from flows.config import load_cut
+from flows.hand_over import check_returns
 from flows.together import WORKERS
 
 OPTIONS: dict[str, Any] = {"persist_result": False, "log_prints": False}
 ONE_AT_A_TIME = "datacut-ring-fence"  # global concurrency limit: one commit to the ledger at a time
 NOTIFY = "DATACUT_NOTIFY_BLOCK"  # a notification block, as type/name, that is told of failures
-COMPLETE, ARRIVED = "datacut.inputs.complete", "datacut.input.arrived"
+COMPLETE, ARRIVED, RELEASED = "datacut.inputs.complete", "datacut.input.arrived", "datacut.release.published"
 RETRIED = (
     "anonymise",
     "tables",
@@ -142,11 +144,14 @@ def _together(told: job.Told) -> job.RunWave:
             told.begin(step)
         futures = [_as_task(step).submit() for step in wave]
         done = []
-        for step, future in zip(wave, futures, strict=True):
-            facts = future.result()
-            took = round(time.monotonic() - began, 3)
-            told.end(step, took, facts)
-            done.append((facts, took))
+        try:
+            for step, future in zip(wave, futures, strict=True):
+                facts = future.result()
+                took = round(time.monotonic() - began, 3)
+                told.end(step, took, facts)
+                done.append((facts, took))
+        finally:
+            wait(futures)  # where one fails the others end too: nobody writes to a work folder that is cleared
         return done
 
     return run_wave
@@ -183,6 +188,9 @@ def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -
             done = job.run(str(cut_file), kind, run_wave=_together(_Ears.told))
     if not embedded.temporary():
         _artifacts(done)
+        if kind == "release":
+            cut = load_cut(cut_file).model.cut.id
+            emit_event(RELEASED, resource={"prefect.resource.id": f"datacut.cut.{cut}"}, payload={"cut": cut})
     return done
 
 
@@ -259,3 +267,13 @@ def watch_inbox(cut_file: CutFile) -> dict[str, Any]:
         emit_event(COMPLETE, resource=resource, payload={"cut_file": str(cut_file)})
         get_run_logger().info("every input has arrived")
     return {"arrived": len(look.arrived), "missing": len(look.missing), "complete": look.complete}
+
+
+@flow(name="return", flow_run_name=_run_name, validate_parameters=True, on_failure=[_notify], **OPTIONS)
+def hand_over(cut_file: CutFile) -> dict[str, Any]:
+    """Verify every return pack as its recipient will, and list those that are ready to be handed over."""
+    with _labelled(cut_file):
+        ready = check_returns(cut_file)
+    if not embedded.temporary():
+        create_table_artifact(table=ready, key="return-packs", description="Verified, ready to be handed over.")
+    return {"packs": len(ready)}

@@ -22,6 +22,7 @@ from transforms.columns import by_length, to_series
 
 SHORTEST_SERIAL, SHORTEST_UPRN = 6, 8
 SHORTEST = {Field.MPAN: 13, Field.ESME_ID: 16, Field.UPRN: SHORTEST_UPRN, Field.METER_SERIAL: SHORTEST_SERIAL}  # bytes
+LONGEST_AMOUNT = 10**7  # kWh a year, multipliers and digits are smaller, but for the largest sites
 FILTER_BITS = 27
 
 # Digits with what people put between them; hexadecimal pairs; words that can be a serial number.
@@ -153,17 +154,18 @@ def own_row(raw: pl.DataFrame, out: pl.DataFrame, contract: Contract) -> pl.Seri
     An identifier counts without its spaces and punctuation: the ten body digits of an MPAN, a serial number of six
     or more, a UPRN of eight or more, an ESME id, an address line of eight or more characters.
     """
-    passing = [
-        c.name for c in contract.released if c.treatment.method is Method.KEEP and c.form in (Form.TEXT, Form.CODE)
-    ]
-    widest = out.select(
-        pl.col(name).str.len_bytes().max().fill_null(0) for name in passing if out[name].dtype == pl.String
-    )
+    passing = {
+        c.name: _passing(c.name, c.form)
+        for c in contract.released
+        if c.treatment.method is Method.KEEP and c.form in (Form.TEXT, Form.CODE, Form.DECIMAL, Form.INTEGER)
+    }
+    shown = out.select(text.alias(name) for name, text in passing.items())
+    widest = shown.select(pl.all().str.len_bytes().max().fill_null(0))
     texts = [name for name in widest.columns if widest[name].item() >= SHORTEST_SERIAL]
     if not texts:
         return pl.repeat(value=False, n=out.height, eager=True)
     tests = [_holds(name, column.name, column.form) for name in texts for column in contract.columns]
-    both = pl.concat([raw.select(pl.all().name.prefix("raw:")), out.select(texts)], how="horizontal")
+    both = pl.concat([raw.select(pl.all().name.prefix("raw:")), shown.select(texts)], how="horizontal")
     return both.select(
         pl.any_horizontal(t for t in tests if t is not None).fill_null(value=False).alias("leaks")
     ).to_series()
@@ -176,6 +178,14 @@ _LEAST = {
     Form.UPRN: SHORTEST_UPRN,
     Form.ADDRESS_LINE: 8,
 }
+
+
+def _passing(name: str, form: Form) -> pl.Expr:
+    """Return what passes of a column as text; of numbers the whole part, where it is longer than what is measured."""
+    value = pl.col(name)
+    if form in (Form.TEXT, Form.CODE):
+        return value.cast(pl.String)
+    return pl.when(value.abs() >= LONGEST_AMOUNT).then(value.cast(pl.Int64).cast(pl.String))
 
 
 def _holds(text: str, column: str, form: Form) -> pl.Expr | None:

@@ -17,12 +17,13 @@ from itertools import pairwise
 from contracts.errors import IntakeError, RefusedError
 from flows.intake.place import RawFile
 from flows.intake.source import MIB, Limits
-from flows.intake.unpack import DAMAGED, RATIO_FLOOR, Budget
+from flows.intake.unpack import DAMAGED, LESS, RATIO_FLOOR, Budget
 
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # traditional, strong, masked directory
 _DIRECTORY_LIMIT = 4 * MIB
 _CHUNK = MIB
+_REPACK = "pack the table anew, by itself"
 _ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".tar", ".zst", ".lz4", ".cab", ".jar")
 _TABLES = (".csv", ".tsv", ".psv", ".txt", ".usr", ".dat")
 _BROKEN = (
@@ -74,7 +75,7 @@ class _Window(io.RawIOBase):
     def read(self, count: int = -1) -> bytes:
         wanted = max(self._raw.size - self._at, 0) if count < 0 else count
         if wanted > self._left:
-            raise RefusedError("its directory is larger than any extract needs", where=self._raw.label)
+            raise RefusedError("its directory is larger than any extract needs", where=self._raw.label, remedy=_REPACK)
         data = self._raw.pread(wanted, self._at) if wanted else b""
         self._at += len(data)
         self._left -= len(data)
@@ -96,7 +97,7 @@ def find_member(raw: RawFile, wanted: str | None, limits: Limits) -> Member:
     except _BROKEN:
         raise IntakeError("is not a sound zip archive", where=raw.label, remedy=DAMAGED) from None
     if len(entries) > limits.max_members:
-        raise RefusedError(f"holds more than {limits.max_members} members", where=raw.label)
+        raise RefusedError(f"holds more than {limits.max_members} members", where=raw.label, remedy=_REPACK)
     names: set[str] = set()
     for entry in entries:
         _judge_name(entry, names, raw.label)
@@ -111,13 +112,13 @@ def _judge_name(entry: zipfile.ZipInfo, names: set[str], label: str) -> None:
     parts = plain.rstrip("/").split("/")
     printable = plain.isprintable() and plain
     if not printable or plain.startswith("/") or ".." in parts or ":" in plain:
-        raise RefusedError("a member's name leads out of the archive", where=label)
+        raise RefusedError("a member's name leads out of the archive", where=label, remedy=_REPACK)
     if plain.casefold().rstrip("/") in names:
-        raise RefusedError("two members have the same name", where=label)
+        raise RefusedError("two members have the same name", where=label, remedy=_REPACK)
     names.add(plain.casefold().rstrip("/"))
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise RefusedError("a member is a link or device", where=label)
+        raise RefusedError("a member is a link or device", where=label, remedy=_REPACK)
     if plain.casefold().endswith(_ARCHIVES):
         raise RefusedError(
             "holds an archive inside the archive",
@@ -132,7 +133,9 @@ def _judge_size(entry: zipfile.ZipInfo, limits: Limits, label: str) -> None:
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise IntakeError("a member is compressed in an unusual way", where=label, remedy="use plain deflate")
     if entry.file_size > RATIO_FLOOR and entry.file_size > limits.max_ratio * max(entry.compress_size, 1):
-        raise RefusedError(f"a member inflates to more than {limits.max_ratio} times its size", where=label)
+        raise RefusedError(
+            f"a member inflates to more than {limits.max_ratio} times its size", where=label, remedy=LESS
+        )
 
 
 def _locate(raw: RawFile, entry: zipfile.ZipInfo) -> Member:
@@ -145,7 +148,7 @@ def _locate(raw: RawFile, entry: zipfile.ZipInfo) -> Member:
     encoding = "utf-8" if flags & 0x800 else "cp437"
     agrees = magic == b"PK\3\4" and method == entry.compress_type and not flags & _ENCRYPTED
     if not agrees or name.decode(encoding, errors="replace") != entry.orig_filename:
-        raise RefusedError("a member's header contradicts the directory", where=raw.label)
+        raise RefusedError("a member's header contradicts the directory", where=raw.label, remedy=_REPACK)
     start = entry.header_offset + _LOCAL_HEADER.size + name_length + extra_length
     return Member(
         name=entry.filename,
@@ -160,7 +163,7 @@ def _locate(raw: RawFile, entry: zipfile.ZipInfo) -> Member:
 def _judge_overlaps(label: str, entries: list[zipfile.ZipInfo], members: list[Member], end: int) -> None:
     spans = sorted((e.header_offset, m.stop) for e, m in zip(entries, members, strict=True))
     if any(stop > limit for (_, stop), (limit, _) in pairwise([*spans, (end, end)])):
-        raise RefusedError("members overlap", where=label)
+        raise RefusedError("members overlap", where=label, remedy=_REPACK)
 
 
 def _choose(members: list[Member], wanted: str | None, label: str) -> Member:

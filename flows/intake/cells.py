@@ -94,10 +94,16 @@ def _judge_column(column: pa.Array, values: pa.Array, place: str, label: str, li
             column.validate(full=True)
             values.validate(full=True)
         except (pa.ArrowInvalid, pa.ArrowIndexError):
-            raise IntakeError(f"{place} holds texts that are not UTF-8", where=label) from None
+            raise IntakeError(
+                f"{place} holds texts that are not UTF-8", where=label, remedy="export texts as UTF-8"
+            ) from None
     lengths: npt.NDArray[np.int64] = np.diff(ends)
     if lengths.max() > limits.max_field_bytes:
-        raise IntakeError(f"{place} has a cell of more than {limits.max_field_bytes} bytes", where=label)
+        raise IntakeError(
+            f"{place} has a cell of more than {limits.max_field_bytes} bytes",
+            where=label,
+            remedy="no item is that long",
+        )
     low = text[(text < 32) | (text == 127)]
     if len(low) and not np.isin(low, _LAYOUT).all():
         raise IntakeError(f"{place} holds control characters", where=label, remedy="export plain text")
@@ -118,7 +124,7 @@ def as_text(batch: pa.RecordBatch, names: tuple[str, ...], label: str) -> pl.Dat
         frame = pl.DataFrame([pl.Series(name, column) for name, column in zip(names, columns, strict=True)])
         return frame.select(_text(pl.col(name), kind) for name, kind in frame.schema.items())
     except FOREIGN:
-        raise IntakeError("holds values that have no text", where=label) from None
+        raise IntakeError("holds values that have no text", where=label, remedy="export it as CSV") from None
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -151,14 +151,18 @@ def check_names(names: list[str], label: str, limits: Limits) -> None:
         IntakeError: too many columns, or a name that is empty, too long, repeated, or looks like data.
     """
     if len(names) > limits.max_columns:
-        raise IntakeError(f"has more than {limits.max_columns} columns", where=label)
+        raise IntakeError(
+            f"has more than {limits.max_columns} columns", where=label, remedy="send the columns of the contract only"
+        )
     seen: dict[str, int] = {}
     for number, name in enumerate(names, 1):
         plain = name.strip().casefold()
         if not plain:
             raise IntakeError(f"column {number} has no name", where=label, remedy="name it or leave it out")
         if len(name) > _NAME_LIMIT or not name.isprintable():
-            raise IntakeError(f"column {number} has a name that is none", where=label)
+            raise IntakeError(
+                f"column {number} has a name that is none", where=label, remedy="name it as the contract does"
+            )
         if _DATA.search(plain):
             raise IntakeError(
                 f"column {number} has a number for a name",

@@ -152,7 +152,9 @@ class DtcReader(Reader):
         pipes = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord("|"))
         fields = np.diff(np.searchsorted(pipes, ends), prepend=0) - 1
         if fields.max() > self.limits.max_columns:
-            raise IntakeError(f"has more than {self.limits.max_columns} fields in a record", where=self.label)
+            raise IntakeError(
+                f"has more than {self.limits.max_columns} fields in a record", where=self.label, remedy=RESEND
+            )
         widest = pl.DataFrame({"group": groups, "fields": fields}).group_by("group").agg(pl.max("fields"))
         for group, width in widest.iter_rows():
             if not _GROUP.fullmatch(group or ""):

@@ -99,14 +99,20 @@ def _stream(raw: RawFile, start: bytes, spec: SourceSpec, limits: Limits) -> Byt
         return GzipStream(raw, limits)
     suffix = spec.path.suffix.casefold() if spec.path else ""
     if suffix in (".gz", ".zip"):
-        raise IntakeError(f"has the ending {suffix} and is something else", where=spec.name)
+        raise IntakeError(
+            f"has the ending {suffix} and is something else", where=spec.name, remedy="pack it, or change the ending"
+        )
     return PlainStream(raw, limits)
 
 
 def _refuse_foreign(start: bytes, label: str) -> None:
     """Refuse what is plainly no table, with a better word than a fault of its text."""
     if start.startswith(_ARCHIVES):
-        raise RefusedError("is an archive within an archive, or of a kind that is not read", where=label)
+        raise RefusedError(
+            "is an archive within an archive, or of a kind that is not read",
+            where=label,
+            remedy="send it as zip or gzip",
+        )
     if start.startswith(_PARQUET):
         raise RefusedError("is Parquet inside an archive", where=label, remedy="Parquet needs no compression")
     if start.startswith(_OTHERS):
@@ -115,7 +121,9 @@ def _refuse_foreign(start: bytes, label: str) -> None:
 
 def _agree(spec: SourceSpec, found: str) -> None:
     if spec.form not in ("auto", found):
-        raise IntakeError(f"is declared {spec.form} and looks like {found}", where=spec.name)
+        raise IntakeError(
+            f"is declared {spec.form} and looks like {found}", where=spec.name, remedy="correct `form` or the file"
+        )
 
 
 @contextmanager

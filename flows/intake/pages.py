@@ -19,6 +19,7 @@ from flows.intake.unpack import Budget
 PAGE_LIMIT = 128 * MIB  # the largest page that a common writer makes is about 100 MB
 _PAGES_LIMIT = 1_000_000
 _WINDOW = 512
+_REWRITE = "write the Parquet file anew"
 # Field numbers of PageHeader, DataPageHeader and DataPageHeaderV2, and one encoding.
 _UNCOMPRESSED, _COMPRESSED, _DATA, _DICTIONARY, _DATA_V2 = 2, 3, 5, 7, 8
 _VALUES, _ENCODING, _ENCODING_V2 = 1, 2, 4
@@ -78,7 +79,7 @@ class PageWalk:
                 self._walk(start, stop, chunk.num_values, self.widths[number])
         spans.sort()
         if any(stop > start for (_, stop), (start, _) in pairwise(spans)):
-            raise RefusedError("column chunks overlap", where=self._raw.label)
+            raise RefusedError("column chunks overlap", where=self._raw.label, remedy=_REWRITE)
         return self.widths
 
     def _walk(self, at: int, stop: int, values: int, widths: Widths) -> None:
@@ -89,13 +90,15 @@ class PageWalk:
             if not all(isinstance(size, int) and size >= 0 for size in (inflated, packed)):
                 raise self._lying()
             if inflated > PAGE_LIMIT:
-                raise RefusedError(f"has a page of more than {PAGE_LIMIT} bytes", where=self._raw.label)
+                raise RefusedError(
+                    f"has a page of more than {PAGE_LIMIT} bytes", where=self._raw.label, remedy=_REWRITE
+                )
             self._budget.give(inflated)
             values -= self._measure(header, inflated, widths)
             at += length + packed
             self._pages += 1
             if self._pages > _PAGES_LIMIT:
-                raise RefusedError(f"is made of more than {_PAGES_LIMIT} pages", where=self._raw.label)
+                raise RefusedError(f"is made of more than {_PAGES_LIMIT} pages", where=self._raw.label, remedy=_REWRITE)
         if at != stop or values:
             raise self._lying()
 

@@ -177,6 +177,7 @@ class ParquetReader(Reader):
                 raise IntakeError(
                     f"column {number + 1} has a cell of more than {self.limits.max_field_bytes} bytes",
                     where=self.label,
+                    remedy="no item of the market is that long",
                 )
             row += max(widest, 8)
             shared += width.shared

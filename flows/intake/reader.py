@@ -88,7 +88,9 @@ class Reader:
             for frame in self._frames():
                 self.rows += frame.height
                 if self.limits.max_rows is not None and self.rows > self.limits.max_rows:
-                    raise RefusedError(f"holds more than {self.limits.max_rows} rows", where=self.label)
+                    raise RefusedError(
+                        f"holds more than {self.limits.max_rows} rows", where=self.label, remedy="split the extract"
+                    )
                 if frame.height:
                     yield frame
         except MemoryError:

@@ -13,6 +13,7 @@ RATIO_FLOOR = MIB  # output below this is never a bomb, however well it was comp
 _CHUNK = MIB
 _FEED = 64 << 10  # compressed bytes given to zlib at once: its left-over is copied for every gzip member
 _GZIP_MEMBERS = 1000  # from here on members must hold something
+LESS = "send the extract less compressed, or not at all"
 DAMAGED = "send the archive again: it is truncated or damaged"
 
 
@@ -48,7 +49,7 @@ class Budget:
             raise RefusedError(
                 f"inflates to more than {self.limits.max_ratio} times its size",
                 where=self.label,
-                remedy="send the extract less compressed, or not at all",
+                remedy=LESS,
             )
 
 

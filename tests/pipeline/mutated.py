@@ -19,7 +19,7 @@ import tempfile
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,6 +158,17 @@ def identifiers(table: Table) -> tuple[set[str], set[tuple[str, str]]]:
     return {_squeezed(value) for value in values}, addresses
 
 
+def ordinary(table: Table) -> set[str]:
+    """Return what stands in columns that identify nobody: in an identifier's column it is no more than it was."""
+    header, rows = table
+    secret = ("mpan", "serial", "esme", "uprn", "address", "postcode")
+    open_ = [at for at, name in enumerate(header) if not any(word in name.lower() for word in secret)]
+    cells = {row[at] for row in rows for at in open_ if at < len(row)}
+    if not header:
+        cells = {cell for row in rows for at, cell in enumerate(row) if at != SERIALS.get(row[0])} - set(SECRETS)
+    return {_squeezed(cell) for cell in cells if not (re.fullmatch("[0-9]{13}", cell) and valid_mpan(cell))}
+
+
 def _serial(row: Row) -> str:
     at = SERIALS.get(row[0] if row else "", 0)
     return row[at] if at and at < len(row) else ""
@@ -167,7 +178,7 @@ def _squeezed(text: str) -> str:
     return re.sub(r"[ \-]", "", text.upper())
 
 
-def _texts(folder: Path) -> Iterator[tuple[str, str]]:
+def texts(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield every text that a run left in a folder: names, bytes, and the cells of tables."""
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         yield path.name, path.name + "\n" + path.read_bytes().decode("latin-1")
@@ -177,11 +188,12 @@ def _texts(folder: Path) -> Iterator[tuple[str, str]]:
                 yield path.name, frame.cast(pl.String, strict=False).write_csv()
 
 
-def survivors(table: Table, texts: Iterator[tuple[str, str]]) -> list[str]:
+def survivors(table: Table, left: Iterator[tuple[str, str]], harmless: Collection[str] = frozenset()) -> list[str]:
     """Return where a raw identifier of a table stands, in words without it."""
     values, addresses = identifiers(table)
+    values -= set(harmless)
     found = []
-    for where, text in texts:
+    for where, text in left:
         plain, upper = _squeezed(text), text.upper()
         found += [f"value in {where}" for value in values if value in plain]
         found += [f"address in {where}" for line, code in addresses if line.upper() in upper and code.upper() in upper]
@@ -229,7 +241,7 @@ class Place:
     def left(self) -> Iterator[tuple[str, str]]:
         """Yield every text that the run left."""
         for name in ("out", "work", "temporary"):
-            yield from _texts(self.folder / name)
+            yield from texts(self.folder / name)
 
 
 @dataclass
@@ -304,8 +316,8 @@ def _faults(place: Place, form: Form, table: Table, done: Done, past: str) -> It
     told = json.loads(done.out)["accounting"] if done.code == 0 else []
     if any(a["rows_in"] != a["released"] + a["excluded"] for a in told):
         yield "rows were lost"
-    spelt = [form.table, table]
-    yield from (hit for each in spelt for hit in survivors(each, iter([("what was said", said), *place.left()])))
+    left, harmless = [("what was said", said), *place.left()], ordinary(form.table)
+    yield from (hit for spelt in (form.table, table) for hit in survivors(spelt, iter(left), harmless))
 
 
 @contextmanager
