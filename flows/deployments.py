@@ -60,6 +60,12 @@ DEPLOYMENTS = (
         at_once=4,
     ),
     Deployment("ring-fence", "ring_fence", "Tops up what the plan lacks, on working days.", cron="0 6 * * 1-5"),
+    Deployment(
+        "return",
+        "hand_over",
+        "Verifies every return pack and lists what is ready. Starts by itself when a release is published.",
+        after="datacut.release.published",
+    ),
     Deployment("inbox", "watch_inbox", "Looks for backups and submission packs that arrive.", every=LOOK_EVERY),
 )
 

@@ -19,7 +19,9 @@ from typing import Any
 import pytest
 import yaml
 
+from contracts.errors import EvidenceError
 from flows.deployments import DEPLOYMENTS
+from flows.hand_over import check_returns
 from flows.sample import Request, generate
 
 BIN = Path(sys.executable).parent
@@ -158,6 +160,32 @@ def test_scheduled_looks_find_the_inputs_and_trigger_the_whole_job(server, cut):
         t["name"] for t in tasks
     }
     (cut.parent / "run.json").write_text(json.dumps(run))
+    (given,) = wait(
+        lambda: [r for r in server.runs("return") if r["state_type"] in ("COMPLETED", "FAILED")], 120, "the returns"
+    )
+    assert (given["state_type"], given["created_by"]["type"]) == ("COMPLETED", "AUTOMATION"), given["state"]
+    (packs,) = server.ask("/artifacts/latest/filter", {"artifacts": {"key": {"any_": ["return-packs"]}}})
+    ready = json.loads(packs["data"])
+    assert [entry["participant"] for entry in ready] == [
+        p["mpid"] for p in yaml.safe_load(cut.read_text())["participants"]
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("Q62")
+def test_a_return_pack_that_was_changed_is_not_handed_over(cut):
+    if not (cut.parent / "run.json").is_file():
+        pytest.skip("needs the run of the test above")
+    assert len(check_returns(cut)) == 10
+    pack = cut.parent / "out" / "SAMPLE-2023-08-19-return-SUPB"
+    table = pack / "data" / "SUPB" / "counterparties.parquet"
+    table.write_bytes(table.read_bytes()[:-9] + b"x" + table.read_bytes()[-8:])
+    with pytest.raises(EvidenceError, match="counterparties"):
+        check_returns(cut)
+    shutil.rmtree(pack)
+    shutil.copytree(pack.with_name("SAMPLE-2023-08-19-return-SUPA"), pack)
+    with pytest.raises(EvidenceError, match="another participant"):
+        check_returns(cut)
 
 
 @pytest.mark.slow
