@@ -1,4 +1,4 @@
-"""Backup -> submission -> run -> return -> restore: each participant has its own again, under its own keys, and no more."""
+"""Backup, submission, run, return, restore: each has its own again, under its own keys, and no more."""
 
 from __future__ import annotations
 
