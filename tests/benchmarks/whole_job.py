@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
+import os
 import shutil
-import statistics
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from tests.benchmarks.projection import exponent, projection
 from tests.benchmarks.watched import MIB, Watched, about, allocated, machine, table, watch
 
 DATACUT = [sys.executable, "-c", "from flows.cli import main; main()"]
@@ -47,6 +47,7 @@ def sample(mpans: int, given: argparse.Namespace) -> tuple[Path, float]:
 def measure(mpans: int, given: argparse.Namespace) -> dict[str, Any]:
     """Make backups, run the job over them, and remove what was made."""
     folder, made = sample(mpans, given)
+    load = round(os.getloadavg()[0], 2)
     before = {path.name for path in folder.iterdir()}
     runs = []
     try:
@@ -66,6 +67,7 @@ def measure(mpans: int, given: argparse.Namespace) -> dict[str, Any]:
     return {
         "mpans": mpans,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load_before": load,
         "runs": len(runs),
         "seconds_of_runs": [r["seconds"] for r in runs],
         "sample_seconds": round(made, 2),
@@ -106,9 +108,12 @@ def stages(done: Watched, log: Path) -> dict[str, dict[str, Any]]:
         span = spans.setdefault(stage, [at, at])
         span[0], span[1] = min(span[0], at), max(span[1], at)
         if entry["event"] == "end":
-            facts = found.setdefault(stage, {"steps": 0, "step_seconds": 0.0, "rows": 0, "bytes": 0})
+            facts = found.setdefault(
+                stage, {"steps": 0, "step_seconds": 0.0, "longest_step": 0.0, "rows": 0, "bytes": 0}
+            )
             facts["steps"] += 1
             facts["step_seconds"] = round(facts["step_seconds"] + entry["seconds"], 3)
+            facts["longest_step"] = max(facts["longest_step"], entry["seconds"])
             facts["rows"] += entry.get("rows", 0)
             facts["bytes"] += entry.get("bytes", 0)
     for stage, (begin, end) in spans.items():
@@ -122,6 +127,7 @@ def stages(done: Watched, log: Path) -> dict[str, dict[str, Any]]:
     found["start and end"] = {
         "steps": 1,
         "step_seconds": round(start + stop, 3),
+        "longest_step": round(start + stop, 3),
         "rows": 0,
         "bytes": 0,
         "seconds": round(start + stop, 3),
@@ -143,15 +149,6 @@ def bytes_needed(mpans: int, measured: list[dict[str, Any]]) -> float:
     small, large = sorted(measured, key=lambda r: r["mpans"])[-2:]
     slope = (large["disk_peak_bytes"] - small["disk_peak_bytes"]) / (large["mpans"] - small["mpans"])
     return (large["disk_peak_bytes"] + slope * (mpans - large["mpans"])) * RESERVE
-
-
-def exponent(points: list[tuple[float, float]]) -> float:
-    """Return the slope of log y over log x by least squares; not a number for fewer than two points."""
-    if len(points) < 2:
-        return math.nan
-    xs, ys = [math.log(x) for x, _ in points], [math.log(max(y, 1e-3)) for _, y in points]
-    mx, my = statistics.fmean(xs), statistics.fmean(ys)
-    return sum((x - mx) * (y - my) for x, y in zip(xs, ys, strict=True)) / sum((x - mx) ** 2 for x in xs)
 
 
 def show(kept: dict[str, Any], *, markdown: bool) -> str:
@@ -177,6 +174,7 @@ def show(kept: dict[str, Any], *, markdown: bool) -> str:
     names = ("metering points", "seconds", "CPU s", "cores used", "points/s", "peak MiB", "MiB in", "MiB out",
              "disk MiB", "rows in", "rows excluded")  # fmt: skip
     parts += [table(names, rows, markdown=markdown), growth(sizes), by_stage(sizes, markdown=markdown)]
+    parts.append(projection(sizes[-1], kept["machine"]["cores"], markdown=markdown))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -286,7 +284,7 @@ def measure_all(kept: dict[str, Any], given: argparse.Namespace) -> list[str]:
             continue
         sys.stderr.write(f"{mpans:,} metering points: about {need / 2**30:,.2f} GiB of disk of {free / 2**30:,.1f}\n")
         found = {**measure(mpans, given), "disk_estimate_bytes": round(need)}
-        if mpans > PROBES[-1]:
+        if mpans >= PROBES[0]:
             known.append(found)
         kept["sizes"][str(mpans)] = found
         if given.json:

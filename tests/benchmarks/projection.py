@@ -1,0 +1,76 @@
+"""What figures of several sizes say about others: growth as a power, and what more cores or a cluster would give.
+
+All of it is calculated. A stage that used more than one core has, by Amdahl's law, a share that cores divide and a rest
+that they do not; both follow from its seconds and CPU seconds on a machine with a known number of cores. A cluster
+spreads the steps of the waves that have several, and nothing else; no wave is shorter than its longest step.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from tests.benchmarks.watched import table
+
+CORES = (4, 8, 16, 32)
+WORKERS = (4, 8, 16)
+MOST_LOAD = 0.5  # of the cores, before a run: more, and nothing is calculated
+SPREAD = ("anonymise", "judge")
+
+
+def exponent(points: Sequence[tuple[float, float]]) -> float:
+    """Return the slope of log y over log x by least squares; not a number for fewer than two points."""
+    if len(points) < 2:
+        return math.nan
+    xs, ys = [math.log(x) for x, _ in points], [math.log(max(y, 1e-3)) for _, y in points]
+    mx, my = statistics.fmean(xs), statistics.fmean(ys)
+    return sum((x - mx) * (y - my) for x, y in zip(xs, ys, strict=True)) / sum((x - mx) ** 2 for x in xs)
+
+
+def divided_share(seconds: float, cpu_seconds: float, cores: int) -> float:
+    """Return the share of a stage's work that cores divide: ``seconds = cpu * (1 - share + share / cores)``."""
+    if cores < 2 or cpu_seconds <= 0:
+        return 0.0
+    return min(1.0, max(0.0, (1 - seconds / cpu_seconds) * cores / (cores - 1)))
+
+
+def on_cores(facts: dict[str, Any], measured: int, cores: int) -> float:
+    """Return a stage's seconds on a machine with more cores; what waits for the disk stays as it is."""
+    share = divided_share(facts["seconds"], facts["cpu_seconds"], measured)
+    used = (1 - share + share / measured) * facts["cpu_seconds"]
+    waits = max(0.0, facts["seconds"] - used)
+    return waits + (1 - share + share / cores) * facts["cpu_seconds"]
+
+
+def on_workers(stage: str, facts: dict[str, Any], workers: int) -> float:
+    """Return a stage's seconds where a cluster has so many workers, each like the machine measured."""
+    if stage not in SPREAD:
+        return float(facts["seconds"])
+    busy = min(workers, facts["steps"])
+    return float(min(facts["seconds"], max(facts["longest_step"], facts["step_seconds"] / busy)))
+
+
+def projection(found: dict[str, Any], measured: int, *, markdown: bool) -> str:
+    """Return a table of calculated seconds of the whole job of one size, on more cores and on a cluster.
+
+    Where other work kept the cores busy, what a stage could not use and what it was not given look alike: then it says so.
+    """
+    if found["load_before"] > measured * MOST_LOAD:
+        return (
+            f"Other machines: not calculated, since other work kept the cores busy (load {found['load_before']} before "
+            f"the run of {found['mpans']:,})."
+        )
+    by_stage = found["stages"]
+    rows: list[tuple[str, str, str]] = []
+    for cores in CORES:
+        seconds = sum(on_cores(facts, measured, cores) for facts in by_stage.values())
+        rows.append((f"{cores} cores", f"{seconds:,.1f}", f"{found['seconds'] / seconds:.2f}"))
+    for workers in WORKERS:
+        seconds = sum(on_workers(stage, facts, workers) for stage, facts in by_stage.items())
+        rows.append(
+            (f"{workers} Dask workers of {measured} cores", f"{seconds:,.1f}", f"{found['seconds'] / seconds:.2f}")
+        )
+    names = (f"calculated for {found['mpans']:,} metering points", "seconds", "times faster")
+    return table(names, rows, markdown=markdown)
