@@ -175,7 +175,7 @@ def main() -> int:
         for rows in sorted(set(given.rows)):
             kept["sizes"].append(measure(rows, given))
             if given.json:
-                given.json.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+                given.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     print(show(kept, markdown=given.markdown))
     return 0
 

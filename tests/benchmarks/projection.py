@@ -55,7 +55,7 @@ def on_workers(stage: str, facts: dict[str, Any], workers: int) -> float:
 def projection(found: dict[str, Any], measured: int, *, markdown: bool) -> str:
     """Return a table of calculated seconds of the whole job of one size, on more cores and on a cluster.
 
-    Where other work kept the cores busy, what a stage could not use and what it was not given look alike: then it says so.
+    Where other work kept the cores busy, what a stage could not use looks like what it was not given: then it says so.
     """
     if found["load_before"] > measured * MOST_LOAD:
         return (

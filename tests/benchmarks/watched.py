@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SECONDS_BETWEEN = 0.1
-DISK_EVERY = 10  # readings
+DISK_SHARE = 0.02  # of the time, at most, that looking at the disk may take
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 MIB = 2**20
@@ -95,15 +95,16 @@ def watch(command: Sequence[str | Path], *, folder: Path | None = None, env: dic
 
 
 def _read(pid: int, folder: Path | None, done: Watched, ended: threading.Event) -> None:
-    turn = 0
+    due = 0.0
     while not ended.is_set():
         cpu, rss = _tree(pid)
         if rss:
             done.readings.append(Reading(time.time(), cpu, rss))
             done.peak = max(done.peak, rss, _high_water(pid))
-        if folder and turn % DISK_EVERY == 0:
+        began = time.monotonic()
+        if folder and began >= due:
             done.disk = max(done.disk, allocated(folder))
-        turn += 1
+            due = began + max(1.0, (time.monotonic() - began) / DISK_SHARE)
         ended.wait(SECONDS_BETWEEN)
     if folder:
         done.disk = max(done.disk, allocated(folder))

@@ -68,6 +68,7 @@ def measure(mpans: int, given: argparse.Namespace) -> dict[str, Any]:
         "mpans": mpans,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_before": load,
+        "revision": machine()["revision"],
         "runs": len(runs),
         "seconds_of_runs": [r["seconds"] for r in runs],
         "sample_seconds": round(made, 2),
@@ -155,6 +156,12 @@ def show(kept: dict[str, Any], *, markdown: bool) -> str:
     """Return the tables: sizes, growth, stages."""
     sizes = sorted(kept["sizes"].values(), key=lambda r: r["mpans"])
     parts = [about(kept["machine"]) if markdown else json.dumps(kept["machine"])]
+    told = {f"{r['mpans']:,}": (r["revision"], r["load_before"]) for r in sizes}
+    if len({revision for revision, _ in told.values()}) > 1:
+        parts.append(
+            "Sizes at revisions: " + ", ".join(f"{size} {revision}" for size, (revision, _) in told.items()) + "."
+        )
+    parts.append("Load before each size: " + ", ".join(f"{size} {load}" for size, (_, load) in told.items()) + ".")
     rows = [
         (
             f"{r['mpans']:,}",
@@ -288,7 +295,7 @@ def measure_all(kept: dict[str, Any], given: argparse.Namespace) -> list[str]:
             known.append(found)
         kept["sizes"][str(mpans)] = found
         if given.json:
-            given.json.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            given.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
         sys.stderr.write(f"{mpans:,} metering points: {found['seconds']:,.1f} s, peak {found['peak_mib']:,} MiB\n")
     return left_out
 
