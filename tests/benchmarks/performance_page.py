@@ -1,6 +1,6 @@
 """Puts measured figures into ``docs/performance.md``, each between its pair of marks; what is not given stays as it is.
 
-    python -m tests.benchmarks.performance_page [--whole-job A.json] [--floor B.json] [--peers C.json]
+python -m tests.benchmarks.performance_page [--whole-job A.json] [--floor B.json] [--peers C.json]
 """
 
 from __future__ import annotations
