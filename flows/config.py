@@ -15,11 +15,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from contracts.errors import ConfigurationError
 from contracts.load import load_all
-from contracts.safe_yaml import safe_load
+from contracts.safe_yaml import KeyTwiceError, safe_load
 from flows.intake import SourceSpec
 from transforms.address import PostcodePolicy
 
-MOST_DIGITS_TOLD = 6
+MOST_DIGITS_TOLD, MOST_FAULTS_TOLD = 6, 20
 
 
 def _text_date(value: object) -> object:
@@ -237,6 +237,8 @@ def load_cut(file: Path) -> Job:
         ConfigurationError: the file is missing, is not YAML, or an entry is wrong; all faults at once.
     """
     try:
+        if file.exists() and not (file.is_file() or file.is_dir()):  # a pipe or device may never end
+            raise ConfigurationError("is no file", where=str(file))
         document: Any = safe_load(file.read_text(encoding="utf-8"))
     except OSError as fault:
         raise ConfigurationError("cannot be read", where=str(file), remedy=fault.strerror or "") from None
@@ -244,9 +246,8 @@ def load_cut(file: Path) -> Job:
         raise ConfigurationError("is not UTF-8 text", where=str(file)) from None
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
-        raise ConfigurationError(
-            f"is not valid YAML{f' at line {mark.line + 1}' if mark else ''}", where=str(file)
-        ) from None
+        what = "has a key twice" if isinstance(fault, KeyTwiceError) else "is not valid YAML"
+        raise ConfigurationError(f"{what}{f' at line {mark.line + 1}' if mark else ''}", where=str(file)) from None
     try:
         return Job(file, CutFile.model_validate(document))
     except ValidationError as fault:
@@ -254,4 +255,5 @@ def load_cut(file: Path) -> Job:
             f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
             for e in fault.errors(include_input=False, include_url=False)
         ]
-        raise ConfigurationError("; ".join(lines), where=str(file)) from None
+        more = [f"and {len(lines) - MOST_FAULTS_TOLD} more"] if len(lines) > MOST_FAULTS_TOLD else []
+        raise ConfigurationError("; ".join(lines[:MOST_FAULTS_TOLD] + more), where=str(file)) from None

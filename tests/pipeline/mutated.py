@@ -152,8 +152,9 @@ def identifiers(table: Table) -> tuple[set[str], set[tuple[str, str]]]:
         cells = dict(zip(names, row, strict=False)) if names else {"meterserialnumber": _serial(row)}
         values |= {cell for cell in row if re.fullmatch("[0-9]{13}", cell) and valid_mpan(cell)}
         values |= {cells[n] for n in ("meterserialnumber", "esmeid", "uprn") if len(cells.get(n, "")) >= 6}
-        lines = [cells[n] for n in cells if n.startswith("addressline") and len(cells[n]) >= 8]
-        addresses |= {(line, cells["postcode"]) for line in lines if cells.get("postcode")}
+        # the last two lines are town and county, which an address under a pseudonym has too
+        lines = [cells[n] for n in cells if re.fullmatch("addressline[1-7]", n) and len(cells[n].strip()) >= 8]
+        addresses |= {(line, cells["postcode"]) for line in lines if len(cells.get("postcode", "").strip()) >= 5}
     values |= set(SECRETS) if not names else set()
     return {_squeezed(value) for value in values}, addresses
 
