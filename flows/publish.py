@@ -120,8 +120,9 @@ def _payload(known: Context, pack: PackWriter, kind: str) -> list[dict[str, Any]
         if frame is not None:
             expected.build_expected(known, frame)
 
+        released.release_augmented(known, model.participants, pack)
+
         def own(participant: Participant) -> None:
-            released.release_augmented(known, participant, pack)
             if frame is not None:
                 released.release_allocations(known, participant, frame, pack)
                 expected.release_expected(known, participant, pack.path)

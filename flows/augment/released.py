@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -17,6 +18,7 @@ from flows.config import Participant
 from flows.context import Context
 from flows.evidence.write import PackWriter
 from flows.quality import JUDGED, read_exclusions
+from flows.together import together
 from flows.workspace import ORDER
 from transforms.decide import provenance
 from transforms.mpan import order_key
@@ -25,6 +27,7 @@ from transforms.pseudonymise import treat
 TAKEN_OVER = ("registration", "metering")  # extracts whose columns stand in an augmented record under their own names
 COUNTED = ("stated", "derived", "manufactured", "absent", "undecided")
 CONFIDENCE = "linked_mpan_confidence"
+AT_ONCE = 10  # participants whose row groups fill in memory at the same time
 
 
 def item_tables(known: Context) -> Tables:
@@ -87,27 +90,45 @@ def _treated(known: Context, frame: pl.LazyFrame, name: str, extract: str, colum
     return done.rename({column: name, **{new: old for old, new in aside.items()}})
 
 
-def release_augmented(known: Context, participant: Participant, pack: PackWriter) -> int:
-    """Write ``data/<participant>/augmented.parquet``: the items of its own metering points; return how many rows.
+class _Share:
+    """What one participant gets of the augmented records: its items of its own metering points, and their counts."""
+
+    def __init__(self, known: Context, participant: Participant, pack: PackWriter) -> None:
+        self._known, self._participant = known, participant
+        self._items = held_by(item_tables(known).items, participant.role)
+        self._counts: dict[str, Counter[str]] = {item.item: Counter() for item in self._items}
+        self._table = ParquetTable(pack.path(f"data/{participant.mpid}/{AUGMENTED}.parquet"))
+
+    def add(self, records: pl.DataFrame, number: int) -> None:
+        """Take its own of the records of a partition."""
+        own = own_points(self._known, self._participant, number)
+        if own is not None:
+            mine = records.lazy().join(own, on=ORDER, how="semi", maintain_order="left")
+            rows = mine.select("mpan_core", *provenance(self._items, records.columns), CONFIDENCE).collect()
+            self._table.add(rows)
+            for name, found in self._counts.items():
+                found.update(_by_source(rows, name))
+
+    def close(self) -> None:
+        """Write what is held, and note how many values each item has by source."""
+        with self._table:
+            self._known.workspace.note(f"{AUGMENTED}/{self._participant.mpid}", self._counts)
+
+
+def release_augmented(known: Context, participants: Sequence[Participant], pack: PackWriter) -> None:
+    """Write ``data/<participant>/augmented.parquet`` of each: the items of its own metering points.
 
     Columns out: ``mpan_core``, per item that the participant's role holds ``<item>``, ``<item>_rule``,
     ``<item>_source``, ``<item>_from``; ``linked_mpan_confidence``. Notes how many values each item has by source.
+    Records are read once for every ``AT_ONCE`` participants.
     """
-    items = held_by(item_tables(known).items, participant.role)
-    counts: dict[str, Counter[str]] = {item.item: Counter() for item in items}
-    with ParquetTable(pack.path(f"data/{participant.mpid}/{AUGMENTED}.parquet")) as table:
+    for begin in range(0, len(participants), AT_ONCE):
+        shares = [_Share(known, participant, pack) for participant in participants[begin : begin + AT_ONCE]]
         for number in range(known.workspace.partitions):
-            frame, own = augmented(known, number), own_points(known, participant, number)
-            if frame is None or own is None:
-                continue
-            mine = frame.join(own, on=ORDER, how="semi", maintain_order="left")
-            columns = frame.collect_schema().names()
-            own_rows = mine.select("mpan_core", *provenance(items, columns), CONFIDENCE).collect()
-            table.add(own_rows)
-            for name, found in counts.items():
-                found.update(_by_source(own_rows, name))
-    known.workspace.note(f"{AUGMENTED}/{participant.mpid}", counts)
-    return table.rows
+            frame = augmented(known, number)
+            if frame is not None:
+                together(partial(_Share.add, records=frame.collect(), number=number), shares)
+        together(_Share.close, shares)
 
 
 def own_counts(known: Context, mpid: str) -> list[dict[str, Any]]:
