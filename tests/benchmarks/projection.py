@@ -49,7 +49,7 @@ def on_workers(stage: str, facts: dict[str, Any], workers: int) -> float:
     if stage not in SPREAD:
         return float(facts["seconds"])
     busy = min(workers, facts["steps"])
-    return float(min(facts["seconds"], max(facts["longest_step"], facts["step_seconds"] / busy)))
+    return float(min(facts["seconds"], max(facts.get("longest_step", facts["seconds"]), facts["step_seconds"] / busy)))
 
 
 def projection(found: dict[str, Any], measured: int, *, markdown: bool) -> str:

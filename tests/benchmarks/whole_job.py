@@ -153,8 +153,9 @@ def bytes_needed(mpans: int, measured: list[dict[str, Any]]) -> float:
 
 
 def show(kept: dict[str, Any], *, markdown: bool) -> str:
-    """Return the tables: sizes, growth, stages."""
-    sizes = sorted(kept["sizes"].values(), key=lambda r: r["mpans"])
+    """Return the tables: sizes, growth, stages, and what other machines would give."""
+    of_all = {name: kept["machine"][name] for name in ("revision", "load_before")}
+    sizes = sorted(({**of_all, **r} for r in kept["sizes"].values()), key=lambda r: r["mpans"])
     parts = [about(kept["machine"]) if markdown else json.dumps(kept["machine"])]
     told = {f"{r['mpans']:,}": (r["revision"], r["load_before"]) for r in sizes}
     if len({revision for revision, _ in told.values()}) > 1:
