@@ -215,6 +215,7 @@ CASES["metering"] += [
     form("DQ15_esme_id_form", "esme_id", "00-1C-5E-GG-23-45-67-89", ""),
     form("DQ11_meter_install_date_form", "meter_install_date", "2004-13-01", "20041231"),
     form("DQ05_make_and_model", "make_and_model", "E110;DROP", "LANDIS+GYR E110 (5/100)"),
+    form("DQ22_make_and_model", "make_and_model", "H12E24905", "ACTARIS SL761A071 5-100A"),
     form("DQ05_codes_form", "meter_asset_provider_mpid", "AMA", "AMAP"),
     absent("DQ04_meter_type", "meter_type"),
     form("DQ05_meter_type", "meter_type", "S3", "lag_"),
