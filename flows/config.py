@@ -32,18 +32,30 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Share = Annotated[float, Field(ge=0, le=1)]  # nan is no share: nothing would be above it
+
+
 class RiskPolicy(Strict):
     """What an intruder is taken to know, and how much risk is tolerated; a passed threshold ends the run."""
 
-    quasi_identifiers: tuple[str, ...] = (
-        "outward",
-        "profile_class",
-        "meter_type",
-        "measurement_class",
-        "supplier_mpid",
-        "consumption_band",
+    quasi_identifiers: tuple[str, ...] = Field(
+        default=(
+            "outward",
+            "profile_class",
+            "meter_type",
+            "measurement_class",
+            "supplier_mpid",
+            "consumption_band",
+        ),
+        min_length=1,
     )
-    thresholds: dict[Literal["prosecutor_max", "prosecutor_mean", "marketer"], float] = {}
+    thresholds: dict[Literal["prosecutor_max", "prosecutor_mean", "marketer"], Share] = {}
+
+    @model_validator(mode="after")
+    def _once(self) -> RiskPolicy:
+        if len(set(self.quasi_identifiers)) < len(self.quasi_identifiers):
+            raise ValueError("a quasi-identifier stands twice")
+        return self
 
 
 class Policy(Strict):

@@ -19,7 +19,7 @@ import tempfile
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,7 +151,8 @@ def identifiers(table: Table) -> tuple[set[str], set[tuple[str, str]]]:
     for row in rows:
         cells = dict(zip(names, row, strict=False)) if names else {"meterserialnumber": _serial(row)}
         values |= {cell for cell in row if re.fullmatch("[0-9]{13}", cell) and valid_mpan(cell)}
-        values |= {cells[n] for n in ("meterserialnumber", "esmeid", "uprn") if len(cells.get(n, "")) >= 6}
+        named = [cells.get(n, "") for n in ("meterserialnumber", "esmeid", "uprn")]
+        values |= {value for value in named if len(value) >= 6 and re.search("[0-9]", value)}
         # the last two lines are town and county, which an address under a pseudonym has too
         lines = [cells[n] for n in cells if re.fullmatch("addressline[1-7]", n) and len(cells[n].strip()) >= 8]
         addresses |= {(line, cells["postcode"]) for line in lines if len(cells.get("postcode", "").strip()) >= 5}
@@ -225,8 +226,13 @@ class Place:
             "release": {"signing_key": "keys/signing.pem"},
         }
 
-    def run(self, form: Form, data: bytes) -> Done:
-        """Anonymise one backup of a participant's."""
+    def run(self, form: Form, data: bytes, *, cut: Mapping[str, object] | None = None, plain: bool = True) -> Done:
+        """Anonymise one backup of a participant's.
+
+        Args:
+            cut: entries of the section ``cut`` in place of the usual ones.
+            plain: without Prefect.
+        """
         for name in ("work", "out", "temporary"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         for name in ("work", "temporary"):
@@ -234,10 +240,12 @@ class Place:
         (self.folder / form.file).write_bytes(data)
         source = [{"contract": extract, "source": {"path": form.file}} for extract in form.extracts]
         participant = {"mpid": MPIDS.get(form.extracts[0], "DCOL"), "role": "X", "extracts": source}
-        cut = self.folder / "cut.yaml"
-        cut.write_text(yaml.safe_dump({**self.document, "participants": [participant]}))
+        document = {**self.document, "cut": {**self.document["cut"], **(cut or {})}, "participants": [participant]}
+        file = self.folder / "cut.yaml"
+        file.write_text(yaml.safe_dump(document))
+        how = ["--plain"] if plain else []
         with mock.patch.object(tempfile, "tempdir", str(self.folder / "temporary")):
-            return datacut("anonymise", cut, "--plain", "--json", "--log", self.folder / "work" / "log.jsonl")
+            return datacut("anonymise", file, *how, "--json", "--log", self.folder / "work" / "log.jsonl")
 
     def left(self) -> Iterator[tuple[str, str]]:
         """Yield every text that the run left."""
