@@ -18,9 +18,6 @@ BATCH = 262_144
 BLOCK, CSV_BLOCK = 1 << 20, 32 << 20
 OVERLAP = 128  # characters of a text that are searched again with the next block
 FEW = 4  # bytes a cell, uncompressed, below which a column is read as its distinct values
-# Columns whose values look like identifiers because they are pseudonyms, or addresses made of frozen lists.
-UNTOLD = ("meter_serial_number", "uprn", "postcode", *(f"address_line_{n}" for n in range(1, 10)))
-
 
 class Kind(Enum):
     """What a piece is made of."""
@@ -62,7 +59,9 @@ def _texts(texts: Iterable[str], where: str) -> Piece:
 
 def _parquet(path: Path, name: str) -> Iterator[Piece]:
     file = pq.ParquetFile(path)
-    yield _texts(_metadata(file), f"{name}, names, metadata and statistics")
+    yield _texts(_metadata(file), f"{name}, names and metadata")
+    for column, bounds in _statistics(file).items():
+        yield Piece(Kind.COLUMN, pl.Series(column, bounds), f"{name}, statistics of column {column}", len(bounds))
     few = [column for column, size in _cell_sizes(file).items() if size < FEW]
     file = pq.ParquetFile(path, read_dictionary=few)
     wanted = [f.name for f in file.schema_arrow if _textual(f.type) or _wide(f.type)]
@@ -120,17 +119,23 @@ def _cell_sizes(file: pq.ParquetFile) -> dict[str, float]:
 
 
 def _metadata(file: pq.ParquetFile) -> Iterator[str]:
-    """Yield every text of a Parquet file that is no value: names, key-value metadata, statistics of text columns."""
+    """Yield every text of a Parquet file that is no value: names and key-value metadata."""
     yield from file.schema_arrow.names
     for key, value in (file.schema_arrow.metadata or {}).items():
         yield f"{key.decode('utf-8', 'replace')} {value.decode('utf-8', 'replace')}"
     yield file.metadata.created_by or ""
+
+
+def _statistics(file: pq.ParquetFile) -> dict[str, list[str]]:
+    """Return the bounds of each column that the footer states, as texts."""
+    found: dict[str, list[str]] = {}
     for group in range(file.metadata.num_row_groups):
         for column in range(file.metadata.num_columns):
             chunk = file.metadata.row_group(group).column(column)
             known = chunk.statistics
-            if known is not None and known.has_min_max and chunk.path_in_schema not in UNTOLD:
-                yield from (str(known.min), str(known.max))
+            if known is not None and known.has_min_max:
+                found.setdefault(chunk.path_in_schema, []).extend((str(known.min), str(known.max)))
+    return found
 
 
 def _blocks(path: Path) -> Iterator[list[str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -18,7 +19,7 @@ import polars as pl
 
 from contracts.errors import ResidueError
 from contracts.load import load_all
-from contracts.vocabulary import Field
+from contracts.vocabulary import Field, Form
 from flows.leak_files import Kind, Piece, pieces
 from flows.quality import JUDGED, Held
 from flows.together import together
@@ -30,10 +31,13 @@ SHOWN_PLACES = 5
 KINDS = tuple(leaks.CANDIDATES)
 DIGITS_ONLY = (Field.MPAN, Field.UPRN)
 SMALLEST_MPAN = 10**12
-# Columns whose values look like identifiers of these fields because they are their pseudonyms.
-PSEUDONYMS = {"meter_serial_number": Field.METER_SERIAL, "uprn": Field.UPRN}
-# Columns of keyed random texts: among millions of them some share a word with some short serial number by chance.
-KEYED = ("token", "css_registration_id")
+# Serial numbers and UPRNs are short: among millions of raw ones some stand in any column of random digits by chance,
+# under either name. Such columns are compared at intake, each row with its own raw value (transforms.leaks.own_row).
+PSEUDONYMS = ("meter_serial_number", "uprn")
+KEYED = ("token", "css_registration_id")  # keyed random texts, as the ids of DIP participants are
+DIP_ID = "_dip_id"
+MEASURED = (Form.INTEGER, Form.DECIMAL, Form.DATE)
+COUNT_DIGITS = 11  # in a document a number of up to so many digits is a count of rows or bytes
 
 
 @dataclass(slots=True)
@@ -90,10 +94,14 @@ class Scanner:
         """How many raw identifiers are sought."""
         return sum(int(sought.keys.size) for sought in self._sought.values())
 
-    def folder(self, root: Path) -> None:
-        """Search every file below a folder, as many at once as there are cores."""
+    def folder(self, root: Path, *, counts: bool = False) -> None:
+        """Search every file below a folder, as many at once as there are cores.
+
+        Args:
+            counts: its tables hold counts, as a report's do.
+        """
         files = sorted(p for p in root.rglob("*") if p.is_file())
-        for found in together(lambda path: self._file(path, path.relative_to(root).as_posix()), files):
+        for found in together(lambda path: self._file(path, path.relative_to(root).as_posix(), counts), files):
             with self._adding:
                 self.findings.add(found)
 
@@ -102,26 +110,26 @@ class Scanner:
         texts = pl.Series("", list(_strings(document)), dtype=pl.String)
         self._piece(Piece(Kind.TEXTS, texts, where, texts.len()), self.findings)
 
-    def _file(self, path: Path, name: str) -> Findings:
+    def _file(self, path: Path, name: str, counts: bool) -> Findings:
         found = Findings(files=1, bytes=path.stat().st_size)
         self._piece(Piece(Kind.TEXTS, pl.Series("", [name]), "the name of a file", 1), found)
         for piece in pieces(path, name):
-            self._piece(piece, found)
+            self._piece(piece, found, counts=counts)
         return found
 
-    def _piece(self, piece: Piece, found: Findings) -> None:
+    def _piece(self, piece: Piece, found: Findings, *, counts: bool = False) -> None:
         found.cells += piece.cells
-        if piece.kind is Kind.DISTINCT:
+        if piece.kind is Kind.DISTINCT and not counts:
             self._distinct(piece, found)
-        elif piece.kind is Kind.COLUMN:
-            self._column(piece.values, piece.where, found)
+        elif piece.kind is not Kind.TEXTS:
+            self._column(piece, found, counts=counts)
         else:
             self._texts(piece, found)
 
     def _texts(self, piece: Piece, found: Findings) -> None:
         clean = leaks.plain(piece.values.drop_nulls())
         for kind in KINDS:
-            self._confirm(kind, leaks.CANDIDATES[kind](clean), piece.where, found)
+            self._confirm(kind, _no_counts(kind, leaks.CANDIDATES[kind](clean)), piece.where, found)
         if count := int(clean.str.contains(leaks.POSTCODE_SHAPE).sum()):
             found.hit("postcode", piece.where, count)
 
@@ -131,12 +139,12 @@ class Scanner:
         mark = (values.name, values.len(), int(values.hash(seed=1).sum() or 0))
         if mark not in self._clean:
             before = found.confirmed.total()
-            self._column(values, piece.where, found)
+            self._column(piece, found)
             if found.confirmed.total() == before:
                 self._clean.add(mark)
 
-    def _column(self, values: pl.Series, where: str, found: Findings) -> None:
-        kinds = _sought_in(values.name)
+    def _column(self, piece: Piece, found: Findings, *, counts: bool = False) -> None:
+        values, where, kinds = piece.values, piece.where, sought_in(piece.values.name)
         if values.dtype != pl.String:  # a number can be an MPAN; shorter ones are numbers like any other
             if (values.abs().max() or 0) < SMALLEST_MPAN:
                 return
@@ -154,7 +162,8 @@ class Scanner:
             if long.any():
                 some = texts if long.all() else texts.filter(long)
                 some = some if kind in DIGITS_ONLY else leaks.plain(some)
-                self._confirm(kind, leaks.CANDIDATES[kind](some), where, found)
+                candidates = leaks.CANDIDATES[kind](some)
+                self._confirm(kind, _no_counts(kind, candidates) if counts else candidates, where, found)
 
     def _confirm(self, kind: Field, candidates: pl.DataFrame, where: str, found: Findings) -> None:
         if candidates.is_empty():
@@ -168,10 +177,24 @@ class Scanner:
             found.hit(kind.value, f"{where}, row {first + 1}", int(hits.sum()))
 
 
-def _sought_in(column: str) -> tuple[Field, ...]:
-    if column in KEYED:
+def sought_in(column: str) -> tuple[Field, ...]:
+    """Return the fields whose raw values are looked for in a column of that name."""
+    if column in KEYED or column.endswith(DIP_ID) or column in _measured():
         return (Field.MPAN,)
-    return tuple(kind for kind in KINDS if kind is not PSEUDONYMS.get(column))
+    return (Field.MPAN, Field.ESME_ID) if column in PSEUDONYMS else KINDS
+
+
+@cache
+def _measured() -> frozenset[str]:
+    """Return the columns that hold amounts or dates, which a CSV file spells like any digits."""
+    return frozenset(c.name for contract in load_all().values() for c in contract.columns if c.form in MEASURED)
+
+
+def _no_counts(kind: Field, candidates: pl.DataFrame) -> pl.DataFrame:
+    """Leave out what is a count of rows or bytes, as documents are full of them."""
+    if kind not in (Field.UPRN, Field.METER_SERIAL):
+        return candidates
+    return candidates.filter(~pl.col("value").str.contains(f"^[0-9]{{1,{COUNT_DIGITS}}}$"))
 
 
 def _strings(node: object) -> Iterator[str]:

@@ -63,7 +63,7 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
         evidence = _evidence(known, kind, accounting, found, took.seconds, pack.root)
         _report(known, pack, evidence, signers, awaiting)
         scanner.document(evidence, "evidence")  # what is written about the data is searched like the data
-        scanner.folder(pack.root / "report")
+        scanner.folder(pack.root / "report", counts=True)
         leaks.refuse(scanner)
         info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": model.cut.id}
         with took.phase("seal"):

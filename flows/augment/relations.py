@@ -27,7 +27,8 @@ NO_POINTS = {"point": pl.UInt64}
 
 def _digest(columns: Sequence[str], name: str) -> pl.Expr:
     """Return one number for equal values of columns, null where one is missing."""
-    return pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator="\n").hash().alias(name)
+    whole = pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator="\n")
+    return pl.when(whole.is_not_null()).then(whole.hash()).alias(name)  # a hash of nothing is a number like any other
 
 
 def _slim(setting: Setting, number: int) -> pl.DataFrame | None:

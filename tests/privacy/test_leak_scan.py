@@ -109,3 +109,18 @@ def test_no_false_alarm_on_what_only_looks_like_an_identifier(judged, tmp_path):
     scanner = scan(judged, tmp_path)
     assert scanner.findings.confirmed.total() == 0
     assert scanner.findings.searched["mpan"] > 1_000
+
+
+def test_counts_and_pseudonyms_are_no_identifiers_by_chance(judged, raw, tmp_path):
+    """Short digits of a pseudonym, a DIP id, an amount or a count are some raw serial number's or UPRN's by chance."""
+    short = [u for u in sorted(raw.uprn) if u.isdigit() and 8 <= len(u) <= 11]
+    serials = [s for s in sorted(raw.serial) if s.isdigit() and len(s) >= 6]
+    assert short
+    assert serials
+    same = (short + serials)[:40]
+    table(tmp_path, meter_serial_number=same, uprn=same, data_service_dip_id=same)
+    (tmp_path / "register.csv").write_text("mpan_core,reading\n" + "".join(f"A,{value}\n" for value in same))
+    (tmp_path / "evidence.json").write_text(json.dumps({"rows": [int(value) for value in same]}))
+    assert scan(judged, tmp_path).findings.places == []
+    (tmp_path / "notes.csv").write_text("note\n" + "".join(f"{value}\n" for value in same))
+    assert scan(judged, tmp_path).findings.confirmed.total() >= len(same)
