@@ -85,9 +85,10 @@ def _roles(members: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
         both, left_on=["point", "primary"], right_on=["point", "related"], how="semi"
     )
     is_primary = pl.col("point") == pl.col("primary")
-    near = is_primary | pl.col("point").is_in(touching["point"].implode())
+    # a column of its own: inside a window the list would be copied for every group
+    members = members.with_columns((is_primary | pl.col("point").is_in(touching["point"].implode())).alias("near"))
     fit = (
-        near
+        pl.col("near")
         & (pl.col("direction") == "I")
         & pl.col("metered")
         & (pl.col("supplier_mpid") == pl.col("supplier_mpid").first().over("group"))
