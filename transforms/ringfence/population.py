@@ -117,11 +117,13 @@ def read_population(
         *[_identity(name, schema[name], width).alias(f"@{name}") for name in ("mpan", *links)],
         _conforming(lazy).alias("@conforming"),
         _direction().alias("@direction"),
-        *[pl.col(name).alias(f"@same:{name}") for name in keep_together],
+        *[_digest(name).alias(f"@same:{name}") for name in keep_together],
         *[coding.expression(schema[coding.attribute]) for coding in codings],
-    ).collect()
+    ).collect(engine="streaming")  # in any order: the arrays are sorted below
     names, keys = _names(frame, links, width)
-    return _sorted_arrays(frame, names, keys, codings, keep_together)
+    columns = {column.name: column for column in frame.get_columns()}
+    del frame  # each column goes as soon as its array is there
+    return _sorted_arrays(columns, names, keys, codings, keep_together)
 
 
 def _check_names(columns: list[str], asked: Sequence[str], keep_together: Sequence[str]) -> None:
@@ -167,11 +169,22 @@ def _codings(
     wanted = sorted({*few, *strata, *tests} - {HAS_LINK})
     if not wanted:
         return ()
-    schema = lazy.collect_schema()
-    distinct = lazy.select(
-        attribute_text(name, schema[name]).drop_nulls().unique().sort().implode() for name in wanted
-    ).collect(engine="streaming")
-    return tuple(code_attribute(name, distinct[name][0], tests.get(name, ())) for name in wanted)
+    return tuple(code_attribute(name, _distinct(lazy, name), tests.get(name, ())) for name in wanted)
+
+
+def _distinct(lazy: pl.LazyFrame, name: str) -> pl.Series:
+    """Return the distinct values of one attribute; all attributes in one pass would hold all their columns at once."""
+    text = attribute_text(name, lazy.collect_schema()[name])
+    return lazy.select(text.drop_nulls().unique().sort()).collect(engine="streaming").to_series()
+
+
+def _digest(name: str) -> pl.Expr:
+    """Return one number for equal values of a column, null for blank ones; chance keeps two strangers together at most.
+
+    Among 30 million values two meet with probability 3e-5; their metering points are then one unit, which harms nobody.
+    """
+    text = pl.col(name).cast(pl.String)
+    return pl.when(text != "").then(text.hash(seed=1))
 
 
 def _text(name: str, kind: pl.DataType) -> pl.Expr:
@@ -209,12 +222,14 @@ def _names(frame: pl.DataFrame, links: Sequence[str], width: int) -> tuple[Names
 
 
 def _sorted_arrays(
-    frame: pl.DataFrame,
+    columns: dict[str, pl.Series],
     names: Names,
     keys: dict[str, pl.Series],
     codings: tuple[Coding, ...],
     keep_together: Sequence[str],
 ) -> Population:
+    for name in keys:
+        columns.pop(f"@{name}", None)
     unsorted = keys["mpan"].to_numpy()
     order = np.argsort(unsorted, kind="stable")
     ids = unsorted[order]
@@ -223,18 +238,18 @@ def _sorted_arrays(
         raise IntakeError(f"{twice} MPANs come twice", where="population, column mpan", remedy="one row for each")
     place = np.empty(len(ids), dtype=np.int64)
     place[order] = np.arange(len(ids))
-    links = tuple(_link(place, ids, keys[name]) for name in LINKS if name in keys)
-    together = tuple(_same_value(place, frame[f"@same:{name}"]) for name in keep_together)
+    links = tuple(_link(place, ids, keys.pop(name)) for name in LINKS if name in keys)
+    together = tuple(_same_value(place, columns.pop(f"@same:{name}")) for name in keep_together)
     few = tuple(c.attribute for c in codings if 1 < len(c.values) <= COVERAGE_VALUES)
     return Population(
         ids=ids,
         names=names,
-        conforming=frame["@conforming"].to_numpy()[order],
-        direction=frame["@direction"].to_numpy()[order],
+        conforming=columns.pop("@conforming").to_numpy()[order],
+        direction=columns.pop("@direction").to_numpy()[order],
         links=links,
         together=together,
         codings=codings,
-        codes={coding.attribute: frame[coding.attribute].to_numpy()[order] for coding in codings},
+        codes={coding.attribute: columns.pop(coding.attribute).to_numpy()[order] for coding in codings},
         coverage=few,
     )
 
@@ -251,7 +266,15 @@ def _link(place: Ints, ids: Ints, target: pl.Series) -> tuple[Ints, Ints]:
 
 def _same_value(place: Ints, value: pl.Series) -> tuple[Ints, Ints]:
     """Return rows that share their value with a smaller row, and that row."""
-    frame = pl.DataFrame({"row": place, "value": value.cast(pl.String)}).filter(pl.col("value") != "")
-    first = frame.with_columns(pl.col("row").min().over("value").alias("first"))
-    first = first.filter(pl.col("row") != pl.col("first")).sort("row")
-    return first["row"].to_numpy(), first["first"].to_numpy()
+    rows, values = place[value.is_not_null().to_numpy()], value.drop_nulls().to_numpy()
+    order = np.argsort(values)
+    values, rows = values[order], rows[order]
+    begins = np.flatnonzero(np.append(True, values[1:] != values[:-1])) if values.size else np.zeros(0, dtype=np.int64)
+    sizes = np.diff(np.append(begins, values.size))
+    shared = np.repeat(sizes > 1, sizes)
+    first = np.repeat(np.minimum.reduceat(rows, begins), sizes)[shared] if values.size else rows
+    rows = rows[shared]
+    apart = rows != first
+    rows, first = rows[apart], first[apart]
+    by_row = np.argsort(rows)
+    return rows[by_row], first[by_row]
