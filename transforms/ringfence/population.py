@@ -121,9 +121,9 @@ def read_population(
         *[coding.expression(schema[coding.attribute]) for coding in codings],
     ).collect(engine="streaming")  # in any order: the arrays are sorted below
     names, keys = _names(frame, links, width)
-    columns = {column.name: column for column in frame.get_columns()}
+    taken = {column.name: column for column in frame.get_columns()}
     del frame  # each column goes as soon as its array is there
-    return _sorted_arrays(columns, names, keys, codings, keep_together)
+    return _sorted_arrays(taken, names, keys, codings, keep_together)
 
 
 def _check_names(columns: list[str], asked: Sequence[str], keep_together: Sequence[str]) -> None:
