@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from contracts.errors import PlaceError
 from flows import embedded, job
 from flows.config import load_cut
 from flows.context import watching
@@ -16,7 +17,8 @@ def run_flow(
     """Run the job as a flow; same arguments and result as :func:`flows.job.run_plain`.
 
     Raises:
-        DataCutError: as the stages raise it, and PlaceError where the temporary server does not start.
+        DataCutError: as the stages raise it, and PlaceError where the temporary server does not start, or the one that
+            is configured does not answer.
     """
     cut = load_cut(cut_file)
     with embedded.api(cut.path(cut.model.work) / "prefect") as api:
@@ -27,7 +29,23 @@ def run_flow(
 
         if api is not None:
             api.ready()
+        else:
+            _require_server()
         # Without a heartbeat thread a flow ends at once instead of a second later; a one-shot run needs no watcher.
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None} if api else {}), watching(told.rows):
             prefect_flows._Ears.told = told
             return prefect_flows.data_cut(cut_file.resolve(), kind=kind, workers=workers)
+
+
+def _require_server() -> None:
+    """See that the configured server answers, before a stage begins.
+
+    Raises:
+        PlaceError: it does not.
+    """
+    from prefect.client.orchestration import get_client
+
+    if get_client(sync_client=True).api_healthcheck() is not None:
+        raise PlaceError(
+            "the Prefect server does not answer", where="PREFECT_API_URL", remedy="start it, or run with --plain"
+        )

@@ -8,9 +8,12 @@ from __future__ import annotations
 import ast
 import gzip
 import io
+import os
 import re
 import shutil
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -242,6 +245,17 @@ def test_under_the_orchestrator_too(place):
     assert len(done.told) == 1
     assert "Traceback" not in done.err + done.out
     assert not (place.folder / "work" / "BAD").exists()
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_is_the_places_fault(place):
+    """A process of its own: where the server is, Prefect reads once."""
+    command = [Path(sys.executable).with_name("datacut"), "anonymise", place.cut("registration", "r.csv")]
+    environment = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 19
+    assert "the Prefect server does not answer (start it, or run with --plain)" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.requirement("Q67")

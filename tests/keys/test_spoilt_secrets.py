@@ -2,8 +2,9 @@
 
 Searched after each run: standard output and error, what libraries write past Python, the log, the text of the
 exception that ended it, the temporary folder, the work folder with Prefect's home and database, and the pack: bytes,
-and the cells of tables. Searched for: cut key and field keys in every spelling of ``test_key_secrecy``, eight bytes of
-the key in a row in hex, passphrase and identity, and every raw identifier of the input.
+and the cells of tables. Runs under Prefect are processes of their own, whose exceptions are searched in what they say
+and in Prefect's database. Searched for: cut key and field keys in every spelling of ``test_key_secrecy``, eight bytes
+of the key in a row in hex, passphrase and identity, and every raw identifier of the input.
 """
 
 from __future__ import annotations
@@ -153,18 +154,21 @@ def campaign(held: Held, count: int, *, under_prefect: int = 0) -> tuple[list[st
             form, table, done = one(held, number, plain=plain)
             codes[done.code] += 1
             left = {"what was said": done.out + done.err + heard(), "the exception": "\n".join(held.raised)}
-            faults += [f"{number}: {fault}" for fault in _faults(held, form, table, done, left)]
+            found = _faults(held, form, table, done, left, in_process=plain)
+            faults += [f"{number}: {fault}" for fault in found]
             if not plain and done.code != 2 and not (held.place.folder / "work" / "prefect" / "prefect.db").is_file():
                 faults.append(f"{number}: Prefect kept no database, so none was searched")
     return faults, codes
 
 
-def _faults(held: Held, form: Form, table: tuple, done: Done, left: dict[str, str]) -> Iterator[str]:
+def _faults(
+    held: Held, form: Form, table: tuple, done: Done, left: dict[str, str], *, in_process: bool = True
+) -> Iterator[str]:
     if done.code not in CODES:
         yield f"exit code {done.code}: {done.told}"
     if "Traceback" in left["what was said"] or len(done.told) != (done.code != 0):
         yield f"{len(done.told)} lines say why, or a traceback does"
-    if bool(held.raised) != (done.code != 0):
+    if in_process and bool(held.raised) != (done.code != 0):
         yield "no exception was recorded"
     found = [*left.items(), *held.place.left()]
     for where, text in found:

@@ -14,6 +14,7 @@ import os
 import random
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -243,9 +244,19 @@ class Place:
         document = {**self.document, "cut": {**self.document["cut"], **(cut or {})}, "participants": [participant]}
         file = self.folder / "cut.yaml"
         file.write_text(yaml.safe_dump(document))
-        how = ["--plain"] if plain else []
+        asked = ["anonymise", file, "--json", "--log", self.folder / "work" / "log.jsonl"]
+        if not plain:
+            return self._in_a_process(asked)
         with mock.patch.object(tempfile, "tempdir", str(self.folder / "temporary")):
-            return datacut("anonymise", file, *how, "--json", "--log", self.folder / "work" / "log.jsonl")
+            return datacut(*asked, "--plain")
+
+    def _in_a_process(self, asked: Sequence[object]) -> Done:
+        """Run the command by itself: Prefect reads where its server is once in the life of a process."""
+        temporary = str(self.folder / "temporary")
+        command = [str(Path(sys.executable).with_name("datacut")), *map(str, asked)]
+        environment = {**os.environ, "TMPDIR": temporary, "HOME": temporary}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        return Done(done.returncode, done.stdout, done.stderr)
 
     def left(self) -> Iterator[tuple[str, str]]:
         """Yield every text that the run left."""

@@ -148,7 +148,8 @@ def test_companions_are_the_connected_ones(edges, out):
     assert found["mpan_core"].to_list() == sorted(names[n] for n in reached - out)
 
 
-def test_every_excluding_rule_has_a_reason_that_precedence_knows():
+def test_precedence_names_extracts_and_a_new_one_comes_last():
+    assert set(exclusion.PRECEDENCE) <= set(load_all())
+    assert exclusion.precedence("an extract of tomorrow") == len(exclusion.PRECEDENCE)
     for contract in load_all().values():
-        assert contract.extract in exclusion.PRECEDENCE
         assert any(rule.effect is Effect.EXCLUDE for rule in contract.rules)
