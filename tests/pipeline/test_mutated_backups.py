@@ -101,16 +101,15 @@ def test_a_fault_would_be_told(place, monkeypatch):
 def test_what_is_refused_leaves_no_work_behind(place):
     """Columns that pass as they are may hold what they should not; a refused run does not keep them."""
     form = next(f for f in place.forms if f.name == "D0150")
-    header, rows = form.table
-    spoilt = [list(row) for row in rows]
+    spoilt = [list(row) for row in form.table[1]]
     spoilt[-1][2] = "1"  # the trailer counts one record
     done = place.run(form, "".join("|".join(row) + "|\n" for row in spoilt).encode())
     assert done.code == 12
     assert [p.name for p in Path(place.folder / "work").rglob("*")] == ["log.jsonl"]
+    form = next(f for f in place.forms if f.name == "csv of registers")
+    header, rows = form.table
     swapped = [list(row) for row in rows]
-    meters = [at for at, row in enumerate(rows) if row[0] == "290"]
-    points = [row[1] for row in rows if row[0] == "288"]
-    swapped[meters[0]][5] = next(p for p in points[3:] if p != points[0])  # make and model: another one's MPAN
-    done = place.run(form, "".join("|".join(row) + "|\n" for row in swapped).encode())
+    swapped[0][header.index("MULTIPLIER")] = next(row[0] for row in rows if row[0] != rows[0][0])  # another's MPAN
+    done = place.run(form, form.pack((header, swapped), random.Random(1)))
     assert done.code == 14, done.told
     assert survivors((header, rows), place.left()) == []
