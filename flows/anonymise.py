@@ -6,9 +6,11 @@ Raw identifiers live in the batch at hand and nowhere else.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
+from pathlib import Path
 
 import polars as pl
 
@@ -20,13 +22,14 @@ from flows.intake import SourceSpec, open_source
 from flows.workspace import PartitionWriter, Workspace
 from transforms.conform import ColumnMap, bad, conform, map_columns, normalise_mpans
 from transforms.keys import FieldKeys
-from transforms.leaks import own_row
+from transforms.leaks import ANY_POSTCODE, own_row
 from transforms.pseudonymise import OWN_IDENTIFIER, Pseudonymiser, pseudonymise
 from transforms.rules import any_broken, fault_masks
 from transforms.written import Written, written_dates
 
 STAGED = "staged"
 INPUT_FIELD = "input-digest"
+DIGITS_OF_A_DATE = 8
 NAME_SHOWN = 100  # characters of a source's column name that the evidence keeps
 Progress = Callable[[str, int], None]
 
@@ -115,7 +118,7 @@ def anonymise_source(
         participant=participant.mpid,
         role=participant.role,
         extract=extract.contract,
-        file=spec.path.name if spec.path else "database",
+        file=_told_name(spec.path.name, extract.contract) if spec.path else "database",
         form=form,
         bytes=size,
         rows=rows,
@@ -125,6 +128,13 @@ def anonymise_source(
         columns=names,
         written=how.facts(),
     )
+
+
+def _told_name(name: str, extract: str) -> str:
+    """Return what the evidence calls a file: its name, unless digits or a postcode in it may identify somebody."""
+    words = name.upper().replace("_", " ")
+    telling = sum(c.isdigit() for c in words) > DIGITS_OF_A_DATE or re.search(ANY_POSTCODE, words)
+    return f"{extract}{Path(name).suffix}" if telling else name
 
 
 def anonymise_batch(
@@ -139,7 +149,10 @@ def anonymise_batch(
     try:
         raw = normalise_mpans(conform(batch.lazy(), contract, columns).collect(), contract)
         named = pseudonymise(raw, contract, pseudonymiser)
-        own = named[bad(OWN_IDENTIFIER)] | own_row(raw, named, contract)
+        repeated = own_row(raw, named, contract)
+        own = named[bad(OWN_IDENTIFIER)]
+        for column in repeated.get_columns():
+            own = own | column
         marks = named.select(pl.col("^_bad_.*$")).with_columns(own.alias(bad(OWN_IDENTIFIER)))
         judged = raw.drop(marks.columns, strict=False).hstack(marks)
         masks = judged.select(fault_masks(contract, contract.rules_at(Stage.INTAKE)))
@@ -150,7 +163,9 @@ def anonymise_batch(
         raise RefusedError(
             "a rule that rejects the whole file is broken", where=spec.name, remedy="see datacut contracts doc"
         )
-    return named.drop(marks.columns, strict=False).hstack(masks)
+    # what is told to be an identifier stops here, and is not written to the work folder either
+    blank = [named[column.name].set(column, None) for column in repeated.get_columns() if column.any()]
+    return named.with_columns(blank).drop(marks.columns, strict=False).hstack(masks)
 
 
 def facts_of(source: SourceFacts) -> dict[str, object]:

@@ -19,6 +19,7 @@ BLOCK, CSV_BLOCK = 1 << 20, 32 << 20
 OVERLAP = 128  # characters of a text that are searched again with the next block
 FEW = 4  # bytes a cell, uncompressed, below which a column is read as its distinct values
 
+
 class Kind(Enum):
     """What a piece is made of."""
 

@@ -124,12 +124,13 @@ class Scanner:
         elif piece.kind is not Kind.TEXTS:
             self._column(piece, found, counts=counts)
         else:
-            self._texts(piece, found)
+            self._texts(piece, found, counts=counts)
 
-    def _texts(self, piece: Piece, found: Findings) -> None:
+    def _texts(self, piece: Piece, found: Findings, *, counts: bool) -> None:
         clean = leaks.plain(piece.values.drop_nulls())
         for kind in KINDS:
-            self._confirm(kind, _no_counts(kind, leaks.CANDIDATES[kind](clean)), piece.where, found)
+            candidates = leaks.CANDIDATES[kind](clean)
+            self._confirm(kind, _no_counts(kind, candidates) if counts else candidates, piece.where, found)
         if count := int(clean.str.contains(leaks.POSTCODE_SHAPE).sum()):
             found.hit("postcode", piece.where, count)
 

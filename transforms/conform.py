@@ -23,7 +23,7 @@ from transforms.premises import postcode_text
 
 FEW_VALUES = frozenset({Form.CODE, Form.FLAG, Form.DATE, Form.INTEGER})  # forms whose columns repeat few texts
 DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S")  # of a time, its day
-CODE_PATTERN = r"^[A-Z0-9_]{1,11}$"  # shorter than an MPAN: a code column cannot carry one
+CODE_PATTERN = r"^[A-Z0-9_]{1,5}$"  # shorter than any identifier; a contract names the pattern of a longer code
 TRUE, FALSE = ("T", "Y", "1", "TRUE", "YES"), ("F", "N", "0", "FALSE", "NO")
 
 
@@ -156,9 +156,9 @@ def _take_form(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr | None]:
         case Form.DATE:
             value = pl.coalesce(*[raw.str.to_date(fmt, strict=False, exact=True) for fmt in DATE_FORMATS])
         case Form.DECIMAL:
-            value = raw.cast(pl.Decimal(16, int(column.options.get("scale", 3))), strict=False)
+            value = _bounded(raw.cast(pl.Decimal(16, int(column.options.get("scale", 3))), strict=False), column)
         case Form.INTEGER:
-            value = raw.cast(pl.Int32, strict=False)
+            value = _bounded(raw.cast(pl.Int32, strict=False), column)
         case Form.FLAG:
             upper = raw.str.to_uppercase()
             value = pl.when(upper.is_in(TRUE)).then(pl.lit("T")).when(upper.is_in(FALSE)).then(pl.lit("F"))
@@ -169,6 +169,11 @@ def _take_form(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr | None]:
         case _:
             return raw, None  # identifiers keep their text until the pseudonymise step judges their shape
     return value, raw.is_not_null() & value.is_null()
+
+
+def _bounded(number: pl.Expr, column: Column) -> pl.Expr:
+    """Return a number whose size its contract bears, else null: a larger one may be an identifier."""
+    return pl.when(number.abs() <= int(column.options["most"])).then(number) if "most" in column.options else number
 
 
 def _code(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr]:

@@ -20,17 +20,17 @@ from contracts.vocabulary import Field, Form, Method
 from transforms import mpan
 from transforms.columns import by_length, to_series
 
-SHORTEST_SERIAL, SHORTEST_UPRN = 6, 8
+SHORTEST_POSTCODE, SHORTEST_SERIAL, SHORTEST_UPRN = 5, 6, 8
 SHORTEST = {Field.MPAN: 13, Field.ESME_ID: 16, Field.UPRN: SHORTEST_UPRN, Field.METER_SERIAL: SHORTEST_SERIAL}  # bytes
-LONGEST_AMOUNT = 10**7  # kWh a year, multipliers and digits are smaller, but for the largest sites
 FILTER_BITS = 27
 
 # Digits with what people put between them; hexadecimal pairs; words that can be a serial number.
 BARE_MPAN = r"^[0-9]{13}$"
 BARE_ESME = r"^[0-9A-F]{2}(?:-[0-9A-F]{2}){7}$"
-DIGIT_RUN = r"[0-9](?:[ \t./_-]{0,3}[0-9]){7,}"
-ESME_SHAPE = r"[0-9A-F]{2}(?:[-: ]?[0-9A-F]{2}){7}"
+DIGIT_RUN = r"[0-9](?:[ \t./_&+()-]{0,3}[0-9]){7,}"
+ESME_SHAPE = r"[0-9A-F]{2}(?:[-:. ]?[0-9A-F]{2}){7}"
 SERIAL_WORD = r"\b[A-Z0-9]{6,10}\b"
+ANY_POSTCODE = r"\b(?:[A-PR-UWYZ][A-HK-Y]?[0-9][0-9A-Z]?)[ _-]{0,2}[0-9][ABD-HJLNP-UW-Z]{2}\b"
 POSTCODE_SHAPE = r"\b[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][ABD-HJLNP-UW-Z]{2}\b"
 
 Keys = NDArray[np.uint64]
@@ -118,9 +118,14 @@ def mpan_candidates(texts: pl.Series) -> pl.DataFrame:
     return frame.filter(mpan.valid(values))
 
 
+def _apart(texts: pl.Series) -> pl.Series:
+    """Return texts whose words do not hang together by underscores, as they do in names of files and units."""
+    return texts.str.replace_all("_", " ", literal=True)
+
+
 def uprn_candidates(texts: pl.Series) -> pl.DataFrame:
     """Return words of 8 to 12 digits that could be a UPRN: ``row`` and ``value``."""
-    runs = found(texts, r"\b[0-9]{8,12}\b")
+    runs = found(_apart(texts), r"\b[0-9]{8,12}\b")
     return runs.rename({"match": "value"})
 
 
@@ -135,7 +140,7 @@ def esme_candidates(texts: pl.Series) -> pl.DataFrame:
 
 def serial_candidates(texts: pl.Series) -> pl.DataFrame:
     """Return words of 6 to 10 letters and digits, at least four of them digits: ``row`` and ``value``."""
-    words = found(texts, SERIAL_WORD)
+    words = found(_apart(texts), SERIAL_WORD)
     return words.filter(pl.col("match").str.count_matches("[0-9]") >= 4).rename({"match": "value"})
 
 
@@ -147,28 +152,37 @@ CANDIDATES = {
 }
 
 
-def own_row(raw: pl.DataFrame, out: pl.DataFrame, contract: Contract) -> pl.Series:
-    """Tell which rows carry an identifier of their own in a column that passes as it is.
+def own_row(raw: pl.DataFrame, out: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Tell which rows carry an identifier in a column that passes as it is: one of their own, or anybody's postcode.
 
     Columns in: ``raw`` as conformed, ``out`` as pseudonymised; both have the contract's columns, row by row.
     An identifier counts without its spaces and punctuation: the ten body digits of an MPAN, a serial number of six
-    or more, a UPRN of eight or more, an ESME id, an address line of eight or more characters.
+    or more, a UPRN of eight or more, an ESME id, an address line of eight or more characters, a postcode.
+
+    Columns out: one Boolean for each such column that is wide enough to carry one, under its name.
     """
     passing = {
-        c.name: _passing(c.name, c.form)
+        c.name: c.form
         for c in contract.released
         if c.treatment.method is Method.KEEP and c.form in (Form.TEXT, Form.CODE, Form.DECIMAL, Form.INTEGER)
     }
-    shown = out.select(text.alias(name) for name, text in passing.items())
+    shown = out.select(_squeezed(pl.col(name)).alias(name) for name in passing)
     widest = shown.select(pl.all().str.len_bytes().max().fill_null(0))
-    texts = [name for name in widest.columns if widest[name].item() >= SHORTEST_SERIAL]
+    texts = [name for name in widest.columns if widest[name].item() >= SHORTEST_POSTCODE]
     if not texts:
-        return pl.repeat(value=False, n=out.height, eager=True)
-    tests = [_holds(name, column.name, column.form) for name in texts for column in contract.columns]
+        return pl.DataFrame(height=out.height)
     both = pl.concat([raw.select(pl.all().name.prefix("raw:")), shown.select(texts)], how="horizontal")
+    written = out.select(pl.col(name).cast(pl.String).alias(f"as:{name}") for name in texts)
+    both = pl.concat([both, written], how="horizontal")
+    tests = {name: [_holds(name, column.name, column.form) for column in contract.columns] for name in texts}
+    for name in texts:
+        if passing[name] in (Form.TEXT, Form.CODE):
+            words = pl.col(f"as:{name}").str.to_uppercase().str.replace_all("_", " ", literal=True)
+            tests[name].append(words.str.contains(ANY_POSTCODE))
     return both.select(
-        pl.any_horizontal(t for t in tests if t is not None).fill_null(value=False).alias("leaks")
-    ).to_series()
+        pl.any_horizontal(t for t in found if t is not None).fill_null(value=False).alias(name)
+        for name, found in tests.items()
+    )
 
 
 _LEAST = {
@@ -177,23 +191,20 @@ _LEAST = {
     Form.ESME_ID: 16,
     Form.UPRN: SHORTEST_UPRN,
     Form.ADDRESS_LINE: 8,
+    Form.POSTCODE: SHORTEST_POSTCODE,
 }
 
 
-def _passing(name: str, form: Form) -> pl.Expr:
-    """Return what passes of a column as text; of numbers the whole part, where it is longer than what is measured."""
-    value = pl.col(name)
-    if form in (Form.TEXT, Form.CODE):
-        return value.cast(pl.String)
-    return pl.when(value.abs() >= LONGEST_AMOUNT).then(value.cast(pl.Int64).cast(pl.String))
+def _squeezed(value: pl.Expr) -> pl.Expr:
+    """Return letters and digits alone; of a number all digits, wherever its point stands."""
+    return value.cast(pl.String).str.to_uppercase().str.replace_all("[^0-9A-Z]", "")
 
 
 def _holds(text: str, column: str, form: Form) -> pl.Expr | None:
     if form not in _LEAST:
         return None
-    value = pl.col(f"raw:{column}").str.to_uppercase().str.replace_all("[^0-9A-Z]", "")
+    value = _squeezed(pl.col(f"raw:{column}"))
     if form is Form.MPAN:
         value = value.str.slice(2, 10)
     enough = value.str.len_bytes() >= _LEAST[form]
-    squeezed = pl.col(text).str.to_uppercase().str.replace_all("[^0-9A-Z]", "")
-    return enough & squeezed.str.contains(value, literal=True)
+    return enough & pl.col(text).str.contains(value, literal=True)

@@ -26,7 +26,8 @@ NOT_IDENTIFIERS = re.compile(r"mpid|_effective_from$|_direction$|_confidence$|_r
 OPTIONS: Mapping[Form, tuple[str, ...]] = {
     Form.CODE: ("width", "pattern"),
     Form.TEXT: ("pattern",),
-    Form.DECIMAL: ("scale",),
+    Form.DECIMAL: ("scale", "most"),
+    Form.INTEGER: ("most",),
 }
 # Forms whose values can fail to take them; identifiers of premises are judged by warnings, which suffice.
 FALLIBLE = (Form.CODE, Form.TEXT, Form.DATE, Form.DECIMAL, Form.INTEGER, Form.FLAG, Form.MPAN, Form.METER_SERIAL,

@@ -79,7 +79,8 @@ def _treated(known: Context, frame: pl.LazyFrame, name: str, extract: str, colum
     contract = known.contracts[extract]
     source = contract.column(column)
     method = contract.treatment(source).method
-    if method is Method.KEEP or source.classification is Classification.IDENTIFIER:
+    own = source.classification is Classification.IDENTIFIER and contract.treatment(source) == source.treatment
+    if method is Method.KEEP or own:
         return frame
     schema = frame.collect_schema()
     if method in (Method.DROP, Method.SUPPRESS):

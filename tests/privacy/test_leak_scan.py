@@ -120,7 +120,12 @@ def test_counts_and_pseudonyms_are_no_identifiers_by_chance(judged, raw, tmp_pat
     same = (short + serials)[:40]
     table(tmp_path, meter_serial_number=same, uprn=same, data_service_dip_id=same)
     (tmp_path / "register.csv").write_text("mpan_core,reading\n" + "".join(f"A,{value}\n" for value in same))
-    (tmp_path / "evidence.json").write_text(json.dumps({"rows": [int(value) for value in same]}))
     assert scan(judged, tmp_path).findings.places == []
+    scanner = leaks.Scanner(judged.workspace, judged.held, judged.pseudonymiser)
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "rules.json").write_text(json.dumps({"rows": [int(value) for value in same]}))
+    (tmp_path / "report" / "rows.csv").write_text("rows\n" + "".join(f"{value}\n" for value in same))
+    scanner.folder(tmp_path / "report", counts=True)
+    assert scanner.findings.places == []
     (tmp_path / "notes.csv").write_text("note\n" + "".join(f"{value}\n" for value in same))
     assert scan(judged, tmp_path).findings.confirmed.total() >= len(same)

@@ -94,19 +94,19 @@ PASSING = {  # a column that passes as it is, which an identifier could hide in
     "portfolio": "consent_granularity", "bmu_mapping": "bm_unit_id", "half_hourly": "measurement_quantity",
     "annual_consumption": "time_pattern_regime_id", "meter_reading": "reading_method",
 }  # fmt: skip
-LISTED = {"registration", "register", "portfolio", "half_hourly"}  # where that column has a code list
+REQUIRED = {"register", "bmu_mapping", "annual_consumption", "half_hourly"}  # where it may not be blank, as it then is
 
 
 def of_every_extract(extract: str) -> list[Case]:
     """Return the cases of what every extract asks for: an MPAN of a known distributor, and no identifier elsewhere."""
     good = HH if extract == "half_hourly" else NHH
     column = PASSING[extract]
-    also = {f"DQ05_{column}"} if extract in LISTED else set()
-    also |= {"DQ24_time_pattern_regime_id"} if extract == "annual_consumption" else set()
+    also = {f"DQ04_{column}"} if extract in REQUIRED else set()
+    value = {"metering": "{body}", "bmu_mapping": "E_S10AZ"}.get(extract, "S10AZ")  # codes are too short for more
     beside = {} if extract == "registration" else {"registration": INDEPENDENT}
     return [
         Case("DQ01_mpan_core", {"mpan_core": BAD_MPAN}, {"mpan_core": "{spaced}"}, good=good),
-        Case("DQ22_own_identifier", {column: "{body}"}, also=also, good=good),
+        Case("DQ22_own_identifier", {column: value}, also=also, good=good),
         Case("DQ02_distributor_id", {}, INDEPENDENT if extract == "registration" else {}, right_beside=beside,
              of=24, wrong_of=28, good=good),
     ]  # fmt: skip
