@@ -103,7 +103,7 @@ class Workspace:
         """Write a frame, whole or not at all: what has its name is finished, whenever the process was killed."""
         aside = path.with_suffix(".part")
         with disk(path):
-            frame.write_ipc(aside, compression="lz4")
+            frame.write_ipc(aside, compression="lz4", compat_level=pl.CompatLevel.oldest())
             aside.replace(path)
 
     def discard(self, room: str, number: int) -> None:
@@ -166,10 +166,16 @@ class PartitionWriter:
         pieces = self._held.pop(number, [])
         if pieces:
             part = self._parts.get(number, 0)
-            self._workspace.write(pl.concat(pieces, rechunk=True), *self._place, number, part)
+            self._workspace.write(_without_remains(pl.concat(pieces, rechunk=True)), *self._place, number, part)
             self._parts[number], self._rows[number] = part + 1, 0
 
     def close(self) -> None:
         """Write what is still held."""
         for number in sorted(self._held):
             self._flush(number)
+
+
+def _without_remains(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return rows in whose memory nothing stands behind a null: a file would hold what was blanked there."""
+    text = pl.col(pl.String)
+    return frame.with_columns(pl.when(text.is_not_null()).then(text.fill_null("")))
