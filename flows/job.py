@@ -106,7 +106,7 @@ def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
         seconds.extend({"stage": step.name, "seconds": took} for step, (_, took) in zip(wave, done, strict=True))
         return [facts for facts, _ in done]
 
-    (plan,) = timed([Step("prepare", "prepare", partial(stages.prepare, cut_file))])
+    (plan,) = timed([Step("prepare", "prepare", partial(stages.prepare, cut_file, kind))])
     try:
         for wave in _waves(cut_file, kind, plan):
             timed(wave)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -73,6 +73,25 @@ class Findings:
         self.places = (self.places + other.places)[:SHOWN_PLACES]
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How files are searched; see :meth:`Scanner.folder`."""
+
+    counts: bool = False
+    forms: bool = False
+
+    def kinds(self, kinds: tuple[Field, ...]) -> tuple[Field, ...]:
+        """Return which of the fields to look for."""
+        return tuple(kind for kind in kinds if kind in (Field.MPAN, Field.ESME_ID)) if self.forms else kinds
+
+    def candidates(self, kind: Field, texts: pl.Series) -> pl.DataFrame:
+        """Return what could be an identifier; where documents count rows and bytes, no such count."""
+        found = leaks.CANDIDATES[kind](texts)
+        if not self.counts or kind not in (Field.UPRN, Field.METER_SERIAL):
+            return found
+        return found.filter(~pl.col("value").str.contains(f"^[0-9]{{1,{COUNT_DIGITS}}}$"))
+
+
 class Scanner:
     """Searches files for the raw identifiers of one cut.
 
@@ -94,44 +113,47 @@ class Scanner:
         """How many raw identifiers are sought."""
         return sum(int(sought.keys.size) for sought in self._sought.values())
 
-    def folder(self, root: Path, *, counts: bool = False) -> None:
+    def folder(self, root: Path, *, counts: bool = False, forms: bool = False) -> None:
         """Search every file below a folder, as many at once as there are cores.
 
         Args:
             counts: its tables hold counts, as a report's do.
+            forms: its texts are load files under a participant's own names of columns, of rows that were searched as
+                Parquet: MPANs and ESME ids are looked for again.
         """
         files = sorted(p for p in root.rglob("*") if p.is_file())
-        for found in together(lambda path: self._file(path, path.relative_to(root).as_posix(), counts), files):
+        how = _How(counts=counts, forms=forms)
+        for found in together(lambda path: self._file(path, path.relative_to(root).as_posix(), how), files):
             with self._adding:
                 self.findings.add(found)
 
     def document(self, document: object, where: str) -> None:
         """Search every text of a JSON document, keys included."""
         texts = pl.Series("", list(_strings(document)), dtype=pl.String)
-        self._piece(Piece(Kind.TEXTS, texts, where, texts.len()), self.findings)
+        self._piece(Piece(Kind.TEXTS, texts, where, texts.len()), self.findings, _How())
 
-    def _file(self, path: Path, name: str, counts: bool) -> Findings:
+    def _file(self, path: Path, name: str, how: _How) -> Findings:
         found = Findings(files=1, bytes=path.stat().st_size)
-        self._piece(Piece(Kind.TEXTS, pl.Series("", [name]), "the name of a file", 1), found)
+        self._piece(Piece(Kind.TEXTS, pl.Series("", [name]), "the name of a file", 1), found, _How())
+        how = replace(how, forms=how.forms and path.suffix != ".parquet")
         for piece in pieces(path, name):
-            self._piece(piece, found, counts=counts)
+            self._piece(piece, found, how)
         return found
 
-    def _piece(self, piece: Piece, found: Findings, *, counts: bool = False) -> None:
+    def _piece(self, piece: Piece, found: Findings, how: _How) -> None:
         found.cells += piece.cells
-        if piece.kind is Kind.DISTINCT and not counts:
+        if piece.kind is Kind.TEXTS:
+            self._texts(piece, found, how)
+        elif piece.kind is Kind.DISTINCT and how == _How():
             self._distinct(piece, found)
-        elif piece.kind is not Kind.TEXTS:
-            self._column(piece, found, counts=counts)
         else:
-            self._texts(piece, found, counts=counts)
+            self._column(piece, found, how)
 
-    def _texts(self, piece: Piece, found: Findings, *, counts: bool) -> None:
+    def _texts(self, piece: Piece, found: Findings, how: _How) -> None:
         clean = leaks.plain(piece.values.drop_nulls())
-        for kind in KINDS:
-            candidates = leaks.CANDIDATES[kind](clean)
-            self._confirm(kind, _no_counts(kind, candidates) if counts else candidates, piece.where, found)
-        if count := int(clean.str.contains(leaks.POSTCODE_SHAPE).sum()):
+        for kind in how.kinds(KINDS):
+            self._confirm(kind, how.candidates(kind, clean), piece.where, found)
+        if not how.forms and (count := int(clean.str.contains(leaks.POSTCODE_SHAPE).sum())):
             found.hit("postcode", piece.where, count)
 
     def _distinct(self, piece: Piece, found: Findings) -> None:
@@ -140,12 +162,12 @@ class Scanner:
         mark = (values.name, values.len(), int(values.hash(seed=1).sum() or 0))
         if mark not in self._clean:
             before = found.confirmed.total()
-            self._column(piece, found)
+            self._column(piece, found, _How())
             if found.confirmed.total() == before:
                 self._clean.add(mark)
 
-    def _column(self, piece: Piece, found: Findings, *, counts: bool = False) -> None:
-        values, where, kinds = piece.values, piece.where, sought_in(piece.values.name)
+    def _column(self, piece: Piece, found: Findings, how: _How) -> None:
+        values, where, kinds = piece.values, piece.where, how.kinds(sought_in(piece.values.name))
         if values.dtype != pl.String:  # a number can be an MPAN; shorter ones are numbers like any other
             if (values.abs().max() or 0) < SMALLEST_MPAN:
                 return
@@ -163,8 +185,7 @@ class Scanner:
             if long.any():
                 some = texts if long.all() else texts.filter(long)
                 some = some if kind in DIGITS_ONLY else leaks.plain(some)
-                candidates = leaks.CANDIDATES[kind](some)
-                self._confirm(kind, _no_counts(kind, candidates) if counts else candidates, where, found)
+                self._confirm(kind, how.candidates(kind, some), where, found)
 
     def _confirm(self, kind: Field, candidates: pl.DataFrame, where: str, found: Findings) -> None:
         if candidates.is_empty():
@@ -189,13 +210,6 @@ def sought_in(column: str) -> tuple[Field, ...]:
 def _measured() -> frozenset[str]:
     """Return the columns that hold amounts or dates, which a CSV file spells like any digits."""
     return frozenset(c.name for contract in load_all().values() for c in contract.columns if c.form in MEASURED)
-
-
-def _no_counts(kind: Field, candidates: pl.DataFrame) -> pl.DataFrame:
-    """Leave out what is a count of rows or bytes, as documents are full of them."""
-    if kind not in (Field.UPRN, Field.METER_SERIAL):
-        return candidates
-    return candidates.filter(~pl.col("value").str.contains(f"^[0-9]{{1,{COUNT_DIGITS}}}$"))
 
 
 def _strings(node: object) -> Iterator[str]:

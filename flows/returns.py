@@ -79,10 +79,10 @@ def _write(known: Context, released: Released, participant: Participant) -> dict
     final = released.pack.path.parent / f"{cut}-return-{participant.mpid}"
     with PackWriter(final, replace=True) as pack:
         _counterparties(known, participant, pack)
-        released.scanner.folder(pack.root)  # the one table that was not searched with the release
+        _forms(known, released, participant, pack)
+        released.scanner.folder(pack.root, forms=True)  # what was not searched with the release
         refuse(released.scanner)
         _copy(released.pack.path, participant, pack)
-        _forms(known, released, participant, pack)
         evidence = return_evidence(known, released, participant, pack.root)
         files = report_files(
             evidence, signed_by=[s.keyid for s in released.signers], approvers=[k.keyid for k in released.awaiting]

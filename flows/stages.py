@@ -7,17 +7,19 @@ and goes on from there.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from contracts.errors import ConfigurationError
+from contracts.errors import ConfigurationError, PlaceError
 from flows import alignment, coherence, coincident, quality
 from flows.anonymise import STAGED, anonymise_source, facts_of
 from flows.augment.population import population
 from flows.augment.stage import augmentation
 from flows.config import Extract, Job, Participant, load_cut
 from flows.context import Context, context, forget, now, progressed, run_digest, work_folder
+from flows.evidence.keys import load_approver, load_signer
 from flows.submission import exclude_submitted, take_submission
 from flows.workspace import MARKER, disk
 
@@ -27,11 +29,14 @@ ALLOCATIONS = "allocations.arrow"
 BEGUN, TABLES = "begun", "tables"
 
 
-def prepare(cut_file: str) -> dict[str, Any]:
+def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
     """Begin: load and check everything; go on with the work of the same run, clear that of any other.
 
     Returns:
         The sources to be read, the number of partitions, and whether work was found to go on with.
+
+    Raises:
+        ConfigurationError, KeyMaterialError, PlaceError: what the last stage needs is not there; better told now.
     """
     forget()
     work = work_folder(load_cut(Path(cut_file)))
@@ -40,6 +45,7 @@ def prepare(cut_file: str) -> dict[str, Any]:
             "the work folder holds something else", where=str(work), remedy="set work: in cut.yaml"
         )
     known = context(cut_file)
+    _ready(known, kind)
     digest = run_digest(known)
     begun = known.workspace.noted(BEGUN)
     resumed = begun is not None and begun["digest"] == digest
@@ -54,6 +60,31 @@ def prepare(cut_file: str) -> dict[str, Any]:
         "partitions": known.workspace.partitions,
         "resumed": resumed,
     }
+
+
+def _ready(known: Context, kind: str) -> None:
+    """Look at the signing keys, the plan and the place of the packs before anything is done."""
+    from flows.ringfence.book import read_book
+
+    job, release = known.job, known.job.model.release
+    load_signer(job.path(release.signing_key))
+    if release.approver:
+        load_approver(job.path(release.approver))
+    if kind == "release" and job.model.ring_fence is not None:
+        plan = job.path(job.model.ring_fence.plan)
+        mpids = {participant.mpid for participant in job.model.participants}
+        strangers = sorted({d.participant for d in read_book(plan).demands if d.participant} - mpids)
+        if strangers:
+            raise ConfigurationError(
+                f"plans metering points for {', '.join(strangers[:5])}, no participant of this cut",
+                where=plan.name,
+                remedy="correct the plan, or add the participant to cut.yaml",
+            )
+    folder = job.path(release.folder)
+    with disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PlaceError("cannot be written to", where=release.folder.name, remedy="choose a release.folder that can")
 
 
 def _find(job: Job, mpid: str, extract: str) -> tuple[Participant, Extract]:

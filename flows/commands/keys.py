@@ -47,6 +47,19 @@ def new(cut: CutId, out: Out, passphrase_file: SealWith = None, prompt: Prompt =
     typer.echo(new_key(out, cut, _sealing(passphrase_file, prompt)))
 
 
+@key_app.command("signing")
+def signing(
+    out: Out,
+    public: Annotated[
+        Path | None, typer.Option(help="Where the public half goes.  [default: beside it, as .pub]", show_default=False)
+    ] = None,
+) -> None:
+    """Make an Ed25519 key to sign packs with, and its public half for those who verify; print the key's id."""
+    from flows.evidence.keys import new_signing_key
+
+    typer.echo(new_signing_key(out, public or out.with_suffix(".pub")).keyid)
+
+
 @key_app.command("fingerprint")
 def fingerprint(
     key: KeyPath, cut: CutId, passphrase_file: PassphraseFile = None, identity: IdentityFile = None
