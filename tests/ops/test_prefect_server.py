@@ -121,7 +121,7 @@ def test_prefect_yaml_says_what_the_code_deploys():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1000)
 @pytest.mark.requirement("Q74")
 def test_scheduled_looks_find_the_inputs_and_trigger_the_whole_job(server, cut):
     """Backups arrive one after the other; the scheduled inbox sees the last one, and its event starts the job."""
@@ -138,12 +138,12 @@ def test_scheduled_looks_find_the_inputs_and_trigger_the_whole_job(server, cut):
     assert [(limit["name"], limit["limit"]) for limit in limits if limit["name"] == "datacut-ring-fence"]
 
     server.start("worker", "start", "--pool", "datacut", "--name", "tester", "--limit", "3")
-    looks = wait(lambda: [r for r in server.runs("inbox") if r["state_type"] == "COMPLETED"], 120, "a scheduled look")
+    looks = wait(lambda: [r for r in server.runs("inbox") if r["state_type"] == "COMPLETED"], 240, "a scheduled look")
     assert looks[0]["created_by"]["type"] == "SCHEDULE" or looks[0]["auto_scheduled"]
     assert server.runs("data-cut") == []
     last.write_bytes(kept)
     (run,) = wait(
-        lambda: [r for r in server.runs("data-cut") if r["state_type"] in ("COMPLETED", "FAILED")], 240, "the job"
+        lambda: [r for r in server.runs("data-cut") if r["state_type"] in ("COMPLETED", "FAILED")], 400, "the job"
     )
     assert run["state_type"] == "COMPLETED", run["state"]
     assert run["created_by"]["type"] == "AUTOMATION"
@@ -161,7 +161,7 @@ def test_scheduled_looks_find_the_inputs_and_trigger_the_whole_job(server, cut):
     }
     (cut.parent / "run.json").write_text(json.dumps(run))
     (given,) = wait(
-        lambda: [r for r in server.runs("return") if r["state_type"] in ("COMPLETED", "FAILED")], 120, "the returns"
+        lambda: [r for r in server.runs("return") if r["state_type"] in ("COMPLETED", "FAILED")], 240, "the returns"
     )
     assert (given["state_type"], given["created_by"]["type"]) == ("COMPLETED", "AUTOMATION"), given["state"]
     (packs,) = server.ask("/artifacts/latest/filter", {"artifacts": {"key": {"any_": ["return-packs"]}}})
