@@ -81,9 +81,8 @@ def _ready(known: Context, kind: str) -> None:
                 remedy="correct the plan, or add the participant to cut.yaml",
             )
     folder = job.path(release.folder)
-    with disk(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
+    standing = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(standing, os.W_OK):
         raise PlaceError("cannot be written to", where=release.folder.name, remedy="choose a release.folder that can")
 
 

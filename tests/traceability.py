@@ -9,6 +9,7 @@ import ast
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from contracts.obligations import requirements
@@ -25,6 +26,7 @@ marks of the tests; a test fails while an obligation has none.
 """
 
 
+@cache
 def shown() -> dict[str, list[str]]:
     """Return obligation -> tests, as ``file::test``, in order."""
     found: dict[str, set[str]] = defaultdict(set)

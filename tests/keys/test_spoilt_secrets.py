@@ -30,7 +30,7 @@ from tests.policy.test_policy_overlay import POLICY
 from transforms.keys import FieldKeys
 
 # SPOILT_SECRETS=200 for the whole campaign; every eighth runs under Prefect
-QUICK, SLOW, UNDER_PREFECT = 21, int(os.environ.get("SPOILT_SECRETS", "40")), 8
+QUICK, SLOW, UNDER_PREFECT = 21, int(os.environ.get("SPOILT_SECRETS", "24")), 8
 CODES = {0, 2, 11, 12, 13, 14}
 PASSPHRASE = b"quarter chamfer widget 41"
 

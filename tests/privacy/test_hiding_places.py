@@ -12,7 +12,7 @@ import yaml
 from flows.sample import Request, generate
 from tests.command import datacut
 
-pytestmark = pytest.mark.requirement("DQ22", "DQ32", "Q67")
+pytestmark = [pytest.mark.slow, pytest.mark.requirement("DQ22", "DQ32", "Q67")]
 ADDRESS, POSTCODE, UPRN, SERIAL = "CAF YARD 25 SKYLARK RISE", "CB1 9GQ", "157806181188", "Z02J36301"
 
 
