@@ -20,7 +20,7 @@ from tests.ringfence.cases import KEY
 from tests.ringfence.committer import CUT, UNITS, wanted
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("LEDGER_KILLS", "30"))  # LEDGER_KILLS=100 for a whole campaign
+KILLS = int(os.environ.get("LEDGER_KILLS", "15"))  # LEDGER_KILLS=100 for a whole campaign
 PROCESSES = 8
 
 
