@@ -27,6 +27,7 @@ RING_FENCE_FIELD = "ring-fence"
 ACTOR = "datacut run"
 ALLOCATIONS = "allocations.arrow"
 BEGUN, TABLES = "begun", "tables"
+MPID_LENGTH = 4  # a longer name may be anything, an identifier too, and is not repeated
 
 
 def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
@@ -75,8 +76,9 @@ def _ready(known: Context, kind: str) -> None:
         mpids = {participant.mpid for participant in job.model.participants}
         strangers = sorted({d.participant for d in read_book(plan).demands if d.participant} - mpids)
         if strangers:
+            named = [name if len(name) <= MPID_LENGTH else "a name that is no MPID" for name in strangers[:5]]
             raise ConfigurationError(
-                f"plans metering points for {', '.join(strangers[:5])}, no participant of this cut",
+                f"plans metering points for {', '.join(named)}, no participant of this cut",
                 where=plan.name,
                 remedy="correct the plan, or add the participant to cut.yaml",
             )
