@@ -7,6 +7,7 @@ longer of the two and not for both, and it ends when this process ends, however 
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 import socket
@@ -107,7 +108,8 @@ class Api:
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self._process.poll() is None:
             try:
-                with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:  # noqa: S310 - our own loopback
+                # behind the token, unlike /health: another run's server on the same port must not pass for this one
+                with urllib.request.urlopen(self._question(), timeout=5) as answer:  # noqa: S310 - our own loopback
                     if answer.status == 200:
                         return
             except (urllib.error.URLError, OSError):
@@ -117,6 +119,13 @@ class Api:
             where=str(self._home),
             remedy="run with --plain, or name a server in PREFECT_API_URL",
         )
+
+    def _question(self) -> urllib.request.Request:
+        """Give a request that only the server with this run's token answers."""
+        question = urllib.request.Request(f"{self.url}/admin/version")  # noqa: S310 - our own loopback
+        if token := os.environ.get("PREFECT_API_AUTH_STRING"):
+            question.add_header("Authorization", f"Basic {base64.b64encode(token.encode()).decode()}")
+        return question
 
     def stop(self) -> None:
         """End the server."""
