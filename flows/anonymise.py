@@ -19,6 +19,7 @@ from contracts.model import Contract
 from contracts.vocabulary import Effect, Stage
 from flows.config import Extract, Job, Participant
 from flows.intake import SourceSpec, open_source
+from flows.together import WORKERS, in_turn
 from flows.workspace import PartitionWriter, Workspace
 from transforms.conform import ColumnMap, bad, conform, map_columns, normalise_mpans
 from transforms.keys import FieldKeys
@@ -104,9 +105,15 @@ def anonymise_source(
         check_cut_date(reader.stated_cut_date, cut.date, where=spec.name)
         columns = map_columns(contract, reader.header, where=spec.name)
         dates: dict[str, str] = {}
-        for batch in reader.batches():
-            dates = {**written_dates(batch, contract, columns), **dates}
-            writer.add(anonymise_batch(batch, contract, columns, pseudonymiser, spec))
+
+        def hidden(batch: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, str]]:
+            return anonymise_batch(batch, contract, columns, pseudonymiser, spec), written_dates(
+                batch, contract, columns
+            )
+
+        for batch, seen in in_turn(hidden, reader.batches(), WORKERS // job.sources):
+            dates = {**seen, **dates}
+            writer.add(batch)
             rows += batch.height
             progress(spec.name, rows)
         names = {name: physical.strip()[:NAME_SHOWN] for physical, name in columns.names.items()}

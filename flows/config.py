@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from contracts.errors import ConfigurationError
 from contracts.load import load_all
@@ -108,6 +108,11 @@ class Source(Strict):
         return self
 
 
+def _named(name: str) -> str:
+    """Return a name as an error may repeat it: a word, never what could be an identifier."""
+    return repr(name) if re.fullmatch("[A-Za-z_ -]{1,40}", name) else "of that name"
+
+
 def _source(value: object) -> object:
     return {"path": value} if isinstance(value, str) else value
 
@@ -118,6 +123,13 @@ class Extract(Strict):
     contract: str
     source: Annotated[Source, BeforeValidator(_source)]
 
+    @field_validator("contract")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in load_all():
+            raise ValueError(f"there is no contract {_named(name)}; there are {', '.join(sorted(load_all()))}")
+        return name
+
 
 class Participant(Strict):
     """A market participant and what it sends."""
@@ -127,6 +139,14 @@ class Participant(Strict):
     extracts: tuple[Extract, ...]
     services: Path | None = None
     dip_ids: Path | None = None
+
+    @field_validator("role")
+    @classmethod
+    def _of_the_market(cls, role: str) -> str:
+        known = sorted({contract.role for contract in load_all().values()})
+        if role.upper() not in known:  # what a participant gets back depends on it
+            raise ValueError(f"there is no role {_named(role)}; there are {', '.join(known)}")
+        return role
 
 
 class ReferenceData(Strict):
@@ -179,13 +199,10 @@ class CutFile(Strict):
     partitions: int | None = Field(default=None, ge=1, le=4096)
 
     @model_validator(mode="after")
-    def _known(self) -> CutFile:
-        known = load_all()
+    def _once(self) -> CutFile:
         seen = set()
         for participant in self.participants:
             for extract in participant.extracts:
-                if extract.contract not in known:
-                    raise ValueError(f"{participant.mpid}: there is no contract {extract.contract!r}")
                 if (participant.mpid, extract.contract) in seen:
                     raise ValueError(f"{participant.mpid}: extract {extract.contract!r} stands twice")
                 seen.add((participant.mpid, extract.contract))
@@ -223,6 +240,11 @@ class Job:
             member=source.member,
             root=self.folder,
         )
+
+    @property
+    def sources(self) -> int:
+        """How many sources the cut reads."""
+        return sum(len(participant.extracts) for participant in self.model.participants)
 
     @property
     def ledger_url(self) -> str:

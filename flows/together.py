@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -20,3 +21,26 @@ def together(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(call, items))
+
+
+def in_turn(call: Callable[[T], R], items: Iterable[T], at_once: int) -> Iterator[R]:
+    """Call a function for every item, a few at once, and yield the results in order; items are drawn as needed.
+
+    Raises:
+        What a call raised, when its turn comes.
+    """
+    if at_once <= 1:
+        yield from map(call, items)
+        return
+    with ThreadPoolExecutor(at_once) as pool:
+        ahead: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                ahead.append(pool.submit(call, item))
+                if len(ahead) > at_once:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for waiting in ahead:
+                waiting.cancel()

@@ -29,6 +29,7 @@ FLUSH_ROWS, LEAST_FLUSH = 32_768, 4_096  # rows that are written as one piece of
 HELD_ROWS = 1_500_000  # rows of one source that wait in memory for their pieces to fill
 MARKER = ".datacut-work"
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "is read-only"}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextlib.contextmanager
@@ -43,7 +44,8 @@ def disk(place: Path) -> Iterator[None]:
     except (OSError, pl.exceptions.ComputeError) as fault:
         number = _error_number(fault)
         what = _DISK.get(number, f"cannot be written ({os.strerror(number)})")
-        raise PlaceError(what, where=str(place), remedy="free the place and run again") from None
+        remedy = "let the user who runs it write there" if number in _DENIED else "free the place and run again"
+        raise PlaceError(what, where=str(place), remedy=remedy) from None
 
 
 def _error_number(fault: Exception) -> int:

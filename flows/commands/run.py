@@ -76,6 +76,7 @@ def demo_command(
     _print(done, as_json=as_json)
     if not as_json:
         typer.echo(f"\nCheck it: datacut verify {done['pack']} --public-key {public}")
+        typer.echo("The sample's keys are public: make your own with datacut key new and datacut key signing.")
 
 
 def _backups(sample: Path | None, out: Path) -> None:

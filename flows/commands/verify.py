@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts.errors import DataCutError
+from contracts.errors import ConfigurationError, DataCutError
 from flows.evidence.bag import shown
 from flows.evidence.contents import Progress
 from flows.evidence.keys import load_public
@@ -51,9 +52,12 @@ def verify_command(  # noqa: PLR0917 - options, each by name
     what was signed, its schema and itself; cut, payload size and expiry; and the packs it was made from.
 
     Exit code 0: nothing was changed since the keys' owners signed. 18: the pack does not hold; the line names
-    the file. 13: a public key cannot be read. 2: more signatures are required than keys were given.
+    the file. 13: a public key cannot be read. 2: there is no such folder, or more signatures
+    are required than keys were given.
     """
     keys = [load_public(path) for path in public_key]
+    if not os.path.lexists(pack):
+        raise ConfigurationError("is not there", where=shown(pack.name), remedy="name the folder of a pack")
     terms = Terms(require, tuple(previous or ()), cut, datetime.now(UTC).date())
     try:
         with _progress() as seen:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from flows.report.view import MEANINGS
 from flows.report.words import listed, long_date, number, percent, plural, size
 from transforms.statement import accounting_faults
 
@@ -118,9 +119,11 @@ def _excluded(evidence: Mapping[str, Any]) -> Answer:
     mpans = evidence.get("exclusions", {}).get("mpans")
     points = f" of {plural(mpans, 'metering point')}" if mpans is not None else ""
     rows = sum(reasons.values())
-    top = [f"{reason} ({number(count)})" for reason, count in sorted(reasons.items(), key=lambda x: (-x[1], x[0]))]
+    asks = {entry["id"]: entry["asks"] for entry in evidence.get("requirements", ())} | MEANINGS
+    ordered = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    top = [f"{reason} ({number(count)}){f': {asks[reason]}' if reason in asks else ''}" for reason, count in ordered]
     short = f"{plural(rows, 'row')}{points}, {percent(rows, total)} of what came in."
-    return Answer("What was excluded, and why?", short, f"Most often {listed(top[:3])}.", section="why")
+    return Answer("What was excluded, and why?", short, f"Most often {'; '.join(top[:3]).rstrip('.')}.", section="why")
 
 
 def _raw_left(evidence: Mapping[str, Any]) -> Answer:

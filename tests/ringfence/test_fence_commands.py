@@ -181,7 +181,7 @@ def test_direct_mode_faults(instance, changed, code, told):
 CUT = """\
 cut: {id: CUT-1, date: 2023-08-19, key: cut.key}
 participants:
-  - {mpid: SUPA, role: Supplier, extracts: [{contract: portfolio, source: none.csv}]}
+  - {mpid: SUPA, role: SUP, extracts: [{contract: portfolio, source: none.csv}]}
 ring_fence: {plan: plan.csv}
 release: {signing_key: none.pem}
 """
