@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -105,13 +106,8 @@ def anonymise_source(
         check_cut_date(reader.stated_cut_date, cut.date, where=spec.name)
         columns = map_columns(contract, reader.header, where=spec.name)
         dates: dict[str, str] = {}
-
-        def hidden(batch: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, str]]:
-            return anonymise_batch(batch, contract, columns, pseudonymiser, spec), written_dates(
-                batch, contract, columns
-            )
-
-        for batch, seen in in_turn(hidden, reader.batches(), WORKERS // job.sources):
+        hide = partial(_hidden, contract=contract, columns=columns, pseudonymiser=pseudonymiser, spec=spec)
+        for batch, seen in in_turn(hide, reader.batches(), WORKERS // job.sources):
             dates = {**seen, **dates}
             writer.add(batch)
             rows += batch.height
@@ -142,6 +138,13 @@ def _told_name(name: str, extract: str) -> str:
     words = name.upper().replace("_", " ")
     telling = sum(c.isdigit() for c in words) > DIGITS_OF_A_DATE or re.search(ANY_POSTCODE, words)
     return f"{extract}{Path(name).suffix}" if telling else name
+
+
+def _hidden(
+    batch: pl.DataFrame, contract: Contract, columns: ColumnMap, pseudonymiser: Pseudonymiser, spec: SourceSpec
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Return a batch under pseudonyms, and how its dates were written."""
+    return anonymise_batch(batch, contract, columns, pseudonymiser, spec), written_dates(batch, contract, columns)
 
 
 def anonymise_batch(

@@ -157,7 +157,7 @@ def campaign(held: Held, count: int, *, under_prefect: int = 0) -> tuple[list[st
             left = {"what was said": done.out + done.err + heard(), "the exception": "\n".join(held.raised)}
             found = _faults(held, form, table, done, left, in_process=plain)
             faults += [f"{number}: {fault}" for fault in found]
-            if not plain and done.code != 2 and not (held.place.folder / "work" / "prefect" / "prefect.db").is_file():
+            if not plain and done.code != 2 and not any((held.place.folder / "work" / "prefect").glob("*.db")):
                 faults.append(f"{number}: Prefect kept no database, so none was searched")
     return faults, codes
 

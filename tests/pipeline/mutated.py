@@ -240,7 +240,7 @@ class Place:
             (self.folder / name).mkdir()
         (self.folder / form.file).write_bytes(data)
         source = [{"contract": extract, "source": {"path": form.file}} for extract in form.extracts]
-        participant = {"mpid": MPIDS.get(form.extracts[0], "DCOL"), "role": "X", "extracts": source}
+        participant = {"mpid": MPIDS.get(form.extracts[0], "DCOL"), "role": "LDSO", "extracts": source}
         document = {**self.document, "cut": {**self.document["cut"], **(cut or {})}, "participants": [participant]}
         file = self.folder / "cut.yaml"
         file.write_text(yaml.safe_dump(document))
