@@ -229,16 +229,19 @@ def _keys(kind: Field, values: pl.Series) -> leaks.Keys:
 
 
 def _sought(workspace: Workspace, held: Sequence[Held], kind: Field) -> leaks.Sought:
-    """Collect the keys of every pseudonym of a field, in any extract."""
-    parts = []
-    for h in held:
-        names = [c.name for c in load_all()[h.extract].staged if c.treatment.field is kind]
-        for number in range(workspace.partitions if names else 0):
-            frame = workspace.scan(JUDGED, h.participant, h.extract, number)
+    """Collect the keys of every pseudonym of a field, in any extract; each once a partition, for they come again."""
+    named = {h: [c.name for c in load_all()[h.extract].staged if c.treatment.field is kind] for h in held}
+
+    def part(number: int) -> leaks.Keys:
+        parts = [np.zeros(0, dtype=np.uint64)]
+        for h, names in named.items():
+            frame = workspace.scan(JUDGED, h.participant, h.extract, number) if names else None
             if frame is not None:
                 values = frame.select(names).collect()
                 parts += [_keys(kind, values[name].drop_nulls()) for name in names]
-    return leaks.Sought.of(np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64))
+        return leaks.once(np.concatenate(parts))
+
+    return leaks.Sought.of(np.concatenate(together(part, range(workspace.partitions))))
 
 
 def evidence(scanner: Scanner) -> dict[str, Any]:

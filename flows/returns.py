@@ -1,6 +1,6 @@
 """Return packs: one per participant, its own metering points alone, in the form in which its backup came.
 
-A return is made from a sealed release: its Parquet files are copied, byte for byte; beside them stand the same rows as
+A return is made from a sealed release: its Parquet files are taken as they are; beside them stand the same rows as
 CSV or DTC, as the participant wrote them, and what its counterparties hold about its metering points. The evidence
 names the release by the digest of its tag manifest.
 
@@ -9,6 +9,7 @@ Source: Q62, Q63 (augmented data goes back for loading), Q74 and Q83 (aligned ac
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,10 @@ def _write(known: Context, released: Released, participant: Participant) -> dict
 
 
 def _copy(release: Path, participant: Participant, pack: PackWriter) -> None:
-    """Copy a participant's own rooms of the release, but its CSV files: they come in its own form."""
+    """Give the pack a participant's own rooms of the release, but its CSV files: they come in its own form.
+
+    Where the disk can, a file gets a second name: one place on the disk, and what is copied from a pack is a copy.
+    """
     extracts = {f"{e.contract}.csv" for e in participant.extracts}
     for room in ("data", "excluded"):
         folder = release / room / participant.mpid
@@ -109,7 +113,14 @@ def _copy(release: Path, participant: Participant, pack: PackWriter) -> None:
             if source.name not in extracts:
                 target = pack.path(f"{room}/{participant.mpid}/{source.name}")
                 with disk(target):
-                    shutil.copyfile(source, target)
+                    _second_name(source, target)
+
+
+def _second_name(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links, or one that is full: copying says which
+        shutil.copyfile(source, target)
 
 
 def _counterparties(known: Context, participant: Participant, pack: PackWriter) -> None:

@@ -46,9 +46,7 @@ class Sought:
     @classmethod
     def of(cls, keys: Keys) -> Sought:
         """Make it from keys in any order."""
-        ordered = np.sort(keys)  # several times faster than numpy's unique, which hashes
-        if ordered.size:
-            ordered = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+        ordered = once(keys)
         maybe = np.zeros(1 << FILTER_BITS if ordered.size > 1 << 16 else 1 << 20, dtype=np.bool_)
         maybe[_slot(ordered, maybe.size)] = True
         return cls(ordered, maybe)
@@ -61,6 +59,12 @@ class Sought:
             at = np.minimum(np.searchsorted(self.keys, keys[near]), self.keys.size - 1)
             out[near] = self.keys[at] == keys[near]
         return out
+
+
+def once(keys: Keys) -> Keys:
+    """Return keys in order, each once."""
+    ordered = np.sort(keys)  # several times faster than numpy's unique, which hashes
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if ordered.size else ordered
 
 
 def _slot(keys: Keys, size: int) -> NDArray[np.int64]:

@@ -276,7 +276,7 @@ def read(given: argparse.Namespace) -> dict[str, Any]:
 def measure_all(kept: dict[str, Any], given: argparse.Namespace) -> list[str]:
     """Measure the sizes and return a line for each one that the disk has no place for."""
     kept["machine"] = machine()
-    known: list[dict[str, Any]] = []
+    known: list[dict[str, Any]] = list(kept["sizes"].values())
     left_out = []
     for mpans in sorted(set(given.mpans)):
         if mpans > PROBES[-1] and len(known) < 2:
