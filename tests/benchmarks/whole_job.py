@@ -27,7 +27,7 @@ from tests.benchmarks.watched import MIB, Watched, about, allocated, machine, ta
 
 DATACUT = [sys.executable, "-c", "from flows.cli import main; main()"]
 PROBES = (5_000, 20_000)
-RESERVE = 1.1  # of the estimate: growth is not quite straight
+RESERVE = 1.1  # of the estimate: growth is not quite straight, unless --reserve knows better
 GOAL_EXPONENT, GOAL_PEAK_MIB, GOAL_PEAK_AT = 1.05, 6 * 1024, 30_000_000
 SETTINGS = ("seed", "defects")
 
@@ -145,11 +145,11 @@ def clean(folder: Path, keep: set[str]) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def bytes_needed(mpans: int, measured: list[dict[str, Any]]) -> float:
+def bytes_needed(mpans: int, measured: list[dict[str, Any]], reserve: float = RESERVE) -> float:
     """Return the disk that a size needs, in a straight line through the two largest sizes measured."""
     small, large = sorted(measured, key=lambda r: r["mpans"])[-2:]
     slope = (large["disk_peak_bytes"] - small["disk_peak_bytes"]) / (large["mpans"] - small["mpans"])
-    return (large["disk_peak_bytes"] + slope * (mpans - large["mpans"])) * RESERVE
+    return (large["disk_peak_bytes"] + slope * (mpans - large["mpans"])) * reserve
 
 
 def show(kept: dict[str, Any], *, markdown: bool) -> str:
@@ -239,6 +239,7 @@ def main() -> int:
     parser.add_argument("--show", action="store_true", help="print what OUT.json holds and measure nothing")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--defects", type=float, default=0.05)
+    parser.add_argument("--reserve", type=float, default=RESERVE, help="estimate of the disk times this must be free")
     parser.add_argument("--runs", type=int, default=1, help="runs of each size; the middle one counts")
     given = parser.parse_args()
     kept = read(given)
@@ -283,7 +284,7 @@ def measure_all(kept: dict[str, Any], given: argparse.Namespace) -> list[str]:
             quick = argparse.Namespace(**{**vars(given), "keep_sample": False, "runs": 1})
             known = [measure(size, quick) for size in PROBES]
         free = shutil.disk_usage(given.scratch).free
-        need = bytes_needed(mpans, known) if len(known) > 1 else 0
+        need = bytes_needed(mpans, known, given.reserve) if len(known) > 1 else 0
         if need > free:
             left_out.append(
                 f"{mpans:,} metering points left out: they need about {need / 2**30:,.1f} GiB of disk, "
