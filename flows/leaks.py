@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from contracts.errors import ResidueError
 from contracts.load import load_all
@@ -28,6 +29,8 @@ from transforms import leaks
 from transforms.pseudonymise import Pseudonymiser
 
 SHOWN_PLACES = 5
+MOST_BY_CHANCE = 1_000  # hits of one piece that may be digits in keyed texts; a leak of more needs no second look
+Rows = NDArray[np.int64]
 KINDS = tuple(leaks.CANDIDATES)
 DIGITS_ONLY = (Field.MPAN, Field.UPRN)
 SMALLEST_MPAN = 10**12
@@ -152,7 +155,7 @@ class Scanner:
     def _texts(self, piece: Piece, found: Findings, how: _How) -> None:
         clean = leaks.plain(piece.values.drop_nulls())
         for kind in how.kinds(KINDS):
-            self._confirm(kind, how.candidates(kind, clean), piece.where, found)
+            self._confirm(kind, clean, how.candidates(kind, clean), piece, found)
         if not how.forms and (count := int(clean.str.contains(leaks.POSTCODE_SHAPE).sum())):
             found.hit("postcode", piece.where, count)
 
@@ -167,7 +170,7 @@ class Scanner:
                 self._clean.add(mark)
 
     def _column(self, piece: Piece, found: Findings, how: _How) -> None:
-        values, where, kinds = piece.values, piece.where, how.kinds(sought_in(piece.values.name))
+        values, kinds = piece.values, how.kinds(sought_in(piece.values.name))
         if values.dtype != pl.String:  # a number can be an MPAN; shorter ones are numbers like any other
             if (values.abs().max() or 0) < SMALLEST_MPAN:
                 return
@@ -177,7 +180,8 @@ class Scanner:
             return
         bare = texts.str.contains(leaks.BARE_MPAN)
         if bare.any():  # a column of MPANs can hold nothing else where one stands
-            self._confirm(Field.MPAN, leaks.mpan_candidates(texts.filter(bare)), where, found)
+            whole = texts.filter(bare)
+            self._confirm(Field.MPAN, whole, leaks.mpan_candidates(whole), piece, found)
             texts = texts.filter(~bare)
         widths = texts.str.len_bytes()
         for kind in kinds:
@@ -185,18 +189,36 @@ class Scanner:
             if long.any():
                 some = texts if long.all() else texts.filter(long)
                 some = some if kind in DIGITS_ONLY else leaks.plain(some)
-                self._confirm(kind, how.candidates(kind, some), where, found)
+                self._confirm(kind, some, how.candidates(kind, some), piece, found)
 
-    def _confirm(self, kind: Field, candidates: pl.DataFrame, where: str, found: Findings) -> None:
+    def _confirm(self, kind: Field, texts: pl.Series, candidates: pl.DataFrame, piece: Piece, found: Findings) -> None:
+        found.searched[kind.value] += candidates.height
+        rows = self._held(kind, candidates)
+        if kind is Field.MPAN and 0 < rows.size <= MOST_BY_CHANCE:
+            rows = self._beside_keyed(texts, rows)
+        if rows.size:
+            found.hit(kind.value, f"{piece.where}{_row(piece, texts[int(rows[0])])}", rows.size)
+
+    def _held(self, kind: Field, candidates: pl.DataFrame) -> Rows:
+        """Return the rows of the candidates that are raw identifiers of the cut."""
         if candidates.is_empty():
-            return
+            return np.zeros(0, dtype=np.int64)
         again = self._pseudonymiser.values(kind, candidates["value"])
         present = again.is_not_null()
         hits = self._sought[kind].holds(_keys(kind, again.filter(present)))
-        found.searched[kind.value] += candidates.height
-        if hits.any():
-            first = int(candidates.filter(present)["row"].to_numpy()[hits][0])
-            found.hit(kind.value, f"{where}, row {first + 1}", int(hits.sum()))
+        return candidates.filter(present)["row"].to_numpy()[hits]
+
+    def _beside_keyed(self, texts: pl.Series, rows: Rows) -> Rows:
+        """Return the rows that hold an MPAN outside of what a key drew, where chance puts one now and then."""
+        left = [leaks.without_keyed(text) for text in texts.gather(rows)]
+        again = self._held(Field.MPAN, leaks.mpan_candidates(pl.Series("", left, dtype=pl.String)))
+        return rows[np.unique(again)]
+
+
+def _row(piece: Piece, text: str) -> str:
+    """Say in which row of a piece a text stands; what was searched may have been picked out of it."""
+    same = leaks.plain(piece.values.cast(pl.String).fill_null("")) == leaks.plain(pl.Series([text]))
+    return f", row {same.arg_true()[0] + 1}" if same.any() else ""
 
 
 def sought_in(column: str) -> tuple[Field, ...]:

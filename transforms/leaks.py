@@ -8,6 +8,7 @@ their own row's value only; among millions of raw values some always share eight
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,9 @@ ESME_SHAPE = r"[0-9A-F]{2}(?:[-:. ]?[0-9A-F]{2}){7}"
 SERIAL_WORD = r"\b[A-Z0-9]{6,10}\b"
 ANY_POSTCODE = r"\b(?:[A-PR-UWYZ][A-HK-Y]?[0-9][0-9A-Z]?)[ _-]{0,2}[0-9][ABD-HJLNP-UW-Z]{2}\b"
 POSTCODE_SHAPE = r"\b[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][ABD-HJLNP-UW-Z]{2}\b"
+
+# What the product draws from a key: an EUI-64 under scheme 1, a token, a synthetic registration id.
+KEYED_TEXT = re.compile(r"\b(?:(?:SYN-)?[0-9A-F]{32}|[0-9A-F]{2}(?:-[0-9A-F]{2}){7})\b", re.IGNORECASE)
 
 Keys = NDArray[np.uint64]
 
@@ -125,6 +129,14 @@ def mpan_candidates(texts: pl.Series) -> pl.DataFrame:
 def _apart(texts: pl.Series) -> pl.Series:
     """Return texts whose words do not hang together by underscores, as they do in names of files and units."""
     return texts.str.replace_all("_", " ", literal=True)
+
+
+def without_keyed(text: str) -> str:
+    """Return a text without what a key drew at random: among tens of millions such texts some hold thirteen digits
+    that are an MPAN by chance. One of digits alone stays, since it could be written so by a person."""
+    return KEYED_TEXT.sub(
+        lambda found: " " if re.search("[A-F]", found.group(), re.IGNORECASE) else found.group(), text
+    )
 
 
 def uprn_candidates(texts: pl.Series) -> pl.DataFrame:

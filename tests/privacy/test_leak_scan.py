@@ -129,3 +129,41 @@ def test_counts_and_pseudonyms_are_no_identifiers_by_chance(judged, raw, tmp_pat
     assert scanner.findings.places == []
     (tmp_path / "notes.csv").write_text("note\n" + "".join(f"{value}\n" for value in same))
     assert scan(judged, tmp_path).findings.confirmed.total() >= len(same)
+
+
+def pairs(mpan: str) -> str:
+    """Return an EUI-64 whose last digits are an MPAN."""
+    digits = f"FA{mpan}5"
+    return "-".join(digits[at : at + 2] for at in range(0, 16, 2))
+
+
+KEYED = {
+    "a synthetic registration id": lambda mpan: f"SYN-ABCDEFABCD{mpan}EFABCDEFA",
+    "a token": lambda mpan: f"abcdef{mpan}abcdefabcdefa",
+    "a pseudonym of an ESME id": pairs,
+    "one of them in a line": lambda mpan: f"030|{pairs(mpan)}|S1|",
+}
+
+
+@pytest.mark.parametrize("text", KEYED.values(), ids=KEYED)
+def test_digits_that_a_key_drew_are_no_leak(judged, tmp_path, raw, text):
+    """Among 30 million ids with 32 random digits, about eight hold some MPAN of the cut by chance."""
+    values = Values(raw, judged)
+    table(tmp_path, css_registration_id=[text(values.mpan)], note=[text(values.mpan)])
+    (tmp_path / "t.txt").write_text(f"{text(values.mpan)}\n")
+    assert scan(judged, tmp_path).findings.confirmed.total() == 0
+
+
+@pytest.mark.parametrize("text", KEYED.values(), ids=KEYED)
+def test_an_mpan_beside_such_digits_is_found(judged, tmp_path, raw, text):
+    values = Values(raw, judged)
+    table(tmp_path, css_registration_id=["A", f"{text(values.mpan)} {values.mpans[3]}", values.mpan])
+    found = scan(judged, tmp_path).findings
+    assert found.confirmed["mpan"] >= 2  # the bounds that Parquet keeps of a column are searched as well
+    assert "mpan in table.parquet, column css_registration_id, rows from 1, row 2" in found.places
+
+
+def test_digits_alone_are_no_keyed_text(judged, tmp_path, raw):
+    values = Values(raw, judged)
+    table(tmp_path, note=[f"{values.mpan}{'7' * 19}"])
+    assert scan(judged, tmp_path).findings.confirmed["mpan"] >= 1

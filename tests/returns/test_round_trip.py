@@ -372,3 +372,12 @@ def test_a_backup_without_a_row_is_not_the_one(market, tmp_path):
 def test_every_extract_that_is_returned_has_a_contract(market):
     assert {e for mpid in PARTICIPANTS for e in market.sources(mpid)} <= set(load_all())
     assert yaml.safe_load((market.folder / "si.yaml").read_text())["participants"][0]["extracts"][0]["source"]["pack"]
+
+
+@pytest.mark.skipif(not hasattr(os, "link"), reason="no hard links here")
+def test_a_file_of_the_release_takes_one_place_on_the_disk(market):
+    pack = market.returned("SUPA")
+    (release,) = pack.parent.glob("*-release")
+    shared = [p for p in (pack / "data" / "SUPA").glob("*.parquet") if (release / "data" / "SUPA" / p.name).is_file()]
+    assert {"portfolio.parquet", "augmented.parquet"} <= {path.name for path in shared}
+    assert all(path.samefile(release / "data" / "SUPA" / path.name) for path in shared)
