@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from typing import Any
 import yaml
 
 from tests.benchmarks.projection import exponent, projection
-from tests.benchmarks.watched import MIB, Watched, about, allocated, machine, table, watch
+from tests.benchmarks.watched import MIB, Watched, about, allocated, load, machine, table, watch
 
 DATACUT = [sys.executable, "-c", "from flows.cli import main; main()"]
 PROBES = (5_000, 20_000)
@@ -47,7 +46,7 @@ def sample(mpans: int, given: argparse.Namespace) -> tuple[Path, float]:
 def measure(mpans: int, given: argparse.Namespace) -> dict[str, Any]:
     """Make backups, run the job over them, and remove what was made."""
     folder, made = sample(mpans, given)
-    load = round(os.getloadavg()[0], 2)
+    busy = load()
     before = {path.name for path in folder.iterdir()}
     runs = []
     try:
@@ -67,7 +66,7 @@ def measure(mpans: int, given: argparse.Namespace) -> dict[str, Any]:
     return {
         "mpans": mpans,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "load_before": load,
+        "load_before": busy,
         "revision": machine()["revision"],
         "runs": len(runs),
         "seconds_of_runs": [r["seconds"] for r in runs],
