@@ -34,3 +34,4 @@ def keep_pool(population: Path, job: Job) -> None:
             shutil.copyfile(population, aside)
         aside.chmod(0o600)
         aside.replace(kept)
+        aside.unlink(missing_ok=True)  # two names of one file stay two names: a killed run had kept this population

@@ -119,10 +119,11 @@ def campaign(folder: Path, mpans: int, kills: int, seed: int, *, plain: bool, te
         cut = folder / "cut"
         shutil.rmtree(cut, ignore_errors=True)
         shutil.copytree(folder / "pristine", cut)
-        moment = chance.uniform(0.2, length)
+        moment, before = chance.uniform(0.2, length), len(tally.faults)
         trial(cut / "cut.yaml", wanted, moment, plain=plain, tally=tally)
         if tell:
-            sys.stdout.write(f"{number + 1:4d}  killed after {moment:6.2f} s  {len(tally.faults)} faults\n")
+            told = "; ".join(tally.faults[before:]) or "well"
+            sys.stdout.write(f"{number + 1:4d}  killed after {moment:6.2f} s  {told}\n")
             sys.stdout.flush()
     return tally
 
