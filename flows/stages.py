@@ -8,7 +8,6 @@ and goes on from there.
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
     resumed = begun is not None and begun["digest"] == digest
     if not resumed:
         with disk(work):
-            shutil.rmtree(work, ignore_errors=True)
+            known.workspace.remove()
         forget()
         known = context(cut_file)
         known.workspace.note(BEGUN, {"at": now(), "digest": digest})

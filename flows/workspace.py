@@ -131,8 +131,14 @@ class Workspace:
         return facts
 
     def remove(self) -> None:
-        """Remove the folder; only one that carries our marker."""
+        """Remove the folder, only one that carries our marker; that goes last: a removal may be cut short."""
         if (self.root / MARKER).is_file():
+            for path in self.root.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.name != MARKER:
+                    with contextlib.suppress(OSError):
+                        path.unlink()
             shutil.rmtree(self.root, ignore_errors=True)
 
 

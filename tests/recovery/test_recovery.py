@@ -14,6 +14,7 @@ import pytest
 from flows import stages
 from flows.context import forget
 from flows.sample import Request, generate
+from flows.workspace import MARKER
 from tests.recovery.kills import campaign, digests
 
 DATACUT = Path(sys.executable).with_name("datacut")
@@ -49,6 +50,25 @@ def test_finished_sources_are_not_read_again(cut):
     assert not stages.prepare(name)["resumed"]
     assert not list(staged.rglob("*.arrow"))
     stages.finish(name)
+
+
+def test_a_removal_that_is_cut_short_is_gone_on_with(cut, monkeypatch):
+    """The marker goes last: without it the next run would take the rest for somebody else's and refuse."""
+    name = str(cut)
+    stages.anonymise(name, *stages.prepare(name)["sources"][0])
+
+    def killed(path, **_):
+        (Path(path) / MARKER).unlink(missing_ok=True)  # a folder's files go in any order
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            stages.finish(name)
+    forget()
+    assert stages.prepare(name)["sources"]
+    stages.finish(name)
+    assert not any((cut.parent / "work").iterdir())
 
 
 def test_half_written_pieces_are_written_again(cut):
