@@ -27,7 +27,7 @@ from contracts.errors import PlaceError
 HOST = "127.0.0.1"
 PATIENCE = 90  # seconds; a cold start takes about 9, more on a busy machine
 TOKEN_MARK = "datacut-temporary"  # noqa: S105 - says whose token it is
-LIFELINE = "import flows.embedded as e; e.serve()"
+LIFELINE = "import flows.embedded as e; e.serve(fresh={fresh})"
 # Task runs written in batches: one by one, SQLite makes the flow wait for the server's bookkeeping.
 BATCHED = {"PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50"}
 DATABASES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
@@ -48,8 +48,12 @@ def temporary() -> bool:
     return TOKEN_MARK in os.environ.get("PREFECT_API_AUTH_STRING", "")
 
 
-def serve() -> None:
-    """Be the temporary server: serve until standard input ends, which it does when the parent is gone."""
+def serve(*, fresh: bool = False) -> None:
+    """Be the server: serve until standard input ends, which it does when the parent is gone.
+
+    Args:
+        fresh: the database is a new one of our own, whose tables are made here instead of by migrations.
+    """
     import uvicorn
 
     def follow_parent() -> None:
@@ -57,14 +61,14 @@ def serve() -> None:
         os._exit(0)
 
     threading.Thread(target=follow_parent, daemon=True).start()
-    if os.environ.get(MIGRATE) == "false":
+    if fresh:
         asyncio.run(_make_tables())
     port = int(os.environ["PREFECT_API_URL"].rsplit(":", 1)[1].removesuffix("/api"))
     uvicorn.run("prefect.server.api.server:create_app", factory=True, host=HOST, port=port, log_level="critical")
 
 
 async def _make_tables() -> None:
-    """Make the tables of a new database as they are today: the eighty migrations towards them take five seconds."""
+    """Make the tables of a new database as they are today: the hundred migrations towards them take seconds."""
     from prefect.server.database import provide_database_interface
 
     database = provide_database_interface()
@@ -87,6 +91,13 @@ def _free_port() -> int:
         return port
 
 
+def _past_proxies() -> None:
+    """Keep what is said on loopback from a proxy that the environment names: it has our token, and gets nowhere."""
+    for name in ("no_proxy", "NO_PROXY"):
+        others = [part for part in os.environ.get(name, "").split(",") if part and part != HOST]
+        os.environ[name] = ",".join([*others, HOST])
+
+
 class Api:
     """An API on its way up, on loopback.
 
@@ -106,6 +117,7 @@ class Api:
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             home.chmod(0o700)
             os.environ["PREFECT_HOME"], os.environ["PREFECT_API_URL"] = str(home), self.url
+            _past_proxies()
             if brief:
                 token = f"{TOKEN_MARK}:{secrets.token_hex(16)}"
                 os.environ["PREFECT_API_AUTH_STRING"] = os.environ["PREFECT_SERVER_API_AUTH_STRING"] = token
@@ -113,7 +125,7 @@ class Api:
             for name, value in (BATCHED | BRIEF if brief else BATCHED).items():
                 os.environ.setdefault(name, value)
             self._process = subprocess.Popen(
-                [sys.executable, "-c", LIFELINE],
+                [sys.executable, "-c", LIFELINE.format(fresh=bool(self._named))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

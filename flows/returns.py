@@ -9,8 +9,6 @@ Source: Q62, Q63 (augmented data goes back for loading), Q74 and Q83 (aligned ac
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +26,7 @@ from flows.leaks import Scanner, refuse
 from flows.report.room import report_files
 from flows.return_forms import write_form
 from flows.together import together
-from flows.workspace import ORDER, disk
+from flows.workspace import ORDER, disk, second_name
 from transforms.statement import evidence_document
 from transforms.written import from_facts
 
@@ -113,14 +111,7 @@ def _copy(release: Path, participant: Participant, pack: PackWriter) -> None:
             if source.name not in extracts:
                 target = pack.path(f"{room}/{participant.mpid}/{source.name}")
                 with disk(target):
-                    _second_name(source, target)
-
-
-def _second_name(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without hard links, or one that is full: copying says which
-        shutil.copyfile(source, target)
+                    second_name(source, target)
 
 
 def _counterparties(known: Context, participant: Participant, pack: PackWriter) -> None:

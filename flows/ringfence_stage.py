@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 from flows.config import Job
 from flows.ringfence.service import Outcome, plan_and_commit
-from flows.workspace import disk
+from flows.workspace import disk, second_name
 
 __all__ = ["Outcome", "keep_pool", "plan_and_commit", "pool_file"]
 
@@ -28,10 +26,7 @@ def keep_pool(population: Path, job: Job) -> None:
     aside = kept.with_suffix(".new")
     with disk(kept):
         aside.unlink(missing_ok=True)
-        try:
-            os.link(population, aside)
-        except OSError:  # another file system, or one without links
-            shutil.copyfile(population, aside)
+        second_name(population, aside)
         aside.chmod(0o600)
         aside.replace(kept)
         aside.unlink(missing_ok=True)  # two names of one file stay two names: a killed run had kept this population

@@ -48,6 +48,18 @@ def disk(place: Path) -> Iterator[None]:
         raise PlaceError(what, where=str(place), remedy=remedy) from None
 
 
+def second_name(source: Path, target: Path) -> None:
+    """Give a file a second name; where the file system has none to give, or they lie apart, copy it.
+
+    Raises:
+        OSError: it cannot be copied either.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def _error_number(fault: Exception) -> int:
     """Return the system's number of a fault; the column library says it in its text alone."""
     if isinstance(fault, OSError) and fault.errno:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -19,7 +20,7 @@ T = TypeVar("T")
 _SHORT_OF_MEMORY = "the machine ran out of memory"
 
 
-class Reader:
+class Reader(ABC):
     """One open source. A context manager; ``batches`` can be walked once.
 
     Attributes:
@@ -96,8 +97,9 @@ class Reader:
         except MemoryError:
             raise PlaceError(_SHORT_OF_MEMORY, where=self.label, remedy="use smaller blocks") from None
 
+    @abstractmethod
     def _frames(self) -> Iterator[pl.DataFrame]:
-        raise NotImplementedError
+        """Give the source's frames, in its order, all columns as text."""
 
     def judge_cells(self, frame: pl.DataFrame, place: str) -> None:
         """Refuse a cell longer than the limit.

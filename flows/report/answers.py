@@ -120,10 +120,11 @@ def _excluded(evidence: Mapping[str, Any]) -> Answer:
     points = f" of {plural(mpans, 'metering point')}" if mpans is not None else ""
     rows = sum(reasons.values())
     asks = {entry["id"]: entry["asks"] for entry in evidence.get("requirements", ())} | MEANINGS
+    words = {reason: f": {text.rstrip('.')}" for reason, text in asks.items()}
     ordered = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
-    top = [f"{reason} ({number(count)}){f': {asks[reason]}' if reason in asks else ''}" for reason, count in ordered]
+    top = [f"{reason} ({number(count)}){words.get(reason, '')}" for reason, count in ordered]
     short = f"{plural(rows, 'row')}{points}, {percent(rows, total)} of what came in."
-    return Answer("What was excluded, and why?", short, f"Most often {'; '.join(top[:3]).rstrip('.')}.", section="why")
+    return Answer("What was excluded, and why?", short, f"Most often {'; '.join(top[:3])}.", section="why")
 
 
 def _raw_left(evidence: Mapping[str, Any]) -> Answer:

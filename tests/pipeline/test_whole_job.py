@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import shutil
+import socket
 from pathlib import Path
 
 import polars as pl
@@ -124,6 +126,21 @@ def test_without_any_network(cut, undisturbed, datacut):
     done = datacut("run", cut, "--json", before=alone)
     assert done.returncode == 0, done.stderr
     assert digests(Path(json.loads(done.stdout)["pack"])) == digests(undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("Q67")
+def test_a_proxy_of_the_environment_hears_nothing(cut, datacut):
+    """What goes to the temporary server carries its token, and a proxy could not reach loopback anyway."""
+    heard = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(0.2)
+        url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        done = datacut("anonymise", cut, HTTP_PROXY=url, http_proxy=url, ALL_PROXY=url, all_proxy=url)
+        with contextlib.suppress(TimeoutError):  # connections wait in the queue until somebody takes them
+            heard.append(proxy.accept())
+    assert done.returncode == 0, done.stderr
+    assert heard == []
 
 
 @pytest.mark.requirement("Q67")

@@ -291,3 +291,18 @@ class TestAnnex:
 def test_thirty_participants_and_a_thousand_test_cases_stay_under_five_megabytes() -> None:
     files = report_files(specimen(30, 1000), **SIGNED)
     assert len(files["report/index.html"]) < 5_000_000
+
+
+def test_the_first_screen_says_what_a_reason_means(evidence: dict) -> None:
+    changed = {
+        **evidence,
+        "requirements": [
+            {"id": "DQ20", "asks": "The metering point is not disconnected.", "sections": [], "rules": []}
+        ],
+        "accounting": [{**evidence["accounting"][0], "by_reason": {"DQ20": 7, "companion": 2}}],
+    }
+    (found,) = [answer for answer in answers(changed, **SIGNED) if answer.question.startswith("What was excluded")]
+    assert found.detail == (
+        "Most often DQ20 (7): The metering point is not disconnected; companion (2): "
+        "Another metering point of the same premises was excluded."
+    )
