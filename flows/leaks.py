@@ -22,17 +22,17 @@ from contracts.errors import ResidueError
 from contracts.load import load_all
 from contracts.vocabulary import Field, Form
 from flows.leak_files import Kind, Piece, pieces
-from flows.quality import JUDGED, Held
+from flows.quality import Held
+from flows.sought import keys_of, sought
 from flows.together import together
 from flows.workspace import Workspace
-from transforms import leaks
+from transforms import leak_sieve, leaks, mpan
 from transforms.pseudonymise import Pseudonymiser
 
 SHOWN_PLACES = 5
 MOST_BY_CHANCE = 1_000  # hits of one piece that may be digits in keyed texts; a leak of more needs no second look
 Rows = NDArray[np.int64]
 KINDS = tuple(leaks.CANDIDATES)
-DIGITS_ONLY = (Field.MPAN, Field.UPRN)
 SMALLEST_MPAN = 10**12
 # Serial numbers and UPRNs are short: among millions of raw ones some stand in any column of random digits by chance,
 # under either name. Such columns are compared at intake, each row with its own raw value (transforms.leaks.own_row).
@@ -106,7 +106,9 @@ class Scanner:
 
     def __init__(self, workspace: Workspace, held: Sequence[Held], pseudonymiser: Pseudonymiser) -> None:
         self._pseudonymiser = pseudonymiser
-        self._sought = {kind: _sought(workspace, held, kind) for kind in leaks.CANDIDATES}
+        self._sought = {kind: sought(workspace, held, kind) for kind in leaks.CANDIDATES}
+        mpans = self._sought[Field.MPAN]  # which of them are raw MPANs too; the last place stands for none
+        self._coincident = np.append(mpans.holds(pseudonymiser.permuted(mpans.keys)), False)
         self._clean: set[tuple[str, int, int]] = set()
         self.findings = Findings()
         self._adding = Lock()
@@ -153,10 +155,9 @@ class Scanner:
             self._column(piece, found, how)
 
     def _texts(self, piece: Piece, found: Findings, how: _How) -> None:
-        clean = leaks.plain(piece.values.drop_nulls())
-        for kind in how.kinds(KINDS):
-            self._confirm(kind, clean, how.candidates(kind, clean), piece, found)
-        if not how.forms and (count := int(clean.str.contains(leaks.POSTCODE_SHAPE).sum())):
+        texts = piece.values.drop_nulls()
+        self._search(texts, how.kinds(KINDS), piece, found, how)
+        if not how.forms and (count := int(leaks.plain(texts).str.contains(leaks.POSTCODE_SHAPE).sum())):
             found.hit("postcode", piece.where, count)
 
     def _distinct(self, piece: Piece, found: Findings) -> None:
@@ -178,35 +179,57 @@ class Scanner:
         texts = values.drop_nulls()
         if (texts.str.len_bytes().max() or 0) < leaks.SHORTEST_SERIAL:
             return
-        bare = texts.str.contains(leaks.BARE_MPAN)
-        if bare.any():  # a column of MPANs can hold nothing else where one stands
-            whole = texts.filter(bare)
-            self._confirm(Field.MPAN, whole, leaks.mpan_candidates(whole), piece, found)
-            texts = texts.filter(~bare)
-        widths = texts.str.len_bytes()
-        for kind in kinds:
-            long = widths >= leaks.SHORTEST[kind]
-            if long.any():
-                some = texts if long.all() else texts.filter(long)
-                some = some if kind in DIGITS_ONLY else leaks.plain(some)
-                self._confirm(kind, some, how.candidates(kind, some), piece, found)
+        self._search(texts, kinds, piece, found, how)
 
-    def _confirm(self, kind: Field, texts: pl.Series, candidates: pl.DataFrame, piece: Piece, found: Findings) -> None:
-        found.searched[kind.value] += candidates.height
-        rows = self._held(kind, candidates)
+    def _search(self, texts: pl.Series, kinds: tuple[Field, ...], piece: Piece, found: Findings, how: _How) -> None:
+        """Look in texts without nulls for the raw values of some fields, the MPAN among them."""
+        sieved = leak_sieve.sieve(texts, kinds)
+        if sieved.bare.any():
+            self._bare(texts.filter(pl.Series(sieved.bare)), piece, found)
+        for kind in kinds:
+            some = texts.filter(pl.Series(sieved.able[kind]))
+            if some.len():
+                some = some if kind is Field.MPAN else leaks.plain(some)
+                candidates = how.candidates(kind, some)
+                found.searched[kind.value] += candidates.height
+                self._confirm(kind, some, self._held(kind, candidates), piece, found)
+
+    def _bare(self, texts: pl.Series, piece: Piece, found: Findings) -> None:
+        """Look for raw MPANs among texts of thirteen digits."""
+        hits, valid = self._mpans(texts)
+        found.searched[Field.MPAN.value] += int(valid.sum())
+        if hits.any():
+            found.hit(Field.MPAN.value, f"{piece.where}{_row(piece, texts[int(hits.argmax())])}", int(hits.sum()))
+
+    def _confirm(self, kind: Field, texts: pl.Series, rows: Rows, piece: Piece, found: Findings) -> None:
         if kind is Field.MPAN and 0 < rows.size <= MOST_BY_CHANCE:
             rows = self._beside_keyed(texts, rows)
         if rows.size:
-            found.hit(kind.value, f"{piece.where}{_row(piece, texts[int(rows[0])])}", rows.size)
+            found.hit(kind.value, f"{piece.where}{_row(piece, texts[int(rows.min())])}", rows.size)
 
     def _held(self, kind: Field, candidates: pl.DataFrame) -> Rows:
         """Return the rows of the candidates that are raw identifiers of the cut."""
+        rows = candidates["row"].to_numpy()
         if candidates.is_empty():
-            return np.zeros(0, dtype=np.int64)
+            return rows
+        if kind is Field.MPAN:
+            return rows[self._mpans(candidates["value"])[0]]
         again = self._pseudonymiser.values(kind, candidates["value"])
         present = again.is_not_null()
-        hits = self._sought[kind].holds(_keys(kind, again.filter(present)))
-        return candidates.filter(present)["row"].to_numpy()[hits]
+        return rows[present.to_numpy()][self._sought[kind].holds(keys_of(kind, again.filter(present)))]
+
+    def _mpans(self, values: pl.Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Tell which values are raw MPANs of the cut, and which are valid MPAN cores at all.
+
+        A pseudonym of the cut, which is what nearly every such value is, was looked up once and for all.
+        """
+        keys, valid = mpan.keys(values)
+        known = self._sought[Field.MPAN]
+        places = np.where(valid, known.places(keys), -1)
+        hits = self._coincident[places]
+        strange = np.flatnonzero(valid & (places < 0))
+        hits[strange] = known.holds(self._pseudonymiser.permuted(keys[strange]))
+        return hits, valid
 
     def _beside_keyed(self, texts: pl.Series, rows: Rows) -> Rows:
         """Return the rows that hold an MPAN outside of what a key drew, where chance puts one now and then."""
@@ -244,26 +267,6 @@ def _strings(node: object) -> Iterator[str]:
         case list() | tuple():
             for value in node:
                 yield from _strings(value)
-
-
-def _keys(kind: Field, values: pl.Series) -> leaks.Keys:
-    return leaks.mpan_keys(values) if kind is Field.MPAN else leaks.text_keys(values)
-
-
-def _sought(workspace: Workspace, held: Sequence[Held], kind: Field) -> leaks.Sought:
-    """Collect the keys of every pseudonym of a field, in any extract; each once a partition, for they come again."""
-    named = {h: [c.name for c in load_all()[h.extract].staged if c.treatment.field is kind] for h in held}
-
-    def part(number: int) -> leaks.Keys:
-        parts = [np.zeros(0, dtype=np.uint64)]
-        for h, names in named.items():
-            frame = workspace.scan(JUDGED, h.participant, h.extract, number) if names else None
-            if frame is not None:
-                values = frame.select(names).collect()
-                parts += [_keys(kind, values[name].drop_nulls()) for name in names]
-        return leaks.once(np.concatenate(parts))
-
-    return leaks.Sought.of(np.concatenate(together(part, range(workspace.partitions))))
 
 
 def evidence(scanner: Scanner) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from transforms import mpan
 from transforms.columns import by_length, to_series
 
 SHORTEST_POSTCODE, SHORTEST_SERIAL, SHORTEST_UPRN = 5, 6, 8
-SHORTEST = {Field.MPAN: 13, Field.ESME_ID: 16, Field.UPRN: SHORTEST_UPRN, Field.METER_SERIAL: SHORTEST_SERIAL}  # bytes
 FILTER_BITS = 27
 
 # Digits with what people put between them; hexadecimal pairs; words that can be a serial number.
@@ -37,7 +36,7 @@ POSTCODE_SHAPE = r"\b[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][ABD-HJLNP-UW-Z]{2}\b"
 # What the product draws from a key: an EUI-64 under scheme 1, a token, a synthetic registration id.
 KEYED_TEXT = re.compile(r"\b(?:(?:SYN-)?[0-9A-F]{32}|[0-9A-F]{2}(?:-[0-9A-F]{2}){7})\b", re.IGNORECASE)
 
-Keys = NDArray[np.uint64]
+Keys = mpan.Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +56,16 @@ class Sought:
 
     def holds(self, keys: Keys) -> NDArray[np.bool_]:
         """Tell which of ``keys`` are sought."""
-        out = self.maybe[_slot(keys, self.maybe.size)]
-        near = np.flatnonzero(out)
+        return self.places(keys) >= 0
+
+    def places(self, keys: Keys) -> NDArray[np.int64]:
+        """Return where each of ``keys`` stands among those sought; -1 where it does not."""
+        out = np.full(keys.size, -1, dtype=np.int64)
+        near = np.flatnonzero(self.maybe[_slot(keys, self.maybe.size)])
         if near.size and self.keys.size:
             at = np.minimum(np.searchsorted(self.keys, keys[near]), self.keys.size - 1)
-            out[near] = self.keys[at] == keys[near]
+            there = self.keys[at] == keys[near]
+            out[near[there]] = at[there]
         return out
 
 
@@ -74,11 +78,6 @@ def once(keys: Keys) -> Keys:
 def _slot(keys: Keys, size: int) -> NDArray[np.int64]:
     mixed = keys * np.uint64(0x9E3779B97F4A7C15)
     return (mixed >> np.uint64(64 - int(size).bit_length() + 1)).astype(np.int64)
-
-
-def mpan_keys(values: pl.Series) -> Keys:
-    """Return the key of each MPAN: body, then distributor, as one integer."""
-    return values.alias("v").to_frame().select(mpan.order_key("v").alias("k"))["k"].to_numpy()
 
 
 def text_keys(values: pl.Series) -> Keys:

@@ -23,6 +23,7 @@ NO_DISTRIBUTOR = np.uint8(100)
 HALF = RoundTables.HALF
 
 Ints = NDArray[np.int32]
+Keys = NDArray[np.uint64]  # MPAN cores as ``order_key`` has them
 
 
 def _half_table(weights: tuple[int, ...]) -> NDArray[np.int16]:
@@ -92,6 +93,16 @@ class MpanPermutation:
                 return scatter(values.len(), [(rows, part)], values.name)
         return pl.Series(values.name, [None] * values.len(), dtype=pl.String)
 
+    def permuted(self, keys: Keys) -> Keys:
+        """Return the keys of the pseudonyms of MPAN cores that are given as keys."""
+        out = np.empty_like(keys)
+        for at in range(0, keys.size, MIXED_CHUNK):
+            body, distributor = np.divmod(keys[at : at + MIXED_CHUNK], 100)
+            left, right = (half.astype(np.int32) for half in np.divmod(body, HALF))
+            left, right = self._encrypt_mixed(distributor.astype(np.uint8), left, right)
+            out[at : at + MIXED_CHUNK] = _key(distributor, left, right)
+        return out
+
     def _matrix(self, matrix: Bytes) -> tuple[Bytes, NDArray[np.bool_]]:
         alike = bool((matrix[:, 0] == matrix[0, 0]).all() and (matrix[:, 1] == matrix[0, 1]).all())
         step, encrypt = (CHUNK, self._encrypt_alike) if alike else (MIXED_CHUNK, self._encrypt_mixed)
@@ -148,6 +159,34 @@ def _write(out: Bytes, distributor: Bytes, left: Ints, right: Ints) -> None:
     out[:, 12] = _check_digit(distributor, left, right) + np.uint8(48)
 
 
+def _key(distributor: NDArray[np.uint64] | Bytes, left: Ints, right: Ints) -> Keys:
+    return (left.astype(np.uint64) * np.uint64(HALF) + right.astype(np.uint64)) * np.uint64(100) + distributor
+
+
+def keys(values: pl.Series) -> tuple[Keys, NDArray[np.bool_]]:
+    """Return each MPAN core as one integer, as ``order_key`` does, and which values are valid MPAN cores.
+
+    Where a value is null or no MPAN core the integer means nothing.
+    """
+    out, good = np.zeros(values.len(), dtype=np.uint64), np.zeros(values.len(), dtype=np.bool_)
+    for length, rows, matrix in by_length(values):
+        if length == LENGTH:
+            for at in range(0, rows.size, CHUNK):
+                some = rows[at : at + CHUNK]
+                good[some], distributor, left, right = _parse(matrix[at : at + CHUNK])
+                out[some] = _key(distributor, left, right)
+    return out, good
+
+
+def texts(keys: Keys) -> pl.Series:
+    """Return MPAN cores that are given as keys in their thirteen digits."""
+    body, distributor = np.divmod(keys, 100)
+    left, right = (half.astype(np.int32) for half in np.divmod(body, HALF))
+    out = np.empty((keys.size, LENGTH), dtype=np.uint8)
+    _write(out, distributor.astype(np.uint8), left, right)
+    return to_series(out)
+
+
 def _five(digits: Bytes) -> Ints:
     value: Ints = digits[0].astype(np.int32)
     for place in digits[1:]:
@@ -163,12 +202,7 @@ def _check_digit(distributor: Bytes, left: Ints, right: Ints) -> Bytes:
 
 def valid(values: pl.Series) -> pl.Series:
     """Tell for each value whether it is a valid MPAN core; null for null (rule DQ01)."""
-    out = np.zeros(values.len(), dtype=np.bool_)
-    for length, rows, matrix in by_length(values):
-        if length == LENGTH:
-            for at in range(0, rows.size, CHUNK):
-                out[rows[at : at + CHUNK]] = _parse(matrix[at : at + CHUNK])[0]
-    verdict = pl.Series(values.name, out)
+    verdict = pl.Series(values.name, keys(values)[1])
     return verdict.set(values.is_null(), None) if values.null_count() else verdict
 
 

@@ -14,7 +14,7 @@ from transforms.columns import scatter, to_series
 from transforms.conform import bad
 from transforms.keyed_hash import hmac_sha256
 from transforms.keys import FieldKeys
-from transforms.mpan import MpanPermutation
+from transforms.mpan import Keys, MpanPermutation
 from transforms.synthetic import synthetic_days
 
 OWN_IDENTIFIER = "own_identifier"  # the mark that rule DQ22 reads
@@ -64,6 +64,10 @@ class Pseudonymiser:
                 return identifiers.uprns(self._uprn, values)
             case _:
                 raise ContractError("an address is pseudonymised as a whole", where=field.value)
+
+    def permuted(self, keys: Keys) -> Keys:
+        """Return the keys of the pseudonyms of MPAN cores that are given as keys (``transforms.mpan.keys``)."""
+        return self._mpan.permuted(keys)
 
     def addresses(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the pseudonym address columns of a frame with address lines and postcode."""

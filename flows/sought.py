@@ -1,0 +1,36 @@
+"""The pseudonyms of a cut as sorted keys, in which the leak scan and the search for coincident pseudonyms look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from contracts.load import load_all
+from contracts.vocabulary import Field
+from flows.quality import JUDGED, Held
+from flows.together import together
+from flows.workspace import Workspace
+from transforms import leaks, mpan
+
+
+def keys_of(kind: Field, values: pl.Series) -> leaks.Keys:
+    """Return the key of each pseudonym of a field; ``values`` has no nulls."""
+    return mpan.keys(values)[0] if kind is Field.MPAN else leaks.text_keys(values)
+
+
+def sought(workspace: Workspace, held: Sequence[Held], kind: Field) -> leaks.Sought:
+    """Collect the keys of every pseudonym of a field, in any extract; each once a partition, for they come again."""
+    named = {h: [c.name for c in load_all()[h.extract].staged if c.treatment.field is kind] for h in held}
+
+    def part(number: int) -> leaks.Keys:
+        parts = [np.zeros(0, dtype=np.uint64)]
+        for h, names in named.items():
+            frame = workspace.scan(JUDGED, h.participant, h.extract, number) if names else None
+            if frame is not None:
+                values = frame.select(names).collect()
+                parts += [keys_of(kind, values[name].drop_nulls()) for name in names]
+        return leaks.once(np.concatenate(parts))
+
+    return leaks.Sought.of(np.concatenate(together(part, range(workspace.partitions))))
