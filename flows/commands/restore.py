@@ -39,7 +39,7 @@ def restore_command(
 
     Nothing is decrypted: the pseudonyms of the backup are computed anew and met with the pack's. The folder and its
     files are readable by their owner alone. Without --public-key the signature is not looked at. Records of the pack
-    that do not match the backup are counted, and the command ends with code 12.
+    that do not match the backup are listed in unmatched-<extract>.csv, and the command ends with code 12.
     """
     from flows.custody.passphrase import Unlock
     from flows.evidence.keys import load_public
@@ -75,7 +75,7 @@ def _print(found: Restored, out: Path) -> None:
         if entry["differing"] or entry["only_in_pack"]:
             typer.echo(
                 f"  does not match the backup: {entry['differing']:,} records differ, "
-                f"{entry['only_in_pack']:,} stand in the pack alone"
+                f"{entry['only_in_pack']:,} stand in the pack alone; see unmatched-{entry['extract']}.csv"
             )
     typer.echo(f"Signature: {'verified' if found.verified else 'not looked at (give --public-key)'}")
     typer.echo(f"Load files: {out}")

@@ -21,6 +21,7 @@ from flows.intake import SourceSpec, open_source
 from flows.restored.files import ExcludedList, LoadFile
 from flows.restored.fill import Filler
 from flows.restored.names import ESME, RealNames
+from flows.restored.unmatched import compare, list_unmatched
 from transforms.conform import ColumnMap, map_columns
 from transforms.mpan import normalise, order_key
 from transforms.pseudonymise import Pseudonymiser
@@ -77,7 +78,7 @@ def restore_extract(extract: Extract, folder: Path, pseudonymiser: Pseudonymiser
     given = _given(extract.file("data"), compared)
     gone = _gone(extract.file("excluded"))
     known = np.unique(given["point"].to_numpy())
-    keys, hashes, points, mpans, esme = [], [], [], [], []
+    keys, hashes, places, points, mpans, esme = [], [], [], [], [], []
     facts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     with (
@@ -96,22 +97,28 @@ def restore_extract(extract: Extract, folder: Path, pseudonymiser: Pseudonymiser
             hidden = pseudonymiser.tokens(named["mpan_core"].set(pl.Series(back), None), COINCIDENT)
             listed.add(own, ~back, gone, hidden, facts["rows"] - batch.height, reasons)
             keys.append(own.points[back])
+            places.append(np.flatnonzero(back) + facts["rows"] - batch.height + 1)
             hashes.append(_digest(named, compared).filter(pl.Series(back)))
             points.append(own.points[own.valid])
             mpans.append(own.mpans())
             esme.append(own.meters())
             progress(extract.spec.name, facts["rows"])
     digests = pl.concat([pl.Series([], dtype=pl.UInt64), *hashes])
-    met = pl.DataFrame({"point": np.concatenate([np.empty(0, np.uint64), *keys]), "row": digests})
+    own_points, numbers = np.concatenate([np.empty(0, np.uint64), *keys]), np.concatenate([np.empty(0, int), *places])
+    met = pl.DataFrame({"point": own_points, "row": digests, "at": numbers})
+    agreement, real = compare(given, met), RealNames.of(points, mpans, esme)
+    files = [*load.files, *listed.files]
+    if agreement["matching"] < given.height:
+        files += list_unmatched(folder / f"unmatched-{extract.name}.csv", given, met, real)
     found = {
         "extract": extract.name,
         "rows": facts["rows"],
         "returned": facts["returned"],
         "excluded": dict(sorted(reasons.items())),
         "only_in_backup": facts["rows"] - facts["returned"] - reasons.total(),
-        **_compare(given, met),
+        **agreement,
     }
-    return Rows(found, [*load.files, *listed.files], RealNames.of(points, mpans, esme))
+    return Rows(found, files, real)
 
 
 class _Batch:
@@ -185,12 +192,3 @@ def _gone(path: Path) -> pl.DataFrame:
         return pl.DataFrame(schema=REMAINING)
     frame = pl.read_parquet(path).with_columns(order_key().alias("point"))
     return frame.select(REMAINING.keys()).unique(maintain_order=True)
-
-
-def _compare(given: pl.DataFrame, met: pl.DataFrame) -> dict[str, int]:
-    """Count rows that agree, that differ, and that the pack has alone."""
-    keys = ["point", "row"]
-    both = given.group_by(keys).len("given").join(met.group_by(keys).len("met"), on=keys, how="left")
-    equal = both.select(pl.min_horizontal("given", pl.col("met").fill_null(0)).sum()).item()
-    absent = given.join(met.select("point").unique(), on="point", how="anti").height
-    return {"matching": int(equal), "differing": given.height - int(equal) - absent, "only_in_pack": absent}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -19,6 +20,8 @@ from contracts.load import load_all
 from flows.augment.released import held_by
 from flows.intake import SourceSpec
 from flows.restored.folder import private_folder
+from flows.restored.names import RealNames
+from flows.restored.unmatched import ALONE, DIFFERS, RECORD, compare, unmatched
 from flows.sample import Request, generate
 from tests.returns.conftest import MPAN, PARTICIPANTS, Market, facts, read, restore
 from transforms.mpan import normalise
@@ -246,6 +249,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from flows.restored.folder import private_folder
+from flows.restored.names import RealNames
+from flows.restored.unmatched import ALONE, DIFFERS, RECORD, compare, unmatched
 with private_folder(Path(sys.argv[1])) as folder:
     (folder / "registration.csv").write_text("raw")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -303,7 +308,7 @@ def test_the_backup_of_another_is_refused(market, tmp_path):
 
 
 @pytest.mark.requirement("Q62")
-def test_records_that_do_not_match_the_backup_are_counted(market, tmp_path):
+def test_records_that_do_not_match_the_backup_are_counted_and_listed(market, tmp_path):
     """Two changed, one taken away, one added since the cut was taken."""
     backup = tmp_path / "EELC"
     backup.mkdir()
@@ -325,6 +330,27 @@ def test_records_that_do_not_match_the_backup_are_counted(market, tmp_path):
     (entry,) = facts(tmp_path / "back")["extracts"]
     assert (entry["differing"], entry["only_in_pack"], entry["only_in_backup"]) == (2, 1, 1)
     assert entry["returned"] == len(places) - 1
+    listed = pl.read_csv(tmp_path / "back/unmatched-registration.csv", infer_schema=False)
+    assert listed["row"].to_list() == [str(places[0] + 1), str(places[1] + 1), None]
+    assert listed["mpan_core"].to_list() == [mine[places[0]], mine[places[1]], None]
+    assert listed["finding"].to_list() == ["differs from the backup"] * 2 + ["stands in the pack alone"]
+    data = pl.read_parquet(market.returned("EELC") / "data/EELC/registration.parquet")
+    assert set(listed["pseudonym"]) <= set(data["mpan_core"])
+    assert "unmatched-registration.csv" in facts(tmp_path / "back")["files"]
+
+
+def test_of_equal_records_as_many_match_as_both_have():
+    """The pack has two alike where the backup has one, and one that is another; a second metering point is unknown."""
+    one, two = 123456789010, 987654321022  # body, distributor
+    given = pl.DataFrame({"point": [one] * 3 + [two], "row": [7, 7, 8, 7]}, schema=dict.fromkeys(RECORD, pl.UInt64))
+    met = pl.DataFrame(
+        {"point": [one] * 2, "row": [7, 9], "at": [4, 5]}, schema=dict.fromkeys([*RECORD, "at"], pl.UInt64)
+    )
+    assert compare(given, met) == {"matching": 1, "differing": 2, "only_in_pack": 1}
+    listed = unmatched(given, met, RealNames.of([np.array([one], np.uint64)], [np.array([5], np.uint64)], []))
+    assert listed["row"].to_list() == [5, None, None]
+    assert listed["mpan_core"].to_list() == ["0000000000005"] * 2 + [None]
+    assert listed["finding"].to_list() == [DIFFERS, DIFFERS, ALONE]
 
 
 def spec_of(market: Market) -> SourceSpec:
