@@ -37,6 +37,7 @@ POSTCODE_SHAPE = r"\b[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][ABD-HJLNP-UW-Z]{2}\b"
 KEYED_TEXT = re.compile(r"\b(?:(?:SYN-)?[0-9A-F]{32}|[0-9A-F]{2}(?:-[0-9A-F]{2}){7})\b", re.IGNORECASE)
 
 Keys = mpan.Keys
+_NOTHING = pl.DataFrame(schema={"row": pl.Int64, "match": pl.String})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,11 @@ def wide_to_plain(texts: pl.Series) -> pl.Series:
 
 def found(texts: pl.Series, pattern: str) -> pl.DataFrame:
     """Return every match of a pattern: ``row`` of the text it stands in, and ``match``."""
-    frame = pl.DataFrame({"row": np.arange(texts.len()), "match": texts.str.extract_all(pattern)})
-    return frame.filter(pl.col("match").list.len() > 0).explode("match", keep_nulls=False, empty_as_null=False)
+    rows = texts.str.contains(pattern).arg_true()
+    if rows.is_empty():
+        return _NOTHING
+    frame = pl.DataFrame({"row": rows.cast(pl.Int64), "match": texts.gather(rows).str.extract_all(pattern)})
+    return frame.explode("match", keep_nulls=False, empty_as_null=False)
 
 
 def mpan_candidates(texts: pl.Series) -> pl.DataFrame:
@@ -127,7 +131,8 @@ def mpan_candidates(texts: pl.Series) -> pl.DataFrame:
 
 def _apart(texts: pl.Series) -> pl.Series:
     """Return texts whose words do not hang together by underscores, as they do in names of files and units."""
-    return texts.str.replace_all("_", " ", literal=True)
+    joined = texts.str.contains("_", literal=True)
+    return texts.str.replace_all("_", " ", literal=True) if joined.any() else texts
 
 
 def without_keyed(text: str) -> str:
@@ -181,9 +186,9 @@ def own_row(raw: pl.DataFrame, out: pl.DataFrame, contract: Contract) -> pl.Data
         for c in contract.released
         if c.treatment.method is Method.KEEP and c.form in (Form.TEXT, Form.CODE, Form.DECIMAL, Form.INTEGER)
     }
-    shown = out.select(_squeezed(pl.col(name)).alias(name) for name in passing)
-    widest = shown.select(pl.all().str.len_bytes().max().fill_null(0))
-    texts = [name for name in widest.columns if widest[name].item() >= SHORTEST_POSTCODE]
+    wide = _wide(out.select(pl.col(name).cast(pl.String) for name in passing))  # most columns hold short codes
+    shown = out.select(_squeezed(pl.col(name)).alias(name) for name in wide)
+    texts = _wide(shown)
     if not texts:
         return pl.DataFrame(height=out.height)
     both = pl.concat([raw.select(pl.all().name.prefix("raw:")), shown.select(texts)], how="horizontal")
@@ -208,6 +213,12 @@ _LEAST = {
     Form.ADDRESS_LINE: 8,
     Form.POSTCODE: SHORTEST_POSTCODE,
 }
+
+
+def _wide(texts: pl.DataFrame) -> list[str]:
+    """Return the columns in which some text is long enough to be an identifier."""
+    widest = texts.select(pl.all().str.len_bytes().max().fill_null(0))
+    return [name for name in widest.columns if widest[name].item() >= SHORTEST_POSTCODE]
 
 
 def _squeezed(value: pl.Expr) -> pl.Expr:
