@@ -188,21 +188,20 @@ def own_row(raw: pl.DataFrame, out: pl.DataFrame, contract: Contract) -> pl.Data
     }
     wide = _wide(out.select(pl.col(name).cast(pl.String) for name in passing))  # most columns hold short codes
     shown = out.select(_squeezed(pl.col(name)).alias(name) for name in wide)
-    texts = _wide(shown)
-    if not texts:
+    tests = {name: _tests(name, passing[name], width, contract) for name, width in _wide(shown).items()}
+    tests = {name: some for name, some in tests.items() if some}
+    if not tests:
         return pl.DataFrame(height=out.height)
-    both = pl.concat([raw.select(pl.all().name.prefix("raw:")), shown.select(texts)], how="horizontal")
-    written = out.select(pl.col(name).cast(pl.String).alias(f"as:{name}") for name in texts)
-    both = pl.concat([both, written], how="horizontal")
-    tests = {name: [_holds(name, column.name, column.form) for column in contract.columns] for name in texts}
-    for name in texts:
-        if passing[name] in (Form.TEXT, Form.CODE):
-            words = pl.col(f"as:{name}").str.to_uppercase().str.replace_all("_", " ", literal=True)
-            tests[name].append(words.str.contains(ANY_POSTCODE))
-    return both.select(
-        pl.any_horizontal(t for t in found if t is not None).fill_null(value=False).alias(name)
-        for name, found in tests.items()
-    )
+    written = out.select(pl.col(name).cast(pl.String).alias(f"as:{name}") for name in tests)
+    both = pl.concat([raw.select(pl.all().name.prefix("raw:")), shown.select(*tests), written], how="horizontal")
+    return both.select(pl.any_horizontal(some).fill_null(value=False).alias(name) for name, some in tests.items())
+
+
+def _tests(name: str, form: Form, width: int, contract: Contract) -> list[pl.Expr]:
+    """Return what is asked of a column's texts, of which the longest has so many letters and digits."""
+    holding = [_holds(name, c.name, c.form) for c in contract.columns if _LEAST.get(c.form, width + 1) <= width]
+    words = pl.col(f"as:{name}").str.to_uppercase().str.replace_all("_", " ", literal=True)
+    return holding if form in (Form.DECIMAL, Form.INTEGER) else [*holding, words.str.contains(ANY_POSTCODE)]
 
 
 _LEAST = {
@@ -215,10 +214,10 @@ _LEAST = {
 }
 
 
-def _wide(texts: pl.DataFrame) -> list[str]:
-    """Return the columns in which some text is long enough to be an identifier."""
+def _wide(texts: pl.DataFrame) -> dict[str, int]:
+    """Return the columns in which some text is long enough to be an identifier, and the longest text's bytes."""
     widest = texts.select(pl.all().str.len_bytes().max().fill_null(0))
-    return [name for name in widest.columns if widest[name].item() >= SHORTEST_POSTCODE]
+    return {name: width for name in widest.columns if (width := widest[name].item()) >= SHORTEST_POSTCODE}
 
 
 def _squeezed(value: pl.Expr) -> pl.Expr:
@@ -226,9 +225,7 @@ def _squeezed(value: pl.Expr) -> pl.Expr:
     return value.cast(pl.String).str.to_uppercase().str.replace_all("[^0-9A-Z]", "")
 
 
-def _holds(text: str, column: str, form: Form) -> pl.Expr | None:
-    if form not in _LEAST:
-        return None
+def _holds(text: str, column: str, form: Form) -> pl.Expr:
     value = _squeezed(pl.col(f"raw:{column}"))
     if form is Form.MPAN:
         value = value.str.slice(2, 10)

@@ -27,6 +27,7 @@ from transforms.pseudonymise import treat
 TAKEN_OVER = ("registration", "metering")  # extracts whose columns stand in an augmented record under their own names
 COUNTED = ("stated", "derived", "manufactured", "absent", "undecided")
 CONFIDENCE = "linked_mpan_confidence"
+OWN = "own"
 AT_ONCE = 10  # participants whose row groups fill in memory at the same time
 
 
@@ -42,13 +43,23 @@ def held_by(items: Sequence[Item], role: str) -> list[Item]:
 
 
 def own_points(known: Context, participant: Participant, number: int) -> pl.LazyFrame | None:
-    """Return ``_order`` of the metering points that a participant itself sent in a partition."""
+    """Return ``_order`` of the metering points that a participant itself sent in a partition.
+
+    They are asked for by every file that a participant gets: gathered once, and kept in room ``own``.
+    """
+    workspace = known.workspace
+    kept = workspace.scan(OWN, participant.mpid, OWN, number)
+    if kept is not None:
+        return kept
     parts = [
         frame.select(ORDER)
         for extract in participant.extracts
-        if (frame := known.workspace.scan(JUDGED, participant.mpid, extract.contract, number)) is not None
+        if (frame := workspace.scan(JUDGED, participant.mpid, extract.contract, number)) is not None
     ]
-    return pl.concat(parts).drop_nulls().unique() if parts else None
+    if not parts:
+        return None
+    workspace.write(pl.concat(parts).drop_nulls().unique().collect(), OWN, participant.mpid, OWN, number)
+    return workspace.scan(OWN, participant.mpid, OWN, number)
 
 
 def augmented(known: Context, number: int) -> pl.LazyFrame | None:
@@ -101,11 +112,12 @@ class _Share:
         self._table = ParquetTable(pack.path(f"data/{participant.mpid}/{AUGMENTED}.parquet"))
 
     def add(self, records: pl.DataFrame, number: int) -> None:
-        """Take its own of the records of a partition."""
+        """Take its own of the records of a partition, which have the provenance of every item."""
         own = own_points(self._known, self._participant, number)
         if own is not None:
             mine = records.lazy().join(own, on=ORDER, how="semi", maintain_order="left")
-            rows = mine.select("mpan_core", *provenance(self._items, records.columns), CONFIDENCE).collect()
+            told = [column.meta.output_name() for column in provenance(self._items, ())]
+            rows = mine.select("mpan_core", *told, CONFIDENCE).collect()
             self._table.add(rows)
             for name, found in self._counts.items():
                 found.update(_by_source(rows, name))
@@ -128,7 +140,9 @@ def release_augmented(known: Context, participants: Sequence[Participant], pack:
         for number in range(known.workspace.partitions):
             frame = augmented(known, number)
             if frame is not None:
-                together(partial(_Share.add, records=frame.collect(), number=number), shares)
+                every = provenance(item_tables(known).items, frame.collect_schema().names())
+                records = frame.select(ORDER, "mpan_core", *every, CONFIDENCE).collect()
+                together(partial(_Share.add, records=records, number=number), shares)
         together(_Share.close, shares)
 
 
