@@ -85,6 +85,11 @@ def test_the_openssl_recipe(signed, tmp_path: Path) -> None:
     first, second = done.stdout.splitlines()
     assert "Verified Successfully" in first
     assert second == bag.pack_reference(pack)["tagmanifest_sha256"]
+    (pack / "data/SUPA/more.csv").write_bytes(b"x")
+    assert "data/SUPA/more.csv" in run().stdout
+    assert run().returncode != 0
+    (pack / "data/SUPA/more.csv").unlink()
+    assert run().returncode == 0
     (pack / "data/SUPA/portfolio.csv").write_bytes(b"x")
     assert run().returncode != 0
     (pack / bag.SIGNATURE).write_bytes((pack / bag.SIGNATURE).read_bytes().replace(b'"payload":"ey', b'"payload":"eZ'))
