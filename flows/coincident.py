@@ -11,7 +11,7 @@ import polars as pl
 
 from contracts.vocabulary import Field
 from flows.quality import Held, write_exclusions
-from flows.sought import sought
+from flows.sought import coincident, sought
 from flows.workspace import Workspace
 from transforms import mpan
 from transforms.pseudonymise import Pseudonymiser
@@ -31,7 +31,7 @@ def exclude(workspace: Workspace, held: Sequence[Held], pseudonymiser: Pseudonym
     known = sought(workspace, held, Field.MPAN)
     per_distributor = np.bincount((known.keys % 100).astype(np.int64), minlength=100).astype(float)
     expected = float((per_distributor**2).sum()) / 10**10
-    hits = known.keys[known.holds(pseudonymiser.permuted(known.keys))]
+    hits = known.keys[coincident(known, pseudonymiser)]
     cause = [pl.lit(COINCIDENT).alias(name) for name in ("first_cause", "reasons")]
     hit_rows = mpan.texts(hits).alias("mpan_core").to_frame().with_columns(*cause, pl.lit("").alias("extract"))
     part = hit_rows.select(workspace.partition_number()).to_series()

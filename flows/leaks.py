@@ -23,7 +23,7 @@ from contracts.load import load_all
 from contracts.vocabulary import Field, Form
 from flows.leak_files import Kind, Piece, pieces
 from flows.quality import Held
-from flows.sought import keys_of, sought
+from flows.sought import coincident, keys_of, sought
 from flows.together import together
 from flows.workspace import Workspace
 from transforms import leak_sieve, leaks, mpan
@@ -107,8 +107,8 @@ class Scanner:
     def __init__(self, workspace: Workspace, held: Sequence[Held], pseudonymiser: Pseudonymiser) -> None:
         self._pseudonymiser = pseudonymiser
         self._sought = {kind: sought(workspace, held, kind) for kind in leaks.CANDIDATES}
-        mpans = self._sought[Field.MPAN]  # which of them are raw MPANs too; the last place stands for none
-        self._coincident = np.append(mpans.holds(pseudonymiser.permuted(mpans.keys)), False)
+        own = coincident(self._sought[Field.MPAN], pseudonymiser)
+        self._coincident = np.append(own, False)  # the last place stands for what is no pseudonym of the cut
         self._clean: set[tuple[str, int, int]] = set()
         self.findings = Findings()
         self._adding = Lock()

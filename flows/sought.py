@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from contracts.load import load_all
 from contracts.vocabulary import Field
@@ -13,6 +14,9 @@ from flows.quality import JUDGED, Held
 from flows.together import together
 from flows.workspace import Workspace
 from transforms import leaks, mpan
+from transforms.pseudonymise import Pseudonymiser
+
+AT_ONCE = 1 << 20  # keys that are worked on at a time
 
 
 def keys_of(kind: Field, values: pl.Series) -> leaks.Keys:
@@ -34,3 +38,12 @@ def sought(workspace: Workspace, held: Sequence[Held], kind: Field) -> leaks.Sou
         return leaks.once(np.concatenate(parts))
 
     return leaks.Sought.of(np.concatenate(together(part, range(workspace.partitions))))
+
+
+def coincident(known: leaks.Sought, pseudonymiser: Pseudonymiser) -> NDArray[np.bool_]:
+    """Tell which pseudonym MPANs of a cut are the real MPAN of somebody in it: their own pseudonym is one of the cut.
+
+    Shape: one value for each of ``known.keys``.
+    """
+    slices = (known.keys[at : at + AT_ONCE] for at in range(0, known.keys.size, AT_ONCE))
+    return np.concatenate([np.zeros(0, np.bool_), *(known.holds(pseudonymiser.permuted(some)) for some in slices)])

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from contracts.vocabulary import Field
 from transforms.columns import Bytes, buffers
-from transforms.leaks import SHORTEST_SERIAL
+from transforms.leaks import SERIAL_DIGITS, SHORTEST_SERIAL, SHORTEST_UPRN
+from transforms.mpan import LENGTH
 
 Mask = NDArray[np.bool_]
 
-# The least digits that a pattern matches; of an ESME id, hexadecimal ones.
-MPAN_DIGITS, UPRN_DIGITS, SERIAL_DIGITS, ESME_DIGITS = 13, 8, 4, 16
+ESME_DIGITS = 16  # hexadecimal ones
 NON_ASCII = 0x80
 LONG = 256  # counts are kept in a byte; longer texts are let through
 _ZERO, _LOWER, _A = np.uint8(ord("0")), np.uint8(0x20), np.uint8(ord("a"))
@@ -53,13 +53,13 @@ def sieve(texts: pl.Series, kinds: Collection[Field]) -> Sieved:
     data = np.append(data[edges[0] : edges[-1]], np.uint8(0))  # an empty text at the end begins there
     number = data - _ZERO < 10
     digits = _counted(number, starts, lengths)
-    bare = (lengths == MPAN_DIGITS) & (digits == MPAN_DIGITS)
+    bare = (lengths == LENGTH) & (digits == LENGTH)
     anyhow = lengths >= LONG
     if data.max() >= NON_ASCII:
         anyhow |= _counted(data >= NON_ASCII, starts, lengths) > 0
     found = {
-        Field.MPAN: digits >= MPAN_DIGITS,
-        Field.UPRN: digits >= UPRN_DIGITS,
+        Field.MPAN: digits >= LENGTH,
+        Field.UPRN: digits >= SHORTEST_UPRN,
         Field.METER_SERIAL: (digits >= SERIAL_DIGITS) & (lengths >= SHORTEST_SERIAL),
         Field.ESME_ID: lengths >= ESME_DIGITS,
     }

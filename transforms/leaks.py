@@ -22,6 +22,7 @@ from transforms import mpan
 from transforms.columns import by_length, to_series
 
 SHORTEST_POSTCODE, SHORTEST_SERIAL, SHORTEST_UPRN = 5, 6, 8
+SERIAL_DIGITS = 4  # at least so many of a serial number's characters are digits
 FILTER_BITS = 27
 
 # Digits with what people put between them; hexadecimal pairs; words that can be a serial number.
@@ -159,9 +160,9 @@ def esme_candidates(texts: pl.Series) -> pl.DataFrame:
 
 
 def serial_candidates(texts: pl.Series) -> pl.DataFrame:
-    """Return words of 6 to 10 letters and digits, at least four of them digits: ``row`` and ``value``."""
+    """Return words of 6 to 10 letters and digits, at least ``SERIAL_DIGITS`` of them digits: ``row`` and ``value``."""
     words = found(_apart(texts), SERIAL_WORD)
-    return words.filter(pl.col("match").str.count_matches("[0-9]") >= 4).rename({"match": "value"})
+    return words.filter(pl.col("match").str.count_matches("[0-9]") >= SERIAL_DIGITS).rename({"match": "value"})
 
 
 CANDIDATES = {

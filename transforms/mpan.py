@@ -94,7 +94,7 @@ class MpanPermutation:
         return pl.Series(values.name, [None] * values.len(), dtype=pl.String)
 
     def permuted(self, keys: Keys) -> Keys:
-        """Return the keys of the pseudonyms of MPAN cores that are given as keys."""
+        """Return the keys of the pseudonyms of valid MPAN cores given as keys (scheme 1, NIST SP 800-38G FF1)."""
         out = np.empty_like(keys)
         for at in range(0, keys.size, MIXED_CHUNK):
             body, distributor = np.divmod(keys[at : at + MIXED_CHUNK], 100)

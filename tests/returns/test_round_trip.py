@@ -249,8 +249,6 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from flows.restored.folder import private_folder
-from flows.restored.names import RealNames
-from flows.restored.unmatched import ALONE, DIFFERS, RECORD, compare, unmatched
 with private_folder(Path(sys.argv[1])) as folder:
     (folder / "registration.csv").write_text("raw")
     os.kill(os.getpid(), signal.SIGKILL)
