@@ -1,0 +1,33 @@
+"""Pseudonyms that are somebody's real MPAN: found wherever they stand, told once, excluded where their rows are."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from contracts.vocabulary import Field
+from flows import coincident
+from flows.quality import JUDGED, Held, read_exclusions
+from flows.workspace import Workspace
+from transforms import mpan
+from transforms.keys import FieldKeys
+from transforms.pseudonymise import Pseudonymiser
+
+PARTITIONS = 8
+MPANS = ("mpan_core", "related_mpan", "linked_mpan")
+
+
+def test_one_that_others_name_as_related_counts_once(tmp_path):
+    pseudonymiser = Pseudonymiser(FieldKeys(bytes(range(32)), "C1"))
+    workspace, held = Workspace(tmp_path / "work", PARTITIONS), [Held("EELC", "registration")]
+    known = mpan.texts(np.array([987_654_321_010], np.uint64)).item()  # body, distributor
+    (its_own,) = pseudonymiser.values(Field.MPAN, pl.Series([known])).to_list()
+    numbers = pl.DataFrame({"mpan_core": [known, its_own]}).select(workspace.partition_number()).to_series().to_list()
+    assert numbers[0] != numbers[1]  # so that the first is named in a partition that is not its own
+    for number, point, related in ((numbers[0], known, None), (numbers[1], its_own, known)):
+        frame = pl.DataFrame([[point], [related], [None]], schema=dict.fromkeys(MPANS, pl.String))
+        workspace.write(frame, JUDGED, "EELC", "registration", number)
+    assert coincident.exclude(workspace, held, pseudonymiser)["count"] == 1
+    assert coincident.found(workspace).to_list() == [known]
+    excluded = [read_exclusions(workspace, number)["mpan_core"].to_list() for number in range(PARTITIONS)]
+    assert excluded == [[known] if number == numbers[0] else [] for number in range(PARTITIONS)]
