@@ -14,7 +14,7 @@ class DataCutError(Exception):
     """Base of every expected failure.
 
     Attributes:
-        exit_code: process exit code of the class (``design`` section 6).
+        exit_code: process exit code of the class.
         what: what happened, in words without data.
         where: file, column, rule or stage it happened at; may be empty.
         remedy: what a reader can do next; may be empty.

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, Stage
+
+
+def plain(name: str) -> str:
+    """Return a column name without case, spaces and punctuation: as intake compares names."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 @dataclass(frozen=True, slots=True)

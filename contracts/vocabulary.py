@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Classification(StrEnum):
-    """How revealing a column is (SEED Q58, Q68)."""
+    """How revealing a column is (Q58, Q68)."""
 
     IDENTIFIER = "identifier"  # names a metering point, device, premises by itself
     QUASI = "quasi"  # helps to single out together with others

@@ -23,8 +23,8 @@ PARTS = (
 )  # fmt: skip
 EXIT_CODES = """
 Exit codes: 0 done, 2 wrong usage or configuration, 10 contract, 11 intake, 12 data refused at a gate, 13 keys,
-14 a raw identifier survived, 15 quality, 16 alignment, 17 ring-fence, 18 evidence, 19 the place is unfit (disk,
-database, installation), 1 a defect of the product.
+14 a raw identifier survived or a disclosure threshold is passed, 15 quality, 16 alignment, 17 ring-fence, 18 evidence,
+19 the place is unfit (disk, database, installation), 1 a defect of the product, 130 stopped.
 """
 
 app = typer.Typer(

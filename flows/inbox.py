@@ -57,12 +57,13 @@ def look(cut_file: Path) -> Look:
 
 
 def _inputs(job: Job) -> dict[str, Path]:
-    return {
-        f"{participant.mpid}/{extract.contract}": job.path(extract.source.path)
+    """Return where each input will lie: a backup, or a participant's submission pack; a database lies nowhere."""
+    places = {
+        f"{participant.mpid}/{extract.contract}": extract.source.path or extract.source.pack
         for participant in job.model.participants
         for extract in participant.extracts
-        if extract.source.path is not None
     }
+    return {name: job.path(place) for name, place in places.items() if place is not None}
 
 
 def _state(path: Path) -> list[int] | None:

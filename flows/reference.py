@@ -17,8 +17,8 @@ import polars as pl
 
 from contracts.codes import code_table
 from contracts.errors import ContractError, IntakeError
+from contracts.model import plain
 from contracts.reference import CODE_LISTS, TABLE_LISTS, TableDefinition, definitions
-from transforms.conform import plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from flows.augment.stage import augmentation
 from flows.config import Extract, Job, Participant, load_cut
 from flows.context import Context, context, forget, now, progressed, run_digest, work_folder
 from flows.evidence.keys import load_approver, load_signer
+from flows.keyring import RING_FENCE_FIELD
 from flows.submission import exclude_submitted, take_submission
 from flows.workspace import MARKER, disk
 
-RING_FENCE_FIELD = "ring-fence"
 ACTOR = "datacut run"
 ALLOCATIONS = "allocations.arrow"
 BEGUN, TABLES = "begun", "tables"

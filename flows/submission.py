@@ -111,13 +111,15 @@ def _entry(
 
 
 def _same_contract(evidence: dict[str, Any], contract: Contract, where: str) -> None:
-    theirs = {c["extract"]: c["version"] for c in evidence.get("contracts", ())}
-    if theirs.get(contract.extract) != contract.version:
-        raise RefusedError(
-            f"was made under version {theirs.get(contract.extract)} of the contract, here it is {contract.version}",
-            where=where,
-            remedy="use one release of the product on both sides",
-        )
+    theirs = {c["extract"]: (c["version"], c.get("sha256")) for c in evidence.get("contracts", ())}
+    version, digest = theirs.get(contract.extract, (None, None))
+    remedy = "use one release of the product on both sides"
+    if version != contract.version:
+        told = f"was made under version {version} of the contract, here it is {contract.version}"
+        raise RefusedError(told, where=where, remedy=remedy)
+    if digest != contract.digest:
+        told = f"was made under another contract that calls itself version {version} too"
+        raise RefusedError(told, where=where, remedy=remedy)
 
 
 def _stage(path: Path, contract: Contract, workspace: Workspace, where: str, progress: Progress) -> int:

@@ -78,6 +78,12 @@ def partition_count(rows: int) -> int:
     return count
 
 
+def _partition(key: pl.Expr, partitions: int) -> pl.Expr:
+    """Return the number of the partition that an order key falls into; the first where there is none."""
+    width = BODIES // partitions + 1
+    return ((key // 100) // width).fill_null(0).cast(pl.UInt16).alias("_part")
+
+
 class Workspace:
     """The work folder of one run.
 
@@ -106,8 +112,7 @@ class Workspace:
 
     def partition_number(self) -> pl.Expr:
         """Return the partition that a row with ``mpan_core`` belongs to; the first where there is no pseudonym."""
-        width = BODIES // self.partitions + 1
-        return ((order_key() // 100) // width).fill_null(0).cast(pl.UInt16).alias("_part")
+        return _partition(order_key(), self.partitions)
 
     def write(self, frame: pl.DataFrame, room: str, participant: str, extract: str, number: int, part: int = 0) -> None:
         """Write one piece of a partition."""
@@ -172,8 +177,8 @@ class PartitionWriter:
         if count == 1:
             self._hold(0, batch)
             return
-        number = ((pl.col(ORDER) // 100) // (BODIES // count + 1)).fill_null(0).cast(pl.UInt16)
-        for key, piece in batch.with_columns(number.alias("_part")).partition_by("_part", as_dict=True).items():
+        number = _partition(pl.col(ORDER), count)
+        for key, piece in batch.with_columns(number).partition_by("_part", as_dict=True).items():
             self._hold(int(key[0]), piece.drop("_part"))
 
     def _hold(self, number: int, piece: pl.DataFrame) -> None:

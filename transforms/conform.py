@@ -14,7 +14,7 @@ from functools import partial
 import polars as pl
 
 from contracts.errors import IntakeError, RefusedError
-from contracts.model import Column, Contract
+from contracts.model import Column, Contract, plain
 from contracts.vocabulary import Form
 from transforms import mpan
 from transforms.address import POSTCODE_PATTERN
@@ -43,11 +43,6 @@ class ColumnMap:
 
     names: dict[str, str]
     dropped: int
-
-
-def plain(name: str) -> str:
-    """Return a column name without case, spaces and punctuation, for comparison."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _words(name: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Half-hourly series that replace real ones: same metering point, day, quantity and total, invented shape.
 
-Five consecutive real readings identify most homes (``design`` section 4). What stays of a day is its total, in whole
+Five consecutive real readings identify most homes. What stays of a day is its total, in whole
 watt-hours, and which periods it has; how the total is spread follows a frozen daily shape, varied by keyed numbers, so
 that a series is the same wherever the cut key is, and tells nothing of when anybody was at home.
 """

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from contracts.lint.findings import Findings
-from contracts.model import Column, Contract, Rule
+from contracts.model import Column, Contract, Rule, plain
 from contracts.policy import HIDING, refusal
 from contracts.vocabulary import Classification, Expectation, Field, Form, Method, Stage
 
@@ -48,11 +48,6 @@ def check_columns(contract: Contract, findings: Findings) -> None:
             findings.add(
                 "C25", f"column {column.name}", "a value that does not take its form would vanish: no rule judges it"
             )
-
-
-def plain(name: str) -> str:
-    """Return a column name without case, spaces and punctuation, as intake compares names."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _check_names(contract: Contract, findings: Findings) -> None:
@@ -131,7 +126,12 @@ def _columns_with_a_verdict(rules: Sequence[Rule]) -> set[str]:
 
 
 def check_common(contracts: Mapping[str, Contract], findings: Mapping[str, Findings]) -> None:
-    """Check that one name means one thing in every contract: form, classification, pseudonym field."""
+    """Check that one name means one thing in every contract, and that what one extract refuses every extract does."""
+    refused = {plain(phrase): phrase for contract in contracts.values() for phrase in contract.forbidden}
+    for file, contract in contracts.items():
+        own = {plain(phrase) for phrase in contract.forbidden}
+        if missing := [repr(phrase) for name, phrase in refused.items() if name not in own]:
+            findings[file].add("C16", "forbiddenColumns", f"lacks {', '.join(missing)}, which another contract has")
     first: dict[str, tuple[str, Column]] = {}
     for file, contract in contracts.items():
         for column in contract.columns:

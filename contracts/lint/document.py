@@ -15,26 +15,12 @@ from jsonschema.exceptions import ValidationError
 
 from contracts.lint.findings import Findings
 from contracts.load import custom
+from contracts.safe_yaml import safe_load
 from contracts.vocabulary import Classification, Dimension, Effect, Expectation, Field, Form, Method, Role, Stage
 
 _BASIS = re.compile(r"Q\d{1,3}|R\d{1,2}|DQ\d{2}|J\d{4}|DI-\d{3}|REG\d{4}|domain \d+(\.\d+)?|[A-Z]{2,5}\d{1,5}")
 _REASON = re.compile(r"DQ(0[1-9]|[12]\d|3[0-2])")
 _SEVERITY = {"exclude": "error", "reject": "error", "warn": "warning"}
-
-
-class _Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Refuses an entry that stands twice: YAML would let the last one win in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping whose entries differ."""
-        seen = set()
-        for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if name in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"entry {name!r} stands twice", key.start_mark)
-            seen.add(name)
-        found: dict[Any, Any] = super().construct_mapping(node, deep)
-        return found
 
 
 @cache
@@ -49,7 +35,7 @@ def odcs_schema() -> Mapping[str, Any]:
 def read(raw: bytes, findings: Findings) -> Mapping[str, Any] | None:
     """Read YAML; note what makes that impossible."""
     try:
-        document = yaml.load(raw, Loader=_Strict)  # noqa: S506 - a safe loader, made stricter
+        document = safe_load(raw)
     except (UnicodeDecodeError, yaml.YAMLError) as fault:
         mark = getattr(fault, "problem_mark", None)
         problem = str(getattr(fault, "problem", "") or "is no YAML")

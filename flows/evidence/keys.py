@@ -13,7 +13,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from contracts.errors import KeyMaterialError
+from contracts.errors import KeyMaterialError, PlaceError
+from flows.custody.files import write_new
 
 MAX_KEY_FILE = 16 << 10  # bytes; a PEM of an Ed25519 key has about 120
 
@@ -66,7 +67,8 @@ def new_signing_key(private_path: Path, public_path: Path, *, passphrase: bytes 
     """Make a signing key: PKCS8 PEM readable by its owner alone, and its public half beside it.
 
     Raises:
-        KeyMaterialError: one of the files exists already, or cannot be written.
+        KeyMaterialError: one of the files exists already.
+        PlaceError: one of them cannot be written.
     """
     key = Ed25519PrivateKey.generate()
     protection: serialization.KeySerializationEncryption = (
@@ -75,27 +77,14 @@ def new_signing_key(private_path: Path, public_path: Path, *, passphrase: bytes 
     pem = serialization.Encoding.PEM
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, protection)
     public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
-    _write_new(private_path, private, 0o600)
+    write_new(private_path, private)
     try:
-        _write_new(public_path, public, 0o644)
-    except KeyMaterialError:
+        write_new(public_path, public, 0o644)
+    except (KeyMaterialError, PlaceError):
         with contextlib.suppress(OSError):  # the first fault is the one to tell
             private_path.unlink()
         raise
     return Signer(key).public
-
-
-def _write_new(path: Path, data: bytes, mode: int) -> None:
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        remedy = "a key is never written over another"
-        raise KeyMaterialError("the file exists already", where=path.name, remedy=remedy) from None
-    except OSError as fault:
-        raise KeyMaterialError(f"cannot be written: {fault.strerror}", where=path.name) from None
 
 
 def _read(path: Path, *, private: bool) -> bytes:

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from contracts.errors import EvidenceError, PlaceError
+from flows.custody.files import sync_folder
 from flows.evidence import bag, dsse
 from flows.evidence.keys import PublicKey, Signer
 from flows.evidence.schema import schema_faults
@@ -180,7 +181,7 @@ class PackWriter:
             os.rename(self.final, aside)
         try:
             os.rename(growing, self.final)
-            _sync(self.final.parent)
+            sync_folder(self.final.parent)
         except OSError:
             if not growing.exists():
                 os.rename(self.final, growing)
@@ -204,6 +205,8 @@ class PackWriter:
     def _discard(self) -> None:
         # What cannot be removed now stays recognisable by its marker, and the next writer removes it. An
         # older pack that could not be put back stays too, for the next writer to put back.
+        if fcntl is None and self._marker is not None:
+            self._marker.close()  # Windows removes no file that is open
         if not (self._work / _ASIDE).exists() or os.path.lexists(self.final):
             _remove(self._work)
         if self._marker is not None:
@@ -235,7 +238,7 @@ def _clean_one(work: Path, final: Path) -> bool:
         aside = work / _ASIDE
         if aside.is_dir() and not os.path.lexists(final):
             os.rename(aside, final)
-            _sync(final.parent)
+            sync_folder(final.parent)
         _remove(work)
     return not work.exists()
 
@@ -253,7 +256,7 @@ def _mark(work: Path, name: str) -> IO[bytes]:
     marker.write(name.encode())
     marker.flush()
     os.fsync(marker.fileno())
-    _sync(work)
+    sync_folder(work)
     return marker
 
 
@@ -272,19 +275,9 @@ def _write_synced(path: Path, data: bytes) -> str:
     return bag.digest_file(path, sync=True)[0]
 
 
-def _sync(folder: Path) -> None:
-    if os.name != "posix":  # elsewhere a folder cannot be opened, and renames are journalled
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _sync_folders(root: Path) -> None:
     for folder, _, _ in os.walk(root, topdown=False):
-        _sync(Path(folder))
+        sync_folder(Path(folder))
 
 
 def _place_error(fault: OSError, final: Path) -> PlaceError:

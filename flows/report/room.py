@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flows.dpia import dpia_html, dpia_markdown
 from flows.report.render import Beside, render_report
 from flows.report.tables import report_tables
 from transforms.statement import canonical_bytes, strict_json
-
-Place = Callable[[str], Path]
 
 
 def report_files(
@@ -39,14 +36,3 @@ def report_files(
     beside = Beside(frozenset(tables), tuple(sorted(checkpoints or {})), annex)
     page = render_report(evidence, signed_by=signed_by, approvers=approvers, beside=beside)
     return {"report/index.html": page, **found}
-
-
-def write_report(place: Place, evidence: Mapping[str, Any], **options: Any) -> list[Path]:
-    """Write the ``report`` folder of a pack; ``options`` as for :func:`report_files`. Return what was written."""
-    written = []
-    for name, data in report_files(evidence, **options).items():
-        path = place(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        written.append(path)
-    return sorted(written)

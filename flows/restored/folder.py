@@ -50,6 +50,8 @@ def private_folder(out: Path) -> Iterator[Path]:
         raise PlaceError(f"cannot be written: {fault.strerror or 'disk fault'}", where=out.name) from None
     finally:
         os.umask(before)
+        if fcntl is None and marker is not None:
+            marker.close()  # Windows removes no file that is open
         shutil.rmtree(aside, ignore_errors=True)
         if marker is not None:
             marker.close()

@@ -17,14 +17,12 @@ from contracts.errors import ConfigurationError, RingFenceError
 from contracts.ringfence import State
 from contracts.ringfence_plan import HUB
 from flows.config import Job, load_cut
-from flows.keyring import cut_keys
+from flows.keyring import RING_FENCE_FIELD, cut_keys
 from flows.ringfence.chain import canonical
 from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt
 from flows.ringfence.moves import Selection
 from flows.ringfence.service import Outcome, Request, commit_plan, make_request, outcome, propose, top_up
 from flows.ringfence_stage import pool_file
-
-FIELD = "ring-fence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class Desk:
         pool, cut, plan = pool_file(self.job), self.job.model.cut, self.job.model.ring_fence
         if not pool.is_file():
             raise RingFenceError("the cut has no population yet", where=str(pool), remedy="run it with datacut run")
-        key = cut_keys(self.job).field(FIELD).material()
+        key = cut_keys(self.job).field(RING_FENCE_FIELD).material()
         assert plan is not None  # noqa: S101 - refused when the desk was opened
         return make_request(pool, self.job.path(plan.plan), cut.id, key)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from contracts.errors import ConfigurationError, IntakeError
-from flows.keyring import read_key
+from flows.keyring import RING_FENCE_FIELD, read_key
 from flows.ringfence.book import Book, check_attributes, read_book, read_policy
 from flows.workspace import disk
 from transforms.ringfence.allocate import Allocation, allocate
@@ -26,7 +26,6 @@ PUBLIC_KEY = hashlib.sha256(b"datacut ringfence: the public key of the direct mo
 """Orders equally eligible units where no key is given: fair, but anybody can predict it."""
 
 COLUMNS = ("round", "test_case", "role", "unit", "mpan")
-FIELD = "ring-fence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def allocate_files(terms: Terms) -> Solved:
     taken, have = None, {}
     if terms.frozen is not None:
         taken, have = _frozen(terms.frozen, book)
-    key = PUBLIC_KEY if terms.key is None else read_key(terms.key, "direct").field(FIELD).material()
+    key = PUBLIC_KEY if terms.key is None else read_key(terms.key, "direct").field(RING_FENCE_FIELD).material()
     lacking = missing(book.demands, have)
     solved = allocate(people, lacking, key, book.policy, taken=taken, with_coverage=terms.coverage)
     _write(terms.out, lambda aside: _sink(solved.rows.select(COLUMNS), aside, terms.out.suffix))

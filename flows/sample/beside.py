@@ -124,13 +124,15 @@ Try it: `datacut run cut.yaml` (put this folder where you may write: packs and t
 |---|---|---|---|---|
 {table}
 
+A row of annual consumption is an EAD record (estimated) or an AAD record (advance) of the D0019.
+
 `elexon/mdd/` holds the market domain data that the backups fit, with rows that ended before the cut or begin after it.
 
 ## Defects
 
 {planted:,} of {request.mpans:,} metering points carry one planted defect each. `defects.csv` lists every row in which a
 defective value stands: participant, extract, row (the first data row is 1; in a DTC file the first record of the
-extract's group), MPAN as it stands in the file, column, rule. It therefore holds MPANs in the clear, as a backup
+extract's group, in the D0019 the first EAD), MPAN as it stands in the file, column, rule. It therefore holds MPANs in the clear, as a backup
 does. {NATURAL} rows are disconnected metering points, which no rate asks for. A duplicate is listed with both its rows; a
 row missing from a file is listed where the metering point is registered.
 

@@ -31,7 +31,13 @@ class Tally:
 
     places: Places = field(default_factory=Places)
     groups: dict[str, int] = field(default_factory=dict)
+    advances: int = 0
     planted: int = 0
+
+    def rows(self, extract: Extract) -> int:
+        """Return how many rows of an extract a reader of its file will find."""
+        found = self.places.rows(extract.participant, extract.contract)
+        return found + self.advances if extract.contract == "annual_consumption" else found
 
 
 @dataclass(slots=True)
@@ -111,6 +117,7 @@ def _consumption(out: Chunk, people: Population, request: Request, tally: Tally)
     data, groups = dtc.d0019(people, use, before)
     tally.groups["instructions"] = before + len(use)
     tally.groups[extract.path] = tally.groups.get(extract.path, 0) + groups
+    tally.advances += dtc.advances(use)
     out.parts.append((extract.path, data))
     _list(out, people, tally, extract, dtc.rows_of(use))
 

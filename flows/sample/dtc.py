@@ -109,6 +109,11 @@ def d0019(people: Population, use: Consumption, before: int) -> tuple[bytes, int
     return joined(text), groups
 
 
+def advances(use: Consumption) -> int:
+    """Return how many AAD records there are: one for each regime of a metering point that has them."""
+    return int(use.advanced.sum()) + int((use.advanced & (use.regimes[:, 1] > 0)).sum())
+
+
 def rows_of(use: Consumption) -> Ints:
     """Return the metering point of each EAD record: one for each regime."""
     return np.repeat(use.rows, 1 + (use.regimes[:, 1] > 0))

@@ -58,7 +58,7 @@ def generate(request: Request, out: Path, progress: Callable[[int], None] = lamb
             for sink in files.values():
                 sink.close()
         write_market_data(folder / "elexon" / "mdd")
-        rows = {e.name: tally.places.rows(e.participant, e.contract) for e in EXTRACTS}
+        rows = {e.name: tally.rows(e) for e in EXTRACTS}
         write_beside(request, folder, rows, tally.planted)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Summary(request.mpans, tally.planted, rows, size)

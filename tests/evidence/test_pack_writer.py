@@ -16,6 +16,8 @@ from flows.evidence import write as writing
 from flows.evidence.keys import Signer
 from flows.evidence.verify import verify_pack
 from flows.evidence.write import MARKER, PackWriter, clean_stale
+from flows.restored import folder as restoring
+from flows.restored.folder import private_folder
 from tests.evidence.conftest import fill
 from tests.evidence.specimen import specimen
 
@@ -289,3 +291,27 @@ def test_a_pack_without_a_signer_or_seal_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EvidenceError, match="without a seal"), PackWriter(tmp_path / "pack"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def keeps_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be like Windows: no locks, and no file is removed while this process has it open."""
+    unlink = os.unlink
+
+    def refusing(path: str | os.PathLike[str], *, dir_fd: int | None = None) -> None:
+        opened = [Path("/proc/self/fd") / number for number in os.listdir("/proc/self/fd")]
+        if os.path.basename(path) in {file.resolve().name for file in opened}:
+            raise PermissionError(errno.EACCES, "is open")
+        unlink(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "unlink", refusing)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to see which files are open")
+def test_nothing_is_left_where_an_open_file_cannot_be_removed(tmp_path, operator, monkeypatch) -> None:
+    monkeypatch.setattr(writing, "fcntl", None)
+    monkeypatch.setattr(restoring, "fcntl", None)
+    keeps_open_files(monkeypatch)
+    write(tmp_path / "pack", operator)
+    with private_folder(tmp_path / "restored") as folder:
+        (folder / "rows.csv").write_text("MPAN\n")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["pack", "restored"]

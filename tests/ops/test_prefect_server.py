@@ -109,7 +109,7 @@ def cut(tmp_path_factory) -> Path:
 def test_prefect_yaml_says_what_the_code_deploys():
     said = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     assert [(d["name"], d["entrypoint"]) for d in said] == [
-        (d.name, f"flows.prefect_flows.{d.flow}") for d in DEPLOYMENTS
+        (d.name + "-{{ $DATACUT_CUT_ID }}", f"flows.prefect_flows.{d.flow}") for d in DEPLOYMENTS
     ]
     for one, deployment in zip(said, DEPLOYMENTS, strict=True):
         schedule = (one.get("schedules") or [{}])[0]
@@ -211,3 +211,41 @@ def test_the_run_page_opens_in_a_browser(server, cut, tmp_path):
     assert shot.stat().st_size > 20_000
     page = subprocess.run([*command, "--dump-dom", url], check=True, capture_output=True, timeout=120)
     assert b"release SAMPLE-2023-08-19" in page.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_prefect_itself_deploys_the_same_from_the_file(server, cut):
+    """Of another cut, beside the one that is there: same names, schedules, limits, and events of its own cut alone."""
+    if not (cut.parent / "run.json").is_file():
+        pytest.skip("needs the run of the test above")
+    given = {"DATACUT_HOME": str(cut.parent), "DATACUT_CUT": str(cut), "DATACUT_CUT_ID": "OTHER"}
+    command = [BIN / "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", ROOT / "prefect.yaml"]
+    done = subprocess.run(
+        command, env={**server.environment, **given}, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    def registered(cut_id: str) -> dict[str, tuple[Any, ...]]:
+        found = {}
+        for one in server.ask("/deployments/filter", {}):
+            if one["name"].endswith(f"-{cut_id}"):
+                times = [(s["schedule"].get("cron"), s["schedule"].get("interval")) for s in one["schedules"]]
+                limit = (one.get("global_concurrency_limit") or {}).get("limit")
+                own = {k: v for k, v in one["parameters"].items() if k != "cut_file"}
+                tags = {tag.replace(cut_id, "CUT") for tag in one["tags"]}
+                name = one["name"].removesuffix(f"-{cut_id}")
+                found[name] = (name != "inbox" and times, limit, own, tags, one["work_pool_name"])
+        return found
+
+    def starts(cut_id: str) -> set[tuple[str, ...]]:
+        return {
+            (*one["trigger"]["expect"], one["trigger"]["match"]["prefect.resource.id"].replace(cut_id, "CUT"))
+            for one in server.ask("/automations/filter", {})
+            if one["trigger"]["match"].get("prefect.resource.id", "").endswith(f".{cut_id}")
+        }
+
+    assert registered("OTHER") == registered("SAMPLE-2023-08-19")
+    assert len(registered("OTHER")) == len(DEPLOYMENTS)
+    assert starts("OTHER") == starts("SAMPLE-2023-08-19")
+    assert len(starts("OTHER")) == 2

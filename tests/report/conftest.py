@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flows.report.room import write_report
+from flows.report.room import report_files
 from tests.report.chromium import PROGRAM, Chromium
 
 AXE = "axe-core@4.14.1"
@@ -52,7 +52,10 @@ def report(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes the report folder of an evidence and returns its page."""
 
     def make(evidence: dict[str, Any], **options: Any) -> Path:
-        write_report(lambda name: tmp_path / name, evidence, **{"signed_by": ["0123456789abcdef"], **options})
+        for name, data in report_files(evidence, **{"signed_by": ["0123456789abcdef"], **options}).items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
         return tmp_path / "report" / "index.html"
 
     return make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
+from contracts.load import load_all
 from flows.evidence.keys import new_signing_key
 from flows.sample import Request, generate
 from tests.command import Done, datacut
@@ -148,3 +150,20 @@ def test_of_another_cut_day_kind_or_without_the_extract(spoilt, sent, tmp_path):
     for code, change in changes.items():
         assert spoilt(change).code == code, code
         shutil.rmtree(tmp_path / "market")
+
+
+@pytest.mark.requirement("Q62")
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"digest": "0" * 64}, "another contract that calls itself version {version} too"),
+        ({"version": "99"}, "under version {version} of the contract, here it is 99"),
+    ],
+)
+def test_made_under_another_contract(spoilt, monkeypatch, changed, told):
+    theirs = load_all()["registration"]
+    mine = {**load_all(), "registration": dataclasses.replace(theirs, **changed)}
+    monkeypatch.setattr("flows.context.load_all", lambda: mine)
+    done = spoilt(lambda *_: None)
+    assert done.code == 12
+    assert told.format(version=theirs.version) in done.told[0]

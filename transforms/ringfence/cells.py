@@ -60,14 +60,6 @@ class Cells:
         held[self.singles :] = np.diff(np.append(self.starts, len(self.members))) > 1
         return held
 
-    def any_member(self, held: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Lift a fact of member cells to unit cells: does any member have it?"""
-        lifted = np.zeros(self.size, dtype=np.bool_)
-        lifted[: self.singles] = held[: self.singles]
-        if len(self.starts):
-            lifted[self.singles :] = np.logical_or.reduceat(held[self.members], self.starts)
-        return lifted
-
 
 def build_cells(population: Population, bundles: Bundles, link_tests: tuple[Test, ...]) -> Cells:
     """Group rows into member cells and units into unit cells.
