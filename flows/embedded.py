@@ -23,10 +23,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from contracts.errors import PlaceError
+from flows.custody.files import write_new
 
 HOST = "127.0.0.1"
 PATIENCE = 90  # seconds; a cold start takes about 9, more on a busy machine
 TOKEN_MARK = "datacut-temporary"  # noqa: S105 - says whose token it is
+SERVED_MARK = "datacut-serve"
+TOKEN_FILE = "auth-string"  # noqa: S105 - a file's name, in the private home of a server that stays
 LIFELINE = "import flows.embedded as e; e.serve(fresh={fresh})"
 # Task runs written in batches: one by one, SQLite makes the flow wait for the server's bookkeeping.
 BATCHED = {"PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50"}
@@ -103,7 +106,8 @@ class Api:
 
     Args:
         home: Prefect's private home; made if need be.
-        brief: a temporary one for a single run: without scheduler and user interface, behind a token of its own.
+        brief: a temporary one for a single run: without scheduler and user interface. One that stays writes its
+            token into its home, for whoever opens its pages.
         port: where to listen; any free port where not given.
 
     Raises:
@@ -111,17 +115,22 @@ class Api:
     """
 
     def __init__(self, home: Path, *, brief: bool = True, port: int | None = None) -> None:
-        self._home, self._named = home, dict[str, str]()
+        self._home, self._brief, self._named = home, brief, dict[str, str]()
         self.url = f"http://{HOST}:{port or _free_port()}/api"
         try:
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             home.chmod(0o700)
             os.environ["PREFECT_HOME"], os.environ["PREFECT_API_URL"] = str(home), self.url
             _past_proxies()
+            # whoever may start a run has the operator's keys at work for him: not every user of the machine may
+            token = f"{TOKEN_MARK if brief else SERVED_MARK}:{secrets.token_hex(16)}"
+            os.environ["PREFECT_API_AUTH_STRING"] = os.environ["PREFECT_SERVER_API_AUTH_STRING"] = token
+            os.environ.setdefault("PREFECT_SERVER_CORS_ALLOWED_ORIGINS", self.url.removesuffix("/api"))
             if brief:
-                token = f"{TOKEN_MARK}:{secrets.token_hex(16)}"
-                os.environ["PREFECT_API_AUTH_STRING"] = os.environ["PREFECT_SERVER_API_AUTH_STRING"] = token
                 self._own_database(home)
+            else:
+                self.token_file.unlink(missing_ok=True)
+                write_new(self.token_file, token.encode())
             for name, value in (BATCHED | BRIEF if brief else BATCHED).items():
                 os.environ.setdefault(name, value)
             self._process = subprocess.Popen(
@@ -133,6 +142,11 @@ class Api:
             )
         except OSError as fault:
             raise PlaceError("the Prefect server cannot start", where=str(home), remedy=str(fault.strerror)) from None
+
+    @property
+    def token_file(self) -> Path:
+        """Where the token of a server that stays is written, for its owner alone."""
+        return self._home / TOKEN_FILE
 
     def _own_database(self, home: Path) -> None:
         """Name a database that nobody has used before, unless one of the user's own is configured."""
@@ -176,6 +190,8 @@ class Api:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if not self._brief:  # a temporary server may share its home with one that stays
+            self.token_file.unlink(missing_ok=True)
         for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING", *self._named):
             os.environ.pop(name, None)
 

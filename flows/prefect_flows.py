@@ -205,7 +205,13 @@ def _on_dask(workers: str, cut_file: str, kind: job.Kind) -> dict[str, Any]:
     except ImportError:
         raise PlaceError("prefect-dask is not installed", remedy="pip install datacut[dask]") from None
     if workers.isdigit():
-        settings = {"n_workers": int(workers), "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        settings: dict[str, object] = {
+            "n_workers": int(workers),
+            "threads_per_worker": 1,
+            "processes": True,
+            "dashboard_address": None,
+            "security": True,  # certificates made for this run: whoever may speak to a worker runs code as us
+        }
         runner = DaskTaskRunner(cluster_kwargs=settings)
     elif "://" in workers:
         runner = DaskTaskRunner(address=workers)

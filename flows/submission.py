@@ -25,6 +25,7 @@ from flows.spanning import Held
 from flows.workspace import PartitionWriter, Workspace
 from transforms import exclusion
 from transforms.keys import SCHEME, FieldKeys
+from transforms.produced import unlike_excluded, unlike_staged
 from transforms.rules import mask_columns
 
 BATCH = 131_072
@@ -138,11 +139,21 @@ def _stage(path: Path, contract: Contract, workspace: Workspace, where: str, pro
             frame = pl.DataFrame(batch)
             missing = [pl.lit(None, pl.String).alias(c.name) for c in contract.staged if c.name not in held]
             frame = frame.with_columns(missing).select(*(c.name for c in contract.staged))
+            _refuse_foreign_values(unlike_staged(frame, contract), where)
             writer.add(frame.with_columns(pl.lit(None, pl.String).alias("_token"), *masks))
             rows += frame.height
             progress(where, rows)
     writer.close()
     return rows
+
+
+def _refuse_foreign_values(columns: Sequence[str], where: str) -> None:
+    if columns:
+        raise RefusedError(
+            f"holds what the product does not write, in {', '.join(columns)}",
+            where=where,
+            remedy="ask for a pack made by datacut anonymise",
+        )
 
 
 def _keep_excluded(path: Path, workspace: Workspace, where: str) -> int:
@@ -155,6 +166,7 @@ def _keep_excluded(path: Path, workspace: Workspace, where: str) -> int:
             raise RefusedError("has other columns of excluded rows than the product writes", where=where)
         for batch in file.iter_batches(batch_size=BATCH):
             frame = pl.DataFrame(batch)
+            _refuse_foreign_values(unlike_excluded(frame), where)
             writer.add(frame)
             rows += frame.height
     writer.close()

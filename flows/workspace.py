@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from contracts.errors import PlaceError
 from transforms.mpan import order_key
@@ -202,5 +203,8 @@ class PartitionWriter:
 
 def _without_remains(frame: pl.DataFrame) -> pl.DataFrame:
     """Return rows in whose memory nothing stands behind a null: a file would hold what was blanked there."""
-    text = pl.col(pl.String)
-    return frame.with_columns(pl.when(text.is_not_null()).then(text.fill_null("")))
+    text, number = pl.col(pl.String), cs.numeric()
+    return frame.with_columns(
+        pl.when(text.is_not_null()).then(text.fill_null("")),
+        pl.when(number.is_not_null()).then(number.fill_null(0)),
+    )

@@ -24,6 +24,7 @@ from transforms.premises import postcode_text
 FEW_VALUES = frozenset({Form.CODE, Form.FLAG, Form.DATE, Form.INTEGER})  # forms whose columns repeat few texts
 DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S")  # of a time, its day
 CODE_PATTERN = r"^[A-Z0-9_]{1,5}$"  # shorter than any identifier; a contract names the pattern of a longer code
+TEXT_PATTERN = r"^.{1,60}$"
 TRUE, FALSE = ("T", "Y", "1", "TRUE", "YES"), ("F", "N", "0", "FALSE", "NO")
 
 
@@ -146,7 +147,7 @@ def _take_form(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr | None]:
         case Form.CODE:
             return _code(raw, column)
         case Form.TEXT:
-            good = raw.str.contains(str(column.options.get("pattern", r"^.{1,60}$")))
+            good = raw.str.contains(str(column.options.get("pattern", TEXT_PATTERN)))
             return pl.when(good).then(raw), ~good
         case Form.DATE:
             value = pl.coalesce(*[raw.str.to_date(fmt, strict=False, exact=True) for fmt in DATE_FORMATS])

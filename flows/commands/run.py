@@ -120,6 +120,7 @@ def _print(done: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(json.dumps(done, indent=2, sort_keys=True))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title="Row accounting: rows in = released + excluded", title_justify="left", box=None, pad_edge=False)
@@ -130,7 +131,7 @@ def _print(done: dict[str, Any], *, as_json: bool) -> None:
     table.add_column("Most often because of")
     for row in done["accounting"]:
         counts = [f"{row[key]:,}" for key in ("rows_in", "released", "excluded")]
-        table.add_row(row["participant"], row["extract"], *counts, _causes(row["by_reason"]))
+        table.add_row(row["participant"], row["extract"], *counts, escape(_causes(row["by_reason"])))
     total = [f"{sum(row[key] for row in done['accounting']):,}" for key in ("rows_in", "released", "excluded")]
     table.add_section()
     table.add_row("all", "", *total, "")

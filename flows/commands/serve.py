@@ -27,7 +27,8 @@ def serve_command(
 ) -> None:
     """Serve a cut's flows from this machine until stopped: schedules, inbox, whole job, ring-fence.
 
-    Without PREFECT_API_URL it brings a Prefect server of its own, with its user interface, on loopback alone.
+    Without PREFECT_API_URL it brings a Prefect server of its own, with its user interface, on loopback alone and
+    behind a token that is made anew each time.
     """
     from flows import embedded
     from flows.config import load_cut
@@ -42,7 +43,7 @@ def serve_command(
         deployments = build(cut, schedules=schedules, look_every=look_every)
         if own is not None:
             own.ready()
-            typer.echo(f"Prefect: {own.url.removesuffix('/api')}")
+            typer.echo(f"Prefect: {own.url.removesuffix('/api')} (it asks for what stands in {own.token_file})")
         for deployment in deployments:
             typer.echo(f"Serving {deployment.flow_name}/{deployment.name}")
         from prefect import serve

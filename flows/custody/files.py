@@ -14,7 +14,8 @@ OWNER_ONLY = 0o600
 AGE_STARTS = (b"-----BEGIN AGE ENCRYPTED FILE-----", b"age-encryption.org/v1")
 # no link is followed, and a pipe that nobody writes to does not hold the program up; neither exists on Windows
 _PLAIN_READ = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-_SECRET = re.compile(r"[0-9A-Fa-f]{64}|AGE-SECRET-KEY-", re.IGNORECASE)
+# a key in hex, an age identity, a PEM or the base64 of one, whole or what is left behind its last slash
+_SECRET = re.compile(r"[0-9A-F]{64}|AGE-SECRET-KEY-|PRIVATE KEY|MC4CAQAwBQYDK2VwBCIEI|[A-Z0-9+=]{40}|[\x00-\x1f]", re.I)
 
 
 def is_wrapped(data: bytes) -> bool:
@@ -24,7 +25,7 @@ def is_wrapped(data: bytes) -> bool:
 
 def shown(path: Path) -> str:
     """Return a path for a message, unless a secret was given in its place: that must not reach a log."""
-    return "the key file" if _SECRET.search(path.name) else str(path)
+    return "the key file" if _SECRET.search(str(path)) else str(path)
 
 
 def write_new(path: Path, data: bytes, mode: int = OWNER_ONLY) -> None:

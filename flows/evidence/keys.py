@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from contracts.errors import KeyMaterialError, PlaceError
-from flows.custody.files import write_new
+from flows.custody.files import shown, write_new
 
 MAX_KEY_FILE = 16 << 10  # bytes; a PEM of an Ed25519 key has about 120
 
@@ -87,19 +87,25 @@ def new_signing_key(private_path: Path, public_path: Path, *, passphrase: bytes 
     return Signer(key).public
 
 
+def _named(path: Path) -> str:
+    """Return a file's name for a message, unless a key was given in its place."""
+    return path.name if shown(path) == str(path) else shown(path)
+
+
 def _read(path: Path, *, private: bool) -> bytes:
     """Read a key file through one descriptor, so that what was checked is what is used."""
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
             data = file.read(MAX_KEY_FILE + 1)
-    except OSError as fault:
-        raise KeyMaterialError(f"cannot be read: {fault.strerror}", where=path.name) from None
+    except (OSError, ValueError) as fault:  # ValueError: a name with a null byte
+        reason = getattr(fault, "strerror", None) or "no such name"
+        raise KeyMaterialError(f"cannot be read: {reason}", where=_named(path)) from None
     if private and os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
         remedy = "chmod 600, or make a new key if others may have read it"
-        raise KeyMaterialError("others may read this private key", where=path.name, remedy=remedy)
+        raise KeyMaterialError("others may read this private key", where=_named(path), remedy=remedy)
     if len(data) > MAX_KEY_FILE:
-        raise KeyMaterialError("is too large for a key", where=path.name)
+        raise KeyMaterialError("is too large for a key", where=_named(path))
     return data
 
 
@@ -114,9 +120,9 @@ def load_signer(path: Path, *, passphrase: bytes | None = None) -> Signer:
         key = serialization.load_pem_private_key(data, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         what = "is no private key in PEM, or its passphrase does not fit"
-        raise KeyMaterialError(what, where=path.name) from None
+        raise KeyMaterialError(what, where=_named(path)) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyMaterialError("is not an Ed25519 key", where=path.name)
+        raise KeyMaterialError("is not an Ed25519 key", where=_named(path))
     return Signer(key)
 
 
@@ -131,9 +137,9 @@ def load_public(path: Path) -> PublicKey:
         key = serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm):
         remedy = "give the .pub file, never the private key" if b"PRIVATE KEY" in data else ""
-        raise KeyMaterialError("is no public key in PEM", where=path.name, remedy=remedy) from None
+        raise KeyMaterialError("is no public key in PEM", where=_named(path), remedy=remedy) from None
     if not isinstance(key, Ed25519PublicKey):
-        raise KeyMaterialError("is not an Ed25519 key", where=path.name)
+        raise KeyMaterialError("is not an Ed25519 key", where=_named(path))
     return PublicKey(key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))
 
 

@@ -21,11 +21,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 from contracts.errors import DataCutError
 from contracts.vocabulary import Field
 from flows.custody import sealed, shares, wrapped
 from flows.custody.passphrase import Unlock
+from flows.evidence.keys import new_signing_key
 from flows.keyring import plain_line, read_key
 from flows.sample import Request, generate
 from tests.keys.conftest import CUT, KEY, private
@@ -134,6 +136,26 @@ def test_a_key_given_in_place_of_a_file_is_not_repeated(datacut, tmp_path: Path)
         done = datacut(*arguments)
         assert done.code == 13
         assert_clean((done.out + done.err).encode(), arguments)
+
+
+@pytest.mark.parametrize("shape", ["a whole PEM", "its second line"])
+def test_a_signing_key_given_in_place_of_its_file_is_not_repeated(datacut, tmp_path: Path, shape: str) -> None:
+    new_signing_key(tmp_path / "own.pem", tmp_path / "own.pub")
+    pem = (tmp_path / "own.pem").read_text()
+    given = pem if shape == "a whole PEM" else pem.splitlines()[1]
+    generate(Request(20, 1, 0.0), tmp_path / "s")
+    cut = tmp_path / "s" / "cut.yaml"
+    document = yaml.safe_load(cut.read_text())
+    document["release"]["signing_key"] = given
+    cut.write_text(yaml.safe_dump(document))
+    for arguments in (
+        ("anonymise", cut, "--plain"),
+        ("approve", tmp_path, "--key", given, "--public-key", tmp_path / "own.pub"),
+    ):
+        done = datacut(*arguments)
+        assert done.code in (13, 18, 19), done.err
+        pieces = [pem.splitlines()[1][at : at + 12] for at in range(22, 52)]  # behind what every such key begins with
+        assert not [piece for piece in pieces if piece in done.out + done.err], arguments
 
 
 # -- errors ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -91,6 +92,30 @@ def test_the_work_folder_holds_no_identifier_that_was_told(cut):
     written = everything(cut.parent / "work")
     assert own[0] not in written
     assert own[1] not in written
+
+
+def test_no_number_stands_behind_a_null_in_the_work_folder(cut):
+    """A number that is too large for its column is blanked: in the bytes of the file too, not by a mark alone."""
+    from flows import stages
+
+    flow = cut.parent / "DCOL" / "D0019.usr"
+    lines = flow.read_text().splitlines(keepends=True)
+    spoilt = [f"EAD|{line.split('|')[1]}|{UPRN}.0|\n" if line.startswith("EAD|") else line for line in lines]
+    flow.write_text("".join(spoilt))
+    put(cut, "MOPB/register.csv", "MULTIPLIER", slice(0, 9), UPRN)
+    stages.prepare(str(cut))
+    stages.anonymise(str(cut), "DCOL", "annual_consumption")
+    stages.anonymise(str(cut), "MOPB", "register")
+    files = [
+        path for room in ("annual_consumption", "register") for path in (cut.parent / "work").rglob(f"{room}/*.arrow")
+    ]
+    assert files
+    for path in files:
+        with pa.ipc.open_file(path) as reader:
+            columns = reader.read_all().columns
+        held = b"".join(bytes(b) for c in columns for chunk in c.chunks for b in chunk.buffers() if b is not None)
+        scaled = [(int(UPRN) * 10**places).to_bytes(8, "little") for places in range(4)]
+        assert not [number for number in scaled if number in held], path.parent.name
 
 
 def test_the_name_of_a_file_tells_nobody(cut):

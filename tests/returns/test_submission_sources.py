@@ -13,13 +13,15 @@ import pytest
 import yaml
 
 from contracts.load import load_all
-from flows.evidence.keys import new_signing_key
+from flows.evidence.keys import load_signer, new_signing_key
+from flows.evidence.write import PackWriter
 from flows.sample import Request, generate
 from tests.command import Done, datacut
 from tests.returns.conftest import CUT, submit
 
 PACK = f"sent/distributors/{CUT}-submission"
 DATA = "data/EELC/registration.parquet"
+GONE = "excluded/EELC/registration.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,43 @@ def spoilt(sent, tmp_path) -> Callable[..., Done]:
         return done
 
     return run
+
+
+def sign_again(folder: Path, name: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    """Change a table of the distributors' pack and seal it anew with their own key: signature and digests hold."""
+    old, new = folder / PACK, folder / "again" / Path(PACK).name
+    table = old / name
+    change(pl.read_parquet(table)).write_parquet(table)
+    evidence = json.loads((old / "evidence/evidence.json").read_text())
+    with PackWriter(new) as writer:
+        for room in ("data", "excluded"):
+            for path in (p for p in (old / room).rglob("*") if p.is_file()):
+                writer.path(str(path.relative_to(old))).write_bytes(path.read_bytes())
+        writer.seal({}, evidence, [load_signer(folder / "keys/signing.pem")])
+    shutil.rmtree(old)
+    new.rename(old)
+
+
+FOREIGN = {
+    "a street": (DATA, pl.lit("CAF YARD").alias("address_line_5"), "address_line_5"),
+    "a second line": (DATA, pl.lit("THE OLD FORGE").alias("address_line_2"), "address_line_2"),
+    "a house name": (DATA, pl.lit("25A").alias("address_line_1"), "address_line_1"),
+    "an MPAN with another check digit": (DATA, pl.lit("1000000000041").alias("mpan_core"), "mpan_core"),
+    "a UPRN as it was written": (DATA, pl.lit("100062").alias("uprn"), "uprn"),
+    "a name for a code": (DATA, pl.lit("MRS O SMITH").alias("gsp_group_id"), "gsp_group_id"),
+    "a terminal's command": (GONE, pl.lit("\x1b]0;x\x07\x1b[2J").alias("first_cause"), "first_cause"),
+    "a sentence": (GONE, pl.lit("DQ01 of Jones").alias("reasons"), "reasons"),
+    "an MPAN for a token": (GONE, pl.lit("1000000000030").alias("token"), "token"),
+}
+
+
+@pytest.mark.requirement("Q62", "Q58")
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_signed_pack_with_what_no_run_writes(spoilt, name):
+    table, changed, column = FOREIGN[name]
+    done = spoilt(lambda folder, _: sign_again(folder, table, lambda frame: frame.with_columns(changed)))
+    assert done.code == 12, done.err
+    assert done.told[0].endswith(f"in {column} (ask for a pack made by datacut anonymise)")
 
 
 def flip(path: Path, place: int) -> None:
