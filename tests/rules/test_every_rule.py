@@ -239,7 +239,7 @@ CASES["register"] += [
     form("DQ05_measurement_quantity", "measurement_quantity", "AX", "ri"),
     form("DQ05_multiplier", "multiplier", "0", "0.01"),
     Case("DQ03_register", [{}, {}], [{}, {"register_id": "2"}]),
-    form("DQ19_direction", "measurement_quantity", "AE", "AI"),
+    Case("DQ19_direction", {"measurement_quantity": "AE"}, [{}, {"register_id": "2", "measurement_quantity": "AE"}]),
     Case("DQ16_digits", {"number_of_digits": "6"}, {"number_of_digits": "5"},
          wrong_beside={"metering": {"meter_type": "S2B"}}, right_beside={"metering": {"meter_type": "S2B"}}),
     Case("DQ24_meter", {"meter_serial_number": "K17W003712"}),
@@ -325,8 +325,7 @@ CASES["half_hourly"] += [
     Case("DQ24_registered", wrong_beside={"registration": None}, good=HH),
     Case("DQ24_data_collector_mpid", wrong_beside={"registration": {"data_collector_mpid": "DCHH"}}, good=HH),
     Case("DQ24_half_hourly", wrong_beside={"registration": REGISTRATION}, good=HH),
-    Case("DQ19_direction", {"measurement_quantity": "RE"}, {"measurement_quantity": "RE"},
-         right_beside={"registration": {"line_loss_factor_class_id": "060"}}, good=HH),
+    Case("DQ19_direction", {"measurement_quantity": "AE"}, [{}, {"measurement_quantity": "AE"}], good=HH),
 ]  # fmt: skip
 
 

@@ -65,8 +65,9 @@ def test_days(mini: MiniCut, case):
 
 @pytest.mark.requirement("DQ03", "DQ11", "DQ19", "DQ24")
 def test_rules_that_look_beyond_the_row(mini):
-    points = [mpan(10, n) for n in range(80, 86)]
-    registered = [{"mpan_core": p, "data_collector_mpid": "DCHH"} for p in points[:4]]
+    points = [mpan(10, n) for n in range(80, 89)]
+    registered = [{"mpan_core": p, "data_collector_mpid": "DCHH"} for p in (*points[:4], *points[6:8])]
+    registered += [{"mpan_core": points[8], "data_collector_mpid": "DCHH", "line_loss_factor_class_id": "060"}]
     mini.add("EELC", "registration", [*registered, {"mpan_core": points[4], "profile_class": "01"}], good=HALF_HOURLY)
     rows = [
         day(mpan_core=points[0]), day(mpan_core=points[0]),
@@ -74,11 +75,15 @@ def test_rules_that_look_beyond_the_row(mini):
         day(mpan_core=points[2], measurement_quantity="AE"),
         day(mpan_core=points[3]), day(mpan_core=points[3], measurement_quantity="RI"),
         day(mpan_core=points[4]), day(mpan_core=points[5]),
+        day(mpan_core=points[6]), day(mpan_core=points[6], measurement_quantity="RE"),
+        day(mpan_core=points[7]), day(mpan_core=points[7], measurement_quantity="AE"),
+        day(mpan_core=points[8]),
     ]  # fmt: skip
     mini.add("DCHH", "half_hourly", rows, good={}).judge()
     assert [mini.broken("DCHH", "half_hourly", p) for p in points] == [
         {"DQ03_day"}, {"DQ11_settlement_date"}, {"DQ19_direction"}, set(),
         {"DQ24_half_hourly", "DQ24_data_collector_mpid"}, {"DQ24_registered"},
+        set(), set(), {"DQ19_direction"},
     ]  # fmt: skip
 
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import polars as pl
 import pytest
 
+from contracts.load import load_all
 from tests.rules.cutting import HALF_HOURLY, MiniCut, mpan
+from transforms import rules
 
 ONE, TWO, THREE = mpan(10, 5), mpan(10, 6), mpan(10, 7)
 
@@ -367,21 +370,31 @@ def test_dcc_service_flag(mini, flag, kind, breaks):
 
 
 QUANTITIES = {
-    "import, import": ("001", "AI", False),
-    "import, export": ("001", "AE", True),
-    "import, reactive export": ("001", "RE", True),
-    "export, export": ("060", "AE", False),
-    "a class that nobody knows": ("999", "AE", False),
+    "import, import": ("001", ["AI"], set()),
+    "import, export": ("001", ["AE"], {"1"}),
+    "import, both on one meter": ("001", ["AI", "AE"], set()),
+    "import, reactive export beside": ("001", ["AI", "RI", "RE"], set()),
+    "import, reactive export alone says nothing": ("001", ["RE"], set()),
+    "import, export with its reactive": ("001", ["AE", "RE"], {"1"}),
+    "export, export": ("060", ["AE"], set()),
+    "export, import": ("060", ["AI"], {"1"}),
+    "export, both on one meter": ("060", ["AI", "AE"], set()),
+    "no quantity said (D0149)": ("060", [None], set()),
+    "a class that nobody knows": ("999", ["AE"], set()),
 }
 
 
 @pytest.mark.requirement("DQ19", "Q4")
-@pytest.mark.parametrize(("loss_class", "quantity", "breaks"), QUANTITIES.values(), ids=QUANTITIES)
-def test_direction_and_measurement_quantity(mini, loss_class, quantity, breaks):
+@pytest.mark.parametrize(("loss_class", "quantities", "breaks"), QUANTITIES.values(), ids=QUANTITIES)
+def test_direction_and_measurement_quantity(mini, loss_class, quantities, breaks):
     row = {"line_loss_factor_class_id": loss_class, "meter_timeswitch_code": "845"}
-    mini.add("EELC", "registration", [{"mpan_core": ONE, **row}], good=HALF_HOURLY)
-    mini.add("MOPA", "register", [{"mpan_core": ONE, "measurement_quantity": quantity}]).judge()
-    assert ("DQ19_direction" in mini.broken("MOPA", "register", ONE)) == breaks
+    mini.add("EELC", "registration", [{"mpan_core": ONE, **row}, {"mpan_core": TWO}], good=HALF_HOURLY)
+    rows = [{"mpan_core": ONE, "measurement_quantity": q, "time_pattern_regime_id": None if q else "00001",
+             "register_id": str(n)} for n, q in enumerate(quantities, start=1)]  # fmt: skip
+    mini.add("MOPA", "register", [*rows, {"mpan_core": TWO}]).judge()
+    frame = mini.rows("MOPA", "register").filter(pl.col("mpan_core") == mini.pseudonym(ONE))
+    assert set(frame.filter(rules.broken(load_all()["register"], "DQ19_direction"))["register_id"]) == breaks
+    assert "DQ19_direction" not in mini.broken("MOPA", "register", TWO)
 
 
 RELATED = {
