@@ -195,6 +195,7 @@ CASES["registration"] += [
          right_beside={"metering": {"meter_type": "2ADF"}}),
     Case("DQ19_export_profile_class", {"line_loss_factor_class_id": "060", "profile_class": "01"},
          {"line_loss_factor_class_id": "060", "profile_class": "08"}, also={"DQ07_profile_class"}),
+    form("DQ19_energy_direction", "energy_direction", "E", "i"),
     Case("DQ24_registered_not_supplied", wrong_beside={"portfolio": None},
          right={"supplier_mpid": "SUPB"}, right_beside={"portfolio": None}),
     Case("DQ28_bm_unit", wrong_beside={"bmu_mapping": None}),

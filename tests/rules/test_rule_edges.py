@@ -203,6 +203,17 @@ def test_export_profile_classes(registered, profile, breaks):
     assert ("DQ19_export_profile_class" in broken) == breaks
 
 
+@pytest.mark.requirement("DQ19", "R5")
+@pytest.mark.parametrize(
+    ("loss_class", "stated", "breaks"),
+    [("001", "I", False), ("001", "E", True), ("060", "E", False), ("060", "I", True), ("060", None, False),
+     ("999", "E", False), ("001", "B", False)],
+)  # fmt: skip
+def test_the_stated_direction_is_that_of_the_loss_class(registered, loss_class, stated, breaks):
+    broken = registered({"line_loss_factor_class_id": loss_class, "energy_direction": stated, "profile_class": "08"})
+    assert ("DQ19_energy_direction" in broken) == breaks
+
+
 @pytest.mark.requirement("DQ03")
 def test_one_registration_of_a_metering_point(mini):
     rows = [{"mpan_core": ONE}, {"mpan_core": ONE, "supplier_mpid": "SUPB"}, {"mpan_core": TWO}]
