@@ -43,6 +43,10 @@ DAYS = {
     "46 on the Sunday before": (day("2023-03-19", 46), {"DQ30_period_count"}),
     "50 on the last Sunday of October": (day(AUTUMN, 50), set()),
     "48 on the last Sunday of October": (day(AUTUMN, 48), {"DQ30_period_count"}),
+    "October without its last hour but with the extra one": (
+        day(AUTUMN, 50, period_47=None, period_48=None),
+        {"DQ30_period_count"},
+    ),
     "a gap": (day(period_10=None), {"DQ30_gap"}),
     "nothing at all is no number of periods": (day(periods=0), {"DQ30_period_count", "DQ30_gap"}),
     "negative": (day(period_03="-0.001"), {"DQ30_negative"}),
