@@ -157,6 +157,23 @@ REGISTRATIONS = {
 }  # fmt: skip
 
 
+    "DQ22 an area code in brackets": ("DQ22_address", {"address_line_2": "TEL (01632) 960123"}, True),
+    "DQ22 a number from abroad": ("DQ22_address", {"address_line_2": "CALL +44 1632 960123"}, True),
+    "DQ22 that with nought in brackets": ("DQ22_address", {"address_line_2": "+44 (0)1632 960123"}, True),
+    "DQ22 that with two noughts": ("DQ22_address", {"address_line_2": "0044 1632 960123"}, True),
+    "DQ22 a number without a space": ("DQ22_address", {"address_line_2": "TEL:01632960123"}, True),
+    "DQ22 a title and two spaces": ("DQ22_address", {"address_line_2": "MR  JONES"}, True),
+    "DQ22 a title, its dot and no space": ("DQ22_address", {"address_line_2": "MR.JONES"}, True),
+    "DQ22 a title and an initial": ("DQ22_address", {"address_line_2": "MRS. P JONES"}, True),
+    "DQ22 a reverend": ("DQ22_address", {"address_line_2": "REV. JONES"}, True),
+    "DQ22 a doctor at the start of a line": ("DQ22_address", {"address_line_2": "DR. JONES"}, True),
+    "DQ22 a drive by its abbreviation": ("DQ22_address", {"address_line_2": "12 ELM DR NORTH"}, False),
+    "DQ22 a drive in an estate": ("DQ22_address", {"address_line_2": "UNIT 3 PARK DR IND EST"}, False),
+    "DQ22 words that begin like titles": ("DQ22_address", {"address_line_2": "DRIVE MRSA MISSENDEN REVELL"}, False),
+    "DQ22 numbers of flats": ("DQ22_address", {"address_line_2": "FLATS 1-12 AND 20-31"}, False),
+    "DQ22 a plot in brackets": ("DQ22_address", {"address_line_2": "PLOT (0163)"}, False),
+    "DQ22 a line that ends like a title": (
+        "DQ22_address", {"address_line_2": "HOUSE MS", "address_line_3": "LONDON"}, False),
 @pytest.mark.requirement("DQ02", "DQ04", "DQ05", "DQ07", "DQ08", "DQ09", "DQ10", "DQ11", "DQ17", "DQ20", "DQ21", "DQ22")
 @pytest.mark.requirement("R3", "R4", "R6", "R7", "R8", "R9", "Q75")
 @pytest.mark.parametrize("case", REGISTRATIONS)
@@ -287,6 +304,28 @@ def test_an_identifier_of_the_row_in_a_column_that_passes(mini, model, breaks):
 PREMISES = {
     "one address": ([{}, {}], False),
     "two addresses": ([{}, {"address_line_1": "2"}], True),
+MODELS = {
+    "LANDIS & GYR E470": False, "ELSTER A1100": False, "AM2 SP": False, "CEWE PROMETER 100": False,
+    "EDMI E-MK10A": False, "PRI M-5235A": False, "LANDIS+GYR E110 (5/100)": False, "A100C MR SP": False,
+    "E470 REV B SINGLE PHASE": False, "ACTARIS SL761A071 5-100A": False, "5 PARK": False,
+    "SECURE LIBERTY 100 2-WAY": False,
+    "MR JONES": True, "KEY WITH MRS  LI": True, "MISS.JONES": True, "REV. GREEN": True, "DR SMITH": True,
+    "TEL 01632 960123": True, "(01632) 960123": True, "+44 1632 960123": True, "0044 (0)1632 960-123": True,
+    "CAF YARD 25 SKYLARK RISE": True, "25A High Street": True, "2 ST. JOHN-S COURT EAST": True,
+    "1 THE OLD BREWERY MEWS": True, "H12E24905": True,
+}  # fmt: skip
+
+
+@pytest.mark.requirement("DQ22", "Q68")
+def test_personal_data_in_make_and_model(mini):
+    of = {model: mpan(10, 200 + number) for number, model in enumerate(MODELS)}
+    rows = [{"mpan_core": point, "meter_serial_number": f"K17W{point[7:12]}", "make_and_model": model}
+            for model, point in of.items()]  # fmt: skip
+    mini.add("MOPA", "metering", rows).judge()
+    found = {model: "DQ22_make_and_model" in mini.broken("MOPA", "metering", point) for model, point in of.items()}
+    assert found == MODELS
+
+
     "spelt differently": ([{}, {"address_line_1": " 1 ", "address_line_5": "High St"}], False),
     "no address to compare": ([{}, {"address_line_1": None, "address_line_5": None, "postcode": None}], False),
 }
