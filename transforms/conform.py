@@ -24,6 +24,7 @@ from transforms.premises import postcode_text
 FEW_VALUES = frozenset({Form.CODE, Form.FLAG, Form.DATE, Form.INTEGER})  # forms whose columns repeat few texts
 DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S")  # of a time, its day
 CODE_PATTERN = r"^[A-Z0-9_]{1,5}$"  # shorter than any identifier; a contract names the pattern of a longer code
+WHOLE = frozenset({"name"})  # refused as a whole header alone: things have names too (DNO name)
 TRUE, FALSE = ("T", "Y", "1", "TRUE", "YES"), ("F", "N", "0", "FALSE", "NO")
 
 
@@ -53,6 +54,8 @@ def _forbids(phrase: str, header: str) -> bool:
     wanted, words = _words(phrase), _words(header)
     return any(words[at : at + len(wanted)] == wanted for at in range(len(words) - len(wanted) + 1))
 
+    if " ".join(wanted) in WHOLE:
+        return words == wanted
 
 def map_columns(contract: Contract, header: Sequence[str], *, where: str) -> ColumnMap:
     """Match a source's header to the contract.
