@@ -5,6 +5,7 @@ The numbers were worked out from the domain reference by hand, not by the produc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import polars as pl
@@ -81,6 +82,8 @@ REGISTRATIONS = {
     "DQ05 lower case is harmless": ("DQ05_gsp_group_id", {"gsp_group_id": "_a"}, False),
     "DQ05 too long for a code": ("DQ05_codes_form", {"dcc_service_flag": "N" * 12}, True),
     "DQ05 a participant has four characters": ("DQ05_codes_form", {"data_collector_mpid": "DCO"}, True),
+    "DQ05 a DUoS tariff has three characters": ("DQ05_stated_form", {"duos_tariff_id": "A123"}, True),
+    "DQ05 or fewer": ("DQ05_stated_form", {"duos_tariff_id": "n1"}, False),
     "DQ05 flag in words": ("DQ05_domestic_premises_indicator_form", {"domestic_premises_indicator": "yes"}, False),
     "DQ05 no flag": ("DQ05_domestic_premises_indicator_form", {"domestic_premises_indicator": "X"}, True),
     # DQ08: the distributor's own codes
@@ -154,9 +157,6 @@ REGISTRATIONS = {
     "DQ22 a flat's number is none": ("DQ22_address", {"address_line_2": "FLAT 01632"}, False),
     "DQ22 an e-mail address": ("DQ22_address", {"address_line_2": "a.b@example.com"}, True),
     "DQ22 Carefree Road": ("DQ22_address", {"address_line_2": "CAREFREE ROAD"}, False),
-}  # fmt: skip
-
-
     "DQ22 an area code in brackets": ("DQ22_address", {"address_line_2": "TEL (01632) 960123"}, True),
     "DQ22 a number from abroad": ("DQ22_address", {"address_line_2": "CALL +44 1632 960123"}, True),
     "DQ22 that with nought in brackets": ("DQ22_address", {"address_line_2": "+44 (0)1632 960123"}, True),
@@ -174,6 +174,9 @@ REGISTRATIONS = {
     "DQ22 a plot in brackets": ("DQ22_address", {"address_line_2": "PLOT (0163)"}, False),
     "DQ22 a line that ends like a title": (
         "DQ22_address", {"address_line_2": "HOUSE MS", "address_line_3": "LONDON"}, False),
+}  # fmt: skip
+
+
 @pytest.mark.requirement("DQ02", "DQ04", "DQ05", "DQ07", "DQ08", "DQ09", "DQ10", "DQ11", "DQ17", "DQ20", "DQ21", "DQ22")
 @pytest.mark.requirement("R3", "R4", "R6", "R7", "R8", "R9", "Q75")
 @pytest.mark.parametrize("case", REGISTRATIONS)
@@ -301,9 +304,6 @@ def test_an_identifier_of_the_row_in_a_column_that_passes(mini, model, breaks):
     assert ("DQ22_own_identifier" in mini.broken("MOPA", "metering", ONE)) == breaks
 
 
-PREMISES = {
-    "one address": ([{}, {}], False),
-    "two addresses": ([{}, {"address_line_1": "2"}], True),
 MODELS = {
     "LANDIS & GYR E470": False, "ELSTER A1100": False, "AM2 SP": False, "CEWE PROMETER 100": False,
     "EDMI E-MK10A": False, "PRI M-5235A": False, "LANDIS+GYR E110 (5/100)": False, "A100C MR SP": False,
@@ -326,6 +326,9 @@ def test_personal_data_in_make_and_model(mini):
     assert found == MODELS
 
 
+PREMISES = {
+    "one address": ([{}, {}], False),
+    "two addresses": ([{}, {"address_line_1": "2"}], True),
     "spelt differently": ([{}, {"address_line_1": " 1 ", "address_line_5": "High St"}], False),
     "no address to compare": ([{}, {"address_line_1": None, "address_line_5": None, "postcode": None}], False),
 }
@@ -373,6 +376,20 @@ def test_an_esme_id_belongs_to_one_meter_wherever_it_stands(tmp_path, reference,
     assert "DQ15_one_meter" not in mini.broken("MOPA", "metering", THREE)
 
 
+@pytest.mark.requirement("DQ15", "R12")
+@pytest.mark.parametrize("spelling", ["001C5E0123456789", "00:1C:5E:01:23:45:67:89", "00.1c.5e.01.23.45.67.89",
+                                      "00 1C 5E 01 23 45 67 89", " 00-1c-5e-01-23-45-67-89"])  # fmt: skip
+def test_an_esme_id_is_one_however_it_is_spelt(mini, spelling):
+    smart = {"meter_type": "S2A", "esme_id": ESME}
+    other = {**smart, "esme_id": spelling, "meter_serial_number": "E12Z070111"}
+    mini.add("MOPA", "metering", [{"mpan_core": ONE, **smart}])
+    mini.add("MOPB", "metering", [{"mpan_core": TWO, **other}]).judge()
+    assert "DQ15_one_meter" in mini.broken("MOPA", "metering", ONE)
+    assert "DQ15_one_meter" in mini.broken("MOPB", "metering", TWO)
+    (named,) = set(mini.rows("MOPA", "metering")["esme_id"]) | set(mini.rows("MOPB", "metering")["esme_id"])
+    assert re.fullmatch("[0-9A-F]{2}(-[0-9A-F]{2}){7}", named)
+
+
 @pytest.mark.requirement("DQ15", "Q4")
 def test_import_and_export_share_a_meter_and_its_id(mini):
     smart = {"meter_type": "S2A", "esme_id": ESME}
@@ -398,6 +415,13 @@ def test_displayed_digits(mini, kind, digits, breaks):
     mini.add("MOPA", "metering", [{"mpan_core": ONE, "meter_type": kind}])
     mini.add("MOPA", "register", [{"mpan_core": ONE, "number_of_digits": digits}]).judge()
     assert ("DQ16_digits" in mini.broken("MOPA", "register", ONE)) == breaks
+
+
+@pytest.mark.requirement("DQ05", "R13")
+@pytest.mark.parametrize(("digits", "breaks"), [("0", False), ("9", False), ("10", True), ("-5", True)])
+def test_displayed_digits_are_those_that_a_message_can_say(mini, digits, breaks):
+    mini.add("MOPA", "register", [{"mpan_core": ONE, "number_of_digits": digits}]).judge()
+    assert ("DQ05_number_of_digits_form" in mini.broken("MOPA", "register", ONE)) == breaks
 
 
 FLAGS = {
