@@ -141,6 +141,8 @@ def _column(column: Column) -> tuple[str, ...]:
         form += f", {width} characters"
     if (scale := column.options.get("scale")) is not None:
         form += f", {scale} decimal{'' if scale == 1 else 's'}"
+    if (least := column.options.get("least")) is not None:
+        form += f", at least {least:,}"
     if (most := column.options.get("most")) is not None:
         form += f", at most {most:,}"
     names = ", ".join(dict.fromkeys(n for n in column.physical_names if n.lower() != column.name))

@@ -25,6 +25,10 @@ FEW_VALUES = frozenset({Form.CODE, Form.FLAG, Form.DATE, Form.INTEGER})  # forms
 DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S")  # of a time, its day
 CODE_PATTERN = r"^[A-Z0-9_]{1,5}$"  # shorter than any identifier; a contract names the pattern of a longer code
 TEXT_PATTERN = r"^.{1,60}$"
+# Whose name a header may hold beside the word "name" without being a person's: EES reports have a "DNO name"
+OF_NO_PERSON = frozenset(["dno", "ldso", "distributor", "supplier", "company", "participant", "agent", "group"])
+ESME_PAIRS = "^" + "[-:. ]?".join(["([0-9A-F]{2})"] * 8) + "$"
+ESME_SPELT = "-".join(f"${{{pair}}}" for pair in range(1, 9))
 TRUE, FALSE = ("T", "Y", "1", "TRUE", "YES"), ("F", "N", "0", "FALSE", "NO")
 
 
@@ -52,6 +56,8 @@ def _words(name: str) -> list[str]:
 
 def _forbids(phrase: str, header: str) -> bool:
     wanted, words = _words(phrase), _words(header)
+    if wanted == ["name"] and OF_NO_PERSON.intersection(words):
+        return False
     return any(words[at : at + len(wanted)] == wanted for at in range(len(words) - len(wanted) + 1))
 
 
@@ -162,6 +168,8 @@ def _take_form(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr | None]:
             return raw, ~postcode_text(raw).str.contains(POSTCODE_PATTERN)
         case Form.METER_SERIAL:
             return raw.str.to_uppercase(), None
+        case Form.ESME_ID:
+            return raw.map_batches(hyphenated, return_dtype=pl.String), None
         case _:
             return raw, None  # identifiers keep their text until the pseudonymise step judges their shape
     return value, raw.is_not_null() & value.is_null()
@@ -169,6 +177,8 @@ def _take_form(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr | None]:
 
 def _bounded(number: pl.Expr, column: Column) -> pl.Expr:
     """Return a number whose size its contract bears, else null: a larger one may be an identifier."""
+    if "least" in column.options:
+        number = pl.when(number >= int(column.options["least"])).then(number)
     return pl.when(number.abs() <= int(column.options["most"])).then(number) if "most" in column.options else number
 
 
@@ -179,6 +189,19 @@ def _code(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr]:
         value = pl.when(short).then(value.str.zfill(width)).otherwise(value)
     good = value.str.contains(str(column.options.get("pattern", CODE_PATTERN)))
     return pl.when(good).then(value), ~good
+
+
+def hyphenated(texts: pl.Series) -> pl.Series:
+    """Return EUI-64s in the one spelling of DIP messages, upper case in hyphenated pairs: one device, one text.
+
+    Sixteen hex digits in pairs, bare or joined by hyphens, colons, points or spaces; what is none only becomes upper
+    case, for the pseudonym scheme to judge.
+    """
+    upper = texts.str.to_uppercase()
+    other = (~upper.str.contains("^[0-9A-F]{2}(?:-[0-9A-F]{2}){7}$")).fill_null(value=False)
+    if other.any():
+        upper = upper.scatter(other.arg_true(), upper.filter(other).str.replace(ESME_PAIRS, ESME_SPELT))
+    return upper
 
 
 def normalise_mpans(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:

@@ -27,7 +27,7 @@ OPTIONS: Mapping[Form, tuple[str, ...]] = {
     Form.CODE: ("width", "pattern"),
     Form.TEXT: ("pattern",),
     Form.DECIMAL: ("scale", "most"),
-    Form.INTEGER: ("most",),
+    Form.INTEGER: ("least", "most"),
 }
 # Forms whose values can fail to take them; identifiers of premises are judged by warnings, which suffice.
 FALLIBLE = (Form.CODE, Form.TEXT, Form.DATE, Form.DECIMAL, Form.INTEGER, Form.FLAG, Form.MPAN, Form.METER_SERIAL,

@@ -157,7 +157,7 @@ class _Batch:
         raw = self.physical("esme_id")
         if raw is None or "esme_id" not in self.named.columns:
             return pl.DataFrame(schema=ESME)
-        return pl.DataFrame({"esme_id": self.named["esme_id"], "real": raw}).drop_nulls().unique()
+        return pl.DataFrame({"esme_id": self.named["esme_id"], "real": raw}).drop_nulls().unique(maintain_order=True)
 
 
 def _compared(extract: Extract, contract: Contract) -> list[str]:

@@ -196,7 +196,6 @@ def filled(ledger):
     return verify_ledger(ledger, CUT)
 
 
-@pytest.mark.requirement("R6")
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_behind_its_back_is_found(ledger, edit):
     filled(ledger)

@@ -51,6 +51,20 @@ POINTS = {
     "smart behind a CT": ({**SMART, "connection_type": "L"}, {"DQ31-S"}),
     "an advanced meter in the smart segment": ({**SOUND, "meter_type": "NCAMR"}, {"DQ31-T"}),
     "a half-hourly meter in the smart segment": ({**SOUND, "meter_type": "H"}, {"DQ31-T"}),
+    "a traditional meter in the advanced segment": (
+        {**ADVANCED, "connection_type": "W", "measurement_class": "A", "meter_type": "N"},
+        {"DQ31-A", "REG1042"}),
+    "a smart meter in the advanced segment": (
+        {**ADVANCED, "connection_type": "W", "measurement_class": "F", "meter_type": "S2C"}, {"DQ31-A"}),
+    "a smart meter of an APC type in the advanced segment": (
+        {**ADVANCED, "connection_type": "W", "measurement_class": "G", "meter_type": "2CF"}, {"DQ31-A"}),
+    "a smart meter behind a CT is advanced": (
+        {**ADVANCED, "measurement_class": "G", "meter_type": "S2C"}, set()),
+    "half-hourly by its class, whole current": ({**ADVANCED, "connection_type": "W", "meter_type": "N"}, set()),
+    "a type that does not tell the segment": (
+        {**ADVANCED, "connection_type": "W", "measurement_class": "G", "meter_type": "NSS"}, set()),
+    "advanced, nothing known of the meter": (
+        {**ADVANCED, "connection_type": "W", "measurement_class": "F", "meter_type": None}, set()),
     "consent of an unmetered supply": ({**UNMETERED, "consent_granularity": "H"}, {"REG1022"}),
     "an unmetered supply without the item": ({**UNMETERED, "consent_granularity": None}, set()),
     "a meter operator of an unmetered supply": ({**UNMETERED, "metering_service_role": "MSS"}, {"REG1030"}),

@@ -195,6 +195,7 @@ CASES["registration"] += [
          right_beside={"metering": {"meter_type": "2ADF"}}),
     Case("DQ19_export_profile_class", {"line_loss_factor_class_id": "060", "profile_class": "01"},
          {"line_loss_factor_class_id": "060", "profile_class": "08"}, also={"DQ07_profile_class"}),
+    form("DQ19_energy_direction", "energy_direction", "E", "i"),
     Case("DQ24_registered_not_supplied", wrong_beside={"portfolio": None},
          right={"supplier_mpid": "SUPB"}, right_beside={"portfolio": None}),
     Case("DQ28_bm_unit", wrong_beside={"bmu_mapping": None}),
@@ -239,7 +240,7 @@ CASES["register"] += [
     form("DQ05_measurement_quantity", "measurement_quantity", "AX", "ri"),
     form("DQ05_multiplier", "multiplier", "0", "0.01"),
     Case("DQ03_register", [{}, {}], [{}, {"register_id": "2"}]),
-    form("DQ19_direction", "measurement_quantity", "AE", "AI"),
+    Case("DQ19_direction", {"measurement_quantity": "AE"}, [{}, {"register_id": "2", "measurement_quantity": "AE"}]),
     Case("DQ16_digits", {"number_of_digits": "6"}, {"number_of_digits": "5"},
          wrong_beside={"metering": {"meter_type": "S2B"}}, right_beside={"metering": {"meter_type": "S2B"}}),
     Case("DQ24_meter", {"meter_serial_number": "K17W003712"}),
@@ -325,8 +326,7 @@ CASES["half_hourly"] += [
     Case("DQ24_registered", wrong_beside={"registration": None}, good=HH),
     Case("DQ24_data_collector_mpid", wrong_beside={"registration": {"data_collector_mpid": "DCHH"}}, good=HH),
     Case("DQ24_half_hourly", wrong_beside={"registration": REGISTRATION}, good=HH),
-    Case("DQ19_direction", {"measurement_quantity": "RE"}, {"measurement_quantity": "RE"},
-         right_beside={"registration": {"line_loss_factor_class_id": "060"}}, good=HH),
+    Case("DQ19_direction", {"measurement_quantity": "AE"}, [{}, {"measurement_quantity": "AE"}], good=HH),
 ]  # fmt: skip
 
 

@@ -43,6 +43,10 @@ DAYS = {
     "46 on the Sunday before": (day("2023-03-19", 46), {"DQ30_period_count"}),
     "50 on the last Sunday of October": (day(AUTUMN, 50), set()),
     "48 on the last Sunday of October": (day(AUTUMN, 48), {"DQ30_period_count"}),
+    "October without its last hour but with the extra one": (
+        day(AUTUMN, 50, period_47=None, period_48=None),
+        {"DQ30_period_count"},
+    ),
     "a gap": (day(period_10=None), {"DQ30_gap"}),
     "nothing at all is no number of periods": (day(periods=0), {"DQ30_period_count", "DQ30_gap"}),
     "negative": (day(period_03="-0.001"), {"DQ30_negative"}),
@@ -65,8 +69,9 @@ def test_days(mini: MiniCut, case):
 
 @pytest.mark.requirement("DQ03", "DQ11", "DQ19", "DQ24")
 def test_rules_that_look_beyond_the_row(mini):
-    points = [mpan(10, n) for n in range(80, 86)]
-    registered = [{"mpan_core": p, "data_collector_mpid": "DCHH"} for p in points[:4]]
+    points = [mpan(10, n) for n in range(80, 89)]
+    registered = [{"mpan_core": p, "data_collector_mpid": "DCHH"} for p in (*points[:4], *points[6:8])]
+    registered += [{"mpan_core": points[8], "data_collector_mpid": "DCHH", "line_loss_factor_class_id": "060"}]
     mini.add("EELC", "registration", [*registered, {"mpan_core": points[4], "profile_class": "01"}], good=HALF_HOURLY)
     rows = [
         day(mpan_core=points[0]), day(mpan_core=points[0]),
@@ -74,11 +79,15 @@ def test_rules_that_look_beyond_the_row(mini):
         day(mpan_core=points[2], measurement_quantity="AE"),
         day(mpan_core=points[3]), day(mpan_core=points[3], measurement_quantity="RI"),
         day(mpan_core=points[4]), day(mpan_core=points[5]),
+        day(mpan_core=points[6]), day(mpan_core=points[6], measurement_quantity="RE"),
+        day(mpan_core=points[7]), day(mpan_core=points[7], measurement_quantity="AE"),
+        day(mpan_core=points[8]),
     ]  # fmt: skip
     mini.add("DCHH", "half_hourly", rows, good={}).judge()
     assert [mini.broken("DCHH", "half_hourly", p) for p in points] == [
         {"DQ03_day"}, {"DQ11_settlement_date"}, {"DQ19_direction"}, set(),
         {"DQ24_half_hourly", "DQ24_data_collector_mpid"}, {"DQ24_registered"},
+        set(), set(), {"DQ19_direction"},
     ]  # fmt: skip
 
 

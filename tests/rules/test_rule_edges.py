@@ -5,11 +5,15 @@ The numbers were worked out from the domain reference by hand, not by the produc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+import polars as pl
 import pytest
 
+from contracts.load import load_all
 from tests.rules.cutting import HALF_HOURLY, MiniCut, mpan
+from transforms import rules
 
 ONE, TWO, THREE = mpan(10, 5), mpan(10, 6), mpan(10, 7)
 
@@ -78,6 +82,8 @@ REGISTRATIONS = {
     "DQ05 lower case is harmless": ("DQ05_gsp_group_id", {"gsp_group_id": "_a"}, False),
     "DQ05 too long for a code": ("DQ05_codes_form", {"dcc_service_flag": "N" * 12}, True),
     "DQ05 a participant has four characters": ("DQ05_codes_form", {"data_collector_mpid": "DCO"}, True),
+    "DQ05 a DUoS tariff has three characters": ("DQ05_stated_form", {"duos_tariff_id": "A123"}, True),
+    "DQ05 or fewer": ("DQ05_stated_form", {"duos_tariff_id": "n1"}, False),
     "DQ05 flag in words": ("DQ05_domestic_premises_indicator_form", {"domestic_premises_indicator": "yes"}, False),
     "DQ05 no flag": ("DQ05_domestic_premises_indicator_form", {"domestic_premises_indicator": "X"}, True),
     # DQ08: the distributor's own codes
@@ -151,6 +157,23 @@ REGISTRATIONS = {
     "DQ22 a flat's number is none": ("DQ22_address", {"address_line_2": "FLAT 01632"}, False),
     "DQ22 an e-mail address": ("DQ22_address", {"address_line_2": "a.b@example.com"}, True),
     "DQ22 Carefree Road": ("DQ22_address", {"address_line_2": "CAREFREE ROAD"}, False),
+    "DQ22 an area code in brackets": ("DQ22_address", {"address_line_2": "TEL (01632) 960123"}, True),
+    "DQ22 a number from abroad": ("DQ22_address", {"address_line_2": "CALL +44 1632 960123"}, True),
+    "DQ22 that with nought in brackets": ("DQ22_address", {"address_line_2": "+44 (0)1632 960123"}, True),
+    "DQ22 that with two noughts": ("DQ22_address", {"address_line_2": "0044 1632 960123"}, True),
+    "DQ22 a number without a space": ("DQ22_address", {"address_line_2": "TEL:01632960123"}, True),
+    "DQ22 a title and two spaces": ("DQ22_address", {"address_line_2": "MR  JONES"}, True),
+    "DQ22 a title, its dot and no space": ("DQ22_address", {"address_line_2": "MR.JONES"}, True),
+    "DQ22 a title and an initial": ("DQ22_address", {"address_line_2": "MRS. P JONES"}, True),
+    "DQ22 a reverend": ("DQ22_address", {"address_line_2": "REV. JONES"}, True),
+    "DQ22 a doctor at the start of a line": ("DQ22_address", {"address_line_2": "DR. JONES"}, True),
+    "DQ22 a drive by its abbreviation": ("DQ22_address", {"address_line_2": "12 ELM DR NORTH"}, False),
+    "DQ22 a drive in an estate": ("DQ22_address", {"address_line_2": "UNIT 3 PARK DR IND EST"}, False),
+    "DQ22 words that begin like titles": ("DQ22_address", {"address_line_2": "DRIVE MRSA MISSENDEN REVELL"}, False),
+    "DQ22 numbers of flats": ("DQ22_address", {"address_line_2": "FLATS 1-12 AND 20-31"}, False),
+    "DQ22 a plot in brackets": ("DQ22_address", {"address_line_2": "PLOT (0163)"}, False),
+    "DQ22 a line that ends like a title": (
+        "DQ22_address", {"address_line_2": "HOUSE MS", "address_line_3": "LONDON"}, False),
 }  # fmt: skip
 
 
@@ -198,6 +221,17 @@ def test_a_profile_without_a_configuration(registered):
 def test_export_profile_classes(registered, profile, breaks):
     broken = registered({"line_loss_factor_class_id": "060", "profile_class": profile})
     assert ("DQ19_export_profile_class" in broken) == breaks
+
+
+@pytest.mark.requirement("DQ19", "R5")
+@pytest.mark.parametrize(
+    ("loss_class", "stated", "breaks"),
+    [("001", "I", False), ("001", "E", True), ("060", "E", False), ("060", "I", True), ("060", None, False),
+     ("999", "E", False), ("001", "B", False)],
+)  # fmt: skip
+def test_the_stated_direction_is_that_of_the_loss_class(registered, loss_class, stated, breaks):
+    broken = registered({"line_loss_factor_class_id": loss_class, "energy_direction": stated, "profile_class": "08"})
+    assert ("DQ19_energy_direction" in broken) == breaks
 
 
 @pytest.mark.requirement("DQ03")
@@ -270,6 +304,28 @@ def test_an_identifier_of_the_row_in_a_column_that_passes(mini, model, breaks):
     assert ("DQ22_own_identifier" in mini.broken("MOPA", "metering", ONE)) == breaks
 
 
+MODELS = {
+    "LANDIS & GYR E470": False, "ELSTER A1100": False, "AM2 SP": False, "CEWE PROMETER 100": False,
+    "EDMI E-MK10A": False, "PRI M-5235A": False, "LANDIS+GYR E110 (5/100)": False, "A100C MR SP": False,
+    "E470 REV B SINGLE PHASE": False, "ACTARIS SL761A071 5-100A": False, "5 PARK": False,
+    "SECURE LIBERTY 100 2-WAY": False,
+    "MR JONES": True, "KEY WITH MRS  LI": True, "MISS.JONES": True, "REV. GREEN": True, "DR SMITH": True,
+    "TEL 01632 960123": True, "(01632) 960123": True, "+44 1632 960123": True, "0044 (0)1632 960-123": True,
+    "CAF YARD 25 SKYLARK RISE": True, "25A High Street": True, "2 ST. JOHN-S COURT EAST": True,
+    "1 THE OLD BREWERY MEWS": True, "H12E24905": True,
+}  # fmt: skip
+
+
+@pytest.mark.requirement("DQ22", "Q68")
+def test_personal_data_in_make_and_model(mini):
+    of = {model: mpan(10, 200 + number) for number, model in enumerate(MODELS)}
+    rows = [{"mpan_core": point, "meter_serial_number": f"K17W{point[7:12]}", "make_and_model": model}
+            for model, point in of.items()]  # fmt: skip
+    mini.add("MOPA", "metering", rows).judge()
+    found = {model: "DQ22_make_and_model" in mini.broken("MOPA", "metering", point) for model, point in of.items()}
+    assert found == MODELS
+
+
 PREMISES = {
     "one address": ([{}, {}], False),
     "two addresses": ([{}, {"address_line_1": "2"}], True),
@@ -320,6 +376,20 @@ def test_an_esme_id_belongs_to_one_meter_wherever_it_stands(tmp_path, reference,
     assert "DQ15_one_meter" not in mini.broken("MOPA", "metering", THREE)
 
 
+@pytest.mark.requirement("DQ15", "R12")
+@pytest.mark.parametrize("spelling", ["001C5E0123456789", "00:1C:5E:01:23:45:67:89", "00.1c.5e.01.23.45.67.89",
+                                      "00 1C 5E 01 23 45 67 89", " 00-1c-5e-01-23-45-67-89"])  # fmt: skip
+def test_an_esme_id_is_one_however_it_is_spelt(mini, spelling):
+    smart = {"meter_type": "S2A", "esme_id": ESME}
+    other = {**smart, "esme_id": spelling, "meter_serial_number": "E12Z070111"}
+    mini.add("MOPA", "metering", [{"mpan_core": ONE, **smart}])
+    mini.add("MOPB", "metering", [{"mpan_core": TWO, **other}]).judge()
+    assert "DQ15_one_meter" in mini.broken("MOPA", "metering", ONE)
+    assert "DQ15_one_meter" in mini.broken("MOPB", "metering", TWO)
+    (named,) = set(mini.rows("MOPA", "metering")["esme_id"]) | set(mini.rows("MOPB", "metering")["esme_id"])
+    assert re.fullmatch("[0-9A-F]{2}(-[0-9A-F]{2}){7}", named)
+
+
 @pytest.mark.requirement("DQ15", "Q4")
 def test_import_and_export_share_a_meter_and_its_id(mini):
     smart = {"meter_type": "S2A", "esme_id": ESME}
@@ -347,6 +417,13 @@ def test_displayed_digits(mini, kind, digits, breaks):
     assert ("DQ16_digits" in mini.broken("MOPA", "register", ONE)) == breaks
 
 
+@pytest.mark.requirement("DQ05", "R13")
+@pytest.mark.parametrize(("digits", "breaks"), [("0", False), ("9", False), ("10", True), ("-5", True)])
+def test_displayed_digits_are_those_that_a_message_can_say(mini, digits, breaks):
+    mini.add("MOPA", "register", [{"mpan_core": ONE, "number_of_digits": digits}]).judge()
+    assert ("DQ05_number_of_digits_form" in mini.broken("MOPA", "register", ONE)) == breaks
+
+
 FLAGS = {
     "active, smart": ("A", "S2A", set()),
     "active, traditional": ("A", "N", {"DQ18_dcc_service_flag"}),
@@ -367,21 +444,31 @@ def test_dcc_service_flag(mini, flag, kind, breaks):
 
 
 QUANTITIES = {
-    "import, import": ("001", "AI", False),
-    "import, export": ("001", "AE", True),
-    "import, reactive export": ("001", "RE", True),
-    "export, export": ("060", "AE", False),
-    "a class that nobody knows": ("999", "AE", False),
+    "import, import": ("001", ["AI"], set()),
+    "import, export": ("001", ["AE"], {"1"}),
+    "import, both on one meter": ("001", ["AI", "AE"], set()),
+    "import, reactive export beside": ("001", ["AI", "RI", "RE"], set()),
+    "import, reactive export alone says nothing": ("001", ["RE"], set()),
+    "import, export with its reactive": ("001", ["AE", "RE"], {"1"}),
+    "export, export": ("060", ["AE"], set()),
+    "export, import": ("060", ["AI"], {"1"}),
+    "export, both on one meter": ("060", ["AI", "AE"], set()),
+    "no quantity said (D0149)": ("060", [None], set()),
+    "a class that nobody knows": ("999", ["AE"], set()),
 }
 
 
 @pytest.mark.requirement("DQ19", "Q4")
-@pytest.mark.parametrize(("loss_class", "quantity", "breaks"), QUANTITIES.values(), ids=QUANTITIES)
-def test_direction_and_measurement_quantity(mini, loss_class, quantity, breaks):
+@pytest.mark.parametrize(("loss_class", "quantities", "breaks"), QUANTITIES.values(), ids=QUANTITIES)
+def test_direction_and_measurement_quantity(mini, loss_class, quantities, breaks):
     row = {"line_loss_factor_class_id": loss_class, "meter_timeswitch_code": "845"}
-    mini.add("EELC", "registration", [{"mpan_core": ONE, **row}], good=HALF_HOURLY)
-    mini.add("MOPA", "register", [{"mpan_core": ONE, "measurement_quantity": quantity}]).judge()
-    assert ("DQ19_direction" in mini.broken("MOPA", "register", ONE)) == breaks
+    mini.add("EELC", "registration", [{"mpan_core": ONE, **row}, {"mpan_core": TWO}], good=HALF_HOURLY)
+    rows = [{"mpan_core": ONE, "measurement_quantity": q, "time_pattern_regime_id": None if q else "00001",
+             "register_id": str(n)} for n, q in enumerate(quantities, start=1)]  # fmt: skip
+    mini.add("MOPA", "register", [*rows, {"mpan_core": TWO}]).judge()
+    frame = mini.rows("MOPA", "register").filter(pl.col("mpan_core") == mini.pseudonym(ONE))
+    assert set(frame.filter(rules.broken(load_all()["register"], "DQ19_direction"))["register_id"]) == breaks
+    assert "DQ19_direction" not in mini.broken("MOPA", "register", TWO)
 
 
 RELATED = {
