@@ -106,7 +106,7 @@ BROKEN = {
     "an option without meaning": (
         REG, 'options, value: {"width": 2}', 'options, value: {"widht": 2}', "C26", "option 'widht'"),
     "a pattern of another dialect": (
-        REG, r"(?i)\\b(mr|mrs", r"(?<=x)(?i)\\b(mr|mrs", "C27", "no regular expression of the Rust dialect"),
+        REG, r"(?i)\\b(?:mr|mrs", r"(?<=x)(?i)\\b(?:mr|mrs", "C27", "no regular expression of the Rust dialect"),
     "a code that could carry an MPAN": (REG, "^[A-Z0-9]{4}$", "^[A-Z0-9]{4,20}$", "C28", "could carry an MPAN"),
     "one name, two meanings": (
         MET, "classification: attribute\n        description: \"Standard settlement configuration that",
