@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -95,21 +94,11 @@ def read(spec: SourceSpec, extract: str) -> pl.DataFrame:
     return pl.concat(batches).with_columns(pl.all().cast(pl.String))
 
 
-def respell(path: Path) -> None:
-    """Write every other ESME id of a backup with colons in lower case, and every fourth one bare."""
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    for number, line in enumerate(lines):
-        spelt = {0: lambda e: e.replace("-", ""), 2: lambda e: e.replace("-", ":").lower()}.get(number % 4, str)
-        lines[number] = re.sub("[0-9A-F]{2}(?:-[0-9A-F]{2}){7}", lambda found, to=spelt: to(found.group()), line)
-    path.write_text("\n".join([*lines, ""]), encoding="utf-8-sig")
-
-
 @pytest.fixture(scope="session")
 def market(tmp_path_factory) -> Market:
     """Backups -> submission packs -> run -> return packs -> restored by everybody from its own folder."""
     folder = tmp_path_factory.mktemp("returns") / "market"
     generate(Request(600, 5, 0.03), folder)
-    respell(folder / "MOPB/metering.csv")
     done = datacut("run", submit(folder), "--plain")
     assert done.code == 0, done.err
     job = load_cut(folder / "cut.yaml")

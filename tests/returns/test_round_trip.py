@@ -17,14 +17,19 @@ import yaml
 
 from contracts.augmentation import tables
 from contracts.load import load_all
+from flows.anonymise import anonymise_batch
 from flows.augment.released import held_by
 from flows.intake import SourceSpec
 from flows.restored.folder import private_folder
 from flows.restored.names import RealNames
+from flows.restored.rows import _Batch, _digest
 from flows.restored.unmatched import ALONE, DIFFERS, RECORD, compare, unmatched
 from flows.sample import Request, generate
 from tests.returns.conftest import MPAN, PARTICIPANTS, Market, facts, read, restore
+from transforms.conform import map_columns
+from transforms.keys import FieldKeys
 from transforms.mpan import normalise
+from transforms.pseudonymise import Pseudonymiser
 
 everybody = pytest.mark.parametrize("mpid", PARTICIPANTS)
 NUMBER = re.compile(rb"(?<![0-9A-Za-z])\d{13}(?![0-9A-Za-z])")
@@ -405,3 +410,19 @@ def test_a_file_of_the_release_takes_one_place_on_the_disk(market):
     shared = [p for p in (pack / "data" / "SUPA").glob("*.parquet") if (release / "data" / "SUPA" / p.name).is_file()]
     assert {"portfolio.parquet", "augmented.parquet"} <= {path.name for path in shared}
     assert all(path.samefile(release / "data" / "SUPA" / path.name) for path in shared)
+
+
+@pytest.mark.requirement("Q62", "Q6")
+def test_a_backup_may_spell_an_esme_id_otherwise():
+    contract, pseudonymiser = load_all()["metering"], Pseudonymiser(FieldKeys(bytes(range(32)), "ESME"))
+    pack, backup = "00-1C-5E-01-23-45-67-89", "00:1c:5e:01:23:45:67:89"
+    batches = {}
+    for esme in (pack, backup):
+        row = {"mpan_core": "1800000123458", "meter_serial_number": "L04C15502", "meter_type": "S2A", "esme_id": esme}
+        raw = pl.DataFrame([row])
+        columns = map_columns(contract, raw.columns, where="MOPA/metering")
+        named = anonymise_batch(raw, contract, columns, pseudonymiser, SourceSpec("MOPA/metering", Path("memory")))
+        batches[esme] = _Batch(raw, named, columns)
+    digests = [_digest(batch.named, ["mpan_core", "esme_id"]).item() for batch in batches.values()]
+    assert digests[0] == digests[1]
+    assert batches[backup].meters().row(0) == (batches[pack].named["esme_id"].item(), backup)
