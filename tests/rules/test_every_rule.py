@@ -136,6 +136,7 @@ CASES["registration"] += [
     form("DQ27_related_mpan_form", "related_mpan", BAD_MPAN, IMPORT),
     form("DQ26_linked_mpan_form", "linked_mpan", BAD_MPAN, EXPORT),
     Case("DQ21_address", {"address_line_1": None, "address_line_5": None}, {"address_line_1": None}),
+    Case("DQ21_postcode", {"postcode": None}, {"postcode": "co11aa"}),
     form("DQ21_postcode_form", "postcode", "CO1 1CC", "co11aa"),
     form("DQ21_uprn_form", "uprn", "1234567890123", "123456789012"),
     Case("DQ03_mpan_core", [{}, {"supplier_mpid": "SUPB"}]),

@@ -274,6 +274,7 @@ PREMISES = {
     "one address": ([{}, {}], False),
     "two addresses": ([{}, {"address_line_1": "2"}], True),
     "spelt differently": ([{}, {"address_line_1": " 1 ", "address_line_5": "High St"}], False),
+    "no postcode to compare": ([{"postcode": None}, {"postcode": None, "address_line_1": "2"}], False),
     "no address to compare": ([{}, {"address_line_1": None, "address_line_5": None, "postcode": None}], False),
 }
 
