@@ -18,7 +18,7 @@ ONE = mpan(10, 3)
 DAY, NIGHT = "00043", "00210"
 VOLUMES = {
     # EAC and AA as D0019 gives them, one row each: regime, EAC, AA
-    "an advance of one regime alone": ([(DAY, "1234.5", None), (NIGHT, "700.0", None), (DAY, None, "1200.1")], "1900.1", "1"),
+    "an advance of one regime": ([(DAY, "1234.5", None), (NIGHT, "700.0", None), (DAY, None, "1200.1")], "1900.1", "1"),
     "advances of both": ([(DAY, "1234.5", "1200.1"), (NIGHT, None, "650.0"), (NIGHT, "700.0", None)], "1850.1", "A"),
     "estimates": ([(DAY, "1234.5", None), (NIGHT, "700.0", None)], "1934.5", "1"),
     "an advance of nothing": ([(DAY, "1234.5", "0.0"), (NIGHT, "700.0", "650.0")], "650.0", "A"),
