@@ -15,7 +15,7 @@ from contracts.conditions import sql
 from contracts.errors import AlignmentError
 from contracts.load import load_all
 from contracts.types import column_type
-from flows.quality import JUDGED
+from flows.quality import JUDGED, uncarried
 from flows.spanning import Held
 from flows.workspace import ORDER, Workspace
 from transforms import align
@@ -36,13 +36,15 @@ def alignment(workspace: Workspace, held: Sequence[Held]) -> list[dict[str, Any]
         return []
     specs = [spec for spec in comparisons() if any(h.extract == spec.right for h in held)]
     needed = {PARTICIPANT, *(name for spec in specs for name in [*spec.items, spec.expected, *_roots(spec)])}
+    lacking = uncarried(workspace, held)
     counts = []
     for number in range(workspace.partitions):
         registration = _sent(workspace, held, REGISTRATION, number, needed)
         for spec in specs:
             senders = sorted({h.participant for h in held if h.extract == spec.right})
             other = _sent(workspace, held, spec.right, number, {item.column for item in spec.items.values()})
-            counts.append(align.compare(registration, other, spec, senders))
+            silent = (lacking.get(REGISTRATION, {}), lacking.get(spec.right, {}))
+            counts.append(align.compare(registration, other, spec, senders, silent))
     rows = align.judged(align.total(counts), specs)
     return [{"extract_left": REGISTRATION, **row} for row in rows]
 

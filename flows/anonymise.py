@@ -48,7 +48,7 @@ class SourceFacts:
     bytes: int
     rows: int
     hmac_sha256: str
-    cut_date: str | None
+    cut_date: str | None  # what the source, or cut.yaml of it, stated; None where nothing did
     dropped_columns: int
     columns: dict[str, str]  # contract column -> what the source calls it
     written: dict[str, object]  # how the source is written, so that what goes back has its form
@@ -103,7 +103,9 @@ def anonymise_source(
     writer = PartitionWriter(workspace, STAGED, participant.mpid, extract.contract)
     rows = 0
     with open_source(spec, layout=contract.dtc_layouts or None, digest=digest) as reader:
-        check_cut_date(reader.stated_cut_date, cut.date, where=spec.name)
+        # a DTC header tells when the file was made, maybe after midnight: what cut.yaml says of it goes before
+        said = stated.isoformat() if stated and reader.form == "dtc" else reader.stated_cut_date
+        check_cut_date(said, cut.date, where=spec.name)
         columns = map_columns(contract, reader.header, where=spec.name)
         dates: dict[str, str] = {}
         hide = partial(_hidden, contract=contract, columns=columns, pseudonymiser=pseudonymiser, spec=spec)
@@ -126,7 +128,7 @@ def anonymise_source(
         bytes=size,
         rows=rows,
         hmac_sha256=digest.hexdigest(),
-        cut_date=(stated or cut.date).isoformat(),
+        cut_date=stated.isoformat() if stated else cut.date.isoformat() if said else None,  # no other date passes
         dropped_columns=dropped,
         columns=names,
         written=how.facts(),

@@ -119,7 +119,7 @@ def judge_partition(workspace: Workspace, held: Sequence[Held], number: int, sha
         tables[f"{EXTRACT}{extract}"] = loaded.get(extract, _empty(load_all()[extract]))
     for extract, frame in loaded.items():
         tables.update(local_tables(load_all()[extract], frame))
-    missing = _uncarried(workspace, held)
+    missing = uncarried(workspace, held)
     causes = []
     for extract in sorted(loaded):
         contract = load_all()[extract]
@@ -141,7 +141,7 @@ def _empty(contract: Contract) -> pl.DataFrame:
     return pl.DataFrame(schema={**columns, **dict.fromkeys(names, pl.String), ORDER: pl.UInt64})
 
 
-def _uncarried(workspace: Workspace, held: Sequence[Held]) -> dict[str, dict[str, set[str]]]:
+def uncarried(workspace: Workspace, held: Sequence[Held]) -> dict[str, dict[str, set[str]]]:
     """Return extract -> participant -> contract columns that its source does not carry."""
     found: dict[str, dict[str, set[str]]] = {}
     for h in held:
@@ -247,7 +247,7 @@ def rule_results(
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
-    missing = _uncarried(workspace, held)
+    missing = uncarried(workspace, held)
     entries: list[dict[str, Any]] = []
     documents = {}
     for h in held:

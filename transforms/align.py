@@ -5,7 +5,7 @@ Source: Q74 (all cut on one day to align), Q78 (who misses the day may be misali
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -21,15 +21,25 @@ PRESENCE = "presence"
 NOBODY, ANYBODY = "none", "any"
 WITHIN, BEYOND, NOTHING = "within", "beyond", "nothing to compare"
 Row = dict[str, Any]
+Silent = Mapping[str, Collection[str]]  # participant -> columns that its source does not carry
 
 
-def compare(registration: pl.DataFrame, other: pl.DataFrame, spec: Comparison, senders: Sequence[str]) -> pl.DataFrame:
+def compare(
+    registration: pl.DataFrame,
+    other: pl.DataFrame,
+    spec: Comparison,
+    senders: Sequence[str],
+    silent: tuple[Silent, Silent] = ({}, {}),
+) -> pl.DataFrame:
     """Compare one extract of all participants with the registration, within a partition.
 
     Columns in: both frames have ``_order`` and ``participant`` (who sent the row), and the columns of the comparison.
     Columns out: as ``COUNTS``. ``item`` is ``presence`` for metering points that one side lacks: ``missing_right`` of
-    ``expected``, those whose expected holder is among ``senders``, and ``missing_left`` of ``expected``, those that the
-    other extract holds.
+    ``expected``, those whose expected holder is among ``senders`` and lacks them itself, and ``missing_left`` of
+    ``expected``, those that the other extract holds.
+
+    Args:
+        silent: what sources of the registration, and of the other extract, do not carry: that is not compared.
     """
     left = registration.filter(pl.col(ORDER).is_not_null()).rename({PARTICIPANT: "left"})
     items = list(spec.items.items())
@@ -43,8 +53,15 @@ def compare(registration: pl.DataFrame, other: pl.DataFrame, spec: Comparison, s
     parts = [_presence(left, right, spec, senders)]
     if items:
         met = left.select(ORDER, "left", *spec.items).join(right, on=ORDER, how="inner")
-        parts += [_agreement(met, mine, where_held=item.where_held) for mine, item in items]
+        for mine, item in items:
+            said = ~_among("left", silent[0], mine) & ~_among("right", silent[1], item.column)
+            parts.append(_agreement(met.filter(said), mine, where_held=item.where_held))
     return pl.concat(parts).with_columns(pl.lit(spec.right).alias("extract_right")).select(_shape())
+
+
+def _among(side: str, silent: Silent, column: str) -> pl.Expr:
+    """Tell which rows are of a participant whose source does not carry a column."""
+    return pl.col(side).is_in([who for who, columns in silent.items() if column in columns])
 
 
 def _agreement(met: pl.DataFrame, mine: str, *, where_held: bool) -> pl.DataFrame:
@@ -64,7 +81,9 @@ def _presence(left: pl.DataFrame, right: pl.DataFrame, spec: Comparison, senders
     wanted = left.filter(sql(spec.scope)).select(ORDER, "left", holder.alias("right"))
     wanted = wanted.filter(pl.col("right").is_in([*senders, ANYBODY]))
     held = right.select(ORDER, "right").unique()
-    lacking = wanted.with_columns(absent=~pl.col(ORDER).is_in(held[ORDER].implode()))
+    anybody = held.select(ORDER, pl.lit(ANYBODY).alias("right")).unique()
+    there = pl.concat([held, anybody]).with_columns(absent=pl.lit(value=False))
+    lacking = wanted.join(there, on=[ORDER, "right"], how="left").with_columns(pl.col("absent").fill_null(value=True))
     unknown = held.with_columns(absent=~pl.col(ORDER).is_in(left[ORDER].implode()), left=pl.lit(NOBODY))
     return pl.concat(
         [

@@ -93,12 +93,21 @@ def meters(setting: Setting, number: int, chosen: pl.LazyFrame) -> pl.DataFrame 
 
 
 def volumes(setting: Setting, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:
-    """Return ``_order``, ``eac`` and ``aa`` in kWh summed over regimes; null where none is held."""
+    """Return ``_order`` and annual volumes in kWh over all regimes, null where none is held.
+
+    ``eac`` sums of each regime the advance, else the estimate; ``aa`` is that sum where every regime has an advance.
+    """
     lazy = _read(setting, "annual_consumption", number, chosen)
     if lazy is None:
         return None
-    sums = [pl.when(pl.col(c).count() > 0).then(pl.col(c).sum()).alias(c) for c in ("eac", "aa")]
-    return lazy.select(ORDER, "eac", "aa").group_by(ORDER).agg(sums).collect()
+    kinds = ("eac", "aa")
+    regimes = lazy.group_by(ORDER, "time_pattern_regime_id").agg(
+        pl.when(pl.col(c).count() > 0).then(pl.col(c).sum()).alias(c) for c in kinds
+    )
+    best = pl.coalesce("aa", "eac")
+    whole = pl.when(best.count() > 0).then(best.sum())
+    actual = pl.when(pl.col("aa").is_not_null().all()).then(whole)
+    return regimes.group_by(ORDER).agg(whole.alias("eac"), actual.alias("aa")).collect()
 
 
 def measured(setting: Setting, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:

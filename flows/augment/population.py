@@ -16,6 +16,17 @@ from flows.workspace import disk
 POPULATION = "population.parquet"
 
 
+def _premises() -> pl.Expr:
+    """Return what tells premises apart, null where nothing is known of an address.
+
+    A blank or malformed real postcode has no pseudonym. House and street are compared without it all the same: that
+    may put strangers into one unit, which costs a choice, whereas apart CIT and SIT might share an address. Where
+    sameness is evidence (``flows.augment.relations``, DQ14) it is safer not to compare such addresses at all.
+    """
+    *lines, postcode = PREMISES
+    return pl.concat_str([*map(pl.col, lines), pl.col(postcode).fill_null("")], separator="|")
+
+
 def population(known: Context) -> Path:
     """Write the population.
 
@@ -29,7 +40,6 @@ def population(known: Context) -> Path:
     every = (tables(known.job.path(chosen)) if chosen else tables()).items
     items = [i.item for i in every if i.values or i.item.endswith("_mpid")]
     attributes = dict.fromkeys(("distributor_id", "meter_type", "linked_mpan_confidence", *ATTRIBUTES, *items))
-    premises = pl.concat_str([pl.col(name) for name in PREMISES], separator="|")  # null where a part is missing
     parts = []
     for number in range(workspace.partitions):
         frame = workspace.scan(AUGMENTED, ALL, EXTRACT, number)
@@ -45,7 +55,7 @@ def population(known: Context) -> Path:
                 pl.lit(value=True).alias("conforming"),
                 direction.alias("direction"),
                 "meter_serial_number",
-                premises.alias("premises"),
+                _premises().alias("premises"),
                 *attributes,
             )
         )

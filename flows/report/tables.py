@@ -25,6 +25,8 @@ _CASES = "test_case phase stage participant wanted allocated short spares_wanted
 def report_tables(evidence: Mapping[str, Any]) -> dict[str, bytes]:
     """Return CSV by table name; a section that the evidence lacks has no table."""
     tables = {name: (evidence.get(section) or [], columns) for name, (section, columns) in _PLAIN.items()}
+    inputs, columns = tables["inputs"]
+    tables["inputs"] = [{**row, "cut_date": row["cut_date"] or "not stated"} for row in inputs], columns
     fence = evidence.get("ring_fence", {})
     tables |= {
         "excluded_by_reason": (_by_reason(evidence), "participant extract reason rows"),

@@ -69,12 +69,12 @@ def row_verdicts(folder: Path) -> Callable[[], Counts]:
 def sources(folder: Path) -> Iterator[tuple[str, Contract, list[Rule], list[pl.LazyFrame]]]:
     """Give every source: its name, contract, the rules that can be judged on it, and its judged partitions."""
     from flows.context import context
-    from flows.quality import EXTRACT, JUDGED, TABLES, _local_names, _uncarried
+    from flows.quality import EXTRACT, JUDGED, TABLES, _local_names, uncarried
     from transforms.lookups import PARTICIPANT, judged
 
     known = context(str(folder / "cut.yaml"))
     workspace, held = known.workspace, known.held
-    missing = _uncarried(workspace, held)
+    missing = uncarried(workspace, held)
     tables = {*known.reference.tables, *(workspace.noted(TABLES) or {})["names"], *_local_names(held)}
     tables |= {f"{EXTRACT}{h.extract}" for h in held}
     for h in held:

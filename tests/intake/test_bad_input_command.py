@@ -25,6 +25,7 @@ import yaml
 
 import flows.anonymise
 import flows.intake
+from flows import stages
 from flows.sample import Request, generate
 from tests.command import Done, datacut
 
@@ -104,6 +105,11 @@ def cell(data: bytes, content: bytes) -> bytes:
     cells = row.split(b",")
     cells[4] = content
     return b"".join([head, first, b",".join(cells), *rest])
+
+
+def after_midnight(data: bytes) -> bytes:
+    """Let the header say that the file was made half an hour into the next day."""
+    return re.sub(rb"\|20230819\d{6}\|", b"|20230820003000|", data, count=1)
 
 
 def renamed(data: bytes, old: bytes, new: bytes) -> bytes:
@@ -229,6 +235,32 @@ def test_places_that_are_no_file(place):
 def test_another_days_backup_is_refused(place):
     done = datacut("anonymise", place.cut("registration", "r.csv", cut_date="2023-08-18"), "--plain")
     refused(done, 12, "another cut date", "send the backup of 2023-08-19", "EELC/registration (r.csv): ")
+
+
+STATED = {
+    "nothing states a date": ("registration", "r.csv", {}, None),
+    "cut.yaml does": ("registration", "r.csv", {"cut_date": "2023-08-19"}, "2023-08-19"),
+    "cut.yaml, of a DTC file made after midnight": ("metering", "d.usr", {"cut_date": "2023-08-19"}, "2023-08-19"),
+}
+
+
+@pytest.mark.requirement("Q74", "DQ25")
+@pytest.mark.parametrize(("contract", "name", "source", "told"), STATED.values(), ids=STATED)
+def test_the_evidence_says_what_date_was_stated(place, contract, name, source, told):
+    place.file("d.usr", after_midnight((place.folder / "d.usr").read_bytes()))
+    cut = str(place.cut(contract, name, **source))
+    stages.prepare(cut, "submission")
+    try:
+        assert stages.anonymise(cut, "EELC", contract)["cut_date"] == told
+    finally:
+        stages.finish(cut)
+
+
+@pytest.mark.requirement("Q74", "DQ25")
+def test_a_dtc_file_made_on_another_day_is_refused_unless_its_cut_date_is_stated(place):
+    place.file("d.usr", after_midnight((place.folder / "d.usr").read_bytes()))
+    done = datacut("anonymise", place.cut("metering", "d.usr"), "--plain")
+    refused(done, 12, "another cut date", "send the backup of 2023-08-19", "EELC/metering (d.usr): ")
 
 
 def test_run_says_the_same(place):

@@ -76,6 +76,15 @@ class TestContent:
             for name in ("rows_in", "released", "excluded"):
                 assert f"{row[name]:,}" in shown
 
+    @pytest.mark.requirement("DQ25")
+    def test_a_source_that_stated_no_date_is_told(self, evidence: dict, page: bytes) -> None:
+        assert "stated no cut date" not in text(page)
+        first, *rest = evidence["inputs"]
+        files = report_files({**evidence, "inputs": [{**first, "cut_date": None}, *rest]}, **SIGNED)
+        assert "1 source stated no cut date" in text(files["report/index.html"])
+        assert "not stated" in text(files["report/index.html"])
+        assert b"not stated" in files["report/tables/inputs.csv"]
+
     def test_numbers_link_to_the_evidence(self, page: bytes, evidence: dict) -> None:
         pointers = re.findall(rb'class="source">evidence\.json#/(\w+)<', page)
         assert len(pointers) > 10

@@ -53,6 +53,33 @@ def test_pairs_of_participants(tmp_path, reference, partitions):
     assert rows["EELC", "MOPA", "metering", "presence"]["missing_right"] == 2
 
 
+@pytest.mark.requirement("Q78", "Q83")
+def test_what_a_source_does_not_carry_is_not_compared(mini):
+    """A supplier that sends no column contradicts nobody; one that leaves a cell of it blank does."""
+    mini.add("EELC", "registration", [{"mpan_core": A}, {"mpan_core": B, "supplier_mpid": "SUPB"}])
+    bare = {"supplier_mpid": "SUPA", "energisation_status": "E"}
+    mini.add("SUPA", "portfolio", [{"mpan_core": A, "measurement_class": None}], good=bare)
+    mini.add("SUPB", "portfolio", [{"mpan_core": B, "measurement_class": None}, {"mpan_core": A}]).judge()
+    rows = [r for r in alignment(mini.workspace, mini.held) if r["extract_right"] == "portfolio"]
+    found = {(r["right"], r["item"]): (r["compared"], r["disagree"]) for r in rows}
+    assert ("SUPA", "measurement_class") not in found
+    assert ("SUPA", "data_collector_mpid") not in found
+    assert found["SUPA", "energisation_status"] == (1, 0)
+    assert found["SUPB", "measurement_class"] == (2, 1)
+
+
+@pytest.mark.requirement("Q78", "Q83")
+def test_present_is_what_the_expected_sender_holds(mini):
+    mini.add("EELC", "registration", [{"mpan_core": A, "supplier_mpid": "SUPB"}, {"mpan_core": B}])
+    mini.add("SUPA", "portfolio", [{"mpan_core": A}, {"mpan_core": B}])
+    mini.add("SUPB", "portfolio", [{"mpan_core": C, "supplier_mpid": "SUPB"}]).judge()
+    rows = {(r["left"], r["right"]): r for r in alignment(mini.workspace, mini.held) if r["item"] == "presence"}
+    assert (rows["EELC", "SUPB"]["expected"], rows["EELC", "SUPB"]["missing_right"]) == (1, 1)
+    assert (rows["EELC", "SUPA"]["expected"], rows["EELC", "SUPA"]["missing_right"]) == (1, 0)
+    assert "DQ24_registered_not_supplied" in mini.broken("EELC", "registration", A)
+    assert "DQ24_registered_not_supplied" not in mini.broken("EELC", "registration", B)
+
+
 @pytest.mark.requirement("Q83")
 def test_outcomes(tmp_path, reference):
     rows = {(r["right"], r["item"]): r for r in cut(tmp_path, reference) if r["left"] == "EELC"}
@@ -120,8 +147,7 @@ def test_counts_are_those_of_a_plain_reading(left, right):
                     wanted[ldso, sender, item, "disagree"] += differs
         if live == "T" and supplier in senders:
             wanted[ldso, supplier, "presence", "expected"] += 1
-            # held by anybody: whoever holds it, it is known on the other side
-            wanted[ldso, supplier, "presence", "missing_right"] += point not in {p for p, _, _ in right}
+            wanted[ldso, supplier, "presence", "missing_right"] += (point, supplier) not in {r[:2] for r in right}
     for point, sender, _ in right:
         wanted["none", sender, "presence", "expected"] += 1
         wanted["none", sender, "presence", "missing_left"] += point not in {r[0] for r in left}

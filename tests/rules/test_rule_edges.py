@@ -330,6 +330,7 @@ PREMISES = {
     "one address": ([{}, {}], False),
     "two addresses": ([{}, {"address_line_1": "2"}], True),
     "spelt differently": ([{}, {"address_line_1": " 1 ", "address_line_5": "High St"}], False),
+    "no postcode to compare": ([{"postcode": None}, {"postcode": None, "address_line_1": "2"}], False),
     "no address to compare": ([{}, {"address_line_1": None, "address_line_5": None, "postcode": None}], False),
 }
 
@@ -585,6 +586,7 @@ def test_annual_consumption(mini):
         {"mpan_core": mpan(10, 8), "eac": "-12.5"},
         {"mpan_core": mpan(10, 9), "eac": None},
         {"mpan_core": mpan(10, 10)}, {"mpan_core": mpan(10, 10)},
+        {"mpan_core": mpan(10, 11)}, {"mpan_core": mpan(10, 11), "aa": "90.0"},  # the advance beside hides nothing
     ]  # fmt: skip
     mini.add("EELC", "registration", [{"mpan_core": p} for p in {r["mpan_core"] for r in rows}])
     mini.add("DCOL", "annual_consumption", rows).judge()
@@ -595,7 +597,8 @@ def test_annual_consumption(mini):
         THREE: {"DQ30_eac_form"},
         mpan(10, 8): set(),
         mpan(10, 9): {"DQ04_volume"},
-        mpan(10, 10): {"DQ03_regime"},
+        mpan(10, 10): {"DQ03_eac"},
+        mpan(10, 11): {"DQ03_eac"},
     }
 
 
