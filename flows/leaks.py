@@ -22,6 +22,7 @@ from contracts.errors import ResidueError
 from contracts.load import load_all
 from contracts.vocabulary import Field, Form
 from flows.leak_files import Kind, Piece, pieces
+from flows.own_words import own_words
 from flows.quality import Held
 from flows.sought import coincident, keys_of, sought
 from flows.together import together
@@ -82,14 +83,17 @@ class _How:
 
     counts: bool = False
     forms: bool = False
+    says: bool = False  # the product's own words stand here beside what it found
 
     def kinds(self, kinds: tuple[Field, ...]) -> tuple[Field, ...]:
         """Return which of the fields to look for."""
         return tuple(kind for kind in kinds if kind in (Field.MPAN, Field.ESME_ID)) if self.forms else kinds
 
     def candidates(self, kind: Field, texts: pl.Series) -> pl.DataFrame:
-        """Return what could be an identifier; where documents count rows and bytes, no such count."""
+        """Return what could be an identifier; where documents count rows and bytes or say something, none of that."""
         found = leaks.CANDIDATES[kind](texts)
+        if self.says and kind is Field.METER_SERIAL:
+            found = found.filter(~pl.col("value").is_in(list(own_words())))
         if not self.counts or kind not in (Field.UPRN, Field.METER_SERIAL):
             return found
         return found.filter(~pl.col("value").str.contains(f"^[0-9]{{1,{COUNT_DIGITS}}}$"))
@@ -122,12 +126,12 @@ class Scanner:
         """Search every file below a folder, as many at once as there are cores.
 
         Args:
-            counts: its tables hold counts, as a report's do.
+            counts: its tables hold counts and the product's own words, as a report's do.
             forms: its texts are load files under a participant's own names of columns, of rows that were searched as
                 Parquet: MPANs and ESME ids are looked for again.
         """
         files = sorted(p for p in root.rglob("*") if p.is_file())
-        how = _How(counts=counts, forms=forms)
+        how = _How(counts=counts, forms=forms, says=counts)
         for found in together(lambda path: self._file(path, path.relative_to(root).as_posix(), how), files):
             with self._adding:
                 self.findings.add(found)
@@ -135,7 +139,7 @@ class Scanner:
     def document(self, document: object, where: str) -> None:
         """Search every text of a JSON document, keys included."""
         texts = pl.Series("", list(_strings(document)), dtype=pl.String)
-        self._piece(Piece(Kind.TEXTS, texts, where, texts.len()), self.findings, _How())
+        self._piece(Piece(Kind.TEXTS, texts, where, texts.len()), self.findings, _How(says=True))
 
     def _file(self, path: Path, name: str, how: _How) -> Findings:
         found = Findings(files=1, bytes=path.stat().st_size)

@@ -118,6 +118,22 @@ def test_no_number_stands_behind_a_null_in_the_work_folder(cut):
         assert not [number for number in scaled if number in held], path.parent.name
 
 
+def test_a_meter_numbered_like_a_word_of_ours_stops_no_cut(cut):
+    """Among 30 million meters one is called CP1558, as a change proposal is that every report names."""
+    put(cut, "MOPB/metering.csv", "METER_SERIAL_NUMBER", slice(0, 1), "CP1558")
+    put(cut, "MOPB/metering.csv", "METER_SERIAL_NUMBER", slice(1, 2), "REG1050")
+    done = datacut("run", cut, "--plain")
+    assert done.code == 0, done.told
+
+
+def test_such_a_meter_is_found_in_data(cut):
+    put(cut, "MOPB/metering.csv", "METER_SERIAL_NUMBER", slice(0, 1), "CP1558")
+    put(cut, "MOPB/metering.csv", "MAKE_AND_MODEL", slice(30, 31), "CP1558")
+    done = datacut("run", cut, "--plain")
+    assert done.code == 14
+    assert "make_and_model" in done.told[0]
+
+
 def test_the_name_of_a_file_tells_nobody(cut):
     document = yaml.safe_load(cut.read_text())
     (registration,) = document["participants"][0]["extracts"]
