@@ -13,7 +13,8 @@ import polars as pl
 from transforms import leaks
 
 ROOT = Path(__file__).parents[1]
-PACKAGES, APART = ("contracts", "transforms", "flows"), ("sample", "__pycache__")
+PACKAGES = ("contracts", "transforms", "flows")
+SAMPLE = ROOT / "flows" / "sample"  # invents meters; reports say nothing of it
 TEXTS = frozenset({".py", ".yaml", ".json", ".j2", ".js", ".css"})
 
 
@@ -24,7 +25,7 @@ def own_words() -> frozenset[str]:
         path
         for package in PACKAGES
         for path in sorted((ROOT / package).rglob("*"))
-        if path.suffix in TEXTS and not set(APART).intersection(path.parts)
+        if path.suffix in TEXTS and SAMPLE not in path.parents
     ]
     lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
     return frozenset(leaks.serial_candidates(leaks.plain(pl.Series("", lines, dtype=pl.String)))["value"])
