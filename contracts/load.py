@@ -44,6 +44,7 @@ def parse_contract(document: Mapping[str, Any], *, where: str, digest: str = "")
             columns=tuple(_column(node) for node in table["properties"]),
             rules=tuple(_rule(node) for node in table.get("quality") or ()),
             forbidden=tuple(extras.get("forbiddenColumns") or ()),
+            harmless=tuple(extras.get("harmlessColumns") or ()),
             dtc_layouts=tuple(_dtc_layout(node) for node in extras.get("dtcLayouts") or ()),
             derived=tuple(_derived(node) for node in extras.get("derivedColumns") or ()),
             digest=digest,

@@ -167,7 +167,8 @@ class Contract:
     role: str
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...]
-    forbidden: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()  # words of a header that refuse the file (DQ23, Q68)
+    harmless: tuple[str, ...] = ()  # whole headers that do not, though they hold such a word: names of no person
     dtc_layouts: tuple[DtcLayout, ...] = ()
     derived: tuple[Derived, ...] = ()
     digest: str = ""

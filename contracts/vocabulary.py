@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+REASON_CODE = "DQ(?:0[1-9]|[12][0-9]|3[0-2])"  # reason codes of excluded metering points, DQ01 to DQ32
+
 
 class Classification(StrEnum):
     """How revealing a column is (Q58, Q68)."""

@@ -14,9 +14,8 @@ from flows.quality import Held, write_exclusions
 from flows.sought import coincident, sought
 from flows.workspace import Workspace
 from transforms import mpan
+from transforms.exclusion import COINCIDENT
 from transforms.pseudonymise import Pseudonymiser
-
-COINCIDENT = "coincident"
 
 
 def exclude(workspace: Workspace, held: Sequence[Held], pseudonymiser: Pseudonymiser) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def unnamed(gone: pl.DataFrame, known: Context) -> pl.DataFrame:
     hidden = gone["mpan_core"].is_in(coincident.found(known.workspace).implode()).fill_null(value=False)
     if not hidden.any():
         return gone
-    token = known.pseudonymiser.tokens(gone["mpan_core"].set(~hidden, None), coincident.COINCIDENT)
+    token = known.pseudonymiser.tokens(gone["mpan_core"].set(~hidden, None), exclusion.COINCIDENT)
     named = gone["token"].zip_with(~hidden, token)
     return gone.with_columns(gone["mpan_core"].set(hidden, None), named.alias("token"))
 

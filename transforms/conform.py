@@ -25,9 +25,8 @@ FEW_VALUES = frozenset({Form.CODE, Form.FLAG, Form.DATE, Form.INTEGER})  # forms
 DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S")  # of a time, its day
 CODE_PATTERN = r"^[A-Z0-9_]{1,5}$"  # shorter than any identifier; a contract names the pattern of a longer code
 TEXT_PATTERN = r"^.{1,60}$"
-# Whose name a header may hold beside the word "name" without being a person's: EES reports have a "DNO name"
-OF_NO_PERSON = frozenset(["dno", "ldso", "distributor", "supplier", "company", "participant", "agent", "group"])
 ESME_PAIRS = "^" + "[-:. ]?".join(["([0-9A-F]{2})"] * 8) + "$"
+ESME_SPELLING = "^[0-9A-F]{2}(?:-[0-9A-F]{2}){7}$"  # as DIP messages want it
 ESME_SPELT = "-".join(f"${{{pair}}}" for pair in range(1, 9))
 TRUE, FALSE = ("T", "Y", "1", "TRUE", "YES"), ("F", "N", "0", "FALSE", "NO")
 
@@ -54,11 +53,12 @@ def _words(name: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
 
 
-def _forbids(phrase: str, header: str) -> bool:
-    wanted, words = _words(phrase), _words(header)
-    if wanted == ["name"] and OF_NO_PERSON.intersection(words):
+def _forbidden(contract: Contract, header: str) -> bool:
+    words = _words(header)
+    if words in [_words(phrase) for phrase in contract.harmless]:
         return False
-    return any(words[at : at + len(wanted)] == wanted for at in range(len(words) - len(wanted) + 1))
+    phrases = [_words(phrase) for phrase in contract.forbidden]
+    return any(words[at : at + len(phrase)] == phrase for phrase in phrases for at in range(len(words)))
 
 
 def map_columns(contract: Contract, header: Sequence[str], *, where: str) -> ColumnMap:
@@ -74,7 +74,7 @@ def map_columns(contract: Contract, header: Sequence[str], *, where: str) -> Col
     for position, physical in enumerate(header, start=1):
         name = known.get(plain(physical))
         if name is None:
-            if any(_forbids(phrase, physical) for phrase in contract.forbidden):
+            if _forbidden(contract, physical):
                 forbidden.append(position)
         elif name in names.values():
             raise RefusedError(f"two columns mean {name}", where=where, remedy="keep one of them")
@@ -198,7 +198,7 @@ def hyphenated(texts: pl.Series) -> pl.Series:
     case, for the pseudonym scheme to judge.
     """
     upper = texts.str.to_uppercase()
-    other = (~upper.str.contains("^[0-9A-F]{2}(?:-[0-9A-F]{2}){7}$")).fill_null(value=False)
+    other = (~upper.str.contains(ESME_SPELLING)).fill_null(value=False)
     if other.any():
         upper = upper.scatter(other.arg_true(), upper.filter(other).str.replace(ESME_PAIRS, ESME_SPELT))
     return upper

@@ -26,6 +26,7 @@ PRECEDENCE = (
     "bmu_mapping",
 )
 COMPANION = "companion"
+COINCIDENT = "coincident"  # its pseudonym is the real MPAN of somebody else in the cut
 SCHEMA = {"mpan_core": pl.String, "first_cause": pl.String, "reasons": pl.String, "extract": pl.String}
 
 

@@ -11,28 +11,31 @@ from collections.abc import Callable
 import polars as pl
 
 from contracts.model import Column, Contract
-from contracts.scheme import HIGHEST_NUMBER, scheme_lists
-from contracts.vocabulary import Field, Form, Method
+from contracts.scheme import HIGHEST_NUMBER, INWARD_LETTERS, scheme_lists
+from contracts.vocabulary import REASON_CODE, Field, Form, Method
 from transforms import exclusion, mpan
-from transforms.conform import CODE_PATTERN, TEXT_PATTERN
+from transforms.conform import CODE_PATTERN, ESME_SPELLING, TEXT_PATTERN
+from transforms.identifiers import UPRN_DIGITS
 from transforms.pseudonymise import TOKEN_DIGITS
 
 TOKEN = rf"^[0-9a-f]{{{TOKEN_DIGITS}}}$"
-REASON = rf"(?:DQ(?:0[1-9]|[12][0-9]|3[0-2])|{exclusion.COMPANION})"
+REASON = f"(?:{REASON_CODE}|{exclusion.COMPANION}|{exclusion.COINCIDENT})"
 PSEUDONYMS = {
-    Form.UPRN: r"^[0-9]{12}$",
-    Form.METER_SERIAL: r"^[^\sa-z](?:[^a-z\x00-\x1f]{0,48}[^\sa-z])?$",
-    Form.ESME_ID: r"^(?:[0-9A-F]{16}|[0-9A-F]{2}(?:[-:. ][0-9A-F]{2}){7})$",
+    Form.UPRN: f"^[0-9]{{{UPRN_DIGITS}}}$",
+    Form.METER_SERIAL: r"^[^\sa-z](?:[^a-z\x00-\x1f]*[^\sa-z])?$",
+    Form.ESME_ID: ESME_SPELLING,
 }
+# Columns of excluded rows; the MPAN core is judged by its check digit.
 EXCLUDED = {"mpan_core": "", "token": TOKEN, "first_cause": f"^{REASON}$", "reasons": f"^{REASON}(?: {REASON})*$"}
 
 
 def unlike_staged(frame: pl.DataFrame, contract: Contract) -> list[str]:
-    """Return the columns of released rows that hold a value which no run can have written; names, never values.
+    """Return the columns of released rows that hold a value which no run can have written; names, never values (Q62).
 
     Args:
         frame: any of the contract's staged columns; empty ones may be of any type.
-        contract: the extract's contract. Policies that coarsen (token, generalise) are allowed for.
+        contract: the extract's contract. What a participant's policy may do besides (token, generalise, suppress) is
+            allowed for, since the SI does not know it.
     """
     held = [column for column in contract.staged if column.name in frame.columns]
     return [c.name for c in held if not _as_written(c, frame[c.name]).fill_null(value=True).all()]
@@ -54,10 +57,10 @@ def _as_written(column: Column, values: pl.Series) -> pl.Series:
     if column.treatment.field is Field.ADDRESS:
         return _address(column.name, values)
     if column.form is Form.MPAN:
-        return _of(values, mpan.valid)
+        return _of(values, mpan.valid if column.key else lambda texts: mpan.valid(texts) | texts.str.contains(TOKEN))
     if column.treatment.method is not Method.TOKEN and column.form in PSEUDONYMS:
-        return _text(values, PSEUDONYMS[column.form])
-    if values.dtype != pl.String:
+        return _text(values, f"{PSEUDONYMS[column.form]}|{TOKEN}")
+    if values.dtype != pl.String and column.form in (Form.DATE, Form.DECIMAL, Form.INTEGER):
         return pl.repeat(value=True, n=values.len(), eager=True)  # a date or number is one
     own = {
         Form.CODE: [str(column.options.get("pattern", CODE_PATTERN)), CODE_PATTERN],
@@ -69,19 +72,16 @@ def _as_written(column: Column, values: pl.Series) -> pl.Series:
 
 
 def _address(name: str, values: pl.Series) -> pl.Series:
+    """Tell which values are lines of a pseudonym address, or tokens of such."""
     lists = scheme_lists()
-    match name:
-        case "address_line_1":
-            numbers = [str(n) for n in range(1, HIGHEST_NUMBER + 1)]
-            return _of(values, lambda texts: texts.is_in(numbers))
-        case "address_line_5":
-            return _of(values, lambda texts: texts.is_in(list(lists.streets)))
-        case "address_line_8":
-            return _of(values, lambda texts: texts.is_in(list(lists.post_towns.values())))
-        case "postcode":
-            return _text(values, r"^[A-Z]{1,2}(?:[0-9][0-9A-Z]?)? [0-9][A-Z]{2}$")
-        case _:
-            return _nowhere(values)
+    known = {
+        "address_line_1": [str(n) for n in range(1, HIGHEST_NUMBER + 1)],
+        "address_line_5": list(lists.streets),
+        "address_line_8": list(lists.post_towns.values()),
+    }
+    if name == "postcode":
+        return _text(values, rf"^[A-Z]{{1,2}}(?:[0-9][0-9A-Z]?)? [0-9][{INWARD_LETTERS}]{{2}}$|{TOKEN}")
+    return _of(values, lambda texts: texts.is_in(known.get(name, [])) | texts.str.contains(TOKEN))
 
 
 def _of(values: pl.Series, check: Callable[[pl.Series], pl.Series]) -> pl.Series:

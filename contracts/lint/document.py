@@ -16,10 +16,20 @@ from jsonschema.exceptions import ValidationError
 from contracts.lint.findings import Findings
 from contracts.load import custom
 from contracts.safe_yaml import safe_load
-from contracts.vocabulary import Classification, Dimension, Effect, Expectation, Field, Form, Method, Role, Stage
+from contracts.vocabulary import (
+    REASON_CODE,
+    Classification,
+    Dimension,
+    Effect,
+    Expectation,
+    Field,
+    Form,
+    Method,
+    Role,
+    Stage,
+)
 
 _BASIS = re.compile(r"Q\d{1,3}|R\d{1,2}|DQ\d{2}|J\d{4}|DI-\d{3}|REG\d{4}|domain \d+(\.\d+)?|[A-Z]{2,5}\d{1,5}")
-_REASON = re.compile(r"DQ(0[1-9]|[12]\d|3[0-2])")
 _SEVERITY = {"exclude": "error", "reject": "error", "warn": "warning"}
 
 
@@ -131,7 +141,7 @@ def _rule_words(node: Mapping[str, Any], findings: Findings) -> None:
     findings.word("C10", place, "stage", extras.get("stage", "quality"), list(Stage))
     findings.word("C11", place, "expectation", node.get("implementation", {}).get("type"), list(Expectation))
     reason = str(extras.get("reason", ""))
-    if not _REASON.fullmatch(reason):
+    if not re.fullmatch(REASON_CODE, reason):
         findings.add("C12", place, f"reason {reason[:20]!r} is no number DQ01 to DQ32")
     elif not str(node["id"]).startswith(f"{reason}_"):
         findings.add("C12", place, f"the id of a rule begins with its reason, {reason}_")

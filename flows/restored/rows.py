@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from contracts.load import load_all
 from contracts.model import Contract
 from flows.anonymise import Progress, anonymise_batch
-from flows.coincident import COINCIDENT
 from flows.intake import SourceSpec, open_source
 from flows.restored.files import ExcludedList, LoadFile
 from flows.restored.fill import Filler
 from flows.restored.names import ESME, RealNames
 from flows.restored.unmatched import compare, list_unmatched
 from transforms.conform import ColumnMap, map_columns
+from transforms.exclusion import COINCIDENT
 from transforms.mpan import normalise, order_key
 from transforms.pseudonymise import Pseudonymiser
 from transforms.written import Written, from_facts

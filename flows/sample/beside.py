@@ -132,9 +132,9 @@ A row of annual consumption is an EAD record (estimated) or an AAD record (advan
 
 {planted:,} of {request.mpans:,} metering points carry one planted defect each. `defects.csv` lists every row in which a
 defective value stands: participant, extract, row (the first data row is 1; in a DTC file the first record of the
-extract's group, in the D0019 the first EAD), MPAN as it stands in the file, column, rule. It therefore holds MPANs in the clear, as a backup
-does. {NATURAL} rows are disconnected metering points, which no rate asks for. A duplicate is listed with both its rows; a
-row missing from a file is listed where the metering point is registered.
+extract's group, in the D0019 the first EAD), MPAN as it stands in the file, column, rule. It therefore holds MPANs in
+the clear, as a backup does. {NATURAL} rows are disconnected metering points, which no rate asks for. A duplicate is
+listed with both its rows; a row missing from a file is listed where the metering point is registered.
 
 {_rules()}
 

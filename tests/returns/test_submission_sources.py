@@ -66,6 +66,28 @@ def test_packs_and_backups_give_the_same_payload(sent):
     assert named == {f"{CUT}-submission"}
 
 
+COARSER = {
+    "registration": {"uprn": "token", "address_line_5": "token", "postcode": "suppress",
+                     "supplier_effective_from": {"method": "generalise", "rule": "month"}},
+    "metering": {"make_and_model": {"method": "generalise", "rule": "first 4"}, "esme_id": "token"},
+    "annual_consumption": {"eac": {"method": "generalise", "rule": "round 100"}},
+    "bmu_mapping": {"bm_unit_id": "token"},
+}  # fmt: skip
+
+
+@pytest.mark.requirement("Q58", "Q62")
+def test_packs_of_a_stricter_policy_are_taken(tmp_path):
+    """A participant's own policy may say token, suppress or coarser where the SI's contract says another thing."""
+    folder = tmp_path / "market"
+    generate(Request(150, 6, 0.05), folder)
+    document = yaml.safe_load((folder / "cut.yaml").read_text())
+    (folder / "overlay.yaml").write_text(yaml.safe_dump({"reason": "test", "treatments": COARSER}))
+    document["cut"]["policy"] = {"overlay": "overlay.yaml"}
+    (folder / "cut.yaml").write_text(yaml.safe_dump(document))
+    done = datacut("run", submit(folder, recipients=[]), "--plain")
+    assert done.code == 0, done.err
+
+
 @pytest.fixture
 def spoilt(sent, tmp_path) -> Callable[..., Done]:
     """Return a function that spoils a copy of the market, runs it, and sees that nothing came of it."""
