@@ -15,7 +15,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 BATCH = 262_144
-BLOCK, CSV_BLOCK = 1 << 20, 32 << 20
+BLOCK = 1 << 20
+CSV_BLOCK = 4 << 20  # 32 of them are read ahead, whatever the reader of a file is told
 OVERLAP = 128  # characters of a text that are searched again with the next block
 FEW = 4  # bytes a cell, uncompressed, below which a column is read as its distinct values
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from contracts.augmentation import stated_column
@@ -18,6 +19,7 @@ from flows.quality import JUDGED, frames
 from flows.workspace import ORDER
 from transforms import associate
 from transforms.decide import decide, incoherent, needed, reads, undecided
+from transforms.leaks import Sought
 from transforms.mpan import order_key
 
 KEYS = ("serial", "premises", "uprn")
@@ -126,9 +128,10 @@ def decided_alone(setting: Setting, frame: pl.DataFrame) -> pl.DataFrame:
 def candidates(setting: Setting) -> pl.DataFrame:
     """Return every metering point that may be in an association, as ``transforms.associate`` wants them."""
     partitions = range(setting.workspace.partitions)
-    exports = pl.concat(_exports(setting, n) for n in partitions)
     wanted = {name: [pl.Series(name, [], dtype=pl.UInt64)] for name in (*KEYS, "point")}
     for number in partitions:
+        exports = _exports(setting, number)
+        wanted["point"].append(exports["point"])
         slim = _with_statements(setting, number)
         if slim is None:
             continue
@@ -138,8 +141,8 @@ def candidates(setting: Setting) -> pl.DataFrame:
         for named in ("stated", "related"):
             both = slim.filter(pl.col(named).is_not_null())
             wanted["point"] += [both["point"], both[named]]
-    wanted["point"].append(exports["point"])
-    sought = {name: pl.concat(parts).unique().to_frame(name) for name, parts in wanted.items()}
+    # looked up in place: a join would build a table of all exports of the market for each partition anew
+    sought = {name: Sought.of(pl.concat(parts).to_numpy()) for name, parts in wanted.items()}
     found = [part for n in partitions if (part := _near(setting, n, sought)) is not None]
     return pl.concat(found) if found else pl.DataFrame(schema=NO_POINTS)
 
@@ -159,12 +162,14 @@ def _with_statements(setting: Setting, number: int) -> pl.DataFrame | None:
     )
 
 
-def _near(setting: Setting, number: int, sought: Mapping[str, pl.DataFrame]) -> pl.DataFrame | None:
+def _near(setting: Setting, number: int, sought: Mapping[str, Sought]) -> pl.DataFrame | None:
     """Return the candidates of one partition: whoever shares a key with an export, or is named."""
     slim = _with_statements(setting, number)
     if slim is None:
         return None
-    near = pl.concat(slim.join(keys, on=name, how="semi").select("point") for name, keys in sought.items()).unique()
+    given = {name: slim[name].is_not_null().to_numpy() for name in sought}
+    hits = [given[name] & keys.holds(slim[name].fill_null(0).to_numpy()) for name, keys in sought.items()]
+    near = slim.filter(pl.Series(np.any(hits, axis=0))).select("point").unique()
     if near.is_empty():
         return None
     return slim.join(near, on="point", how="semi").join(_facts(setting, number, near), on="point", how="inner")

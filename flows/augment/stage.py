@@ -158,14 +158,15 @@ def _partition(
     if lazy is None:
         return None
     chosen = lazy.select(ORDER).collect().join(excluded(setting, number), on=ORDER, how="anti")
-    frame = gathered(setting, number, chosen).join(found.read, on=ORDER, how="left", maintain_order="left")
+    here = pl.col(ORDER).is_between(chosen[ORDER].min(), chosen[ORDER].max())  # not the whole market a partition
+    frame = gathered(setting, number, chosen).join(found.read.filter(here), on=ORDER, how="left", maintain_order="left")
     frame = decide(frame, setting.tables.items, setting.lookups, setting.maker)
     for item in setting.tables.items:
         counts = frame[rule_column(item)].value_counts()
         tally.update({(item.item, str(rule)): n for rule, n in counts.rows()})
     for condition in setting.tables.coherence:
         broken[condition.code] += int(frame.select(incoherent([condition]).sum()).item())
-    partial = pl.col(ORDER).is_in(found.unsound[ORDER].implode())
+    partial = pl.col(ORDER).is_in(found.unsound.filter(here)[ORDER].implode())
     unfit = undecided(setting.tables.items) | incoherent(setting.tables.coherence)
     cause = pl.when(partial).then(pl.lit(PARTIAL)).when(unfit).then(pl.lit(REASON))
     frame = frame.with_columns(cause.alias("_cause"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -167,3 +169,26 @@ def test_digits_alone_are_no_keyed_text(judged, tmp_path, raw):
     values = Values(raw, judged)
     table(tmp_path, note=[f"{values.mpan}{'7' * 19}"])
     assert scan(judged, tmp_path).findings.confirmed["mpan"] >= 1
+
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from flows.leak_files import pieces
+from tests.peak import peak_rss_kib
+for number, _ in enumerate(pieces(Path(sys.argv[1]), "large.csv")):
+    time.sleep(0.02 if number < 100 else 0)  # as long as a search takes: what is read ahead piles up meanwhile
+print(peak_rss_kib())
+"""
+
+
+@pytest.mark.slow
+def test_a_large_csv_file_is_read_in_bounded_memory(tmp_path):
+    """Return packs of two participants are searched at a time; at 30 million their files are of two GiB each."""
+    large = tmp_path / "large.csv"
+    with large.open("w") as file:
+        file.write("mpan_core,reasons\n")
+        for _ in range(400):
+            file.write("1234567890123,DQ01 and so on\n" * 36_000)
+    done = subprocess.run([sys.executable, "-c", SLOWLY, large], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 450 << 10  # KiB; the file has 400 MiB, and none of it need be held
