@@ -19,6 +19,7 @@ from contracts.vocabulary import Form
 from transforms import mpan
 from transforms.address import POSTCODE_PATTERN
 from transforms.columns import distinct
+from transforms.identifiers import ESME_SPELLING
 from transforms.premises import postcode_text
 
 FEW_VALUES = frozenset({Form.CODE, Form.FLAG, Form.DATE, Form.INTEGER})  # forms whose columns repeat few texts
@@ -26,7 +27,6 @@ DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%
 CODE_PATTERN = r"^[A-Z0-9_]{1,5}$"  # shorter than any identifier; a contract names the pattern of a longer code
 TEXT_PATTERN = r"^.{1,60}$"
 ESME_PAIRS = "^" + "[-:. ]?".join(["([0-9A-F]{2})"] * 8) + "$"
-ESME_SPELLING = "^[0-9A-F]{2}(?:-[0-9A-F]{2}){7}$"  # as DIP messages want it
 ESME_SPELT = "-".join(f"${{{pair}}}" for pair in range(1, 9))
 TRUE, FALSE = ("T", "Y", "1", "TRUE", "YES"), ("F", "N", "0", "FALSE", "NO")
 
@@ -198,7 +198,7 @@ def hyphenated(texts: pl.Series) -> pl.Series:
     case, for the pseudonym scheme to judge.
     """
     upper = texts.str.to_uppercase()
-    other = (~upper.str.contains(ESME_SPELLING)).fill_null(value=False)
+    other = (~upper.str.contains(f"^{ESME_SPELLING}$")).fill_null(value=False)
     if other.any():
         upper = upper.scatter(other.arg_true(), upper.filter(other).str.replace(ESME_PAIRS, ESME_SPELT))
     return upper

@@ -19,6 +19,7 @@ Marks = NDArray[np.bool_]
 
 HASH = np.uint8(ord("#"))
 UPRN_DIGITS = 12
+ESME_SPELLING = "[0-9A-F]{2}(?:-[0-9A-F]{2}){7}"  # as a pseudonym is written, and as DIP messages want it
 MIN_DIGITS = 6
 MIN_ALPHANUMERICS = 4
 WALK_LIMIT = 1_000  # a walk of this length has a probability below 10^-50 for every shape the scheme walks on

@@ -20,6 +20,7 @@ from contracts.model import Contract
 from contracts.vocabulary import Field, Form, Method
 from transforms import mpan
 from transforms.columns import by_length, to_series
+from transforms.identifiers import ESME_SPELLING
 
 SHORTEST_POSTCODE, SHORTEST_SERIAL, SHORTEST_UPRN = 5, 6, 8
 SERIAL_DIGITS = 4  # at least so many of a serial number's characters are digits
@@ -27,7 +28,7 @@ FILTER_BITS = 27
 
 # Digits with what people put between them; hexadecimal pairs; words that can be a serial number.
 BARE_MPAN = r"^[0-9]{13}$"
-BARE_ESME = r"^[0-9A-F]{2}(?:-[0-9A-F]{2}){7}$"
+BARE_ESME = f"^{ESME_SPELLING}$"
 DIGIT_RUN = r"[0-9](?:[ \t./_&+()-]{0,3}[0-9]){7,}"
 ESME_SHAPE = r"[0-9A-F]{2}(?:[-:. ]?[0-9A-F]{2}){7}"
 SERIAL_WORD = r"\b[A-Z0-9]{6,10}\b"
@@ -35,7 +36,7 @@ ANY_POSTCODE = r"\b(?:[A-PR-UWYZ][A-HK-Y]?[0-9][0-9A-Z]?)[ _-]{0,2}[0-9][ABD-HJL
 POSTCODE_SHAPE = r"\b[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][ABD-HJLNP-UW-Z]{2}\b"
 
 # What the product draws from a key: an EUI-64 under scheme 1, a token, a synthetic registration id.
-KEYED_TEXT = re.compile(r"\b(?:(?:SYN-)?[0-9A-F]{32}|[0-9A-F]{2}(?:-[0-9A-F]{2}){7})\b", re.IGNORECASE)
+KEYED_TEXT = re.compile(rf"\b(?:(?:SYN-)?[0-9A-F]{{32}}|{ESME_SPELLING})\b", re.IGNORECASE)
 
 Keys = mpan.Keys
 _NOTHING = pl.DataFrame(schema={"row": pl.Int64, "match": pl.String})

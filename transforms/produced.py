@@ -14,8 +14,8 @@ from contracts.model import Column, Contract
 from contracts.scheme import HIGHEST_NUMBER, INWARD_LETTERS, scheme_lists
 from contracts.vocabulary import REASON_CODE, Field, Form, Method
 from transforms import exclusion, mpan
-from transforms.conform import CODE_PATTERN, ESME_SPELLING, TEXT_PATTERN
-from transforms.identifiers import UPRN_DIGITS
+from transforms.conform import CODE_PATTERN, TEXT_PATTERN
+from transforms.identifiers import ESME_SPELLING, UPRN_DIGITS
 from transforms.pseudonymise import TOKEN_DIGITS
 
 TOKEN = rf"^[0-9a-f]{{{TOKEN_DIGITS}}}$"
@@ -23,7 +23,7 @@ REASON = f"(?:{REASON_CODE}|{exclusion.COMPANION}|{exclusion.COINCIDENT})"
 PSEUDONYMS = {
     Form.UPRN: f"^[0-9]{{{UPRN_DIGITS}}}$",
     Form.METER_SERIAL: r"^[^\sa-z](?:[^a-z\x00-\x1f]*[^\sa-z])?$",
-    Form.ESME_ID: ESME_SPELLING,
+    Form.ESME_ID: f"^{ESME_SPELLING}$",
 }
 # Columns of excluded rows; the MPAN core is judged by its check digit.
 EXCLUDED = {"mpan_core": "", "token": TOKEN, "first_cause": f"^{REASON}$", "reasons": f"^{REASON}(?: {REASON})*$"}

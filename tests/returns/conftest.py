@@ -94,6 +94,20 @@ def read(spec: SourceSpec, extract: str) -> pl.DataFrame:
     return pl.concat(batches).with_columns(pl.all().cast(pl.String))
 
 
+def load_file(market: Market, mpid: str, extract: str, folder: Path | None = None) -> Path:
+    """Return the one load file of an extract."""
+    made = {"augmented", "expected", "counterparties", "allocations"}
+    found = [p for p in (folder or market.back(mpid)).glob(f"{extract}.*") if p.stem not in made]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def as_written(path: Path, like: SourceSpec) -> SourceSpec:
+    """Return how a load file is read: as the backup was, but neither packed nor inside an archive."""
+    form = {"usr": "dtc", "parquet": "parquet"}.get(path.suffix[1:], "csv")
+    return SourceSpec(name="load", path=path, form=form, delimiter=like.delimiter, encoding=like.encoding)
+
+
 @pytest.fixture(scope="session")
 def market(tmp_path_factory) -> Market:
     """Backups -> submission packs -> run -> return packs -> restored by everybody from its own folder."""
