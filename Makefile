@@ -33,7 +33,7 @@ sample: $(VENV)/.ready
 
 # every wheel that a participant without a network needs: pip install --no-index --find-links wheelhouse datacut
 wheelhouse: $(VENV)/.ready
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir wheelhouse .
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir wheelhouse ".[postgres,split]"
 
 clean:
 	rm -rf $(VENV) demo out wheelhouse .pytest_cache .mypy_cache .ruff_cache .hypothesis
