@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from contracts.conditions import sql
 from contracts.load import RESULTS, load_all
@@ -40,12 +42,13 @@ def coherence(workspace: Workspace, held: Sequence[Held], cut_date: date) -> dic
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
     contract = load_all(RESULTS)[NAME]
-    tables = {TABLE: _linked(workspace, contract)}
+    linked = _linked(workspace, contract)
     senders = [h.participant for h in held if h.extract == EXTRACT]
     for number in range(workspace.partitions):
         frame = _remaining(workspace, contract, number)
         if frame is None:
             continue
+        tables = {TABLE: _named(frame, contract, linked)}
         for sender in senders:
             own = _of(workspace, frame, sender, number)
             if own.height:
@@ -82,16 +85,33 @@ def _augmented(workspace: Workspace, contract: Contract, number: int) -> pl.Lazy
 def _linked(workspace: Workspace, contract: Contract) -> pl.DataFrame:
     """Return the augmented metering points that others are linked to: a small table, however many there are."""
     frames = [f for n in range(workspace.partitions) if (f := _augmented(workspace, contract, n)) is not None]
-    keys = {text for derived in contract.derived for text in derived.keys.values()}
-    wanted = pl.concat(
-        [frame.select(order_key(key).alias(ORDER)).drop_nulls() for frame in frames for key in sorted(keys)]
-        or [pl.LazyFrame(schema={ORDER: pl.UInt64})]
-    ).unique()
     values = {root for d in contract.derived for root in sql(d.value).meta.root_names()} - {MPAN, ORDER}
-    asked = wanted.collect()[ORDER].implode()
-    read = [frame.filter(pl.col(ORDER).is_in(asked)).select(MPAN, ORDER, *sorted(values)) for frame in frames]
-    empty = pl.DataFrame(schema={**dict.fromkeys([MPAN, *sorted(values)], pl.String), ORDER: pl.UInt64})
-    return pl.concat(pl.collect_all(read)) if read else empty
+    if not frames:
+        return pl.DataFrame(schema={**dict.fromkeys([MPAN, *sorted(values)], pl.String), ORDER: pl.UInt64})
+    asked = np.unique(np.concatenate([_asked(frame, contract) for frame in frames]))
+    parts = []
+    for frame in frames:
+        rows = frame.select(MPAN, ORDER, *sorted(values)).collect()
+        parts.append(rows.filter(pl.Series(_among(rows[ORDER].to_numpy(), asked))))
+    return pl.concat(parts)
+
+
+def _asked(frame: pl.LazyFrame, contract: Contract) -> NDArray[np.uint64]:
+    """Return whom the metering points of a partition are linked to, each once, in order."""
+    keys = sorted({text for derived in contract.derived for text in derived.keys.values()})
+    named = frame.select(order_key(key).alias(key) for key in keys).collect()
+    return np.unique(np.concatenate([named[key].drop_nulls().to_numpy() for key in keys]))
+
+
+def _among(some: NDArray[np.uint64], ordered: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Tell which of some keys stand in an array that is in order."""
+    places = np.searchsorted(ordered, some)
+    return ordered[np.minimum(places, ordered.size - 1)] == some if ordered.size else np.zeros(some.size, np.bool_)
+
+
+def _named(frame: pl.DataFrame, contract: Contract, linked: pl.DataFrame) -> pl.DataFrame:
+    """Return those of the linked metering points that one partition names: a look-up groups all that it is given."""
+    return linked.filter(pl.Series(_among(linked[ORDER].to_numpy(), _asked(frame.lazy(), contract))))
 
 
 def _remaining(workspace: Workspace, contract: Contract, number: int) -> pl.DataFrame | None:

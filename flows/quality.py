@@ -107,15 +107,14 @@ def judge_partition(workspace: Workspace, held: Sequence[Held], number: int, sha
     Args:
         shared: reference tables and those of :func:`flows.spanning.spanning_tables`.
     """
-    loaded = {e: f for e in {h.extract for h in held} if (f := load(workspace, held, e, number)) is not None}
+    extracts = {h.extract for h in held}
+    loaded = {e: f for e in extracts if (f := load(workspace, held, e, number)) is not None}
     if "registration" in loaded:
         contract, plain = load_all()["registration"], plain_tables(shared)
         own = [d.name for d in contract.derived if d.sql or d.table in plain]
         loaded["registration"] = derive(loaded["registration"], contract, plain, cut_date, only=own)
     tables = dict(shared)
-    for extract in {
-        h.extract for h in held
-    }:  # a table that is held but empty here still judges: nothing is found in it
+    for extract in extracts:  # a table that is held but empty here still judges: nothing is found in it
         tables[f"{EXTRACT}{extract}"] = loaded.get(extract, _empty(load_all()[extract]))
     for extract, frame in loaded.items():
         tables.update(local_tables(load_all()[extract], frame))
