@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import gzip
 import os
 import shutil
 import subprocess
@@ -59,7 +60,19 @@ def test_the_committed_sample_is_what_the_generator_writes(tmp_path):
     made = {p.relative_to(tmp_path / "sample"): p for p in (tmp_path / "sample").rglob("*") if p.is_file()}
     kept = {p.relative_to(ROOT / "sample_data"): p for p in (ROOT / "sample_data").rglob("*") if p.is_file()}
     assert set(made) == set(kept)
-    assert [str(name) for name in made if not filecmp.cmp(made[name], kept[name], shallow=False)] == []
+    assert [str(name) for name in made if _held(made[name]) != _held(kept[name])] == []
+
+
+def _held(path: Path) -> object:
+    """Return what a file holds; how an archive is packed differs between releases of Python and zlib."""
+    match path.suffix:
+        case ".gz":
+            return gzip.decompress(path.read_bytes())
+        case ".zip":
+            with zipfile.ZipFile(path) as archive:
+                return [(entry.filename, entry.date_time, archive.read(entry)) for entry in archive.infolist()]
+        case _:
+            return path.read_bytes()
 
 
 @pytest.mark.slow
