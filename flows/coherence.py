@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from contracts.conditions import sql
 from contracts.load import RESULTS, load_all
@@ -22,8 +21,9 @@ from flows.quality import JUDGED, count_twice, entry, read_exclusions
 from flows.spanning import Held
 from flows.workspace import ORDER, Workspace
 from transforms import rules
+from transforms.leaks import Sought
 from transforms.lookups import MPAN, PARTICIPANT
-from transforms.mpan import order_key
+from transforms.mpan import Keys, order_key
 
 NAME = "augmented"
 CHECKED = "checked"
@@ -88,30 +88,25 @@ def _linked(workspace: Workspace, contract: Contract) -> pl.DataFrame:
     values = {root for d in contract.derived for root in sql(d.value).meta.root_names()} - {MPAN, ORDER}
     if not frames:
         return pl.DataFrame(schema={**dict.fromkeys([MPAN, *sorted(values)], pl.String), ORDER: pl.UInt64})
-    asked = np.unique(np.concatenate([_asked(frame, contract) for frame in frames]))
+    asked = Sought.of(np.concatenate([_asked(frame, contract) for frame in frames]))
     parts = []
     for frame in frames:
         rows = frame.select(MPAN, ORDER, *sorted(values)).collect()
-        parts.append(rows.filter(pl.Series(_among(rows[ORDER].to_numpy(), asked))))
+        parts.append(rows.filter(pl.Series(asked.holds(rows[ORDER].to_numpy()))))
     return pl.concat(parts)
 
 
-def _asked(frame: pl.LazyFrame, contract: Contract) -> NDArray[np.uint64]:
-    """Return whom the metering points of a partition are linked to, each once, in order."""
+def _asked(frame: pl.LazyFrame, contract: Contract) -> Keys:
+    """Return whom the metering points of a partition are linked to, as keys (``transforms.mpan.order_key``)."""
     keys = sorted({text for derived in contract.derived for text in derived.keys.values()})
     named = frame.select(order_key(key).alias(key) for key in keys).collect()
-    return np.unique(np.concatenate([named[key].drop_nulls().to_numpy() for key in keys]))
-
-
-def _among(some: NDArray[np.uint64], ordered: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Tell which of some keys stand in an array that is in order."""
-    places = np.searchsorted(ordered, some)
-    return ordered[np.minimum(places, ordered.size - 1)] == some if ordered.size else np.zeros(some.size, np.bool_)
+    return np.concatenate([named[key].drop_nulls().to_numpy() for key in keys])
 
 
 def _named(frame: pl.DataFrame, contract: Contract, linked: pl.DataFrame) -> pl.DataFrame:
     """Return those of the linked metering points that one partition names: a look-up groups all that it is given."""
-    return linked.filter(pl.Series(_among(linked[ORDER].to_numpy(), _asked(frame.lazy(), contract))))
+    asked = Sought.of(_asked(frame.lazy(), contract))
+    return linked.filter(pl.Series(asked.holds(linked[ORDER].to_numpy())))
 
 
 def _remaining(workspace: Workspace, contract: Contract, number: int) -> pl.DataFrame | None:

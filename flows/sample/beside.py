@@ -114,7 +114,7 @@ def readme(request: Request, rows: dict[str, int], planted: int) -> str:
 # Sample backups
 
 Made by `datacut sample --mpans {request.mpans} --seed {request.seed} --defects {request.defects:g}`: invented
-production backups of ten electricity participants on {CUT_DATE}, the same bytes every time. Nothing here was typed
+production backups of ten electricity participants on {CUT_DATE}, the same content every time. Nothing here was typed
 by a person or taken from real data. Postcode areas and post towns exist; premises, meters and metering points are
 drawn at random, so a likeness to a real one is chance.
 
