@@ -28,7 +28,7 @@ _ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".tar", ".zst"
 _TABLES = (".csv", ".tsv", ".psv", ".txt", ".usr", ".dat")
 _BROKEN = (
     zipfile.BadZipFile,
-    NotImplementedError,
+    NotImplementedError,  # what zipfile raises for a packing that it does not know
     struct.error,
     ValueError,
     OverflowError,
