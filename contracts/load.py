@@ -13,8 +13,8 @@ import yaml
 
 from contracts.errors import ContractError
 from contracts.model import Column, Contract, Derived, DtcLayout, Fold, Rule, Treatment
-from contracts.safe_yaml import safe_load
 from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, Stage
+from contracts.yaml_loader import safe_load
 
 HERE = Path(__file__).parent
 EXTRACTS = HERE / "extracts"

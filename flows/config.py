@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from contracts.errors import ConfigurationError
 from contracts.load import load_all
-from contracts.safe_yaml import KeyTwiceError, safe_load
+from contracts.yaml_loader import KeyTwiceError, safe_load
 from flows.intake import SourceSpec
 from transforms.address import PostcodePolicy
 

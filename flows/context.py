@@ -16,7 +16,7 @@ from typing import Any
 import contracts
 from contracts.load import load_all
 from contracts.model import Contract
-from contracts.policy import NONE, apply, read_overlay
+from contracts.overlay import NONE, apply, read_overlay
 from flows.anonymise import Progress, silent
 from flows.config import Job, load_cut
 from flows.keyring import cut_keys

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from contracts.obligations import requirements
+from contracts.requirements import requirements
 
 TESTS = Path(__file__).parent
 HEAD = """\

@@ -30,7 +30,7 @@ from contracts.augmentation.model import (
     stated_column,
 )
 from contracts.errors import ContractError
-from contracts.safe_yaml import safe_load
+from contracts.yaml_loader import safe_load
 
 __all__ = [
     "Associations",

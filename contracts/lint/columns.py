@@ -9,7 +9,7 @@ import polars as pl
 
 from contracts.lint.findings import Findings
 from contracts.model import Column, Contract, Rule, plain
-from contracts.policy import HIDING, refusal
+from contracts.overlay import HIDING, refusal
 from contracts.vocabulary import Classification, Expectation, Field, Form, Method, Stage
 
 # Forms of identifiers, and the field of the pseudonym scheme that each has.

@@ -15,7 +15,6 @@ from jsonschema.exceptions import ValidationError
 
 from contracts.lint.findings import Findings
 from contracts.load import custom
-from contracts.safe_yaml import safe_load
 from contracts.vocabulary import (
     REASON_CODE,
     Classification,
@@ -28,6 +27,7 @@ from contracts.vocabulary import (
     Role,
     Stage,
 )
+from contracts.yaml_loader import safe_load
 
 _BASIS = re.compile(r"Q\d{1,3}|R\d{1,2}|DQ\d{2}|J\d{4}|DI-\d{3}|REG\d{4}|domain \d+(\.\d+)?|[A-Z]{2,5}\d{1,5}")
 _SEVERITY = {"exclude": "error", "reject": "error", "warn": "warning"}

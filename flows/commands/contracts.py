@@ -56,7 +56,7 @@ def check_command(
 
 def doc_command() -> None:
     """Print the data dictionary as Markdown: every extract, column, rule, code list and tolerance."""
-    from contracts.dictionary import data_dictionary
+    from contracts.data_dictionary import data_dictionary
 
     typer.echo(data_dictionary(), nl=False)
 

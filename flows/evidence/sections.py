@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.augmentation import Item
 from contracts.model import Contract
-from contracts.obligations import assessment, requirements
+from contracts.requirements import assessment, requirements
 from contracts.vocabulary import Classification, Method
 from transforms.decide import reads
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.dictionary import data_dictionary
+from contracts.data_dictionary import data_dictionary
 from contracts.load import RESULTS, load_all
 
 PAGE = Path(__file__).parents[2] / "docs" / "data-dictionary.md"

@@ -9,7 +9,7 @@ import pytest
 from contracts.augmentation import items
 from contracts.errors import ContractError
 from contracts.load import load_all
-from contracts.obligations import assessment, requirements
+from contracts.requirements import assessment, requirements
 from flows.evidence.sections import dpia_section, joined_section, lineage_section, requirements_section
 from flows.report.render import SECTIONS
 from transforms.decide import reads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contracts.obligations import requirements
+from contracts.requirements import requirements
 from tests.traceability import page, shown
 
 DOCS = Path(__file__).parents[2] / "docs"

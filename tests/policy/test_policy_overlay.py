@@ -14,7 +14,7 @@ import yaml
 from contracts.errors import ConfigurationError
 from contracts.load import load_all
 from contracts.model import Treatment
-from contracts.policy import read_overlay, refusal
+from contracts.overlay import read_overlay, refusal
 from contracts.vocabulary import Classification, Method
 from flows.job import run_plain
 from flows.sample import Request, generate

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.load import load_all
 from contracts.model import Treatment
-from contracts.policy import NONE, Overlay, apply, refusal
+from contracts.overlay import NONE, Overlay, apply, refusal
 from contracts.vocabulary import Method
 from flows.anonymise import anonymise_batch
 from flows.intake import Limits, SourceSpec, open_source

@@ -17,8 +17,8 @@ import yaml
 
 from contracts.errors import ConfigurationError
 from contracts.model import Column, Contract, Treatment
-from contracts.safe_yaml import safe_load
 from contracts.vocabulary import Classification, Form, Method
+from contracts.yaml_loader import safe_load
 
 HIDING = (Method.PSEUDONYMISE, Method.TOKEN, Method.SUPPRESS, Method.DROP)
 GENERALISATIONS = {

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from contracts.errors import ContractError
-from contracts.safe_yaml import safe_load
+from contracts.yaml_loader import safe_load
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements.yaml"

@@ -8,8 +8,8 @@ from contracts.alignment import comparisons
 from contracts.codes import codes
 from contracts.load import RESULTS, load_all
 from contracts.model import Column, Contract, DtcLayout, Rule
-from contracts.obligations import requirements
 from contracts.reference import definitions
+from contracts.requirements import requirements
 from contracts.vocabulary import Classification, Effect, Expectation, Form, Method, Stage
 
 HEAD = """\
