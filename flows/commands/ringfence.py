@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts.errors import ConfigurationError
-from contracts.ringfence import State
+from contracts.ringfence.model import State
 
 if TYPE_CHECKING:
     from flows.ringfence.moves import Selection

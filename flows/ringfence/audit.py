@@ -13,7 +13,7 @@ import polars as pl
 from sqlalchemy import Connection, RowMapping, inspect, select, text
 
 from contracts.errors import EvidenceError
-from contracts.ringfence import NEXT_STATES, State
+from contracts.ringfence.model import NEXT_STATES, State
 from flows.ringfence import chain
 from flows.ringfence.bulk import RESERVED, get, parts
 from flows.ringfence.connect import place_of, reading

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from contracts.errors import ConfigurationError
-from contracts.ringfence import HAS_LINK, AllocationPolicy, Demand
-from contracts.ringfence_plan import PlanPolicy, RingFencePlan
+from contracts.ringfence.model import HAS_LINK, AllocationPolicy, Demand
+from contracts.ringfence.plan import PlanPolicy, RingFencePlan
 from flows.ringfence.chain import canonical
 from flows.ringfence.demand_csv import read_demand_csv, read_text
 from flows.ringfence.plan_yaml import read_yaml

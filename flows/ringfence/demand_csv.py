@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigurationError
-from contracts.ringfence import Criterion, Demand, Kind
+from contracts.ringfence.model import Criterion, Demand, Kind
 
 NEEDED = ("round", "test_case", "stage", "participant", "priority", "base", "spare", "kind", "criteria")
 OPTIONAL = ("export_criteria", "mutates", "phase", "role", "minimum", "reuse")

@@ -14,8 +14,8 @@ from typing import Any
 import polars as pl
 
 from contracts.errors import ConfigurationError, RingFenceError
-from contracts.ringfence import State
-from contracts.ringfence_plan import HUB
+from contracts.ringfence.model import State
+from contracts.ringfence.plan import HUB
 from flows.config import Job, load_cut
 from flows.keyring import RING_FENCE_FIELD, cut_keys
 from flows.ringfence.chain import canonical

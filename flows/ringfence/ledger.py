@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, RowMapping, insert, inspect, select
 from sqlalchemy.exc import IntegrityError
 
 from contracts.errors import ConfigurationError, EvidenceError, RingFenceError
-from contracts.ringfence import State
+from contracts.ringfence.model import State
 from flows.ringfence import chain, tables
 from flows.ringfence.bulk import RESERVED, drop, get, put, set_state
 from flows.ringfence.connect import engine_of, place_of, reading, writing

@@ -9,7 +9,7 @@ import polars as pl
 from sqlalchemy import Connection, select
 
 from contracts.errors import RingFenceError
-from contracts.ringfence import NEXT_STATES, State
+from contracts.ringfence.model import NEXT_STATES, State
 from flows.ringfence.bulk import get
 from flows.ringfence.tables import EVENT, ROW, event, reservation
 

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from contracts.errors import ConfigurationError, RingFenceError
-from contracts.ringfence import Demand, State
+from contracts.ringfence.model import Demand, State
 from flows.ringfence.book import Book, check_attributes, read_book
 from flows.ringfence.chain import canonical
 from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt

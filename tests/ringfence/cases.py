@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from contracts.ringfence import Criterion, Demand, Kind
+from contracts.ringfence.model import Criterion, Demand, Kind
 from tests.ringfence.reference import Want
 
 KEY = bytes(range(1, 33))

@@ -9,7 +9,7 @@ import pytest
 from ortools.sat.python import cp_model
 
 from contracts.errors import KeyMaterialError
-from contracts.ringfence import AllocationPolicy, Criterion, Demand, Pick
+from contracts.ringfence.model import AllocationPolicy, Criterion, Demand, Pick
 from tests.ringfence.cases import KEY, demands_of, frame_of
 from tests.ringfence.reference import random_instance, suits, units_of, usable
 from transforms.ringfence.allocate import allocate

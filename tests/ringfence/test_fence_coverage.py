@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from contracts.ringfence import Criterion, Demand
+from contracts.ringfence.model import Criterion, Demand
 from tests.benchmarks.ringfence_instance import population
 from tests.ringfence.cases import KEY
 from transforms.ringfence.allocate import allocate

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
 from contracts.errors import ConfigurationError, EvidenceError, PlaceError, RingFenceError
-from contracts.ringfence import State
+from contracts.ringfence.model import State
 from flows.ringfence import connect
 from flows.ringfence.audit import audit, campaigns, verify_ledger
 from flows.ringfence.connect import reading, writing

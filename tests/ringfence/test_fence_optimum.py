@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from contracts.ringfence import AllocationPolicy, SingleOnPair
+from contracts.ringfence.model import AllocationPolicy, SingleOnPair
 from tests.ringfence.cases import KEY, demands_of, frame_of
 from tests.ringfence.reference import (
     best_fill,

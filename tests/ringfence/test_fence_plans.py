@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import ConfigurationError, DataCutError
-from contracts.ringfence import Criterion, Kind, Pick
+from contracts.ringfence.model import Criterion, Kind, Pick
 from flows.ringfence.book import check_attributes, read_book, read_policy
 
 YAML = """\

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.errors import RingFenceError
-from contracts.ringfence import AllocationPolicy, Demand
+from contracts.ringfence.model import AllocationPolicy, Demand
 from tests.ringfence.cases import KEY, demands_of, frame_of
 from tests.ringfence.reference import Want, random_instance, suits, units_of, usable
 from transforms.ringfence import allocate as module

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from contracts.errors import ConfigurationError, RingFenceError
-from contracts.ringfence import State
+from contracts.ringfence.model import State
 from flows.ringfence.audit import verify_ledger
 from flows.ringfence.ledger import Change, Ledger
 from flows.ringfence.moves import Selection

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from contracts.ringfence import Criterion, Demand, Kind
+from contracts.ringfence.model import Criterion, Demand, Kind
 from tests.ringfence.cases import KEY, demands_of, frame_of
 from tests.ringfence.reference import random_instance, suits, units_of, usable
 from tests.ringfence.test_fence_choice import pool

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from contracts.errors import ConfigurationError, IntakeError
-from contracts.ringfence import AllocationPolicy, Criterion, Demand, Kind
+from contracts.ringfence.model import AllocationPolicy, Criterion, Demand, Kind
 from tests.ringfence.cases import KEY
 from transforms.ringfence.allocate import allocate
 

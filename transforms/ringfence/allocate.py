@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError
-from contracts.ringfence import HAS_LINK, AllocationPolicy, Demand, Kind, Pick
+from contracts.ringfence.model import HAS_LINK, AllocationPolicy, Demand, Kind, Pick
 from transforms.ringfence.bundles import FREE, Bundles, build_bundles, limit, take, take_units
 from transforms.ringfence.cells import Cells, build_cells, recount
 from transforms.ringfence.certify import certify

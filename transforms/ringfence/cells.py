@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from contracts.ringfence import HAS_LINK
+from contracts.ringfence.model import HAS_LINK
 from transforms.ringfence.bundles import Bundles
 from transforms.ringfence.coding import Coding, Test, code_attribute
 from transforms.ringfence.population import Population

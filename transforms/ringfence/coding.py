@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from contracts.ringfence import Criterion
+from contracts.ringfence.model import Criterion
 
 MOST_DISTINCT = 1024
 """Above this many distinct values, values that no test tells apart share a code."""

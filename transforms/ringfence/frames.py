@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from contracts.ringfence import Demand, Role
+from contracts.ringfence.model import Demand, Role
 from transforms.ringfence.fill import Fill
 from transforms.ringfence.kernel import Kernel, Problem
 from transforms.ringfence.population import Population

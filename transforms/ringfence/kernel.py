@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.ringfence import Demand, Kind, SingleOnPair
+from contracts.ringfence.model import Demand, Kind, SingleOnPair
 from transforms.ringfence.signatures import Specification, Words, to_bits, to_words
 
 CHUNK = 1024

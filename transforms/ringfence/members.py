@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.ringfence import Kind
+from contracts.ringfence.model import Kind
 from transforms.ringfence.bundles import Bundles
 from transforms.ringfence.cells import DIRECTION, Cells
 from transforms.ringfence.population import IMPORT

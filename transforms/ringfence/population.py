@@ -21,7 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError, IntakeError
-from contracts.ringfence import HAS_LINK, Criterion
+from contracts.ringfence.model import HAS_LINK, Criterion
 from transforms.ringfence.coding import Coding, Test, attribute_text, code_attribute, tests_by_attribute
 
 LINKS = ("linked_mpan", "related_mpan")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.ringfence import HAS_LINK, Kind
+from contracts.ringfence.model import HAS_LINK, Kind
 from transforms.ringfence.cells import Cells
 from transforms.ringfence.coding import Test, split_by_attribute
 from transforms.ringfence.kernel import Problem

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from contracts.ringfence import SERVING, Demand, Role, State
+from contracts.ringfence.model import SERVING, Demand, Role, State
 from transforms.ringfence.bundles import NON_CONFORMING, PARTNER_ABSENT, Bundles
 from transforms.ringfence.frames import demand_columns
 from transforms.ringfence.population import Population

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.ringfence import Criterion, Demand
+from contracts.ringfence.model import Criterion, Demand
 from transforms.ringfence.bundles import FREE, STATUS_WORDS
 from transforms.ringfence.causes import Cause, find_causes
 from transforms.ringfence.cells import Cells

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.ringfence import Criterion, Demand, Kind, SingleOnPair
+from contracts.ringfence.model import Criterion, Demand, Kind, SingleOnPair
 from transforms.ringfence.cells import DIRECTION, Cells
 from transforms.ringfence.coding import split_by_attribute
 from transforms.ringfence.population import EXPORT, IMPORT

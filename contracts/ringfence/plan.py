@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from contracts.ringfence import AllocationPolicy, Criterion, Demand, Kind, Pick, SingleOnPair
+from contracts.ringfence.model import AllocationPolicy, Criterion, Demand, Kind, Pick, SingleOnPair
 
 HUB = {
     "supplier": "supplier_mpid",

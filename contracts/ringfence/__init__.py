@@ -1,0 +1,1 @@
+"""RING-FENCE: what a plan, a test case and an allocation are, in words and typed models."""
