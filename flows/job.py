@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from contracts.errors import IntakeError, RefusedError, ResidueError
-from flows import stages
+from flows import pipeline
 from flows.context import watching
 from flows.publish import publish
 from flows.together import together
@@ -106,34 +106,34 @@ def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
         seconds.extend({"stage": step.name, "seconds": took} for step, (_, took) in zip(wave, done, strict=True))
         return [facts for facts, _ in done]
 
-    (plan,) = timed([Step("prepare", "prepare", partial(stages.prepare, cut_file, kind))])
+    (plan,) = timed([Step("prepare", "prepare", partial(pipeline.prepare, cut_file, kind))])
     try:
         for wave in _waves(cut_file, kind, plan):
             timed(wave)
         (done,) = timed([Step("release", "release", partial(publish, cut_file, kind=kind, seconds=seconds))])
     except (IntakeError, RefusedError, ResidueError):
-        stages.finish(cut_file)
+        pipeline.finish(cut_file)
         raise
-    stages.finish(cut_file)
+    pipeline.finish(cut_file)
     return done
 
 
 def _waves(cut_file: str, kind: Kind, plan: Facts) -> Iterator[list[Step]]:
     yield [
-        Step("anonymise", f"anonymise {mpid}/{extract}", partial(stages.anonymise, cut_file, mpid, extract), mpid)
+        Step("anonymise", f"anonymise {mpid}/{extract}", partial(pipeline.anonymise, cut_file, mpid, extract), mpid)
         for mpid, extract in plan["sources"]
     ]
-    yield [Step("tables", "tables", partial(stages.tabulate, cut_file))]
+    yield [Step("tables", "tables", partial(pipeline.tabulate, cut_file))]
     parts = _parts(plan["partitions"])
     yield [
-        Step("judge", f"judge part {n + 1} of {len(parts)}", partial(stages.judge_part, cut_file, part))
+        Step("judge", f"judge part {n + 1} of {len(parts)}", partial(pipeline.judge_part, cut_file, part))
         for n, part in enumerate(parts)
     ]
-    yield [Step("quality", "quality", partial(stages.judge, cut_file))]
+    yield [Step("quality", "quality", partial(pipeline.judge, cut_file))]
     if kind == "release":
-        yield [Step("align", "align", partial(stages.align, cut_file))]
-        yield [Step("augment", "augment", partial(stages.augment, cut_file))]
-        yield [Step("ring-fence", "ring-fence", partial(stages.ring_fence, cut_file))]
+        yield [Step("align", "align", partial(pipeline.align, cut_file))]
+        yield [Step("augment", "augment", partial(pipeline.augment, cut_file))]
+        yield [Step("ring-fence", "ring-fence", partial(pipeline.ring_fence, cut_file))]
 
 
 def _parts(partitions: int) -> list[list[int]]:

@@ -18,11 +18,11 @@ from flows.context import Context, context, now, sources_of, tool_version
 from flows.evidence import chain, sections
 from flows.evidence.keys import PublicKey, Signer, load_approver, load_signer
 from flows.evidence.write import PackWriter
+from flows.pipeline import ALLOCATIONS
 from flows.quality import Held, read_exclusions
 from flows.report.room import report_files
 from flows.returns import Released, write_returns
 from flows.selftest import self_test
-from flows.stages import ALLOCATIONS
 from flows.together import together
 from flows.workspace import Workspace, disk
 from transforms import align

@@ -1,4 +1,4 @@
-"""The ring-fence as a stage of a cut: what ``flows.stages`` calls, and what it leaves for later top-ups."""
+"""The ring-fence as a stage of a cut: what ``flows.pipeline`` calls, and what it leaves for later top-ups."""
 
 from __future__ import annotations
 

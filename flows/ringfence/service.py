@@ -103,7 +103,7 @@ def make_request(population: Path, plan: Path, cut_id: str, key: bytes) -> Reque
     return Request(cut_id, book, demands, pool, key, hashlib.sha256(canonical(parts).encode()).hexdigest())
 
 
-def plan_and_commit(  # noqa: PLR0917 - as ``flows.stages`` calls it
+def plan_and_commit(  # noqa: PLR0917 - as ``flows.pipeline`` calls it
     population: Path, plan: Path, ledger_url: str, cut_id: str, key: bytes, actor: str, at: str
 ) -> Outcome:
     """Allocate metering points of a population to a plan's test cases and commit them to the ledger.

@@ -24,9 +24,9 @@ sys.path.insert(0, str(ROOT))
 def prepare(cut: Path) -> None:
     """Run the stages before augmentation."""
 
-    from flows import job, stages
+    from flows import job, pipeline
 
-    plan = stages.prepare(str(cut))
+    plan = pipeline.prepare(str(cut))
     for wave in job._waves(str(cut), "release", plan):
         for step in wave:
             if step.stage in ("augment", "ring-fence"):

@@ -41,26 +41,26 @@ PANDAS = "for-pandas"
 
 def prepare(folder: Path, mpans: int) -> Counts:
     """Make a sample and pseudonymise it: what every engine starts from."""
-    from flows import stages
+    from flows import pipeline
     from flows.sample import Request, generate
 
     generate(Request(mpans, 1, 0.05), folder)
     cut = str(folder / "cut.yaml")
-    plan = stages.prepare(cut)
-    return {f"{mpid}/{extract}": stages.anonymise(cut, mpid, extract)["rows"] for mpid, extract in plan["sources"]}
+    plan = pipeline.prepare(cut)
+    return {f"{mpid}/{extract}": pipeline.anonymise(cut, mpid, extract)["rows"] for mpid, extract in plan["sources"]}
 
 
 def row_verdicts(folder: Path) -> Callable[[], Counts]:
     """Return the quality stage up to its verdicts, imports and configuration done."""
-    from flows import stages
+    from flows import pipeline
 
     cut = str(folder / "cut.yaml")
-    plan = stages.prepare(cut)
+    plan = pipeline.prepare(cut)
     assert plan["resumed"]
 
     def run() -> Counts:
-        stages.tabulate(cut)
-        stages.judge_part(cut, list(range(plan["partitions"])))
+        pipeline.tabulate(cut)
+        pipeline.judge_part(cut, list(range(plan["partitions"])))
         return {}
 
     return run

@@ -25,7 +25,7 @@ import yaml
 
 import flows.anonymise
 import flows.intake
-from flows import stages
+from flows import pipeline
 from flows.sample import Request, generate
 from tests.command import Done, datacut
 
@@ -249,11 +249,11 @@ STATED = {
 def test_the_evidence_says_what_date_was_stated(place, contract, name, source, told):
     place.file("d.usr", after_midnight((place.folder / "d.usr").read_bytes()))
     cut = str(place.cut(contract, name, **source))
-    stages.prepare(cut, "submission")
+    pipeline.prepare(cut, "submission")
     try:
-        assert stages.anonymise(cut, "EELC", contract)["cut_date"] == told
+        assert pipeline.anonymise(cut, "EELC", contract)["cut_date"] == told
     finally:
-        stages.finish(cut)
+        pipeline.finish(cut)
 
 
 @pytest.mark.requirement("Q74", "DQ25")

@@ -13,13 +13,13 @@ import polars as pl
 
 from contracts.load import RESULTS, load_all
 from contracts.vocabulary import Field
-from flows import stages
+from flows import pipeline
 from flows.coherence import CHECKED
 from flows.quality import JUDGED
 from transforms import rules
 
 
-def verdicts(known: stages.Context) -> pl.DataFrame:
+def verdicts(known: pipeline.Context) -> pl.DataFrame:
     """Return every broken rule of every judged row: participant, extract, mpan_core (pseudonym), token, reason, id.
 
     Rules over augmented metering points count as rules of the registration, whose defects they find.
@@ -27,7 +27,7 @@ def verdicts(known: stages.Context) -> pl.DataFrame:
     return pl.concat(_verdicts(known)).unique()
 
 
-def _verdicts(known: stages.Context) -> Iterator[pl.DataFrame]:
+def _verdicts(known: pipeline.Context) -> Iterator[pl.DataFrame]:
     augmented = load_all(RESULTS)["augmented"]
     rooms = [(JUDGED, held.participant, held.extract, load_all()[held.extract]) for held in known.held]
     rooms += [(CHECKED, h.participant, "registration", augmented) for h in known.held if h.extract == "registration"]
@@ -58,7 +58,7 @@ def _verdicts(known: stages.Context) -> Iterator[pl.DataFrame]:
             )
 
 
-def planted(sample: Path, known: stages.Context) -> pl.DataFrame:
+def planted(sample: Path, known: pipeline.Context) -> pl.DataFrame:
     """Return ``defects.csv`` with each MPAN's pseudonym, or its token where it has none."""
     frame = pl.read_csv(sample / "defects.csv", infer_schema=False)
     pseudonyms = known.pseudonymiser.values(Field.MPAN, frame["mpan_core"])
@@ -68,7 +68,7 @@ def planted(sample: Path, known: stages.Context) -> pl.DataFrame:
     )
 
 
-def compare(sample: Path, known: stages.Context) -> pl.DataFrame:
+def compare(sample: Path, known: pipeline.Context) -> pl.DataFrame:
     """Return per rule: planted rows, found ones, and false ones (of metering points without any defect).
 
     A defect is found when its rule is broken in the row's extract for its metering point. ``beside`` counts verdicts
@@ -93,22 +93,22 @@ def compare(sample: Path, known: stages.Context) -> pl.DataFrame:
     return counts.with_columns(pl.col("beside") - pl.col("false"))
 
 
-def judge(cut_file: Path) -> stages.Context:
+def judge(cut_file: Path) -> pipeline.Context:
     """Run the stages up to augmentation and return the context, its work folder still there."""
     name = str(cut_file)
-    plan = stages.prepare(name)
+    plan = pipeline.prepare(name)
     for mpid, extract in plan["sources"]:
-        stages.anonymise(name, mpid, extract)
-    stages.tabulate(name)
-    stages.judge_part(name, list(range(plan["partitions"])))
-    stages.judge(name)
-    stages.align(name)
-    stages.augment(name)
-    return stages.context(name)
+        pipeline.anonymise(name, mpid, extract)
+    pipeline.tabulate(name)
+    pipeline.judge_part(name, list(range(plan["partitions"])))
+    pipeline.judge(name)
+    pipeline.align(name)
+    pipeline.augment(name)
+    return pipeline.context(name)
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     with pl.Config(tbl_rows=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True):
         sys.stdout.write(f"{compare(folder, judge(folder / 'cut.yaml'))}\n")
-    stages.finish(str(folder / "cut.yaml"))
+    pipeline.finish(str(folder / "cut.yaml"))

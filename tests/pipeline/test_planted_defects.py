@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from flows import stages
+from flows import pipeline
 from tests.pipeline import planted
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def table(folder: Path) -> pl.DataFrame:
     try:
         return planted.compare(folder, planted.judge(folder / "cut.yaml"))
     finally:
-        stages.finish(str(folder / "cut.yaml"))
+        pipeline.finish(str(folder / "cut.yaml"))
 
 
 def assert_complete(found: pl.DataFrame, chance: int = 0) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from flows import stages
+from flows import pipeline
 from flows.context import Context, context
 from flows.sample import Request, generate
 from tests.privacy.raw import Raw, raw_identifiers
@@ -48,14 +48,14 @@ def judged(pristine, tmp_path_factory) -> Iterator[Context]:
     folder = tmp_path_factory.mktemp("judged") / "cut"
     shutil.copytree(pristine, folder)
     name = str(folder / "cut.yaml")
-    plan = stages.prepare(name)
+    plan = pipeline.prepare(name)
     for mpid, extract in plan["sources"]:
-        stages.anonymise(name, mpid, extract)
-    stages.tabulate(name)
-    stages.judge_part(name, list(range(plan["partitions"])))
-    stages.judge(name)
+        pipeline.anonymise(name, mpid, extract)
+    pipeline.tabulate(name)
+    pipeline.judge_part(name, list(range(plan["partitions"])))
+    pipeline.judge(name)
     yield context(name)
-    stages.finish(name)
+    pipeline.finish(name)
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_a_consumption_that_is_a_uprn(cut):
 
 def test_the_work_folder_holds_no_identifier_that_was_told(cut):
     """A run that is killed leaves its work folder: what a rule told to be an identifier does not stand there."""
-    from flows import stages
+    from flows import pipeline
 
     source = cut.parent / "MOPB" / "metering.csv"
     header, *rows = csv.reader(source.read_text(encoding="utf-8-sig").splitlines())
@@ -87,8 +87,8 @@ def test_the_work_folder_holds_no_identifier_that_was_told(cut):
     rows[1][header.index("MAKE_AND_MODEL")] = own[1]
     with source.open("w", newline="", encoding="utf-8") as out:
         csv.writer(out).writerows([header, *rows])
-    stages.prepare(str(cut))
-    stages.anonymise(str(cut), "MOPB", "metering")
+    pipeline.prepare(str(cut))
+    pipeline.anonymise(str(cut), "MOPB", "metering")
     written = everything(cut.parent / "work")
     assert own[0] not in written
     assert own[1] not in written
@@ -96,16 +96,16 @@ def test_the_work_folder_holds_no_identifier_that_was_told(cut):
 
 def test_no_number_stands_behind_a_null_in_the_work_folder(cut):
     """A number that is too large for its column is blanked: in the bytes of the file too, not by a mark alone."""
-    from flows import stages
+    from flows import pipeline
 
     flow = cut.parent / "DCOL" / "D0019.usr"
     lines = flow.read_text().splitlines(keepends=True)
     spoilt = [f"EAD|{line.split('|')[1]}|{UPRN}.0|\n" if line.startswith("EAD|") else line for line in lines]
     flow.write_text("".join(spoilt))
     put(cut, "MOPB/register.csv", "MULTIPLIER", slice(0, 9), UPRN)
-    stages.prepare(str(cut))
-    stages.anonymise(str(cut), "DCOL", "annual_consumption")
-    stages.anonymise(str(cut), "MOPB", "register")
+    pipeline.prepare(str(cut))
+    pipeline.anonymise(str(cut), "DCOL", "annual_consumption")
+    pipeline.anonymise(str(cut), "MOPB", "register")
     files = [
         path for room in ("annual_consumption", "register") for path in (cut.parent / "work").rglob(f"{room}/*.arrow")
     ]

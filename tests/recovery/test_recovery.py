@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import stages
+from flows import pipeline
 from flows.context import forget
 from flows.sample import Request, generate
 from flows.workspace import MARKER
@@ -37,25 +37,25 @@ def test_killed_at_random_moments(tmp_path):
 def test_finished_sources_are_not_read_again(cut):
     """A second process goes on where the first one stopped, and starts anew when an input has changed."""
     name = str(cut)
-    plan = stages.prepare(name)
+    plan = pipeline.prepare(name)
     assert not plan["resumed"]
-    stages.anonymise(name, *plan["sources"][0])
+    pipeline.anonymise(name, *plan["sources"][0])
     staged = cut.parent / "work"
     before = {p: p.stat().st_mtime_ns for p in staged.rglob("*.arrow")}
     forget()
-    assert stages.prepare(name)["resumed"]
-    stages.anonymise(name, *plan["sources"][0])
+    assert pipeline.prepare(name)["resumed"]
+    pipeline.anonymise(name, *plan["sources"][0])
     assert {p: p.stat().st_mtime_ns for p in staged.rglob("*.arrow")} == before
     (cut.parent / "EELC" / "registration.csv").touch()
-    assert not stages.prepare(name)["resumed"]
+    assert not pipeline.prepare(name)["resumed"]
     assert not list(staged.rglob("*.arrow"))
-    stages.finish(name)
+    pipeline.finish(name)
 
 
 def test_a_removal_that_is_cut_short_is_gone_on_with(cut, monkeypatch):
     """The marker goes last: without it the next run would take the rest for somebody else's and refuse."""
     name = str(cut)
-    stages.anonymise(name, *stages.prepare(name)["sources"][0])
+    pipeline.anonymise(name, *pipeline.prepare(name)["sources"][0])
 
     def killed(path, **_):
         (Path(path) / MARKER).unlink(missing_ok=True)  # a folder's files go in any order
@@ -64,25 +64,25 @@ def test_a_removal_that_is_cut_short_is_gone_on_with(cut, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
-            stages.finish(name)
+            pipeline.finish(name)
     forget()
-    assert stages.prepare(name)["sources"]
-    stages.finish(name)
+    assert pipeline.prepare(name)["sources"]
+    pipeline.finish(name)
     assert not any((cut.parent / "work").iterdir())
 
 
 def test_half_written_pieces_are_written_again(cut):
     name = str(cut)
-    first, *_ = stages.prepare(name)["sources"]
-    stages.anonymise(name, *first)
+    first, *_ = pipeline.prepare(name)["sources"]
+    pipeline.anonymise(name, *first)
     (note,) = (cut.parent / "work").rglob(f"{first[0]}-{first[1]}.json")
     whole = {p.name: p.read_bytes() for p in (cut.parent / "work").rglob("*.arrow")}
     note.unlink()
     for path in (cut.parent / "work").rglob("*.arrow"):
         path.write_bytes(path.read_bytes()[:100])
-    stages.anonymise(name, *first)
+    pipeline.anonymise(name, *first)
     assert {p.name: p.read_bytes() for p in (cut.parent / "work").rglob("*.arrow")} == whole
-    stages.finish(name)
+    pipeline.finish(name)
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(cut):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contracts.alignment import FAIL, REPORT, Comparison, Item, Tolerance, comparisons
 from contracts.errors import AlignmentError, ContractError
-from flows.alignment import alignment, require_alignment
+from flows.align import alignment, require_alignment
 from tests.rules.cutting import MiniCut, mpan
 from transforms import align
 from transforms.lookups import ORDER, PARTICIPANT

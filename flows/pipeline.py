@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigurationError, PlaceError
-from flows import alignment, coherence, coincident, quality
+from flows import align as alignment
+from flows import coherence, coincident, quality
 from flows.anonymise import STAGED, anonymise_source, facts_of
 from flows.augment.population import population
 from flows.augment.stage import augmentation
