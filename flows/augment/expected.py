@@ -9,7 +9,7 @@ import polars as pl
 
 from contracts.augmentation import services
 from flows.augment.files import CsvTable, ParquetTable
-from flows.augment.mapping import load_mapping
+from flows.augment.participant_tables import load_mapping
 from flows.augment.released import CONFIDENCE, augmented, item_tables, own_points
 from flows.augment.stage import ALL, EXTRACT
 from flows.config import Participant

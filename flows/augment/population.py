@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from contracts.augmentation import tables
-from flows.augment.points import ATTRIBUTES, PREMISES
+from flows.augment.inputs import ATTRIBUTES, PREMISES
 from flows.augment.stage import ALL, AUGMENTED, EXTRACT
 from flows.context import Context
 from flows.quality import read_exclusions
@@ -21,7 +21,7 @@ def _premises() -> pl.Expr:
 
     A blank or malformed real postcode has no pseudonym. House and street are compared without it all the same: that
     may put strangers into one unit, which costs a choice, whereas apart CIT and SIT might share an address. Where
-    sameness is evidence (``flows.augment.relations``, DQ14) it is safer not to compare such addresses at all.
+    sameness is evidence (``flows.augment.associations``, DQ14) it is safer not to compare such addresses at all.
     """
     *lines, postcode = PREMISES
     return pl.concat_str([*map(pl.col, lines), pl.col(postcode).fill_null("")], separator="|")

@@ -14,9 +14,9 @@ from contracts.augmentation import PARTIAL, REASON, Item, Tables, associations, 
 from contracts.codes import code_table
 from contracts.errors import ContractError, QualityError
 from contracts.load import load_all
-from flows.augment.mapping import load_mapping
-from flows.augment.points import AUGMENT, Setting, excluded, gathered, registered
-from flows.augment.relations import Resolved, resolve
+from flows.augment.associations import Resolved, resolve
+from flows.augment.inputs import AUGMENT, Setting, excluded, gathered, registered
+from flows.augment.participant_tables import load_mapping
 from flows.context import Context
 from flows.quality import EXCLUDED, cascade, read_exclusions, write_exclusions
 from flows.workspace import ORDER, disk

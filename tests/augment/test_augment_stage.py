@@ -122,7 +122,7 @@ def test_mapping_files_of_participants_are_used(variant):
     ],
 )
 def test_a_wrong_mapping_file_is_told_with_its_line(tmp_path, text, words):
-    from flows.augment.mapping import load_mapping
+    from flows.augment.participant_tables import load_mapping
     from flows.config import Job
 
     (tmp_path / "dip.csv").write_bytes(text.encode("latin-1"))

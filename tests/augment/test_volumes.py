@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from flows.augment.points import volumes
+from flows.augment.inputs import volumes
 from flows.workspace import ORDER
 from tests.augment.test_decisions import decided
 from tests.rules.cutting import MiniCut, mpan

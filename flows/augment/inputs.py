@@ -14,7 +14,7 @@ import polars as pl
 
 from contracts.augmentation import Associations, Item, Tables, stated_column
 from contracts.load import load_all
-from flows.augment.mapping import MappingTables
+from flows.augment.participant_tables import MappingTables
 from flows.quality import COMPANION, JUDGED, STAGES, Held, frames, read_exclusions
 from flows.reference import Reference
 from flows.workspace import ORDER, Workspace

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from contracts.augmentation import stated_column
-from flows.augment.points import PREMISES, REGISTRATION, Setting, excluded, gathered, registered
+from flows.augment.inputs import PREMISES, REGISTRATION, Setting, excluded, gathered, registered
 from flows.quality import JUDGED, frames
 from flows.workspace import ORDER
 from transforms import associate
