@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from unittest import mock
 
-from flows import cli
+from flows.cli import main
 
-BUILT = cache(cli.build)
+BUILT = cache(main.build)
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ def datacut(*arguments: object) -> Done:
     """
     out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(cli, "build", BUILT))
-        stack.enter_context(mock.patch.object(cli, "guard_memory", return_value=True))
+        stack.enter_context(mock.patch.object(main, "build", BUILT))
+        stack.enter_context(mock.patch.object(main, "guard_memory", return_value=True))
         stack.enter_context(mock.patch.object(sys, "argv", ["datacut", *map(str, arguments)]))
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))
         try:
-            cli.main()
+            main.main()
         except SystemExit as end:
             code = int(end.code or 0)
     return Done(code, out.getvalue(), err.getvalue())

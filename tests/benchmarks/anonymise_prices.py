@@ -94,7 +94,7 @@ def inside(cut: str) -> None:
     import flows.together
 
     flows.together.WORKERS = 1  # before anybody takes it over
-    from flows import cli
+    from flows.cli import main as cli
 
     purse = Purse()
     for line, places in PRICES.items():

@@ -116,7 +116,7 @@ def naive(people_file: Path, book_file: Path) -> dict[str, object]:
 
 def product(people_file: Path, book_file: Path, out: Path) -> dict[str, object]:
     """Run the command in direct mode and read what it says."""
-    from flows import cli
+    from flows.cli import main as cli
 
     report = out.with_suffix(".json")
     sys.argv = ["datacut", "ringfence", "plan", "--population", str(people_file), "--demands", str(book_file)]

@@ -24,7 +24,7 @@ import yaml
 from tests.benchmarks.projection import exponent, projection
 from tests.benchmarks.watched import MIB, Watched, about, allocated, load, machine, table, watch
 
-DATACUT = [sys.executable, "-c", "from flows.cli import main; main()"]
+DATACUT = [sys.executable, "-c", "from flows.cli.main import main; main()"]
 PROBES = (20_000, 100_000)  # smaller ones tell half as much again: a file takes blocks, a compressor needs rows
 RESERVE = 1.1  # of the estimate: growth is not quite straight, unless --reserve knows better
 GOAL_EXPONENT, GOAL_PEAK_MIB, GOAL_PEAK_AT = 1.05, 6 * 1024, 30_000_000

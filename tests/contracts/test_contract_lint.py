@@ -215,7 +215,7 @@ def test_an_empty_folder_is_told(tmp_path):
 
 
 def datacut(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from flows.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from flows.cli.main import main; main()", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=HOME.parent)
 
 

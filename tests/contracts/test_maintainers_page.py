@@ -110,7 +110,7 @@ def test_the_changes_reach_the_evidence_without_a_line_of_code(tmp_path):
     apply(tmp_path / "contracts", ["properties", "after", "quality", "derived", "file"])
 
     def datacut(*arguments: str) -> str:
-        command = [sys.executable, "-c", "from flows.cli import main; main()", *arguments]
+        command = [sys.executable, "-c", "from flows.cli.main import main; main()", *arguments]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from contracts.errors import EvidenceError
-from flows.cli import build
+from flows.cli.main import build
 from flows.evidence import bag, chain
 from flows.evidence.approve import approve_pack
 from flows.evidence.keys import PublicKey, Signer, load_approver, load_signer, new_signing_key

@@ -110,7 +110,7 @@ def test_a_machine_with_the_pack_and_a_public_key_alone(signed, tmp_path: Path) 
         "socket.socket.connect = socket.getaddrinfo = never\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
         "sys.argv = ['datacut', 'verify', 'pack', '--public-key', 'operator.pub']\n"
-        "from flows.cli import main\n"
+        "from flows.cli.main import main\n"
         "main()\n"
     )
     environment = {"PATH": os.environ["PATH"], "HOME": str(alone)}
@@ -140,7 +140,7 @@ def test_a_machine_with_the_pack_and_a_public_key_alone(signed, tmp_path: Path) 
 
 
 def test_every_exit_code_of_the_page_is_in_the_help() -> None:
-    from flows.commands.verify import verify_command
+    from flows.cli.verify import verify_command
 
     for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE):
         assert code in str(verify_command.__doc__), code

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from typer.testing import CliRunner, Result
 
 from contracts.errors import DataCutError
-from flows.commands.verify import register
+from flows.cli.verify import register
 from flows.evidence import bag
 from flows.evidence.keys import Signer
 
@@ -89,7 +89,7 @@ def test_verification_stays_light(pack: Path, public_file: Path) -> None:
     """A stranger's machine may have none of the heavy libraries, and verification must not wait for them."""
     program = (
         "import sys, typer\n"
-        "from flows.commands.verify import register\n"
+        "from flows.cli.verify import register\n"
         "app = typer.Typer(); app.callback()(lambda: None); register(app)\n"
         "app(sys.argv[1:], standalone_mode=False)\n"
         "heavy = {'prefect', 'great_expectations', 'polars', 'pandas', 'numpy', 'pyarrow', 'jinja2'}\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.commands.run import SAMPLE_REQUEST
+from flows.cli.run import SAMPLE_REQUEST
 from flows.sample import Request, generate
 
 ROOT = Path(__file__).parents[2]

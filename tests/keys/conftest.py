@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import cli
+from flows.cli import main
 from flows.keyring import keep_key
 
 CUT, OTHER_CUT = "SIT-2026", "QUALIFICATION-2026"
@@ -58,7 +58,7 @@ def datacut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
             capsys.readouterr()
             code = 0
             try:
-                cli.main()
+                main.main()
             except SystemExit as end:
                 code = int(end.code or 0)
         return Done(code, *capsys.readouterr())

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from flows.commands import run as command
+from flows.cli import run as command
 from flows.custody import sealed, wrapped
 from flows.keyring import plain_line
 from tests.command import Done

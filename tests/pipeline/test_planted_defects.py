@@ -20,7 +20,7 @@ RULES = 24  # data-quality rules of which the generator plants defects
 
 
 def sample(folder: Path, mpans: int, *, defects: float, seed: int = 1) -> Path:
-    command = [sys.executable, "-c", "from flows.cli import main; main()", "sample", "--mpans", str(mpans), "--seed",
+    command = [sys.executable, "-c", "from flows.cli.main import main; main()", "sample", "--mpans", str(mpans), "--seed",
                str(seed), "--defects", str(defects), "--out", str(folder)]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return folder

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from contracts.errors import EvidenceError
-from flows.cli import build
+from flows.cli.main import build
 from flows.compare import compare
 from flows.evidence.keys import Signer, load_signer, new_signing_key
 from flows.evidence.write import PackWriter

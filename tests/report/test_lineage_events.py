@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import build
+from flows.cli.main import build
 from flows.evidence.keys import load_signer, new_signing_key
 from flows.evidence.write import PackWriter
 from flows.lineage import event_lines, events

@@ -16,7 +16,7 @@ from unittest import mock
 import polars as pl
 import pytest
 
-from flows import cli
+from flows.cli import main
 from tests.benchmarks.ringfence_instance import population
 from tests.ringfence.cases import frame_of
 from tests.ringfence.reference import Want, best_fill, faults, fill_of, random_instance
@@ -25,7 +25,7 @@ COLUMNS = ["round", "test_case", "stage", "participant", "priority", "base", "sp
            "export_criteria", "mutates"]  # fmt: skip
 
 
-BUILT = cache(cli.build)
+BUILT = cache(main.build)
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ def datacut(*arguments: object, cwd: Path | None = None) -> Done:
     out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(cwd or Path.cwd()))
-        stack.enter_context(mock.patch.object(cli, "build", BUILT))  # mounting again would mount twice
+        stack.enter_context(mock.patch.object(main, "build", BUILT))  # mounting again would mount twice
         stack.enter_context(mock.patch.object(sys, "argv", ["datacut", *map(str, arguments)]))
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))
         try:
-            cli.main()
+            main.main()
         except SystemExit as end:
             code = int(end.code or 0)
     return Done(code, out.getvalue(), err.getvalue())

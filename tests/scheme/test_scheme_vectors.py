@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from typer.testing import CliRunner
 
-from flows.cli import build
+from flows.cli.main import build
 from transforms import ff1
 from transforms.identifiers import encrypt_numerals
 from transforms.keyed_hash import hmac_sha256

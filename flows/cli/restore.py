@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contracts.errors import RefusedError
-from flows.commands.key_options import IdentityFile, KeyPath, PassphraseFile
+from flows.cli.options import IdentityFile, KeyPath, PassphraseFile
 
 if TYPE_CHECKING:
     from flows.restore import Restored

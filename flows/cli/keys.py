@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import pseudonym
-from flows.commands.key_options import CutId, IdentityFile, KeyPath, PassphraseFile
+from flows.cli import pseudonym
+from flows.cli.options import CutId, IdentityFile, KeyPath, PassphraseFile
 
 Out = Annotated[Path, typer.Option(help="File to write; must not exist.", show_default=False)]
 SealWith = Annotated[

@@ -10,7 +10,7 @@ import typer
 
 from contracts.errors import RefusedError
 from contracts.vocabulary import Field
-from flows.commands.key_options import CutId, IdentityFile, KeyPath, PassphraseFile
+from flows.cli.options import CutId, IdentityFile, KeyPath, PassphraseFile
 
 LINES_AT_ONCE = 100_000
 

@@ -17,7 +17,7 @@ import transforms
 from contracts.errors import DataCutError, PlaceError
 from flows.custody.process import guard_memory
 
-# modules of ``flows.commands``, in the order of the help
+# modules of ``flows.cli``, in the order of the help
 PARTS = (
     "run", "contracts", "ringfence", "messages", "restore", "sample", "keys", "verify", "serve", "evidence", "compare",
 )  # fmt: skip
@@ -58,7 +58,7 @@ def check_installation() -> None:
 def build() -> typer.Typer:
     """Mount the subcommands; only after the installation was checked, since this imports the packages' insides."""
     for part in PARTS:
-        import_module(f"flows.commands.{part}").register(app)
+        import_module(f"flows.cli.{part}").register(app)
     return app
 
 

@@ -101,7 +101,7 @@ def _backups(sample: Path | None, out: Path) -> None:
 
 
 def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str = "") -> dict[str, Any]:
-    from flows.commands.telling import teller
+    from flows.cli.progress import teller
 
     with teller(log) as told:
         if plain and workers:
