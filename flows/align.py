@@ -15,9 +15,9 @@ from contracts.conditions import sql
 from contracts.errors import AlignmentError
 from contracts.load import load_all
 from contracts.types import column_type
+from flows.cut.workspace import ORDER, Workspace
 from flows.quality import JUDGED, uncarried
 from flows.spanning import Held
-from flows.workspace import ORDER, Workspace
 from transforms import align
 from transforms.lookups import PARTICIPANT
 

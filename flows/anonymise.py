@@ -18,10 +18,10 @@ import polars as pl
 from contracts.errors import IntakeError, RefusedError
 from contracts.model import Contract
 from contracts.vocabulary import Effect, Stage
-from flows.config import Extract, Job, Participant
+from flows.cut.config import Extract, Job, Participant
+from flows.cut.parallel import WORKERS, in_turn
+from flows.cut.workspace import PartitionWriter, Workspace
 from flows.intake import SourceSpec, open_source
-from flows.together import WORKERS, in_turn
-from flows.workspace import PartitionWriter, Workspace
 from transforms.conform import ColumnMap, bad, conform, map_columns, normalise_mpans
 from transforms.keys import FieldKeys
 from transforms.leaks import ANY_POSTCODE, own_row

@@ -17,9 +17,9 @@ from contracts.load import RESULTS, load_all
 from contracts.model import Contract
 from contracts.types import column_type
 from flows.augment.stage import ALL, AUGMENTED, EXTRACT
+from flows.cut.workspace import ORDER, Workspace
 from flows.quality import JUDGED, count_twice, entry, read_exclusions
 from flows.spanning import Held
-from flows.workspace import ORDER, Workspace
 from transforms import rules
 from transforms.leaks import Sought
 from transforms.lookups import MPAN, PARTICIPANT

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from contracts.vocabulary import Field
+from flows.cut.workspace import Workspace
 from flows.quality import Held, write_exclusions
 from flows.sought import coincident, sought
-from flows.workspace import Workspace
 from transforms import mpan
 from transforms.exclusion import COINCIDENT
 from transforms.pseudonymise import Pseudonymiser

@@ -7,8 +7,8 @@ from typing import Any
 
 from contracts.errors import PlaceError
 from flows import embedded, job
-from flows.config import load_cut
-from flows.context import watching
+from flows.cut.config import load_cut
+from flows.cut.context import watching
 
 
 def run_flow(

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from contracts.errors import ConfigurationError, PlaceError
-from flows.config import load_cut
+from flows.cut.config import load_cut
 
 POOL = "datacut"
 LOOK_EVERY = 60  # seconds between two looks into the inbox

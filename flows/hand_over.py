@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import EvidenceError
-from flows.config import Job, load_cut
+from flows.cut.config import Job, load_cut
 from flows.evidence.keys import PublicKey, Signer, load_approver, load_signer
 from flows.evidence.verify import Terms, verify_pack
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.config import Job, load_cut
-from flows.workspace import disk
+from flows.cut.config import Job, load_cut
+from flows.cut.workspace import disk
 
 MEMORY = "inbox.json"
 

@@ -11,9 +11,9 @@ from typing import Any, Literal, Protocol
 
 from contracts.errors import IntakeError, RefusedError, ResidueError
 from flows import pipeline
-from flows.context import watching
+from flows.cut.context import watching
+from flows.cut.parallel import together
 from flows.publish import publish
-from flows.together import together
 
 Kind = Literal["release", "submission"]
 Facts = dict[str, Any]

@@ -20,7 +20,7 @@ from flows.custody.process import guard_memory
 from transforms.keys import CUT_KEY_BYTES, FieldKeys
 
 if TYPE_CHECKING:  # the configuration's libraries are slow to load, and ``key new`` needs none of them
-    from flows.config import Job
+    from flows.cut.config import Job
 
 RING_FENCE_FIELD = "ring-fence"  # its key orders equal units; a run, a top-up and the direct mode must agree
 REVOKED = "revoked-keys.txt"  # beside ``cut.yaml``; looked at when it is there

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from contracts.errors import ResidueError
 from contracts.load import load_all
 from contracts.vocabulary import Field, Form
+from flows.cut.parallel import together
+from flows.cut.workspace import Workspace
 from flows.leak_files import Kind, Piece, pieces
 from flows.own_words import own_words
 from flows.quality import Held
 from flows.sought import coincident, keys_of, sought
-from flows.together import together
-from flows.workspace import Workspace
 from transforms import leak_sieve, leaks, mpan
 from transforms.pseudonymise import Pseudonymiser
 

@@ -17,12 +17,12 @@ from flows import coherence, coincident, quality
 from flows.anonymise import STAGED, anonymise_source, facts_of
 from flows.augment.population import population
 from flows.augment.stage import augmentation
-from flows.config import Extract, Job, Participant, load_cut
-from flows.context import Context, context, forget, now, progressed, run_digest, work_folder
+from flows.cut.config import Extract, Job, Participant, load_cut
+from flows.cut.context import Context, context, forget, now, progressed, run_digest, work_folder
+from flows.cut.workspace import MARKER, disk
 from flows.evidence.keys import load_approver, load_signer
 from flows.keyring import RING_FENCE_FIELD
 from flows.submission import exclude_submitted, take_submission
-from flows.workspace import MARKER, disk
 
 ACTOR = "datacut run"
 ALLOCATIONS = "allocations.arrow"

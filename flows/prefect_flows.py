@@ -27,9 +27,9 @@ from pydantic import Field
 
 from contracts.errors import ConfigurationError, DataCutError, PlaceError
 from flows import embedded, inbox, job
-from flows.config import load_cut
+from flows.cut.config import load_cut
+from flows.cut.parallel import WORKERS
 from flows.hand_over import check_returns
-from flows.together import WORKERS
 
 OPTIONS: dict[str, Any] = {"persist_result": False, "log_prints": False}
 ONE_AT_A_TIME = "datacut-ring-fence"  # global concurrency limit: one commit to the ledger at a time

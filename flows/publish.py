@@ -13,8 +13,11 @@ import polars as pl
 from contracts.vocabulary import Method
 from flows import leaks, payload, release, risk
 from flows.augment import expected, released
-from flows.config import Participant
-from flows.context import Context, context, now, sources_of, tool_version
+from flows.cut.config import Participant
+from flows.cut.context import Context, context, now, sources_of, tool_version
+from flows.cut.parallel import together
+from flows.cut.self_test import self_test
+from flows.cut.workspace import Workspace, disk
 from flows.evidence import chain, sections
 from flows.evidence.keys import PublicKey, Signer, load_approver, load_signer
 from flows.evidence.write import PackWriter
@@ -22,9 +25,6 @@ from flows.pipeline import ALLOCATIONS
 from flows.quality import Held, read_exclusions
 from flows.report.room import report_files
 from flows.returns import Released, write_returns
-from flows.selftest import self_test
-from flows.together import together
-from flows.workspace import Workspace, disk
 from transforms import align
 from transforms.keys import SCHEME
 from transforms.statement import evidence_document

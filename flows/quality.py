@@ -18,8 +18,8 @@ from contracts.load import load_all
 from contracts.model import Contract, Rule
 from contracts.types import column_type
 from contracts.vocabulary import Stage
+from flows.cut.workspace import ORDER, Workspace
 from flows.spanning import EXTRACT, Held, load, local_tables, plain_tables, spanning_tables
-from flows.workspace import ORDER, Workspace
 from transforms import exclusion, rules, suite
 from transforms.lookups import PARTICIPANT, Tables, derive, judged, table_of
 

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from contracts.errors import QualityError
 from flows import coincident
-from flows.context import Context
+from flows.cut.context import Context
+from flows.cut.workspace import disk
 from flows.quality import JUDGED, SUBMITTED, Held, read_exclusions
-from flows.workspace import disk
 from transforms import exclusion
 from transforms.pseudonymise import treat
 

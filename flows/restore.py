@@ -17,7 +17,7 @@ from typing import Any
 
 from contracts.errors import ConfigurationError, EvidenceError, IntakeError, RefusedError
 from flows.anonymise import Progress, silent
-from flows.config import load_cut
+from flows.cut.config import load_cut
 from flows.evidence.chain import read_evidence
 from flows.evidence.keys import PublicKey
 from flows.evidence.verify import Terms, hold_together, verify_pack

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from contracts.errors import EvidenceError
 from contracts.model import Contract
-from flows.config import Cut
+from flows.cut.config import Cut
+from flows.cut.workspace import disk
 from flows.intake.source import DELIMITERS
-from flows.workspace import disk
 from transforms.written import DtcText, Written, as_text, dtc_header, dtc_trailer
 
 BATCH = 131_072

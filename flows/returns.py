@@ -18,15 +18,15 @@ import polars as pl
 
 from flows.augment.files import ParquetTable
 from flows.augment.released import augmented, own_counts, own_points
-from flows.config import Participant
-from flows.context import Context
+from flows.cut.config import Participant
+from flows.cut.context import Context
+from flows.cut.parallel import together
+from flows.cut.workspace import ORDER, disk, second_name
 from flows.evidence.keys import PublicKey, Signer
 from flows.evidence.write import PackWriter, SealedPack
 from flows.leaks import Scanner, refuse
 from flows.report.room import report_files
 from flows.return_forms import write_form
-from flows.together import together
-from flows.workspace import ORDER, disk, second_name
 from transforms.statement import evidence_document
 from transforms.written import from_facts
 

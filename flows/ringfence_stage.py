@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.config import Job
+from flows.cut.config import Job
+from flows.cut.workspace import disk, second_name
 from flows.ringfence.service import Outcome, plan_and_commit
-from flows.workspace import disk, second_name
 
 __all__ = ["Outcome", "keep_pool", "plan_and_commit", "pool_file"]
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from contracts.load import load_all
 from contracts.vocabulary import Field
+from flows.cut.parallel import together
+from flows.cut.workspace import Workspace
 from flows.quality import JUDGED, Held
-from flows.together import together
-from flows.workspace import Workspace
 from transforms import leaks, mpan
 from transforms.pseudonymise import Pseudonymiser
 

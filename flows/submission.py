@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 from contracts.errors import IntakeError, KeyMaterialError, RefusedError
 from contracts.model import Contract
 from flows.anonymise import STAGED, Progress, SourceFacts, check_cut_date, silent
-from flows.config import Extract, Job, Participant
+from flows.cut.config import Extract, Job, Participant
+from flows.cut.workspace import PartitionWriter, Workspace
 from flows.evidence.keys import load_public
 from flows.evidence.verify import Terms, verify_pack
 from flows.quality import SUBMITTED, write_exclusions
 from flows.spanning import Held
-from flows.workspace import PartitionWriter, Workspace
 from transforms import exclusion
 from transforms.keys import SCHEME, FieldKeys
 from transforms.produced import unlike_excluded, unlike_staged

@@ -12,10 +12,10 @@ from flows.augment.files import CsvTable, ParquetTable
 from flows.augment.participant_tables import load_mapping
 from flows.augment.released import CONFIDENCE, augmented, item_tables, own_points
 from flows.augment.stage import ALL, EXTRACT
-from flows.config import Participant
-from flows.context import Context
+from flows.cut.config import Participant
+from flows.cut.context import Context
+from flows.cut.workspace import ORDER
 from flows.quality import JUDGED, frames
-from flows.workspace import ORDER
 from transforms.decide import provenance
 from transforms.manufacture import Manufacturer
 from transforms.mpan import order_key

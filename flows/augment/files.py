@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.workspace import disk
+from flows.cut.workspace import disk
 
 ROW_GROUP = 131_072
 BOUNDED = ("mpan_core",)  # rows stand in its order and its bounds find them; those of codes cost time and find nothing

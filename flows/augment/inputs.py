@@ -15,9 +15,9 @@ import polars as pl
 from contracts.augmentation import Associations, Item, Tables, stated_column
 from contracts.load import load_all
 from flows.augment.participant_tables import MappingTables
+from flows.cut.workspace import ORDER, Workspace
 from flows.quality import COMPANION, JUDGED, STAGES, Held, frames, read_exclusions
 from flows.reference import Reference
-from flows.workspace import ORDER, Workspace
 from transforms.augment import settlement_meter
 from transforms.manufacture import Manufacturer
 from transforms.mpan import order_key

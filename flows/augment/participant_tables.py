@@ -21,7 +21,7 @@ import polars as pl
 
 from contracts.augmentation import services
 from contracts.errors import ConfigurationError
-from flows.config import Job
+from flows.cut.config import Job
 
 SERVICES = ("legacy_role", "legacy_mpid", "market_segment", "mpid")
 DIP_IDS = ("mpid", "role", "dip_id")

@@ -9,9 +9,9 @@ import polars as pl
 from contracts.augmentation import tables
 from flows.augment.inputs import ATTRIBUTES, PREMISES
 from flows.augment.stage import ALL, AUGMENTED, EXTRACT
-from flows.context import Context
+from flows.cut.context import Context
+from flows.cut.workspace import disk
 from flows.quality import read_exclusions
-from flows.workspace import disk
 
 POPULATION = "population.parquet"
 

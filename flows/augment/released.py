@@ -14,12 +14,12 @@ from contracts.augmentation import Item, Tables, tables
 from contracts.vocabulary import Classification, Method
 from flows.augment.files import ParquetTable
 from flows.augment.stage import ALL, AUGMENTED, EXTRACT
-from flows.config import Participant
-from flows.context import Context
+from flows.cut.config import Participant
+from flows.cut.context import Context
+from flows.cut.parallel import together
+from flows.cut.workspace import ORDER
 from flows.evidence.write import PackWriter
 from flows.quality import JUDGED, read_exclusions
-from flows.together import together
-from flows.workspace import ORDER
 from transforms.decide import provenance
 from transforms.mpan import order_key
 from transforms.pseudonymise import treat

@@ -17,9 +17,9 @@ from contracts.load import load_all
 from flows.augment.associations import Resolved, resolve
 from flows.augment.inputs import AUGMENT, Setting, excluded, gathered, registered
 from flows.augment.participant_tables import load_mapping
-from flows.context import Context
+from flows.cut.context import Context
+from flows.cut.workspace import ORDER, disk
 from flows.quality import EXCLUDED, cascade, read_exclusions, write_exclusions
-from flows.workspace import ORDER, disk
 from transforms.associate import violations
 from transforms.decide import decide, incoherent, rule_column, sources, sql, undecided
 from transforms.decision_lint import findings

@@ -33,8 +33,8 @@ def pseudonym_command(
     its nine lines and its postcode, separated by `|`; the postcode is the last part.
     """
     from flows.custody.passphrase import Unlock
+    from flows.cut.self_test import self_test
     from flows.keyring import read_key
-    from flows.selftest import self_test
     from transforms.pseudonymise import Pseudonymiser
 
     self_test()

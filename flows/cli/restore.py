@@ -42,10 +42,10 @@ def restore_command(
     that do not match the backup are listed in unmatched-<extract>.csv, and the command ends with code 12.
     """
     from flows.custody.passphrase import Unlock
+    from flows.cut.self_test import self_test
     from flows.evidence.keys import load_public
     from flows.keyring import read_key
     from flows.restore import restore
-    from flows.selftest import self_test
 
     self_test()
     unlock = Unlock(passphrase_file, identity)

@@ -281,7 +281,7 @@ def _outcome(done: Outcome) -> dict[str, Any]:
 
 def _report(said: dict[str, Any], head: str, *, as_json: bool, report: Path | None) -> None:
     if report is not None:
-        from flows.workspace import disk
+        from flows.cut.workspace import disk
 
         with disk(report):
             report.write_text(json.dumps(said, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -31,7 +31,7 @@ def serve_command(
     behind a token that is made anew each time.
     """
     from flows import embedded
-    from flows.config import load_cut
+    from flows.cut.config import load_cut
 
     job = load_cut(cut)
     own = None

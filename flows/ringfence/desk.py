@@ -16,7 +16,7 @@ import polars as pl
 from contracts.errors import ConfigurationError, RingFenceError
 from contracts.ringfence.model import State
 from contracts.ringfence.plan import HUB
-from flows.config import Job, load_cut
+from flows.cut.config import Job, load_cut
 from flows.keyring import RING_FENCE_FIELD, cut_keys
 from flows.ringfence.chain import canonical
 from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt

@@ -15,9 +15,9 @@ from pathlib import Path
 import polars as pl
 
 from contracts.errors import ConfigurationError, IntakeError
+from flows.cut.workspace import disk
 from flows.keyring import RING_FENCE_FIELD, read_key
 from flows.ringfence.book import Book, check_attributes, read_book, read_policy
-from flows.workspace import disk
 from transforms.ringfence.allocate import Allocation, allocate
 from transforms.ringfence.population import RESERVED
 from transforms.ringfence.remaining import CASE, fulfilment, missing, units_had

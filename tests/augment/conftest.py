@@ -13,7 +13,7 @@ import yaml
 from contracts.augmentation import services
 from flows import job, pipeline
 from flows.augment.stage import augmentation
-from flows.context import Context, context, forget
+from flows.cut.context import Context, context, forget
 from flows.sample import Request, generate
 from transforms.keys import FieldKeys
 from transforms.manufacture import Manufacturer

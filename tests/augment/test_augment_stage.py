@@ -123,11 +123,11 @@ def test_mapping_files_of_participants_are_used(variant):
 )
 def test_a_wrong_mapping_file_is_told_with_its_line(tmp_path, text, words):
     from flows.augment.participant_tables import load_mapping
-    from flows.config import Job
+    from flows.cut.config import Job
 
     (tmp_path / "dip.csv").write_bytes(text.encode("latin-1"))
     model = {"augmentation": {"dip_ids": ["dip.csv"]}, **MINIMAL}
-    from flows.config import CutFile
+    from flows.cut.config import CutFile
 
     with pytest.raises(ConfigurationError) as fault:
         load_mapping(Job(tmp_path / "cut.yaml", CutFile.model_validate(model)))

@@ -10,7 +10,7 @@ import polars as pl
 
 from contracts.vocabulary import Field
 from flows.augment.stage import ALL, AUGMENTED, EXTRACT
-from flows.context import Context
+from flows.cut.context import Context
 from flows.quality import read_exclusions
 
 ITEMS = ("market_segment", "connection_type", "energy_direction")

@@ -30,8 +30,8 @@ PRICES = {
     "pseudonyms of addresses": ["transforms.address:addresses"],
     "no row's own identifier in another column": ["transforms.leaks:own_row"],
     "work folder: any order of rows in, one order out, memory of a partition": [
-        "flows.workspace:PartitionWriter.add",
-        "flows.workspace:Workspace.put",
+        "flows.cut.workspace:PartitionWriter.add",
+        "flows.cut.workspace:Workspace.put",
         "flows.spanning:load",
         "flows.quality:in_order",
     ],
@@ -91,9 +91,9 @@ class Purse:
 
 def inside(cut: str) -> None:
     """Run the command in this process and print what each line cost, as JSON."""
-    import flows.together
+    import flows.cut.parallel
 
-    flows.together.WORKERS = 1  # before anybody takes it over
+    flows.cut.parallel.WORKERS = 1  # before anybody takes it over
     from flows.cli import main as cli
 
     purse = Purse()

@@ -40,7 +40,7 @@ def measure(cut: Path) -> dict[str, object]:
     """Run the augmentation stage and compare it with the truth."""
     from flows.augment.population import population
     from flows.augment.stage import augmentation
-    from flows.context import context
+    from flows.cut.context import context
     from tests.augment.truth import compare, shares
 
     known = context(str(cut))

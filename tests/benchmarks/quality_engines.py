@@ -68,7 +68,7 @@ def row_verdicts(folder: Path) -> Callable[[], Counts]:
 
 def sources(folder: Path) -> Iterator[tuple[str, Contract, list[Rule], list[pl.LazyFrame]]]:
     """Give every source: its name, contract, the rules that can be judged on it, and its judged partitions."""
-    from flows.context import context
+    from flows.cut.context import context
     from flows.quality import EXTRACT, JUDGED, TABLES, _local_names, uncarried
     from transforms.lookups import PARTICIPANT, judged
 
@@ -89,8 +89,8 @@ def sources(folder: Path) -> Iterator[tuple[str, Contract, list[Rule], list[pl.L
 
 def gx_on_polars(folder: Path) -> Callable[[], Counts]:
     """Return the count by our engine."""
+    from flows.cut.workspace import ORDER
     from flows.gx_polars.run import run_suite
-    from flows.workspace import ORDER
     from transforms import suite
 
     def run() -> Counts:

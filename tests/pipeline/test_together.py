@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from flows.together import in_turn
+from flows.cut.parallel import in_turn
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.errors import ConfigurationError
-from flows.config import load_cut
+from flows.cut.config import load_cut
 
 TEXT = """\
 cut: {{id: T, date: 2023-08-19, key: cut.key}}

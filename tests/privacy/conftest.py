@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from flows import pipeline
-from flows.context import Context, context
+from flows.cut.context import Context, context
 from flows.sample import Request, generate
 from tests.privacy.raw import Raw, raw_identifiers
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from flows import pipeline
-from flows.context import forget
+from flows.cut.context import forget
+from flows.cut.workspace import MARKER
 from flows.sample import Request, generate
-from flows.workspace import MARKER
 from tests.recovery.kills import campaign, digests
 
 DATACUT = Path(sys.executable).with_name("datacut")

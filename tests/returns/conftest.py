@@ -15,7 +15,7 @@ import yaml
 
 from contracts.load import load_all
 from contracts.vocabulary import Field
-from flows.config import Job, load_cut
+from flows.cut.config import Job, load_cut
 from flows.intake import SourceSpec, open_source
 from flows.sample import Request, generate
 from tests.command import Done, datacut

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.config import load_cut
+from flows.cut.config import load_cut
 from flows.ringfence_stage import keep_pool, pool_file
 
 TEXT = """\

@@ -16,11 +16,11 @@ from contracts.load import load_all
 from contracts.vocabulary import Field
 from flows import quality
 from flows.anonymise import STAGED, anonymise_batch
+from flows.cut.workspace import PartitionWriter, Workspace
 from flows.intake import SourceSpec
 from flows.quality import JUDGED, Held
 from flows.reference import Reference, load_reference
 from flows.spanning import spanning_tables
-from flows.workspace import PartitionWriter, Workspace
 from transforms import rules
 from transforms.conform import map_columns
 from transforms.keys import FieldKeys

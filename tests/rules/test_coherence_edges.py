@@ -12,9 +12,9 @@ from contracts.augmentation import tables
 from contracts.load import RESULTS, load_all
 from flows.augment.stage import ALL, AUGMENTED, EXTRACT
 from flows.coherence import CHECKED, NAME, coherence
+from flows.cut.workspace import ORDER, Workspace
 from flows.quality import JUDGED
 from flows.spanning import Held
-from flows.workspace import ORDER, Workspace
 from tests.rules.cutting import mpan
 from transforms import rules
 from transforms.decide import incoherent

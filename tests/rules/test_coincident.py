@@ -7,8 +7,8 @@ import polars as pl
 
 from contracts.vocabulary import Field
 from flows import coincident
+from flows.cut.workspace import Workspace
 from flows.quality import JUDGED, Held, read_exclusions
-from flows.workspace import Workspace
 from transforms import mpan
 from transforms.keys import FieldKeys
 from transforms.pseudonymise import Pseudonymiser

@@ -18,12 +18,12 @@ from contracts.load import load_all
 from contracts.model import Contract
 from contracts.overlay import NONE, apply, read_overlay
 from flows.anonymise import Progress, silent
-from flows.config import Job, load_cut
+from flows.cut.config import Job, load_cut
+from flows.cut.self_test import self_test
+from flows.cut.workspace import Workspace, partition_count
 from flows.keyring import cut_keys
 from flows.quality import Held
 from flows.reference import Reference, load_reference
-from flows.selftest import self_test
-from flows.workspace import Workspace, partition_count
 from transforms.keys import FieldKeys
 from transforms.pseudonymise import Pseudonymiser
 

@@ -1,0 +1,1 @@
+"""CUT: what every stage shares: the configuration, the work folder, its partitions, progress, and the self-test."""
