@@ -21,9 +21,9 @@ from flows.anonymise import Progress, silent
 from flows.cut.config import Job, load_cut
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace, partition_count
+from flows.intake.market_domain_data import Reference, load_reference
 from flows.keyring import cut_keys
 from flows.quality import Held
-from flows.reference import Reference, load_reference
 from transforms.keys import FieldKeys
 from transforms.pseudonymise import Pseudonymiser
 

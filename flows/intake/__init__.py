@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 
 from contracts.model import DtcLayout
-from flows.intake.opening import open_reader
+from flows.intake.detect import open_reader
 from flows.intake.reader import Reader
 from flows.intake.source import Limits, SourceSpec
 

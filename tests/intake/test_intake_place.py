@@ -14,7 +14,7 @@ import pytest
 
 from contracts.errors import IntakeError, PlaceError, RefusedError
 from flows.intake import Limits, SourceSpec, open_source
-from flows.intake.place import RawFile
+from flows.intake.raw_file import RawFile
 
 TABLE = b"MPAN,Name\n" + b"1900000000071,SHADY OAK PADDOCK\n" * 500
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.reference import Reference, load_reference
+from flows.intake.market_domain_data import Reference, load_reference
 from tests.rules.cutting import CUT, MiniCut, Row, market_domain_data
 
 

@@ -18,8 +18,8 @@ from flows import quality
 from flows.anonymise import STAGED, anonymise_batch
 from flows.cut.workspace import PartitionWriter, Workspace
 from flows.intake import SourceSpec
+from flows.intake.market_domain_data import Reference, load_reference
 from flows.quality import JUDGED, Held
-from flows.reference import Reference, load_reference
 from flows.spanning import spanning_tables
 from transforms import rules
 from transforms.conform import map_columns

@@ -400,7 +400,7 @@ def test_a_rule_is_judged_only_where_the_source_carries_the_item(mini):
 
 @pytest.mark.requirement("Q75")
 def test_without_market_domain_data_its_rules_are_not_judged(tmp_path):
-    from flows.reference import load_reference
+    from flows.intake.market_domain_data import load_reference
     from tests.rules.cutting import CUT
 
     mini = MiniCut(tmp_path, reference=load_reference(None, CUT))

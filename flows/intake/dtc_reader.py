@@ -15,12 +15,12 @@ import polars as pl
 
 from contracts.errors import IntakeError, RefusedError
 from contracts.model import DtcLayout
-from flows.intake.delimited import parse_text
-from flows.intake.lines import Block, Lines
-from flows.intake.nesting import Nesting
+from flows.intake.csv_blocks import Block, Lines
+from flows.intake.csv_reader import parse_text
+from flows.intake.dtc_nesting import Nesting
+from flows.intake.gzip_stream import ByteStream
 from flows.intake.reader import ReadAhead, Reader, stated_date
 from flows.intake.source import Limits, SourceSpec
-from flows.intake.unpack import ByteStream
 
 _GROUP = re.compile(r"[0-9A-Z]{3}")
 _FLOW = re.compile(r"D\d{7}")

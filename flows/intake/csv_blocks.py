@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from contracts.errors import IntakeError
 from flows.intake.encodings import Decoder
+from flows.intake.gzip_stream import ByteStream
 from flows.intake.source import MIB, Limits
-from flows.intake.unpack import ByteStream
 
 # Larger pieces cost more than they bring: the allocator maps and clears fresh pages for each of them.
 PIECE = 8 * MIB

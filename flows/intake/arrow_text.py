@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from contracts.errors import IntakeError
-from flows.intake.delimited import FOREIGN
+from flows.intake.csv_reader import FOREIGN
 from flows.intake.source import Limits
 
 _LAYOUT = (0x09, 0x0A, 0x0D)  # tab, LF, CR: the only control characters that a text may hold

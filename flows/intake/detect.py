@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 from contracts.errors import ConfigurationError, IntakeError, RefusedError
 from contracts.model import DtcLayout
-from flows.intake.archive import ZipStream, find_member
-from flows.intake.delimited import DelimitedReader
-from flows.intake.place import Digest, RawFile
+from flows.intake.csv_reader import DelimitedReader
+from flows.intake.gzip_stream import ByteStream, GzipStream, PlainStream
+from flows.intake.raw_file import Digest, RawFile
 from flows.intake.reader import Reader
 from flows.intake.source import Limits, SourceSpec
-from flows.intake.unpack import ByteStream, GzipStream, PlainStream
+from flows.intake.zip_stream import ZipStream, find_member
 
 _GZIP, _ZIP, _PARQUET, _SEALED_PARQUET = b"\x1f\x8b", (b"PK\3\4", b"PK\5\6"), b"PAR1", b"PARE"
 _ARCHIVES = (_GZIP, *_ZIP, b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x28\xb5\x2f\xfd")
@@ -52,7 +52,7 @@ def open_reader(
     """Open ``spec`` with the reader of its form; see :func:`flows.intake.open_source`."""
     spec.check()
     if spec.path is None:
-        from flows.intake.database import DatabaseReader
+        from flows.intake.database_reader import DatabaseReader
 
         return DatabaseReader(spec, limits, digest)
     raw = RawFile(spec.path, root=spec.root, label=spec.name, digest=digest)
@@ -73,14 +73,14 @@ def _by_content(
         raise RefusedError("is encrypted Parquet", where=spec.name, remedy="send it unencrypted")
     if start.startswith(_PARQUET):
         _agree(spec, "parquet")
-        from flows.intake.parquet import ParquetReader
+        from flows.intake.parquet_reader import ParquetReader
 
         return ParquetReader(spec, raw, limits)
     stream = _Peeked(_stream(raw, start, spec, limits))
     _refuse_foreign(stream.start, spec.name)
     if stream.start.removeprefix(_MARK).startswith(_DTC):
         _agree(spec, "dtc")
-        from flows.intake.dtc import DtcReader
+        from flows.intake.dtc_reader import DtcReader
 
         reader: Reader = DtcReader(spec, stream, limits, layout)
     else:

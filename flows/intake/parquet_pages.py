@@ -11,10 +11,10 @@ from itertools import pairwise
 from typing import Any
 
 from contracts.errors import IntakeError, RefusedError
-from flows.intake.place import RawFile
+from flows.intake.gzip_stream import Budget
+from flows.intake.raw_file import RawFile
 from flows.intake.source import MIB
 from flows.intake.thrift import WIDEST, Compact, TooShortError
-from flows.intake.unpack import Budget
 
 PAGE_LIMIT = 128 * MIB  # the largest page that a common writer makes is about 100 MB
 _PAGES_LIMIT = 1_000_000

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from contracts.errors import IntakeError, RefusedError
-from flows.intake.place import RawFile
+from flows.intake.gzip_stream import DAMAGED, LESS, RATIO_FLOOR, Budget
+from flows.intake.raw_file import RawFile
 from flows.intake.source import MIB, Limits
-from flows.intake.unpack import DAMAGED, LESS, RATIO_FLOOR, Budget
 
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # traditional, strong, masked directory

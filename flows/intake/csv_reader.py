@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import polars as pl
 
 from contracts.errors import IntakeError
-from flows.intake.lines import Block, Lines
+from flows.intake.csv_blocks import Block, Lines
+from flows.intake.gzip_stream import ByteStream
 from flows.intake.reader import ReadAhead, Reader
 from flows.intake.source import DELIMITERS, Limits, SourceSpec
-from flows.intake.unpack import ByteStream
 
 _NAME_LIMIT = 128
 # A header cell with a run of digits like this is a row of data: an MPAN, a date and time, a UPRN.

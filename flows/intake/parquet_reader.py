@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contracts.errors import DataCutError, IntakeError
-from flows.intake.cells import as_text, check_types, judge_texts
-from flows.intake.delimited import check_names
-from flows.intake.pages import PageWalk, Widths
-from flows.intake.place import RawFile
+from flows.intake.arrow_text import as_text, check_types, judge_texts
+from flows.intake.csv_reader import check_names
+from flows.intake.gzip_stream import Budget
+from flows.intake.parquet_pages import PageWalk, Widths
+from flows.intake.raw_file import RawFile
 from flows.intake.reader import ReadAhead, Reader, stated_date
 from flows.intake.source import MIB, Limits, SourceSpec
-from flows.intake.unpack import Budget
 
 # Repetition is what Parquet is good at: its ratio is judged later than a stream's.
 RATIO_FLOOR = 64 * MIB

@@ -6,7 +6,7 @@ import zlib
 from typing import Protocol
 
 from contracts.errors import IntakeError, RefusedError
-from flows.intake.place import RawFile
+from flows.intake.raw_file import RawFile
 from flows.intake.source import MIB, Limits
 
 RATIO_FLOOR = MIB  # output below this is never a bomb, however well it was compressed

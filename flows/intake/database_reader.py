@@ -13,12 +13,12 @@ import polars as pl
 import pyarrow as pa
 
 from contracts.errors import ConfigurationError, IntakeError, PlaceError
-from flows.intake.cells import as_text, check_types, judge_texts, plain_decimal
-from flows.intake.delimited import check_names
-from flows.intake.place import Digest
+from flows.intake.arrow_text import as_text, check_types, judge_texts, plain_decimal
+from flows.intake.csv_reader import check_names
+from flows.intake.gzip_stream import Budget
+from flows.intake.raw_file import Digest
 from flows.intake.reader import ReadAhead, Reader
 from flows.intake.source import Limits, SourceSpec
-from flows.intake.unpack import Budget
 
 _TABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?", re.ASCII)
 _QUERY = re.compile(r"(select|with)\b", re.IGNORECASE)
