@@ -20,8 +20,8 @@ RULES = 24  # data-quality rules of which the generator plants defects
 
 
 def sample(folder: Path, mpans: int, *, defects: float, seed: int = 1) -> Path:
-    command = [sys.executable, "-c", "from flows.cli.main import main; main()", "sample", "--mpans", str(mpans), "--seed",
-               str(seed), "--defects", str(defects), "--out", str(folder)]  # fmt: skip
+    command = [sys.executable, "-c", "from flows.cli.main import main; main()", "sample", "--mpans", str(mpans)]
+    command += ["--seed", str(seed), "--defects", str(defects), "--out", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return folder
 
