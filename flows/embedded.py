@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from contracts.errors import PlaceError
-from flows.custody.files import write_new
+from flows.keys.secret_files import write_new
 
 HOST = "127.0.0.1"
 PATIENCE = 90  # seconds; a cold start takes about 9, more on a busy machine

@@ -20,8 +20,8 @@ from flows.augment.stage import augmentation
 from flows.cut.config import Extract, Job, Participant, load_cut
 from flows.cut.context import Context, context, forget, now, progressed, run_digest, work_folder
 from flows.cut.workspace import MARKER, disk
-from flows.evidence.keys import load_approver, load_signer
-from flows.keyring import RING_FENCE_FIELD
+from flows.keys.cut_key import RING_FENCE_FIELD
+from flows.keys.signing_key import load_approver, load_signer
 from flows.submission import exclude_submitted, take_submission
 
 ACTOR = "datacut run"

@@ -19,8 +19,8 @@ from flows.cut.parallel import together
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace, disk
 from flows.evidence import chain, sections
-from flows.evidence.keys import PublicKey, Signer, load_approver, load_signer
 from flows.evidence.write import PackWriter
+from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
 from flows.pipeline import ALLOCATIONS
 from flows.quality import Held, read_exclusions
 from flows.report.room import report_files

@@ -22,8 +22,8 @@ from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.parallel import together
 from flows.cut.workspace import ORDER, disk, second_name
-from flows.evidence.keys import PublicKey, Signer
 from flows.evidence.write import PackWriter, SealedPack
+from flows.keys.signing_key import PublicKey, Signer
 from flows.leaks import Scanner, refuse
 from flows.report.room import report_files
 from flows.return_forms import write_form

@@ -32,8 +32,8 @@ def approve_command(
     Needs no data key and no network. Changes the signature file and nothing else.
     """
     from flows.evidence.approve import approve_pack
-    from flows.evidence.keys import load_public, load_signer
     from flows.evidence.verify import Terms
+    from flows.keys.signing_key import load_public, load_signer
 
     phrase = typer.prompt("Passphrase", hide_input=True).encode() if ask_passphrase else None
     signer = load_signer(key, passphrase=phrase)

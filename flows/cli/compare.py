@@ -56,8 +56,8 @@ def compare_command(
 
 
 def _verify(pack: Path, public_keys: Sequence[Path]) -> None:
-    from flows.evidence.keys import load_public
     from flows.evidence.verify import Terms, verify_pack
+    from flows.keys.signing_key import load_public
 
     verify_pack(pack, [load_public(path) for path in public_keys], Terms(require=1))
 

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _sealing(file: Path | None, prompt: bool) -> bytes | None:
-    from flows.custody.passphrase import ask_new, passphrase_of
+    from flows.keys.passphrase import ask_new, passphrase_of
 
     if file is not None:
         return passphrase_of(file)
@@ -42,7 +42,7 @@ def _sealing(file: Path | None, prompt: bool) -> bytes | None:
 @key_app.command("new")
 def new(cut: CutId, out: Out, passphrase_file: SealWith = None, prompt: Prompt = False) -> None:
     """Make a random cut key, readable by its owner alone, and print its fingerprint."""
-    from flows.keyring import new_key
+    from flows.keys.cut_key import new_key
 
     typer.echo(new_key(out, cut, _sealing(passphrase_file, prompt)))
 
@@ -55,7 +55,7 @@ def signing(
     ] = None,
 ) -> None:
     """Make an Ed25519 key to sign packs with, and its public half for those who verify; print the key's id."""
-    from flows.evidence.keys import new_signing_key
+    from flows.keys.signing_key import new_signing_key
 
     typer.echo(new_signing_key(out, public or out.with_suffix(".pub")).keyid)
 
@@ -65,8 +65,8 @@ def fingerprint(
     key: KeyPath, cut: CutId, passphrase_file: PassphraseFile = None, identity: IdentityFile = None
 ) -> None:
     """Print the 16 hex digits that identify a key for a cut and reveal nothing of it."""
-    from flows.custody.passphrase import Unlock
-    from flows.keyring import read_key
+    from flows.keys.cut_key import read_key
+    from flows.keys.passphrase import Unlock
 
     typer.echo(read_key(key, cut, unlock=Unlock(passphrase_file, identity)).fingerprint())
 
@@ -82,8 +82,8 @@ def protect(
     new_passphrase_file: SealAnew = None,
 ) -> None:
     """Write a key once more under a new passphrase, asked for unless a file names it; the old file stays."""
-    from flows.custody.passphrase import Unlock
-    from flows.keyring import keep_key, read_cut_key
+    from flows.keys.cut_key import keep_key, read_cut_key
+    from flows.keys.passphrase import Unlock
 
     held = read_cut_key(key, cut, unlock=Unlock(passphrase_file, identity))
     typer.echo(keep_key(out, held, cut, _sealing(new_passphrase_file, prompt=True)))
@@ -92,8 +92,8 @@ def protect(
 @key_app.command("identity")
 def identity_command(out: Out) -> None:
     """Make an age identity to receive wrapped keys with, and print its public recipient."""
-    from flows.custody.files import write_new
-    from flows.custody.wrapped import new_identity
+    from flows.keys.age_files import new_identity
+    from flows.keys.secret_files import write_new
 
     secret, recipient = new_identity()
     write_new(out, secret)
@@ -113,11 +113,11 @@ def wrap(
     identity: IdentityFile = None,
 ) -> None:
     """Wrap a key for a participant in the age format, and print its fingerprint, to be told by another channel."""
-    from flows.custody.files import write_new
-    from flows.custody.passphrase import Unlock
-    from flows.custody.wrapped import recipients_of
-    from flows.custody.wrapped import wrap as wrapped_for
-    from flows.keyring import plain_line, read_cut_key
+    from flows.keys.age_files import recipients_of
+    from flows.keys.age_files import wrap as wrapped_for
+    from flows.keys.cut_key import plain_line, read_cut_key
+    from flows.keys.passphrase import Unlock
+    from flows.keys.secret_files import write_new
     from transforms.keys import FieldKeys
 
     recipients = [recipient for argument in to for recipient in recipients_of(argument)]
@@ -140,8 +140,8 @@ def unwrap(
     prompt: Prompt = False,
 ) -> None:
     """Unwrap a key that was wrapped for an identity; refused unless it is the key of that fingerprint."""
-    from flows.custody.passphrase import Unlock
-    from flows.keyring import keep_key, read_cut_key
+    from flows.keys.cut_key import keep_key, read_cut_key
+    from flows.keys.passphrase import Unlock
 
     held = read_cut_key(key, cut, expected, Unlock(None, identity))
     typer.echo(keep_key(out, held, cut, _sealing(passphrase_file, prompt)))
@@ -159,10 +159,10 @@ def split(
     identity: IdentityFile = None,
 ) -> None:
     """Split a key between custodians, k of n, and print the share files."""
-    from flows.custody import shares as sharing
-    from flows.custody.files import new_folder, write_new
-    from flows.custody.passphrase import Unlock
-    from flows.keyring import read_cut_key
+    from flows.keys import shares as sharing
+    from flows.keys.cut_key import read_cut_key
+    from flows.keys.passphrase import Unlock
+    from flows.keys.secret_files import new_folder, write_new
 
     held = read_cut_key(key, cut, unlock=Unlock(passphrase_file, identity))
     parts = sharing.split(held, cut, threshold, shares)
@@ -182,9 +182,9 @@ def combine(
     prompt: Prompt = False,
 ) -> None:
     """Put a key together from its shares, and print its fingerprint."""
-    from flows.custody import shares as sharing
-    from flows.custody.files import read_private, shown
-    from flows.keyring import keep_key
+    from flows.keys import shares as sharing
+    from flows.keys.cut_key import keep_key
+    from flows.keys.secret_files import read_private, shown
 
     read = [sharing.parse(read_private(path), where=shown(path)) for path in shares]
     typer.echo(keep_key(out, sharing.combine(read, cut), cut, _sealing(passphrase_file, prompt)))
@@ -205,10 +205,10 @@ def destroy(
     identity: IdentityFile = None,
 ) -> None:
     """Overwrite and remove a key file or a share, and leave a signed certificate of it."""
-    from flows.custody import destruction
-    from flows.custody.passphrase import Unlock
-    from flows.evidence.keys import load_signer
-    from flows.keyring import held_fingerprint
+    from flows.keys import destruction
+    from flows.keys.cut_key import held_fingerprint
+    from flows.keys.passphrase import Unlock
+    from flows.keys.signing_key import load_signer
 
     signer = load_signer(signing_key)
     found = held_fingerprint(key, cut, Unlock(passphrase_file, identity))
@@ -224,8 +224,8 @@ def certificate_command(
     public_key: Annotated[Path, typer.Option(help="Public half of the key that signed it.", show_default=False)],
 ) -> None:
     """Check a certificate of destruction and say what it attests."""
-    from flows.custody.destruction import verify_certificate
-    from flows.evidence.keys import load_public
+    from flows.keys.destruction import verify_certificate
+    from flows.keys.signing_key import load_public
 
     told = verify_certificate(certificate, load_public(public_key))
     typer.echo(f"key {told.fingerprint} of cut {told.cut}: {told.file} destroyed by {told.by} at {told.at}")

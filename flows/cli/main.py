@@ -15,7 +15,7 @@ import contracts
 import flows
 import transforms
 from contracts.errors import DataCutError, PlaceError
-from flows.custody.process import guard_memory
+from flows.keys.process import guard_memory
 
 # modules of ``flows.cli``, in the order of the help
 PARTS = (

@@ -32,9 +32,9 @@ def pseudonym_command(
     A value that cannot be pseudonymised gives an empty line, and exit code 12 at the end. An address is one line:
     its nine lines and its postcode, separated by `|`; the postcode is the last part.
     """
-    from flows.custody.passphrase import Unlock
     from flows.cut.self_test import self_test
-    from flows.keyring import read_key
+    from flows.keys.cut_key import read_key
+    from flows.keys.passphrase import Unlock
     from transforms.pseudonymise import Pseudonymiser
 
     self_test()

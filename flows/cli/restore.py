@@ -41,10 +41,10 @@ def restore_command(
     files are readable by their owner alone. Without --public-key the signature is not looked at. Records of the pack
     that do not match the backup are listed in unmatched-<extract>.csv, and the command ends with code 12.
     """
-    from flows.custody.passphrase import Unlock
     from flows.cut.self_test import self_test
-    from flows.evidence.keys import load_public
-    from flows.keyring import read_key
+    from flows.keys.cut_key import read_key
+    from flows.keys.passphrase import Unlock
+    from flows.keys.signing_key import load_public
     from flows.restore import restore
 
     self_test()

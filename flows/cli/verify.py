@@ -16,8 +16,8 @@ import typer
 from contracts.errors import ConfigurationError, DataCutError
 from flows.evidence.bag import shown
 from flows.evidence.contents import Progress
-from flows.evidence.keys import load_public
 from flows.evidence.verify import PackFaultError, Terms, Verification, verify_pack
+from flows.keys.signing_key import load_public
 
 NOT_CHECKED = (
     "whether the data is right: a signature says who vouches for it",

@@ -22,7 +22,7 @@ from flows.cut.config import Job, load_cut
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace, partition_count
 from flows.intake.market_domain_data import Reference, load_reference
-from flows.keyring import cut_keys
+from flows.keys.cut_key import cut_keys
 from flows.quality import Held
 from transforms.keys import FieldKeys
 from transforms.pseudonymise import Pseudonymiser

@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from contracts.errors import EvidenceError, PlaceError
-from flows.evidence import bag, dsse
+from flows.evidence import bag
 from flows.evidence.contents import Progress
-from flows.evidence.keys import PublicKey, Signer
 from flows.evidence.verify import MAX_ENVELOPE, Terms, Verification, verify_pack
+from flows.keys import dsse
+from flows.keys.signing_key import PublicKey, Signer
 
 
 def approve_pack(

@@ -17,7 +17,7 @@ from contracts.errors import ConfigurationError, RingFenceError
 from contracts.ringfence.model import State
 from contracts.ringfence.plan import HUB
 from flows.cut.config import Job, load_cut
-from flows.keyring import RING_FENCE_FIELD, cut_keys
+from flows.keys.cut_key import RING_FENCE_FIELD, cut_keys
 from flows.ringfence.chain import canonical
 from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt
 from flows.ringfence.moves import Selection

@@ -16,7 +16,7 @@ import polars as pl
 
 from contracts.errors import ConfigurationError, IntakeError
 from flows.cut.workspace import disk
-from flows.keyring import RING_FENCE_FIELD, read_key
+from flows.keys.cut_key import RING_FENCE_FIELD, read_key
 from flows.ringfence.book import Book, check_attributes, read_book, read_policy
 from transforms.ringfence.allocate import Allocation, allocate
 from transforms.ringfence.population import RESERVED

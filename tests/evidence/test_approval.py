@@ -12,9 +12,9 @@ from contracts.errors import EvidenceError
 from flows.cli.main import build
 from flows.evidence import bag, chain
 from flows.evidence.approve import approve_pack
-from flows.evidence.keys import PublicKey, Signer, load_approver, load_signer, new_signing_key
 from flows.evidence.verify import PackFaultError, Terms, verify_pack
 from flows.evidence.write import PackWriter
+from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer, new_signing_key
 from tests.evidence.conftest import fill
 from tests.evidence.specimen import specimen
 

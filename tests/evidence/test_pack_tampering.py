@@ -12,9 +12,9 @@ import pytest
 
 from contracts.errors import ConfigurationError
 from flows.evidence import bag
-from flows.evidence.dsse import sign
-from flows.evidence.keys import PublicKey, Signer
 from flows.evidence.verify import PackFaultError, Terms, verify_pack
+from flows.keys.dsse import sign
+from flows.keys.signing_key import PublicKey, Signer
 from tests.evidence.specimen import sha
 from transforms.statement import canonical_bytes, statement
 

@@ -13,9 +13,9 @@ import pytest
 from contracts.errors import EvidenceError, PlaceError
 from flows.evidence import bag
 from flows.evidence import write as writing
-from flows.evidence.keys import Signer
 from flows.evidence.verify import verify_pack
 from flows.evidence.write import MARKER, PackWriter, clean_stale
+from flows.keys.signing_key import Signer
 from flows.restored import folder as restoring
 from flows.restored.folder import private_folder
 from tests.evidence.conftest import fill
@@ -27,7 +27,7 @@ STEPS = ("mkdir", "open", "fsync", "rename", "rmdir", "unlink")
 CHILD = """
 import os, sys
 from pathlib import Path
-from flows.evidence.keys import load_signer
+from flows.keys.signing_key import load_signer
 from flows.evidence.write import PackWriter
 from tests.evidence.conftest import fill
 from tests.evidence.specimen import specimen
@@ -65,7 +65,7 @@ def leftovers(parent: Path) -> list[str]:
 
 
 def key_file(tmp_path: Path) -> Path:
-    from flows.evidence.keys import new_signing_key
+    from flows.keys.signing_key import new_signing_key
 
     new_signing_key(tmp_path / "k.pem", tmp_path / "k.pub")
     return tmp_path / "k.pem"
@@ -80,7 +80,7 @@ def child(final: Path, key: Path, last: int, replace: bool) -> subprocess.Comple
 @pytest.mark.slow
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_kill_between_any_two_steps_leaves_a_whole_pack_or_none(tmp_path: Path, replace: bool) -> None:
-    from flows.evidence.keys import load_signer
+    from flows.keys.signing_key import load_signer
 
     key = key_file(tmp_path)
     signer = load_signer(key)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from contracts.errors import DataCutError
 from flows.cli.verify import register
 from flows.evidence import bag
-from flows.evidence.keys import Signer
+from flows.keys.signing_key import Signer
 
 ROOT = Path(bag.__file__).parents[2]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from flows.keyring import keep_key
+from flows.keys.cut_key import keep_key
 
 CUT, OTHER_CUT = "SIT-2026", "QUALIFICATION-2026"
 KEY = bytes(range(7, 39))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.evidence.keys import new_signing_key
-from flows.keyring import keep_key
+from flows.keys.cut_key import keep_key
+from flows.keys.signing_key import new_signing_key
 from flows.sample import Request, generate
 from tests.keys.conftest import CUT, KEY, OTHER_CUT, Done, private
 from transforms.keys import FieldKeys

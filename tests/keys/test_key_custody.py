@@ -11,11 +11,11 @@ import pyrage
 import pytest
 
 from contracts.errors import DataCutError, EvidenceError, KeyMaterialError
-from flows.custody import destruction, shares, wrapped
-from flows.custody.files import write_new
-from flows.custody.passphrase import Unlock
-from flows.evidence.keys import load_public, load_signer, new_signing_key
-from flows.keyring import plain_line, read_key
+from flows.keys import age_files, destruction, shares
+from flows.keys.cut_key import plain_line, read_key
+from flows.keys.passphrase import Unlock
+from flows.keys.secret_files import write_new
+from flows.keys.signing_key import load_public, load_signer, new_signing_key
 from tests.keys.conftest import CUT, KEY, OTHER_CUT, private
 from transforms.keys import FieldKeys
 
@@ -27,14 +27,14 @@ FINGERPRINT = FieldKeys(KEY, CUT).fingerprint()
 
 @pytest.fixture
 def identity(tmp_path: Path) -> tuple[Path, str]:
-    secret, recipient = wrapped.new_identity()
+    secret, recipient = age_files.new_identity()
     write_new(tmp_path / "identity", secret)
     return tmp_path / "identity", recipient
 
 
 @pytest.fixture
 def age_file(tmp_path: Path, identity: tuple[Path, str]) -> Path:
-    write_new(tmp_path / "wrapped.age", wrapped.wrap(plain_line(KEY), wrapped.recipients_of(identity[1])))
+    write_new(tmp_path / "wrapped.age", age_files.wrap(plain_line(KEY), age_files.recipients_of(identity[1])))
     return tmp_path / "wrapped.age"
 
 
@@ -50,28 +50,28 @@ def test_any_age_program_unwraps_it_to_a_plain_key_file(identity: tuple[Path, st
 
 
 def test_a_binary_age_file_is_read_as_well(identity: tuple[Path, str], tmp_path: Path) -> None:
-    recipients = wrapped.recipients_of(identity[1])
+    recipients = age_files.recipients_of(identity[1])
     write_new(tmp_path / "binary.age", pyrage.encrypt(plain_line(KEY), recipients))
     assert read_key(tmp_path / "binary.age", CUT, None, Unlock(None, identity[0])).fingerprint() == FINGERPRINT
 
 
 def test_each_of_several_recipients_unwraps(tmp_path: Path) -> None:
-    made = [wrapped.new_identity() for _ in range(3)]
+    made = [age_files.new_identity() for _ in range(3)]
     listed = tmp_path / "recipients"
     listed.write_text("# participants\n" + "".join(f"{recipient}\n" for _, recipient in made))
-    data = wrapped.wrap(plain_line(KEY), wrapped.recipients_of(str(listed)))
-    assert {wrapped.unwrap(data, secret, where="x") for secret, _ in made} == {plain_line(KEY)}
+    data = age_files.wrap(plain_line(KEY), age_files.recipients_of(str(listed)))
+    assert {age_files.unwrap(data, secret, where="x") for secret, _ in made} == {plain_line(KEY)}
 
 
 def test_another_identity_and_a_changed_file_are_refused(identity: tuple[Path, str], age_file: Path) -> None:
     data, secret = age_file.read_bytes(), identity[0].read_bytes()
     with pytest.raises(KeyMaterialError):
-        wrapped.unwrap(data, wrapped.new_identity()[0], where="x")
+        age_files.unwrap(data, age_files.new_identity()[0], where="x")
     kept = 0
     for at in range(0, len(data), 3):
         changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
         try:
-            kept += wrapped.unwrap(changed, secret, where="x") != plain_line(KEY)
+            kept += age_files.unwrap(changed, secret, where="x") != plain_line(KEY)
         except KeyMaterialError:
             continue
     assert kept == 0  # armour tolerates some spellings of a line end; what it gives is the key or nothing
@@ -80,21 +80,21 @@ def test_another_identity_and_a_changed_file_are_refused(identity: tuple[Path, s
 @pytest.mark.parametrize("line", ["", "age1zzz", "AGE-SECRET-KEY-1QQQ", "ssh-rsa AAAA", "/no/such/file"])
 def test_what_is_no_recipient_is_refused_and_not_shown(line: str) -> None:
     with pytest.raises(KeyMaterialError) as told:
-        wrapped.recipients_of(line)
+        age_files.recipients_of(line)
     assert "SECRET" not in str(told.value)
 
 
 def test_a_secret_identity_in_place_of_a_recipient_is_refused(tmp_path: Path) -> None:
-    secret = wrapped.new_identity()[0].decode().splitlines()[1]
+    secret = age_files.new_identity()[0].decode().splitlines()[1]
     with pytest.raises(KeyMaterialError, match="secret identity") as told:
-        wrapped.recipients_of(str(private(tmp_path / "list", secret)))
+        age_files.recipients_of(str(private(tmp_path / "list", secret)))
     assert secret not in str(told.value)
 
 
 @pytest.mark.parametrize("text", ["", "AGE-SECRET-KEY-1\n", "no identity\n", "# only a comment\n", "caf\u00e9\n"])
 def test_what_is_no_identity_is_refused(age_file: Path, text: str) -> None:
     with pytest.raises(KeyMaterialError):
-        wrapped.unwrap(age_file.read_bytes(), text.encode(), where="x")
+        age_files.unwrap(age_file.read_bytes(), text.encode(), where="x")
 
 
 def test_an_identity_has_to_be_named_and_private(identity: tuple[Path, str], age_file: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_changed_certificate_or_another_signer_is_refused(
 
 
 def test_a_signed_statement_of_something_else_is_no_certificate(tmp_path: Path, signing: tuple[Path, Path]) -> None:
-    from flows.evidence.dsse import sign
+    from flows.keys.dsse import sign
     from transforms.statement import canonical_bytes
 
     for document in ({"predicate": {}}, [], {"predicate": {"cut": "x"}}):

@@ -12,9 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from contracts.errors import KeyMaterialError
-from flows.custody import sealed
-from flows.custody.passphrase import Unlock, passphrase_of
-from flows.keyring import keep_key, read_key
+from flows.keys import sealed
+from flows.keys.cut_key import keep_key, read_key
+from flows.keys.passphrase import Unlock, passphrase_of
 from tests.keys.conftest import CUT, KEY, OTHER_CUT, private
 from transforms.keys import FieldKeys
 

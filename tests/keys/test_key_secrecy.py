@@ -25,10 +25,10 @@ import yaml
 
 from contracts.errors import DataCutError
 from contracts.vocabulary import Field
-from flows.custody import sealed, shares, wrapped
-from flows.custody.passphrase import Unlock
-from flows.evidence.keys import new_signing_key
-from flows.keyring import plain_line, read_key
+from flows.keys import age_files, sealed, shares
+from flows.keys.cut_key import plain_line, read_key
+from flows.keys.passphrase import Unlock
+from flows.keys.signing_key import new_signing_key
 from flows.sample import Request, generate
 from tests.keys.conftest import CUT, KEY, private
 from transforms.keyed_hash import BLOCK
@@ -119,7 +119,7 @@ def test_a_crash_leaves_no_core(at_work: subprocess.Popen[bytes], tmp_path: Path
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl of Linux")
 def test_a_guarded_process_is_not_dumpable() -> None:
     code = (
-        "import ctypes, resource; from flows.custody.process import guard_memory; assert guard_memory();"
+        "import ctypes, resource; from flows.keys.process import guard_memory; assert guard_memory();"
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), *resource.getrlimit(resource.RLIMIT_CORE))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -182,14 +182,14 @@ def _mutations(data: bytes, rng: random.Random, count: int) -> Iterator[bytes]:
 
 @pytest.mark.requirement("Q67")
 def test_no_error_over_200_changed_key_files_quotes_them(tmp_path: Path, passphrase_file: Path) -> None:
-    secret, recipient = wrapped.new_identity()
+    secret, recipient = age_files.new_identity()
     unlock = Unlock(passphrase_file, private(tmp_path / "identity", secret.decode()))
     words = passphrase_file.read_text().strip().encode()
     parts = shares.split(KEY, CUT, 2, 3)
     forms = {
         "plain": (plain_line(KEY), 80),
         "sealed": (sealed.seal(KEY, CUT, words), 20),
-        "age": (wrapped.wrap(plain_line(KEY), wrapped.recipients_of(recipient)), 60),
+        "age": (age_files.wrap(plain_line(KEY), age_files.recipients_of(recipient)), 60),
         "share": (parts[0].to_bytes(), 40),
     }
     secrets = SECRETS | spellings(secret) | spellings(words) | {p.part.hex().encode() for p in parts}

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from flows.cli import run as command
-from flows.custody import sealed, wrapped
-from flows.keyring import plain_line
+from flows.keys import age_files, sealed
+from flows.keys.cut_key import plain_line
 from tests.command import Done
 from tests.keys.conftest import private
 from tests.keys.test_key_secrecy import secrets_of, spellings
@@ -55,13 +55,13 @@ class Held:
 def held(tmp_path_factory) -> Iterator[Held]:
     place = Place(tmp_path_factory.mktemp("secrets"))
     key = bytes.fromhex((place.folder / "keys" / "cut.key").read_text().strip())
-    identity, recipient = wrapped.new_identity()
+    identity, recipient = age_files.new_identity()
     private(place.folder / "keys" / "identity", identity.decode())
     private(place.folder / "keys" / "passphrase", PASSPHRASE.decode())
     forms = {
         "plain": plain_line(key),
         "sealed": sealed.seal(key, "FUZZ", PASSPHRASE),
-        "age": wrapped.wrap(plain_line(key), wrapped.recipients_of(recipient)),
+        "age": age_files.wrap(plain_line(key), age_files.recipients_of(recipient)),
     }
     pieces = {key.hex()[at : at + 16].encode() for at in range(0, 49)}
     secrets = secrets_of(FieldKeys(key, "FUZZ"), key) | spellings(identity.strip()) | spellings(PASSPHRASE) | pieces

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli.main import build
-from flows.evidence.keys import load_signer, new_signing_key
 from flows.evidence.write import PackWriter
+from flows.keys.signing_key import load_signer, new_signing_key
 from flows.lineage import event_lines, events
 from tests.evidence.specimen import sha, specimen
 

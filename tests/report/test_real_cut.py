@@ -15,9 +15,9 @@ import yaml
 
 from flows.evidence import bag
 from flows.evidence.approve import approve_pack
-from flows.evidence.keys import load_public, load_signer, new_signing_key
 from flows.evidence.schema import schema_faults
 from flows.evidence.verify import PackFaultError, Terms, verify_pack
+from flows.keys.signing_key import load_public, load_signer, new_signing_key
 from flows.lineage import events
 from flows.report.room import report_files
 from tests.report.chromium import Chromium

@@ -1,8 +1,8 @@
 """Cut keys on disk: made, read and checked. Key bytes never reach argv, the environment, a log or an error.
 
 A key file is one of three, told apart by its first bytes: plain (one line of 64 hex digits that says nothing else),
-sealed under a passphrase (``flows.custody.sealed``), or wrapped for an identity in the age format
-(``flows.custody.wrapped``). All three are readable by their owner alone.
+sealed under a passphrase (``flows.keys.sealed``), or wrapped for an identity in the age format
+(``flows.keys.age_files``). All three are readable by their owner alone.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contracts.errors import KeyMaterialError
-from flows.custody import sealed, shares
-from flows.custody.files import is_wrapped, read_private, shown, write_new
-from flows.custody.passphrase import Unlock
-from flows.custody.process import guard_memory
+from flows.keys import sealed, shares
+from flows.keys.passphrase import Unlock
+from flows.keys.process import guard_memory
+from flows.keys.secret_files import is_wrapped, read_private, shown, write_new
 from transforms.keys import CUT_KEY_BYTES, FieldKeys
 
 if TYPE_CHECKING:  # the configuration's libraries are slow to load, and ``key new`` needs none of them
@@ -103,9 +103,9 @@ def held_fingerprint(path: Path, cut_id: str, unlock: Unlock) -> str:
 def _unwrapped(raw: bytes, unlock: Unlock, where: str) -> bytes:
     if not is_wrapped(raw):
         return raw
-    from flows.custody import wrapped
+    from flows.keys import age_files
 
-    return wrapped.unwrap(raw, unlock.identity(), where=where)
+    return age_files.unwrap(raw, unlock.identity(), where=where)
 
 
 def _plain(raw: bytes, where: str) -> bytes:
@@ -133,7 +133,7 @@ def cut_keys(job: Job) -> FieldKeys:
     Raises:
         KeyMaterialError: as :func:`read_key`, or the fingerprint is on the list of revoked keys.
     """
-    from flows.custody.destruction import refuse_revoked
+    from flows.keys.destruction import refuse_revoked
 
     cut = job.model.cut
     files = (cut.key_passphrase_file, cut.key_identity_file)

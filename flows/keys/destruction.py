@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import EvidenceError, KeyMaterialError, PlaceError
-from flows.custody.files import shown, sync_folder, write_new
-from flows.evidence.dsse import holding, parse_envelope, sign
-from flows.evidence.keys import PublicKey, Signer
+from flows.keys.dsse import holding, parse_envelope, sign
+from flows.keys.secret_files import shown, sync_folder, write_new
+from flows.keys.signing_key import PublicKey, Signer
 from transforms.keys import SCHEME
 from transforms.statement import STATEMENT_TYPE, canonical_bytes, strict_json
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import KeyMaterialError
-from flows.custody.files import read_private
+from flows.keys.secret_files import read_private
 
 PASSPHRASE_FILE = "DATACUT_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable that names a file
 IDENTITY_FILE = "DATACUT_IDENTITY_FILE"

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from contracts.errors import KeyMaterialError, PlaceError
-from flows.custody.files import shown, write_new
+from flows.keys.secret_files import shown, write_new
 
 MAX_KEY_FILE = 16 << 10  # bytes; a PEM of an Ed25519 key has about 120
 

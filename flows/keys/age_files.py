@@ -11,7 +11,7 @@ from pathlib import Path
 from pyrage import DecryptError, EncryptError, IdentityError, RecipientError, decrypt, encrypt, x25519
 
 from contracts.errors import KeyMaterialError
-from flows.custody.files import MAX_SECRET_FILE, shown
+from flows.keys.secret_files import MAX_SECRET_FILE, shown
 
 MOST_RECIPIENTS = 20
 
