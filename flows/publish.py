@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from contracts.vocabulary import Method
-from flows import leaks, payload, release, risk
+from flows import payload, release, risk
 from flows.augment import expected, released
 from flows.cut.config import Participant
 from flows.cut.context import Context, context, now, sources_of, tool_version
@@ -21,6 +21,7 @@ from flows.cut.workspace import Workspace, disk
 from flows.evidence import chain, sections
 from flows.evidence.write import PackWriter
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
+from flows.leak_scan import scan
 from flows.pipeline import ALLOCATIONS
 from flows.quality import Held, read_exclusions
 from flows.report.room import report_files
@@ -53,18 +54,18 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
         with took.phase("write"):
             accounting = _payload(known, pack, kind)
         with took.phase("leak scan"):
-            scanner = leaks.Scanner(known.workspace, known.held, known.pseudonymiser)
+            scanner = scan.Scanner(known.workspace, known.held, known.pseudonymiser)
             scanner.folder(pack.root)
-            leaks.refuse(scanner)
+            scan.refuse(scanner)
         with took.phase("risk"):
             singled_out = risk.measure(known)
             risk.refuse(known, singled_out)
-        found = {"leak_scan": leaks.evidence(scanner), "risk": singled_out}
+        found = {"leak_scan": scan.evidence(scanner), "risk": singled_out}
         evidence = _evidence(known, kind, accounting, found, took.seconds, pack.root)
         _report(known, pack, evidence, signers, awaiting)
         scanner.document(evidence, "evidence")  # what is written about the data is searched like the data
         scanner.folder(pack.root / "report", counts=True)
-        leaks.refuse(scanner)
+        scan.refuse(scanner)
         info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": model.cut.id}
         with took.phase("seal"):
             sealed = pack.seal(info, evidence, signers, awaiting)

@@ -24,7 +24,7 @@ from flows.cut.parallel import together
 from flows.cut.workspace import ORDER, disk, second_name
 from flows.evidence.write import PackWriter, SealedPack
 from flows.keys.signing_key import PublicKey, Signer
-from flows.leaks import Scanner, refuse
+from flows.leak_scan.scan import Scanner, refuse
 from flows.report.room import report_files
 from flows.return_forms import write_form
 from transforms.statement import evidence_document

@@ -43,7 +43,11 @@ PRICES = {
     "every rule counted again by Great Expectations": ["flows.quality:count_twice"],
     "coincident pseudonyms": ["flows.coincident:exclude"],
     "released and excluded rows as Parquet": ["flows.release:release_extract"],
-    "leak scan": ["flows.leaks:Scanner.__init__", "flows.leaks:Scanner.folder", "flows.leaks:Scanner.document"],
+    "leak scan": [
+        "flows.leak_scan.scan:Scanner.__init__",
+        "flows.leak_scan.scan:Scanner.folder",
+        "flows.leak_scan.scan:Scanner.document",
+    ],
     "risk, evidence, report, digests, signature": ["flows.publish:publish"],
 }
 REST = "start, imports, self-test, the rest"

@@ -14,7 +14,8 @@ import pytest
 
 from contracts.errors import ResidueError
 from contracts.vocabulary import Field
-from flows import leak_files, leaks
+from flows.leak_scan import read_back
+from flows.leak_scan import scan as leaks
 
 pytestmark = pytest.mark.requirement("DQ32", "Q67")
 
@@ -54,8 +55,8 @@ WAYS = {
     "in JSON": lambda f, v: (f / "e.json").write_text(json.dumps({"a": [{"where": v.mpan}]})),
     "in HTML": lambda f, v: (f / "index.html").write_text(f"<td>{v.mpan}</td>" * 3),
     "in a CSV": lambda f, v: (f / "t.csv").write_text(f"mpan,reason\n{v.mpan},DQ01\n"),
-    "past a block's end": lambda f, v: (f / "t.txt").write_text("x" * (leak_files.BLOCK - 5) + f" {v.mpan}\n"),
-    "in an endless line": lambda f, v: (f / "t.txt").write_text("x " * leak_files.BLOCK + v.mpan),
+    "past a block's end": lambda f, v: (f / "t.txt").write_text("x" * (read_back.BLOCK - 5) + f" {v.mpan}\n"),
+    "in an endless line": lambda f, v: (f / "t.txt").write_text("x " * read_back.BLOCK + v.mpan),
     "a serial in a text": lambda f, v: table(f, make_and_model=[f"METER {v.serial} OLD"]),
     "a serial as a code": lambda f, v: table(f, register_id=[v.serial]),
     "an ESME id": lambda f, v: table(f, esme_id=[v.esme]),
@@ -174,7 +175,7 @@ def test_digits_alone_are_no_keyed_text(judged, tmp_path, raw):
 SLOWLY = """
 import sys, time
 from pathlib import Path
-from flows.leak_files import pieces
+from flows.leak_scan.read_back import pieces
 from tests.peak import peak_rss_kib
 for number, _ in enumerate(pieces(Path(sys.argv[1]), "large.csv")):
     time.sleep(0.02 if number < 100 else 0)  # as long as a search takes: what is read ahead piles up meanwhile

@@ -23,8 +23,8 @@ from contracts.load import load_all
 from contracts.vocabulary import Field, Form
 from flows.cut.parallel import together
 from flows.cut.workspace import Workspace
-from flows.leak_files import Kind, Piece, pieces
-from flows.own_words import own_words
+from flows.leak_scan.own_words import own_words
+from flows.leak_scan.read_back import Kind, Piece, pieces
 from flows.quality import Held
 from flows.sought import coincident, keys_of, sought
 from transforms import leak_sieve, leaks, mpan

@@ -1,0 +1,1 @@
+"""LEAK SCAN: every file that is published, searched for raw identifiers."""
