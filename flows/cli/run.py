@@ -110,7 +110,7 @@ def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str =
             from flows.job import run_plain
 
             return run_plain(cut, kind=kind, told=told)
-        from flows.cut_flow import run_flow
+        from flows.orchestration.cut_flow import run_flow
 
         return run_flow(cut, kind=kind, told=told, workers=workers)
 

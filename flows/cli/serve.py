@@ -30,15 +30,15 @@ def serve_command(
     Without PREFECT_API_URL it brings a Prefect server of its own, with its user interface, on loopback alone and
     behind a token that is made anew each time.
     """
-    from flows import embedded
     from flows.cut.config import load_cut
+    from flows.orchestration import server
 
     job = load_cut(cut)
     own = None
     if "PREFECT_API_URL" not in os.environ:
-        own = embedded.Api(job.path(job.model.work) / "prefect", brief=False, port=port)
+        own = server.Api(job.path(job.model.work) / "prefect", brief=False, port=port)
     try:
-        from flows.deployments import build
+        from flows.orchestration.deployments import build
 
         deployments = build(cut, schedules=schedules, look_every=look_every)
         if own is not None:
@@ -61,7 +61,7 @@ def deploy_command(
     look_every: LookEvery = 60,
 ) -> None:
     """Register a cut's deployments with the server of PREFECT_API_URL, to be run by the workers of a pool."""
-    from flows.deployments import needs_server, register
+    from flows.orchestration.deployments import needs_server, register
 
     needs_server(os.environ.get("PREFECT_API_URL"))
     for name in register(cut, pool, schedules=schedules, look_every=look_every):

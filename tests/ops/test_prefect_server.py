@@ -20,8 +20,8 @@ import pytest
 import yaml
 
 from contracts.errors import EvidenceError
-from flows.deployments import DEPLOYMENTS
 from flows.hand_over import check_returns
+from flows.orchestration.deployments import DEPLOYMENTS
 from flows.sample import Request, generate
 
 BIN = Path(sys.executable).parent
@@ -109,7 +109,7 @@ def cut(tmp_path_factory) -> Path:
 def test_prefect_yaml_says_what_the_code_deploys():
     said = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     assert [(d["name"], d["entrypoint"]) for d in said] == [
-        (d.name + "-{{ $DATACUT_CUT_ID }}", f"flows.prefect_flows.{d.flow}") for d in DEPLOYMENTS
+        (d.name + "-{{ $DATACUT_CUT_ID }}", f"flows.orchestration.flows.{d.flow}") for d in DEPLOYMENTS
     ]
     for one, deployment in zip(said, DEPLOYMENTS, strict=True):
         schedule = (one.get("schedules") or [{}])[0]

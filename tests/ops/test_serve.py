@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.deployments import DEPLOYMENTS
+from flows.orchestration.deployments import DEPLOYMENTS
 from flows.sample import Request, generate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.inbox import look
+from flows.orchestration.inbox import look
 
 
 @pytest.fixture

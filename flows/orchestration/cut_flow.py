@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import PlaceError
-from flows import embedded, job
+from flows import job
 from flows.cut.config import load_cut
 from flows.cut.context import watching
+from flows.orchestration import server
 
 
 def run_flow(
@@ -21,11 +22,11 @@ def run_flow(
             is configured does not answer.
     """
     cut = load_cut(cut_file)
-    with embedded.api(cut.path(cut.model.work) / "prefect") as api:
+    with server.api(cut.path(cut.model.work) / "prefect") as api:
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
         import flows.gx_polars  # noqa: F401 - loads while the server starts
-        from flows import prefect_flows
+        from flows.orchestration import flows as prefect_flows
 
         if api is not None:
             api.ready()

@@ -30,7 +30,7 @@ PATIENCE = 90  # seconds; a cold start takes about 9, more on a busy machine
 TOKEN_MARK = "datacut-temporary"  # noqa: S105 - says whose token it is
 SERVED_MARK = "datacut-serve"
 TOKEN_FILE = "auth-string"  # noqa: S105 - a file's name, in the private home of a server that stays
-LIFELINE = "import flows.embedded as e; e.serve(fresh={fresh})"
+LIFELINE = "import flows.orchestration.server as e; e.serve(fresh={fresh})"
 # Task runs written in batches: one by one, SQLite makes the flow wait for the server's bookkeeping.
 BATCHED = {"PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50"}
 DATABASES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")

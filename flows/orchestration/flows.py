@@ -26,10 +26,11 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from contracts.errors import ConfigurationError, DataCutError, PlaceError
-from flows import embedded, inbox, job
+from flows import job
 from flows.cut.config import load_cut
 from flows.cut.parallel import WORKERS
 from flows.hand_over import check_returns
+from flows.orchestration import inbox, server
 
 OPTIONS: dict[str, Any] = {"persist_result": False, "log_prints": False}
 ONE_AT_A_TIME = "datacut-ring-fence"  # global concurrency limit: one commit to the ledger at a time
@@ -110,7 +111,7 @@ def _without_values(call: Callable[[], job.Facts]) -> Callable[[], job.Facts]:
 
 
 def _as_task(step: job.Step) -> Callable[[], job.Facts]:
-    lasting = not embedded.temporary()
+    lasting = not server.temporary()
     retried = lasting and step.stage in RETRIED
     return task(  # type: ignore[no-any-return,call-overload]
         _without_values(step.call),
@@ -158,7 +159,7 @@ def _together(told: job.Told) -> job.RunWave:
 
 
 def _commits(step: job.Step) -> bool:
-    return step.stage == "ring-fence" and not embedded.temporary()
+    return step.stage == "ring-fence" and not server.temporary()
 
 
 @contextlib.contextmanager
@@ -186,7 +187,7 @@ def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -
             done = _on_dask(workers, str(cut_file), kind)
         else:
             done = job.run(str(cut_file), kind, run_wave=_together(_Ears.told))
-    if not embedded.temporary():
+    if not server.temporary():
         _artifacts(done)
         if kind == "release":
             cut = load_cut(cut_file).model.cut.id
@@ -252,7 +253,7 @@ def ring_fence(
     with _labelled(cut_file), concurrency(ONE_AT_A_TIME, strict=False), desk(cut_file) as opened:
         done = opened.top_up(Who.named("prefect", reason))
     short = [row for row in done.fulfilment.to_dicts() if row["short"]]
-    if short and not embedded.temporary():
+    if short and not server.temporary():
         names = ("test_case", "participant", "wanted", "allocated", "short")
         create_table_artifact(table=[{n: row[n] for n in names} for row in short], key="shortages")
     return {"allocated": done.allocations.height, "short": len(short), "ledger_head": done.ledger_head}
@@ -280,6 +281,6 @@ def hand_over(cut_file: CutFile) -> dict[str, Any]:
     """Verify every return pack as its recipient will, and list those that are ready to be handed over."""
     with _labelled(cut_file):
         ready = check_returns(cut_file)
-    if not embedded.temporary():
+    if not server.temporary():
         create_table_artifact(table=ready, key="return-packs", description="Verified, ready to be handed over.")
     return {"packs": len(ready)}

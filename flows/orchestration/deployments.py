@@ -26,7 +26,7 @@ class Deployment:
 
     Attributes:
         name: how it is called, beside its flow's name.
-        flow: function of ``flows.prefect_flows``.
+        flow: function of ``flows.orchestration.flows``.
         parameters: beside ``cut_file``.
         cron: schedule in UTC; empty where none.
         every: seconds between two runs; 0 where none.
@@ -84,7 +84,7 @@ def build(cut_file: Path, *, schedules: bool = True, look_every: int = LOOK_EVER
     from prefect.flows import EntrypointType
     from prefect.schedules import Cron, Interval
 
-    from flows import prefect_flows
+    from flows.orchestration import flows as prefect_flows
 
     job = load_cut(cut_file)
     made = []
@@ -124,7 +124,7 @@ def register(cut_file: Path, pool: str, *, schedules: bool = True, look_every: i
     from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException
 
-    from flows.prefect_flows import ONE_AT_A_TIME
+    from flows.orchestration.flows import ONE_AT_A_TIME
 
     names = []
     try:

@@ -1,0 +1,1 @@
+"""ORCHESTRATION: the same stages as Prefect flows, their deployments, and the inbox."""
