@@ -17,9 +17,8 @@ import polars as pl
 
 from contracts.errors import EvidenceError
 from contracts.vocabulary import Classification
-from flows import payload
-from flows.evidence import bag
-from flows.evidence.chain import baseline, read_evidence
+from flows.pack import bag, payload
+from flows.pack.previous import baseline, read_evidence
 from flows.report import trend, view
 
 SMALL = 10  # a value that fewer rows have is never shown

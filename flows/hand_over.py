@@ -7,8 +7,8 @@ from typing import Any
 
 from contracts.errors import EvidenceError
 from flows.cut.config import Job, load_cut
-from flows.evidence.verify import Terms, verify_pack
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
+from flows.pack.verify import Terms, verify_pack
 
 
 def check_returns(cut_file: Path) -> list[dict[str, Any]]:

@@ -11,17 +11,18 @@ from typing import Any
 import polars as pl
 
 from contracts.vocabulary import Method
-from flows import payload, release, risk
+from flows import release, risk
 from flows.augment import expected, released
 from flows.cut.config import Participant
 from flows.cut.context import Context, context, now, sources_of, tool_version
 from flows.cut.parallel import together
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace, disk
-from flows.evidence import chain, sections
-from flows.evidence.write import PackWriter
+from flows.evidence import sections
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
 from flows.leak_scan import scan
+from flows.pack import payload, previous
+from flows.pack.writer import PackWriter
 from flows.pipeline import ALLOCATIONS
 from flows.quality import Held, read_exclusions
 from flows.report.room import report_files
@@ -150,7 +151,7 @@ def _agreement(aligned: dict[str, Any], compared: Path | None) -> list[dict[str,
     """Return agreement by participant, with the trend against an earlier cut; nothing where none was aligned."""
     if "alignment" not in aligned:
         return None
-    before = chain.read_evidence(compared).get("alignment", ()) if compared else ()
+    before = previous.read_evidence(compared).get("alignment", ()) if compared else ()
     return align.by_participant(aligned["alignment"], before)
 
 
@@ -218,8 +219,8 @@ def _evidence(
         associations=augmented.get("associations"),
         ring_fence=(workspace.noted("ring_fence") or {}).get("evidence"),
         **found,
-        previous=chain.references(_source_files(known)),
-        baseline=chain.baseline(known.job.path(compared)) if compared else None,
+        previous=previous.references(_source_files(known)),
+        baseline=previous.baseline(known.job.path(compared)) if compared else None,
         lineage=_lineage(root, sections.lineage_section(used, inputs, added)),
         requirements=sections.requirements_section(rules, added),
         dpia=sections.dpia_section(used),

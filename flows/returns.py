@@ -22,9 +22,9 @@ from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.parallel import together
 from flows.cut.workspace import ORDER, disk, second_name
-from flows.evidence.write import PackWriter, SealedPack
 from flows.keys.signing_key import PublicKey, Signer
 from flows.leak_scan.scan import Scanner, refuse
+from flows.pack.writer import PackWriter, SealedPack
 from flows.report.room import report_files
 from flows.return_forms import write_form
 from transforms.statement import evidence_document

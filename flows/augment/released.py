@@ -18,7 +18,7 @@ from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.parallel import together
 from flows.cut.workspace import ORDER
-from flows.evidence.write import PackWriter
+from flows.pack.writer import PackWriter
 from flows.quality import JUDGED, read_exclusions
 from transforms.decide import provenance
 from transforms.mpan import order_key

@@ -31,9 +31,9 @@ def approve_command(
 
     Needs no data key and no network. Changes the signature file and nothing else.
     """
-    from flows.evidence.approve import approve_pack
-    from flows.evidence.verify import Terms
     from flows.keys.signing_key import load_public, load_signer
+    from flows.pack.approve import approve_pack
+    from flows.pack.verify import Terms
 
     phrase = typer.prompt("Passphrase", hide_input=True).encode() if ask_passphrase else None
     signer = load_signer(key, passphrase=phrase)
@@ -47,9 +47,9 @@ def lineage_command(
     out: Annotated[Path, typer.Option(help="File to write, one event a line; must not exist.", show_default=False)],
 ) -> None:
     """Write a pack's run as OpenLineage events, for a data catalogue to ingest. Opens no connection."""
-    from flows.evidence.bag import pack_reference
-    from flows.evidence.chain import read_evidence
     from flows.lineage import event_lines, events
+    from flows.pack.bag import pack_reference
+    from flows.pack.previous import read_evidence
 
     found = events(read_evidence(pack), pack_reference(pack)["tagmanifest_sha256"])
     try:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from contracts.errors import QualityError
-from flows.evidence.bag import shown
+from flows.pack.bag import shown
 
 ALL_HELP = "Show every rule and column, not only those that moved."
 
@@ -56,8 +56,8 @@ def compare_command(
 
 
 def _verify(pack: Path, public_keys: Sequence[Path]) -> None:
-    from flows.evidence.verify import Terms, verify_pack
     from flows.keys.signing_key import load_public
+    from flows.pack.verify import Terms, verify_pack
 
     verify_pack(pack, [load_public(path) for path in public_keys], Terms(require=1))
 

@@ -47,11 +47,11 @@ def messages_command(  # noqa: PLR0913 - the options of a command
     """
     from dataclasses import asdict
 
-    from flows.evidence.chain import read_evidence
-    from flows.evidence.verify import Terms as Trust
-    from flows.evidence.verify import hold_together, verify_pack
     from flows.keys.signing_key import load_public
     from flows.messages.write import Asked, write_messages
+    from flows.pack.previous import read_evidence
+    from flows.pack.verify import Terms as Trust
+    from flows.pack.verify import hold_together, verify_pack
     from transforms.messages import LOCAL, Terms
 
     if public_key:

@@ -14,10 +14,10 @@ from typing import Annotated, Any
 import typer
 
 from contracts.errors import ConfigurationError, DataCutError
-from flows.evidence.bag import shown
-from flows.evidence.contents import Progress
-from flows.evidence.verify import PackFaultError, Terms, Verification, verify_pack
 from flows.keys.signing_key import load_public
+from flows.pack.bag import shown
+from flows.pack.checks import Progress
+from flows.pack.verify import PackFaultError, Terms, Verification, verify_pack
 
 NOT_CHECKED = (
     "whether the data is right: a signature says who vouches for it",

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.errors import EvidenceError
-from flows.evidence.bag import SIGNATURE
 from flows.keys.signing_key import PublicKey, Signer
+from flows.pack.bag import SIGNATURE
 from transforms.statement import PAYLOAD_TYPE, canonical_bytes, pre_authentication_encoding, strict_json
 
 _KEYID = re.compile(r"[0-9a-f]{16}")

@@ -17,8 +17,8 @@ import polars as pl
 
 from contracts.errors import ConfigurationError, EvidenceError, PlaceError
 from contracts.messages import SCHEMA, Messages, messages
-from flows.evidence.bag import pack_reference
 from flows.messages.validate import message_faults, term_faults
+from flows.pack.bag import pack_reference
 from transforms.messages import Subject, Terms, compose, respelt, why_not
 
 MANIFEST, FACTS = "manifest.csv", "manifest.json"

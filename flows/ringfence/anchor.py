@@ -6,9 +6,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from contracts.errors import ConfigurationError
-from flows.evidence.bag import Fault
-from flows.evidence.contents import Check
-from flows.evidence.verify import Verification
+from flows.pack.bag import Fault
+from flows.pack.checks import Check
+from flows.pack.verify import Verification
 from flows.ringfence.audit import audit
 from flows.ringfence.ledger import Ledger
 

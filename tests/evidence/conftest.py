@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.evidence.write import PackWriter, SealedPack
 from flows.keys.signing_key import PublicKey, Signer, load_signer, new_signing_key
+from flows.pack.writer import PackWriter, SealedPack
 from tests.evidence.specimen import specimen
 
 Seal = Callable[..., SealedPack]

@@ -10,11 +10,12 @@ from typer.testing import CliRunner
 
 from contracts.errors import EvidenceError
 from flows.cli.main import build
-from flows.evidence import bag, chain
-from flows.evidence.approve import approve_pack
-from flows.evidence.verify import PackFaultError, Terms, verify_pack
-from flows.evidence.write import PackWriter
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer, new_signing_key
+from flows.pack import bag
+from flows.pack import previous as chain
+from flows.pack.approve import approve_pack
+from flows.pack.verify import PackFaultError, Terms, verify_pack
+from flows.pack.writer import PackWriter
 from tests.evidence.conftest import fill
 from tests.evidence.specimen import specimen
 

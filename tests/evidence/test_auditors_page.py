@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.evidence import bag
 from flows.keys.signing_key import load_signer, new_signing_key
+from flows.pack import bag
 
 ROOT = Path(bag.__file__).parents[2]
 PAGE = (ROOT / "docs" / "for-auditors.md").read_text("utf-8")

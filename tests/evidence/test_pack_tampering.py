@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import ConfigurationError
-from flows.evidence import bag
-from flows.evidence.verify import PackFaultError, Terms, verify_pack
 from flows.keys.dsse import sign
 from flows.keys.signing_key import PublicKey, Signer
+from flows.pack import bag
+from flows.pack.verify import PackFaultError, Terms, verify_pack
 from tests.evidence.specimen import sha
 from transforms.statement import canonical_bytes, statement
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import EvidenceError, PlaceError
-from flows.evidence import bag
-from flows.evidence import write as writing
-from flows.evidence.verify import verify_pack
-from flows.evidence.write import MARKER, PackWriter, clean_stale
 from flows.keys.signing_key import Signer
-from flows.restored import folder as restoring
-from flows.restored.folder import private_folder
+from flows.pack import bag
+from flows.pack import folder as restoring
+from flows.pack import writer as writing
+from flows.pack.folder import private_folder
+from flows.pack.verify import verify_pack
+from flows.pack.writer import MARKER, PackWriter, clean_stale
 from tests.evidence.conftest import fill
 from tests.evidence.specimen import specimen
 
@@ -28,7 +28,7 @@ CHILD = """
 import os, sys
 from pathlib import Path
 from flows.keys.signing_key import load_signer
-from flows.evidence.write import PackWriter
+from flows.pack.writer import PackWriter
 from tests.evidence.conftest import fill
 from tests.evidence.specimen import specimen
 

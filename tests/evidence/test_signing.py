@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import EvidenceError, KeyMaterialError
-from flows.evidence.schema import SCHEMA, schema_faults
 from flows.keys.signing_key import Signer, key_id, load_public, load_signer, new_signing_key
+from flows.pack.schema import SCHEMA, schema_faults
 from tests.evidence.specimen import specimen
 from transforms.statement import accounting_faults, canonical_bytes, evidence_document, strict_json
 

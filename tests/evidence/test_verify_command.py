@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from contracts.errors import DataCutError
 from flows.cli.verify import register
-from flows.evidence import bag
 from flows.keys.signing_key import Signer
+from flows.pack import bag
 
 ROOT = Path(bag.__file__).parents[2]
 

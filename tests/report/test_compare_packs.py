@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from contracts.errors import EvidenceError
 from flows.cli.main import build
 from flows.compare import compare
-from flows.evidence.write import PackWriter
 from flows.keys.signing_key import Signer, load_signer, new_signing_key
+from flows.pack.writer import PackWriter
 from tests.evidence.specimen import specimen
 
 ROWS = 1000

@@ -13,12 +13,12 @@ import polars as pl
 import pytest
 import yaml
 
-from flows.evidence import bag
-from flows.evidence.approve import approve_pack
-from flows.evidence.schema import schema_faults
-from flows.evidence.verify import PackFaultError, Terms, verify_pack
 from flows.keys.signing_key import load_public, load_signer, new_signing_key
 from flows.lineage import events
+from flows.pack import bag
+from flows.pack.approve import approve_pack
+from flows.pack.schema import schema_faults
+from flows.pack.verify import PackFaultError, Terms, verify_pack
 from flows.report.room import report_files
 from tests.report.chromium import Chromium
 

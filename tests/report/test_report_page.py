@@ -14,7 +14,7 @@ from itertools import pairwise
 import pytest
 
 from flows.dpia import dpia_html, dpia_markdown
-from flows.evidence.schema import schema_faults
+from flows.pack.schema import schema_faults
 from flows.report import trend, view
 from flows.report.answers import State, answers, verdict
 from flows.report.flow import MOST_SOURCES, flow

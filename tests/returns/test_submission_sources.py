@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from contracts.load import load_all
-from flows.evidence.write import PackWriter
 from flows.keys.signing_key import load_signer, new_signing_key
+from flows.pack.writer import PackWriter
 from flows.sample import Request, generate
 from tests.command import Done, datacut
 from tests.returns.conftest import CUT, submit

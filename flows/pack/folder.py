@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from contracts.errors import PlaceError
-from flows.evidence.write import MARKER, clean_stale
+from flows.pack.writer import MARKER, clean_stale
 
 try:
     import fcntl

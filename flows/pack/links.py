@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import EvidenceError
-from flows.evidence import bag
-from flows.evidence.bag import Fault
-from flows.evidence.contents import Check, contents_check, open_pack, structure_check
+from flows.pack import bag
+from flows.pack.bag import Fault
+from flows.pack.checks import Check, contents_check, open_pack, structure_check
 from transforms.statement import strict_json
 
 

@@ -20,11 +20,11 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from contracts.errors import EvidenceError, PlaceError
-from flows.evidence import bag
-from flows.evidence.schema import schema_faults
 from flows.keys import dsse
 from flows.keys.secret_files import sync_folder
 from flows.keys.signing_key import PublicKey, Signer
+from flows.pack import bag
+from flows.pack.schema import schema_faults
 from transforms.statement import accounting_faults, canonical_bytes, gate_faults, statement
 
 try:

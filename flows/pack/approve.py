@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from contracts.errors import EvidenceError, PlaceError
-from flows.evidence import bag
-from flows.evidence.contents import Progress
-from flows.evidence.verify import MAX_ENVELOPE, Terms, Verification, verify_pack
 from flows.keys import dsse
 from flows.keys.signing_key import PublicKey, Signer
+from flows.pack import bag
+from flows.pack.checks import Progress
+from flows.pack.verify import MAX_ENVELOPE, Terms, Verification, verify_pack
 
 
 def approve_pack(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from flows.evidence import bag
+from flows.pack import bag
 
 
 def frames(root: Path) -> dict[str, pl.LazyFrame]:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigurationError, EvidenceError
-from flows.evidence import bag
-from flows.evidence.bag import Fault
-from flows.evidence.contents import Check, OpenPack, Progress, contents_check, open_pack, structure_check
-from flows.evidence.links import links_check
-from flows.evidence.schema import schema_faults
 from flows.keys import dsse
 from flows.keys.signing_key import PublicKey
+from flows.pack import bag
+from flows.pack.bag import Fault
+from flows.pack.checks import Check, OpenPack, Progress, contents_check, open_pack, structure_check
+from flows.pack.links import links_check
+from flows.pack.schema import schema_faults
 from transforms.statement import accounting_faults, canonical_bytes, gate_faults, statement_parts, strict_json
 
 MAX_ENVELOPE = 128 << 20  # bytes; base64 of an evidence of 90 MB, a thousand times an ordinary one

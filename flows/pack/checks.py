@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import EvidenceError
-from flows.evidence import bag
-from flows.evidence.bag import Fault, Listing
+from flows.pack import bag
+from flows.pack.bag import Fault, Listing
 
 FIXED = (bag.DECLARATION, bag.INFO, bag.MANIFEST, bag.TAGMANIFEST, bag.SIGNATURE, bag.EVIDENCE)
 

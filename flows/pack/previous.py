@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import EvidenceError
-from flows.evidence import bag
-from flows.evidence.schema import schema_faults
+from flows.pack import bag
+from flows.pack.schema import schema_faults
 from transforms.statement import strict_json
 
 _TOTALS = ("rows_in", "released", "excluded")
