@@ -11,8 +11,8 @@ import polars as pl
 
 from contracts.vocabulary import Field
 from flows.cut.workspace import Workspace
+from flows.pseudonymise.pseudonym_index import coincident, sought
 from flows.quality import Held, write_exclusions
-from flows.sought import coincident, sought
 from transforms import mpan
 from transforms.exclusion import COINCIDENT
 from transforms.pseudonymise import Pseudonymiser

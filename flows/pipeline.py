@@ -14,7 +14,6 @@ from typing import Any
 from contracts.errors import ConfigurationError, PlaceError
 from flows import align as alignment
 from flows import coherence, coincident, quality
-from flows.anonymise import STAGED, anonymise_source, facts_of
 from flows.augment.population import population
 from flows.augment.stage import augmentation
 from flows.cut.config import Extract, Job, Participant, load_cut
@@ -22,7 +21,8 @@ from flows.cut.context import Context, context, forget, now, progressed, run_dig
 from flows.cut.workspace import MARKER, disk
 from flows.keys.cut_key import RING_FENCE_FIELD
 from flows.keys.signing_key import load_approver, load_signer
-from flows.submission import exclude_submitted, take_submission
+from flows.pseudonymise.source import STAGED, anonymise_source, facts_of
+from flows.pseudonymise.submission import exclude_submitted, take_submission
 
 ACTOR = "datacut run"
 ALLOCATIONS = "allocations.arrow"

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigurationError, EvidenceError, IntakeError, RefusedError
-from flows.anonymise import Progress, silent
 from flows.cut.config import load_cut
 from flows.intake import SourceSpec
 from flows.keys.signing_key import PublicKey
 from flows.pack.folder import private_folder
 from flows.pack.previous import read_evidence
 from flows.pack.verify import Terms, hold_together, verify_pack
+from flows.pseudonymise.source import Progress, silent
 from flows.restored.items import restore_items
 from flows.restored.rows import Extract, restore_extract
 from transforms.address import PostcodePolicy

@@ -18,8 +18,8 @@ from contracts.conditions import sql
 from contracts.load import load_all
 from contracts.model import Contract, Rule
 from contracts.vocabulary import Expectation
-from flows.anonymise import STAGED
 from flows.cut.workspace import Workspace
+from flows.pseudonymise.source import STAGED
 from transforms.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, rests_on, table_of
 from transforms.mpan import order_key
 

@@ -17,12 +17,12 @@ import contracts
 from contracts.load import load_all
 from contracts.model import Contract
 from contracts.overlay import NONE, apply, read_overlay
-from flows.anonymise import Progress, silent
 from flows.cut.config import Job, load_cut
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace, partition_count
 from flows.intake.market_domain_data import Reference, load_reference
 from flows.keys.cut_key import cut_keys
+from flows.pseudonymise.source import Progress, silent
 from flows.quality import Held
 from transforms.keys import FieldKeys
 from transforms.pseudonymise import Pseudonymiser

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from contracts.load import load_all
 from contracts.model import Contract
-from flows.anonymise import Progress, anonymise_batch
 from flows.intake import SourceSpec, open_source
+from flows.pseudonymise.source import Progress, anonymise_batch
 from flows.restored.files import ExcludedList, LoadFile
 from flows.restored.fill import Filler
 from flows.restored.names import ESME, RealNames

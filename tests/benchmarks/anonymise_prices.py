@@ -25,7 +25,10 @@ from tests.benchmarks.watched import about, machine, table, watch
 # What is bought -> where it is spent. A function inside another counts for its own line alone.
 PRICES = {
     "read the file, in any character set and delimiter": ["flows.intake.csv_reader:parse_text"],
-    "types, spellings, rules of a batch": ["flows.anonymise:anonymise_batch", "flows.anonymise:written_dates"],
+    "types, spellings, rules of a batch": [
+        "flows.pseudonymise.source:anonymise_batch",
+        "flows.pseudonymise.source:written_dates",
+    ],
     "pseudonyms of MPANs, UPRNs, serial numbers": ["transforms.pseudonymise:pseudonymise"],
     "pseudonyms of addresses": ["transforms.address:addresses"],
     "no row's own identifier in another column": ["transforms.leaks:own_row"],

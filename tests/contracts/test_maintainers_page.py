@@ -16,8 +16,8 @@ import pytest
 import contracts
 from contracts.lint import check_contracts
 from contracts.load import load_contract
-from flows.anonymise import anonymise_batch
 from flows.intake import SourceSpec
+from flows.pseudonymise.source import anonymise_batch
 from transforms import rules
 from transforms.conform import map_columns
 from transforms.keys import FieldKeys

@@ -23,8 +23,8 @@ import polars as pl
 import pytest
 import yaml
 
-import flows.anonymise
 import flows.intake
+import flows.pseudonymise.source
 from flows import pipeline
 from flows.sample import Request, generate
 from tests.command import Done, datacut
@@ -305,7 +305,7 @@ def test_an_identifier_in_a_files_name_is_not_told(place):
 def test_no_reader_refuses_without_a_remedy():
     """Every refusal of a source says what to do: the arguments of the errors, read from the code."""
     bare = []
-    for file in [*Path(flows.intake.__file__).parent.glob("*.py"), Path(flows.anonymise.__file__)]:
+    for file in [*Path(flows.intake.__file__).parent.glob("*.py"), Path(flows.pseudonymise.source.__file__)]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("IntakeError", "RefusedError"):
                 names = {argument.arg for argument in node.keywords}

@@ -15,10 +15,10 @@ import polars as pl
 from contracts.load import load_all
 from contracts.vocabulary import Field
 from flows import quality
-from flows.anonymise import STAGED, anonymise_batch
 from flows.cut.workspace import PartitionWriter, Workspace
 from flows.intake import SourceSpec
 from flows.intake.market_domain_data import Reference, load_reference
+from flows.pseudonymise.source import STAGED, anonymise_batch
 from flows.quality import JUDGED, Held
 from flows.spanning import spanning_tables
 from transforms import rules

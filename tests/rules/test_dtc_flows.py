@@ -10,8 +10,8 @@ import pytest
 
 from contracts.load import load_all
 from contracts.vocabulary import Stage
-from flows.anonymise import anonymise_batch
 from flows.intake import Limits, SourceSpec, open_source
+from flows.pseudonymise.source import anonymise_batch
 from tests.rules.cutting import mpan
 from transforms import rules
 from transforms.conform import map_columns

@@ -13,8 +13,8 @@ from contracts.load import load_all
 from contracts.model import Treatment
 from contracts.overlay import NONE, Overlay, apply, refusal
 from contracts.vocabulary import Method
-from flows.anonymise import anonymise_batch
 from flows.intake import Limits, SourceSpec, open_source
+from flows.pseudonymise.source import anonymise_batch
 from tests.rules.cutting import HALF_HOURLY, MiniCut, mpan
 from transforms import rules
 from transforms.conform import map_columns

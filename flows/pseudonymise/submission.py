@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 
 from contracts.errors import IntakeError, KeyMaterialError, RefusedError
 from contracts.model import Contract
-from flows.anonymise import STAGED, Progress, SourceFacts, check_cut_date, silent
 from flows.cut.config import Extract, Job, Participant
 from flows.cut.workspace import PartitionWriter, Workspace
 from flows.keys.signing_key import load_public
 from flows.pack.verify import Terms, verify_pack
+from flows.pseudonymise.source import STAGED, Progress, SourceFacts, check_cut_date, silent
 from flows.quality import SUBMITTED, write_exclusions
 from flows.spanning import Held
 from transforms import exclusion
