@@ -16,8 +16,8 @@ from contracts.errors import AlignmentError
 from contracts.load import load_all
 from contracts.types import column_type
 from flows.cut.workspace import ORDER, Workspace
-from flows.quality import JUDGED, uncarried
-from flows.spanning import Held
+from flows.quality.cross_partition import Held
+from flows.quality.verdicts import JUDGED, uncarried
 from transforms import align
 from transforms.lookups import PARTICIPANT
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from contracts.errors import ConfigurationError, PlaceError
 from flows import align as alignment
-from flows import coherence, coincident, quality
 from flows.augment.population import population
 from flows.augment.stage import augmentation
 from flows.cut.config import Extract, Job, Participant, load_cut
@@ -23,6 +22,7 @@ from flows.keys.cut_key import RING_FENCE_FIELD
 from flows.keys.signing_key import load_approver, load_signer
 from flows.pseudonymise.source import STAGED, anonymise_source, facts_of
 from flows.pseudonymise.submission import exclude_submitted, take_submission
+from flows.quality import after_augmentation, coincident, verdicts
 
 ACTOR = "datacut run"
 ALLOCATIONS = "allocations.arrow"
@@ -123,7 +123,7 @@ def tabulate(cut_file: str) -> dict[str, Any]:
     known = context(cut_file)
     done = known.workspace.noted(TABLES)
     if done is None:
-        done = quality.write_tables(known.workspace, known.held, known.reference.tables, known.job.model.cut.date)
+        done = verdicts.write_tables(known.workspace, known.held, known.reference.tables, known.job.model.cut.date)
         known.workspace.note(TABLES, done)
     return {"tables": len(done["names"])}
 
@@ -131,10 +131,10 @@ def tabulate(cut_file: str) -> dict[str, Any]:
 def judge_part(cut_file: str, numbers: list[int]) -> dict[str, Any]:
     """Judge every rule over some partitions; those that are judged already are left as they are."""
     known = context(cut_file)
-    shared = quality.read_tables(known.workspace, known.reference.tables)
+    shared = verdicts.read_tables(known.workspace, known.reference.tables)
     for number in numbers:
-        if not quality.is_judged(known.workspace, number):
-            quality.judge_partition(known.workspace, known.held, number, shared, known.job.model.cut.date)
+        if not verdicts.is_judged(known.workspace, number):
+            verdicts.judge_partition(known.workspace, known.held, number, shared, known.job.model.cut.date)
         known.workspace.discard(STAGED, number)
     return {"partitions": len(numbers)}
 
@@ -151,15 +151,15 @@ def judge(cut_file: str) -> dict[str, Any]:
     if done is None:
         exclude_submitted(workspace, held)
         workspace.note("coincident", coincident.exclude(workspace, held, known.pseudonymiser))
-        quality.cascade(workspace, quality.stated_links(workspace, held))
+        verdicts.cascade(workspace, verdicts.stated_links(workspace, held))
         names = {*known.reference.tables, *(workspace.noted(TABLES) or {})["names"]}
-        done = quality.count_rules(workspace, held, names)
+        done = verdicts.count_rules(workspace, held, names)
         workspace.note("rules", done)
     return {"rules": len(done["entries"]), "excluded": _excluded(known)}
 
 
 def _excluded(known: Context) -> int:
-    return sum(quality.read_exclusions(known.workspace, n).height for n in range(known.workspace.partitions))
+    return sum(verdicts.read_exclusions(known.workspace, n).height for n in range(known.workspace.partitions))
 
 
 def align(cut_file: str) -> dict[str, Any]:
@@ -183,7 +183,9 @@ def augment(cut_file: str) -> dict[str, Any]:
     done = known.workspace.noted("augmentation")
     if done is None:
         done = augmentation(known)
-        known.workspace.note("coherence", coherence.coherence(known.workspace, known.held, known.job.model.cut.date))
+        known.workspace.note(
+            "coherence", after_augmentation.coherence(known.workspace, known.held, known.job.model.cut.date)
+        )
         known.workspace.note("augmentation", done)
     return {"items": len(done["augmentation"]), "excluded": _excluded(known)}
 

@@ -24,7 +24,7 @@ from flows.leak_scan import scan
 from flows.pack import payload, previous
 from flows.pack.writer import PackWriter
 from flows.pipeline import ALLOCATIONS
-from flows.quality import Held, read_exclusions
+from flows.quality.verdicts import Held, read_exclusions
 from flows.report.room import report_files
 from flows.returns import Released, write_returns
 from transforms import align

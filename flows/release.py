@@ -11,10 +11,10 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from contracts.errors import QualityError
-from flows import coincident
 from flows.cut.context import Context
 from flows.cut.workspace import disk
-from flows.quality import JUDGED, SUBMITTED, Held, read_exclusions
+from flows.quality import coincident
+from flows.quality.verdicts import JUDGED, SUBMITTED, Held, read_exclusions
 from transforms import exclusion
 from transforms.pseudonymise import treat
 

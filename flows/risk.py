@@ -9,7 +9,7 @@ import polars as pl
 from contracts.augmentation import tables
 from contracts.errors import ConfigurationError, ResidueError
 from flows.cut.context import Context
-from flows.quality import JUDGED, frames, read_exclusions
+from flows.quality.verdicts import JUDGED, frames, read_exclusions
 from transforms import augment, risk
 from transforms.pseudonymise import treat
 

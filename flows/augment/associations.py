@@ -16,7 +16,7 @@ import polars as pl
 from contracts.augmentation import stated_column
 from flows.augment.inputs import PREMISES, REGISTRATION, Setting, excluded, gathered, registered
 from flows.cut.workspace import ORDER
-from flows.quality import JUDGED, frames
+from flows.quality.verdicts import JUDGED, frames
 from transforms import associate
 from transforms.decide import decide, incoherent, needed, reads, undecided
 from transforms.leaks import Sought

@@ -15,7 +15,7 @@ from flows.augment.stage import ALL, EXTRACT
 from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.workspace import ORDER
-from flows.quality import JUDGED, frames
+from flows.quality.verdicts import JUDGED, frames
 from transforms.decide import provenance
 from transforms.manufacture import Manufacturer
 from transforms.mpan import order_key

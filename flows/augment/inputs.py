@@ -17,7 +17,7 @@ from contracts.load import load_all
 from flows.augment.participant_tables import MappingTables
 from flows.cut.workspace import ORDER, Workspace
 from flows.intake.market_domain_data import Reference
-from flows.quality import COMPANION, JUDGED, STAGES, Held, frames, read_exclusions
+from flows.quality.verdicts import COMPANION, JUDGED, STAGES, Held, frames, read_exclusions
 from transforms.augment import settlement_meter
 from transforms.manufacture import Manufacturer
 from transforms.mpan import order_key

@@ -11,7 +11,7 @@ from flows.augment.inputs import ATTRIBUTES, PREMISES
 from flows.augment.stage import ALL, AUGMENTED, EXTRACT
 from flows.cut.context import Context
 from flows.cut.workspace import disk
-from flows.quality import read_exclusions
+from flows.quality.verdicts import read_exclusions
 
 POPULATION = "population.parquet"
 

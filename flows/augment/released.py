@@ -19,7 +19,7 @@ from flows.cut.context import Context
 from flows.cut.parallel import together
 from flows.cut.workspace import ORDER
 from flows.pack.writer import PackWriter
-from flows.quality import JUDGED, read_exclusions
+from flows.quality.verdicts import JUDGED, read_exclusions
 from transforms.decide import provenance
 from transforms.mpan import order_key
 from transforms.pseudonymise import treat

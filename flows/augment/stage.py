@@ -19,7 +19,7 @@ from flows.augment.inputs import AUGMENT, Setting, excluded, gathered, registere
 from flows.augment.participant_tables import load_mapping
 from flows.cut.context import Context
 from flows.cut.workspace import ORDER, disk
-from flows.quality import EXCLUDED, cascade, read_exclusions, write_exclusions
+from flows.quality.verdicts import EXCLUDED, cascade, read_exclusions, write_exclusions
 from transforms.associate import violations
 from transforms.decide import decide, incoherent, rule_column, sources, sql, undecided
 from transforms.decision_lint import findings

@@ -23,7 +23,7 @@ from flows.cut.workspace import Workspace, partition_count
 from flows.intake.market_domain_data import Reference, load_reference
 from flows.keys.cut_key import cut_keys
 from flows.pseudonymise.source import Progress, silent
-from flows.quality import Held
+from flows.quality.verdicts import Held
 from transforms.keys import FieldKeys
 from transforms.pseudonymise import Pseudonymiser
 

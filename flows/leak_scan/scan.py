@@ -26,7 +26,7 @@ from flows.cut.workspace import Workspace
 from flows.leak_scan.own_words import own_words
 from flows.leak_scan.read_back import Kind, Piece, pieces
 from flows.pseudonymise.pseudonym_index import coincident, keys_of, sought
-from flows.quality import Held
+from flows.quality.verdicts import Held
 from transforms import leak_sieve, leaks, mpan
 from transforms.pseudonymise import Pseudonymiser
 

@@ -12,7 +12,7 @@ from contracts.load import load_all
 from contracts.vocabulary import Field
 from flows.cut.parallel import together
 from flows.cut.workspace import Workspace
-from flows.quality import JUDGED, Held
+from flows.quality.verdicts import JUDGED, Held
 from transforms import leaks, mpan
 from transforms.pseudonymise import Pseudonymiser
 

@@ -21,8 +21,8 @@ from flows.cut.workspace import PartitionWriter, Workspace
 from flows.keys.signing_key import load_public
 from flows.pack.verify import Terms, verify_pack
 from flows.pseudonymise.source import STAGED, Progress, SourceFacts, check_cut_date, silent
-from flows.quality import SUBMITTED, write_exclusions
-from flows.spanning import Held
+from flows.quality.cross_partition import Held
+from flows.quality.verdicts import SUBMITTED, write_exclusions
 from transforms import exclusion
 from transforms.keys import SCHEME, FieldKeys
 from transforms.produced import unlike_excluded, unlike_staged

@@ -11,7 +11,7 @@ import polars as pl
 from contracts.vocabulary import Field
 from flows.augment.stage import ALL, AUGMENTED, EXTRACT
 from flows.cut.context import Context
-from flows.quality import read_exclusions
+from flows.quality.verdicts import read_exclusions
 
 ITEMS = ("market_segment", "connection_type", "energy_direction")
 

@@ -35,16 +35,16 @@ PRICES = {
     "work folder: any order of rows in, one order out, memory of a partition": [
         "flows.cut.workspace:PartitionWriter.add",
         "flows.cut.workspace:Workspace.put",
-        "flows.spanning:load",
-        "flows.quality:in_order",
+        "flows.quality.cross_partition:load",
+        "flows.quality.verdicts:in_order",
     ],
     "rules of the quality stage, their look-ups and tables": [
-        "flows.quality:judge_partition",
-        "flows.quality:write_tables",
-        "flows.quality:cascade",
+        "flows.quality.verdicts:judge_partition",
+        "flows.quality.verdicts:write_tables",
+        "flows.quality.verdicts:cascade",
     ],
-    "every rule counted again by Great Expectations": ["flows.quality:count_twice"],
-    "coincident pseudonyms": ["flows.coincident:exclude"],
+    "every rule counted again by Great Expectations": ["flows.quality.verdicts:count_twice"],
+    "coincident pseudonyms": ["flows.quality.coincident:exclude"],
     "released and excluded rows as Parquet": ["flows.release:release_extract"],
     "leak scan": [
         "flows.leak_scan.scan:Scanner.__init__",

@@ -69,7 +69,7 @@ def row_verdicts(folder: Path) -> Callable[[], Counts]:
 def sources(folder: Path) -> Iterator[tuple[str, Contract, list[Rule], list[pl.LazyFrame]]]:
     """Give every source: its name, contract, the rules that can be judged on it, and its judged partitions."""
     from flows.cut.context import context
-    from flows.quality import EXTRACT, JUDGED, TABLES, _local_names, uncarried
+    from flows.quality.verdicts import EXTRACT, JUDGED, TABLES, _local_names, uncarried
     from transforms.lookups import PARTICIPANT, judged
 
     known = context(str(folder / "cut.yaml"))

@@ -14,13 +14,13 @@ import polars as pl
 
 from contracts.load import load_all
 from contracts.vocabulary import Field
-from flows import quality
 from flows.cut.workspace import PartitionWriter, Workspace
 from flows.intake import SourceSpec
 from flows.intake.market_domain_data import Reference, load_reference
 from flows.pseudonymise.source import STAGED, anonymise_batch
-from flows.quality import JUDGED, Held
-from flows.spanning import spanning_tables
+from flows.quality import verdicts as quality
+from flows.quality.cross_partition import spanning_tables
+from flows.quality.verdicts import JUDGED, Held
 from transforms import rules
 from transforms.conform import map_columns
 from transforms.keys import FieldKeys

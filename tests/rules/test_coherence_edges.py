@@ -11,10 +11,10 @@ import pytest
 from contracts.augmentation import tables
 from contracts.load import RESULTS, load_all
 from flows.augment.stage import ALL, AUGMENTED, EXTRACT
-from flows.coherence import CHECKED, NAME, coherence
 from flows.cut.workspace import ORDER, Workspace
-from flows.quality import JUDGED
-from flows.spanning import Held
+from flows.quality.after_augmentation import CHECKED, NAME, coherence
+from flows.quality.cross_partition import Held
+from flows.quality.verdicts import JUDGED
 from tests.rules.cutting import mpan
 from transforms import rules
 from transforms.decide import incoherent

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 
 from contracts.vocabulary import Field
-from flows import coincident
 from flows.cut.workspace import Workspace
-from flows.quality import JUDGED, Held, read_exclusions
+from flows.quality import coincident
+from flows.quality.verdicts import JUDGED, Held, read_exclusions
 from transforms import mpan
 from transforms.keys import FieldKeys
 from transforms.pseudonymise import Pseudonymiser

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts.load import load_all
 from contracts.vocabulary import Effect
-from flows.quality import JUDGED, cascade, read_exclusions
+from flows.quality.verdicts import JUDGED, cascade, read_exclusions
 from tests.rules.cutting import MiniCut, mpan
 from transforms import exclusion
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from contracts.load import load_all
 from contracts.vocabulary import Stage
-from flows import spanning
-from flows.spanning import spanning_tables
+from flows.quality import cross_partition
+from flows.quality.cross_partition import spanning_tables
 from tests.rules.cutting import CUT, MiniCut, mpan
 from transforms.lookups import judged, table_of, tables_of
 
@@ -54,7 +54,7 @@ def test_owners_are_those_of_a_plain_reading(tmp_path_factory, reference, meters
 def test_values_that_share_a_hash_are_told_apart(tmp_path, reference, monkeypatch):
     """With hashes of values of one bit all but two collide: what is found must not change."""
 
-    class Coarse(spanning._Span):
+    class Coarse(cross_partition._Span):
         def shared(self, contract, rule):
             fine = pl.Expr.hash
             coarse = lambda self, seed=0: fine(self, seed=seed) % 2 if seed == 0 else fine(self, seed=seed)  # noqa: E731
@@ -64,7 +64,7 @@ def test_values_that_share_a_hash_are_told_apart(tmp_path, reference, monkeypatc
             finally:
                 monkeypatch.setattr(pl.Expr, "hash", fine)
 
-    monkeypatch.setattr(spanning, "_Span", Coarse)
+    monkeypatch.setattr(cross_partition, "_Span", Coarse)
     mini = MiniCut(tmp_path, partitions=4, reference=reference)
     rows = [
         {"mpan_core": mpan(10, n), "meter_serial_number": f"L04C000{n:02d}", "esme_id": esme(min(n, 18))}

@@ -12,7 +12,7 @@ import polars as pl
 from contracts.vocabulary import Field
 from flows.cut.workspace import Workspace
 from flows.pseudonymise.pseudonym_index import coincident, sought
-from flows.quality import Held, write_exclusions
+from flows.quality.verdicts import Held, write_exclusions
 from transforms import mpan
 from transforms.exclusion import COINCIDENT
 from transforms.pseudonymise import Pseudonymiser

@@ -19,7 +19,7 @@ from contracts.model import Contract, Rule
 from contracts.types import column_type
 from contracts.vocabulary import Stage
 from flows.cut.workspace import ORDER, Workspace
-from flows.spanning import EXTRACT, Held, load, local_tables, plain_tables, spanning_tables
+from flows.quality.cross_partition import EXTRACT, Held, load, local_tables, plain_tables, spanning_tables
 from transforms import exclusion, rules, suite
 from transforms.lookups import PARTICIPANT, Tables, derive, judged, table_of
 
@@ -105,7 +105,7 @@ def judge_partition(workspace: Workspace, held: Sequence[Held], number: int, sha
     """Judge all extracts of one partition; write them sorted, with verdicts, and the MPANs that are excluded.
 
     Args:
-        shared: reference tables and those of :func:`flows.spanning.spanning_tables`.
+        shared: reference tables and those of :func:`flows.quality.cross_partition.spanning_tables`.
     """
     extracts = {h.extract for h in held}
     loaded = {e: f for e in extracts if (f := load(workspace, held, e, number)) is not None}

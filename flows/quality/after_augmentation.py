@@ -18,8 +18,8 @@ from contracts.model import Contract
 from contracts.types import column_type
 from flows.augment.stage import ALL, AUGMENTED, EXTRACT
 from flows.cut.workspace import ORDER, Workspace
-from flows.quality import JUDGED, count_twice, entry, read_exclusions
-from flows.spanning import Held
+from flows.quality.cross_partition import Held
+from flows.quality.verdicts import JUDGED, count_twice, entry, read_exclusions
 from transforms import rules
 from transforms.leaks import Sought
 from transforms.lookups import MPAN, PARTICIPANT
@@ -36,7 +36,7 @@ def coherence(workspace: Workspace, held: Sequence[Held], cut_date: date) -> dic
     Writes room ``checked``: the columns that the rules read, and the masks, for each participant that registers.
 
     Returns:
-        As :func:`flows.quality.judge`: ``entries`` for the evidence, ``documents`` of Great Expectations.
+        As :func:`flows.quality.verdicts.judge`: ``entries`` for the evidence, ``documents`` of Great Expectations.
 
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
