@@ -25,7 +25,7 @@ def run_flow(
     with server.api(cut.path(cut.model.work) / "prefect") as api:
         from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-        import flows.gx_polars  # noqa: F401 - loads while the server starts
+        import flows.quality.great_expectations  # noqa: F401 - loads while the server starts
         from flows.orchestration import flows as prefect_flows
 
         if api is not None:

@@ -277,8 +277,8 @@ def count_twice(
     Raises:
         QualityError: an expectation crashed, or the two counts of a rule differ.
     """
-    from flows.gx_polars.result import raise_on_crash
-    from flows.gx_polars.run import run_suite
+    from flows.quality.great_expectations.result import raise_on_crash
+    from flows.quality.great_expectations.run import run_suite
 
     kept = [part.with_columns(suite.kept_columns(contract)) for part in parts]
     result = run_suite(kept, suite.expectations(contract, mine), name=name, range_key=ORDER)

@@ -103,7 +103,7 @@ def suite() -> list[dict[str, Any]]:
 
 def with_polars_engine(path: str) -> Callable[[], list[int | None]]:
     """Return the run through the engine of this project, imports done."""
-    from flows.gx_polars import run_suite
+    from flows.quality.great_expectations import run_suite
 
     return lambda: [r.unexpected_count for r in run_suite([pl.scan_parquet(path)], suite(), name="benchmark").rules]
 

@@ -90,7 +90,7 @@ def sources(folder: Path) -> Iterator[tuple[str, Contract, list[Rule], list[pl.L
 def gx_on_polars(folder: Path) -> Callable[[], Counts]:
     """Return the count by our engine."""
     from flows.cut.workspace import ORDER
-    from flows.gx_polars.run import run_suite
+    from flows.quality.great_expectations.run import run_suite
     from transforms import suite
 
     def run() -> Counts:

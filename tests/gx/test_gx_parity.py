@@ -10,7 +10,7 @@ from gx_cases import cut, frame, rule, suite_of_all_types, table_rules, through_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.gx_polars import SUPPORTED, run_suite
+from flows.quality.great_expectations import SUPPORTED, run_suite
 
 EXAMPLE = frame(
     [

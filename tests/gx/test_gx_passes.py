@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from test_gx_parity import EXAMPLE, ROWS, frame
 
 from contracts.errors import QualityError
-from flows.gx_polars import run_suite
-from flows.gx_polars.passes import Fault, Partitions, Repeats, Tally
+from flows.quality.great_expectations import run_suite
+from flows.quality.great_expectations.passes import Fault, Partitions, Repeats, Tally
 
 UNIQUENESS = ("unique", "compound")
 ROW_RULE = rule("expect_rows_to_satisfy", "row_rule", condition="whole >= other OR text LIKE '0%'")

@@ -11,7 +11,7 @@ import pytest
 from gx_cases import rule
 
 from contracts.errors import ContractError, QualityError
-from flows.gx_polars import SUPPORTED, PolarsExecutionEngine, raise_on_crash, run_suite
+from flows.quality.great_expectations import SUPPORTED, PolarsExecutionEngine, raise_on_crash, run_suite
 
 CANARY, NUMBER = "CANARY7731", 987_654_321
 DATA = pl.DataFrame({"text": [CANARY, CANARY, None], "whole": [NUMBER, NUMBER, 1], "other": [NUMBER + 1, NUMBER, 2]})

@@ -14,7 +14,7 @@ import pytest
 from gx_cases import rule
 
 from contracts.errors import QualityError
-from flows.gx_polars import ExpectRowsToSatisfy, raise_on_crash, run_suite
+from flows.quality.great_expectations import ExpectRowsToSatisfy, raise_on_crash, run_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = pl.LazyFrame({"pc": ["01", "00", "00", None], "mc": ["A", "C", "A", "A"], "n": [1, 2, None, 4]})
@@ -144,7 +144,7 @@ socket.socket.connect = socket.getaddrinfo = refuse
 import flows
 assert "great_expectations" not in sys.modules
 import polars as pl
-from flows.gx_polars import run_suite
+from flows.quality.great_expectations import run_suite
 rule = {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "a"}, "meta": {"rule": "r"}}
 bad = {"type": "expect_rows_to_satisfy", "kwargs": {"condition": "a"}, "meta": {"rule": "s"}}
 result = run_suite([pl.LazyFrame({"a": [1, 1]})], [rule, bad], name="manners")
@@ -170,7 +170,7 @@ def test_nothing_is_written_sent_or_said(tmp_path: Path) -> None:
 
 def test_registration_leaves_other_engines_and_keys_alone(tmp_path: Path) -> None:
     """Great Expectations warns when a metric is registered twice or with other keys: it has no reason to."""
-    code = "import logging; logging.basicConfig(level='WARNING'); import flows.gx_polars"
+    code = "import logging; logging.basicConfig(level='WARNING'); import flows.quality.great_expectations"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", code],

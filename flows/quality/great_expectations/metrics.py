@@ -15,12 +15,12 @@ from great_expectations.core.metric_function_types import MetricFunctionTypes, M
 from great_expectations.expectations.metrics.metric_provider import MetricProvider
 from great_expectations.expectations.registry import get_metric_kwargs, register_metric
 
-from flows.gx_polars.conditions import parse_sql
-from flows.gx_polars.passes import ANYTHING, Fault, Question, Repeats, Tally
-from flows.gx_polars.rules import COLUMN_RULES, PAIR_RULES, kept
+from flows.quality.great_expectations.conditions import parse_sql
+from flows.quality.great_expectations.passes import ANYTHING, Fault, Question, Repeats, Tally
+from flows.quality.great_expectations.rules import COLUMN_RULES, PAIR_RULES, kept
 
 if TYPE_CHECKING:
-    from flows.gx_polars.engine import PolarsExecutionEngine
+    from flows.quality.great_expectations.engine import PolarsExecutionEngine
 
 ROWS_UNSATISFIED = "rows.condition.unexpected_count"
 _ROW_DOMAIN = ("batch_id", "table", "row_condition", "condition_parser")

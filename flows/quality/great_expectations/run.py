@@ -17,9 +17,9 @@ from great_expectations.expectations.row_conditions import PassThroughCondition
 from great_expectations.validator.validator import Validator
 
 from contracts.errors import ContractError
-from flows.gx_polars import expectations as own_expectations
-from flows.gx_polars.engine import PolarsExecutionEngine
-from flows.gx_polars.result import RuleResult, SuiteResult
+from flows.quality.great_expectations import expectations as own_expectations
+from flows.quality.great_expectations.engine import PolarsExecutionEngine
+from flows.quality.great_expectations.result import RuleResult, SuiteResult
 
 SUPPORTED = frozenset(
     {

@@ -10,7 +10,7 @@ from great_expectations.expectations.expectation_configuration import parse_resu
 from great_expectations.expectations.model_field_types import MostlyField
 from great_expectations.expectations.row_conditions import RowConditionType
 
-from flows.gx_polars.metrics import ROWS_UNSATISFIED
+from flows.quality.great_expectations.metrics import ROWS_UNSATISFIED
 
 
 class ExpectRowsToSatisfy(BatchExpectation):

@@ -4,10 +4,10 @@ Importing this package imports Great Expectations (some seconds), so import it w
 before. It silences the log of Great Expectations, which repeats exceptions and arguments.
 """
 
-from flows.gx_polars.engine import PolarsExecutionEngine
-from flows.gx_polars.expectations import ExpectRowsToSatisfy
-from flows.gx_polars.result import RuleResult, SuiteResult, raise_on_crash
-from flows.gx_polars.run import SUPPORTED, run_suite
+from flows.quality.great_expectations.engine import PolarsExecutionEngine
+from flows.quality.great_expectations.expectations import ExpectRowsToSatisfy
+from flows.quality.great_expectations.result import RuleResult, SuiteResult, raise_on_crash
+from flows.quality.great_expectations.run import SUPPORTED, run_suite
 
 __all__ = [
     "SUPPORTED",

@@ -26,9 +26,9 @@ from great_expectations.expectations.row_conditions import (
 )
 from great_expectations.validator.metric_configuration import MetricConfigurationID
 
-from flows.gx_polars.conditions import compare, parse_sql
-from flows.gx_polars.metrics import register
-from flows.gx_polars.passes import Answer, Fault, Partitions
+from flows.quality.great_expectations.conditions import compare, parse_sql
+from flows.quality.great_expectations.metrics import register
+from flows.quality.great_expectations.passes import Answer, Fault, Partitions
 
 
 class PolarsBatchData(BatchData):
