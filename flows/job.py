@@ -13,7 +13,7 @@ from contracts.errors import IntakeError, RefusedError, ResidueError
 from flows import pipeline
 from flows.cut.context import watching
 from flows.cut.parallel import together
-from flows.publish import publish
+from flows.release.stage import publish
 
 Kind = Literal["release", "submission"]
 Facts = dict[str, Any]
@@ -92,7 +92,7 @@ def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
         run_wave: does the steps of one wave and returns what each found and how many seconds it took.
 
     Returns:
-        What :func:`flows.publish.publish` returns.
+        What :func:`flows.release.stage.publish` returns.
 
     Raises:
         IntakeError, RefusedError, ResidueError: the data is refused. The work folder goes then: nothing is gone on with
@@ -151,7 +151,7 @@ def run_plain(cut_file: Path, *, kind: Kind = "release", told: Told = NOBODY) ->
         told: told of each step, and of rows read.
 
     Returns:
-        What :func:`flows.publish.publish` returns.
+        What :func:`flows.release.stage.publish` returns.
     """
     with watching(told.rows):
         return run(str(cut_file), kind, run_wave=side_by_side(lambda step: step.call(), told))

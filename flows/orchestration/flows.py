@@ -29,8 +29,8 @@ from contracts.errors import ConfigurationError, DataCutError, PlaceError
 from flows import job
 from flows.cut.config import load_cut
 from flows.cut.parallel import WORKERS
-from flows.hand_over import check_returns
 from flows.orchestration import inbox, server
+from flows.release.check_returns import check_returns
 
 OPTIONS: dict[str, Any] = {"persist_result": False, "log_prints": False}
 ONE_AT_A_TIME = "datacut-ring-fence"  # global concurrency limit: one commit to the ledger at a time

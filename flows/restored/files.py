@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from contracts.model import Contract
 from flows.intake import SourceSpec
 from flows.intake.detect import open_bytes
-from flows.return_forms import delimited
+from flows.release.return_files import delimited
 from transforms.mpan import normalise
 from transforms.written import TEST_FLAG, Written
 

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 import pyarrow.parquet as pq
 
-from flows.augment.files import ParquetTable
 from flows.intake.source import DELIMITERS
+from flows.release.table_files import ParquetTable
 from flows.restored.names import RealNames
 from transforms.written import from_facts
 

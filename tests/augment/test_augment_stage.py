@@ -8,8 +8,8 @@ import yaml
 
 from contracts.augmentation import ITEMS
 from contracts.errors import ConfigurationError
-from flows.augment.expected import build_expected, release_expected
-from flows.augment.released import own_points, release_augmented
+from flows.release.augmented import own_points, release_augmented
+from flows.release.expected_results import build_expected, release_expected
 from tests.augment.conftest import augmented, run_until_augmented
 from transforms.mpan import order_key
 

@@ -45,13 +45,13 @@ PRICES = {
     ],
     "every rule counted again by Great Expectations": ["flows.quality.verdicts:count_twice"],
     "coincident pseudonyms": ["flows.quality.coincident:exclude"],
-    "released and excluded rows as Parquet": ["flows.release:release_extract"],
+    "released and excluded rows as Parquet": ["flows.release.extracts:release_extract"],
     "leak scan": [
         "flows.leak_scan.scan:Scanner.__init__",
         "flows.leak_scan.scan:Scanner.folder",
         "flows.leak_scan.scan:Scanner.document",
     ],
-    "risk, evidence, report, digests, signature": ["flows.publish:publish"],
+    "risk, evidence, report, digests, signature": ["flows.release.stage:publish"],
 }
 REST = "start, imports, self-test, the rest"
 

@@ -20,8 +20,8 @@ import pytest
 import yaml
 
 from contracts.errors import EvidenceError
-from flows.hand_over import check_returns
 from flows.orchestration.deployments import DEPLOYMENTS
+from flows.release.check_returns import check_returns
 from flows.sample import Request, generate
 
 BIN = Path(sys.executable).parent

@@ -12,9 +12,9 @@ import yaml
 
 from contracts.augmentation import tables
 from contracts.load import load_all
-from flows.augment.released import held_by
 from flows.intake import SourceSpec
 from flows.pseudonymise.source import anonymise_batch
+from flows.release.augmented import held_by
 from flows.restored.rows import _Batch, _digest
 from tests.returns.conftest import MPAN, PARTICIPANTS, as_written, facts, load_file, read, restore
 from transforms.conform import map_columns

@@ -12,7 +12,6 @@ import polars as pl
 
 from contracts.augmentation import Item, Tables, tables
 from contracts.vocabulary import Classification, Method
-from flows.augment.files import ParquetTable
 from flows.augment.stage import ALL, AUGMENTED, EXTRACT
 from flows.cut.config import Participant
 from flows.cut.context import Context
@@ -20,6 +19,7 @@ from flows.cut.parallel import together
 from flows.cut.workspace import ORDER
 from flows.pack.writer import PackWriter
 from flows.quality.verdicts import JUDGED, read_exclusions
+from flows.release.table_files import ParquetTable
 from transforms.decide import provenance
 from transforms.mpan import order_key
 from transforms.pseudonymise import treat

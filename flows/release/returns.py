@@ -16,8 +16,6 @@ from typing import Any
 
 import polars as pl
 
-from flows.augment.files import ParquetTable
-from flows.augment.released import augmented, own_counts, own_points
 from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.parallel import together
@@ -25,8 +23,10 @@ from flows.cut.workspace import ORDER, disk, second_name
 from flows.keys.signing_key import PublicKey, Signer
 from flows.leak_scan.scan import Scanner, refuse
 from flows.pack.writer import PackWriter, SealedPack
+from flows.release.augmented import augmented, own_counts, own_points
+from flows.release.return_files import write_form
+from flows.release.table_files import ParquetTable
 from flows.report.room import report_files
-from flows.return_forms import write_form
 from transforms.statement import evidence_document
 from transforms.written import from_facts
 

@@ -11,22 +11,22 @@ from typing import Any
 import polars as pl
 
 from contracts.vocabulary import Method
-from flows import release, risk
-from flows.augment import expected, released
 from flows.cut.config import Participant
 from flows.cut.context import Context, context, now, sources_of, tool_version
 from flows.cut.parallel import together
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace, disk
-from flows.evidence import sections
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
 from flows.leak_scan import scan
 from flows.pack import payload, previous
 from flows.pack.writer import PackWriter
 from flows.pipeline import ALLOCATIONS
 from flows.quality.verdicts import Held, read_exclusions
+from flows.release import augmented as released
+from flows.release import expected_results, risk, sections
+from flows.release import extracts as release
+from flows.release.returns import Released, write_returns
 from flows.report.room import report_files
-from flows.returns import Released, write_returns
 from transforms import align
 from transforms.keys import SCHEME
 from transforms.statement import evidence_document
@@ -120,14 +120,14 @@ def _payload(known: Context, pack: PackWriter, kind: str) -> list[dict[str, Any]
         allocations = workspace.root / ALLOCATIONS
         frame = pl.read_ipc(allocations) if allocations.is_file() else None
         if frame is not None:
-            expected.build_expected(known, frame)
+            expected_results.build_expected(known, frame)
 
         released.release_augmented(known, model.participants, pack)
 
         def own(participant: Participant) -> None:
             if frame is not None:
                 released.release_allocations(known, participant, frame, pack)
-                expected.release_expected(known, participant, pack.path)
+                expected_results.release_expected(known, participant, pack.path)
 
         together(own, model.participants)
     return accounting

@@ -8,14 +8,14 @@ from pathlib import Path
 import polars as pl
 
 from contracts.augmentation import services
-from flows.augment.files import CsvTable, ParquetTable
 from flows.augment.participant_tables import load_mapping
-from flows.augment.released import CONFIDENCE, augmented, item_tables, own_points
 from flows.augment.stage import ALL, EXTRACT
 from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.workspace import ORDER
 from flows.quality.verdicts import JUDGED, frames
+from flows.release.augmented import CONFIDENCE, augmented, item_tables, own_points
+from flows.release.table_files import CsvTable, ParquetTable
 from transforms.decide import provenance
 from transforms.manufacture import Manufacturer
 from transforms.mpan import order_key
