@@ -38,7 +38,7 @@ def compare_command(
 
     Drift runs from 0 (alike) to 1 (nothing in common). Without --public-key neither pack's signature is looked at.
     """
-    from flows.compare import compare
+    from flows.report.drift import compare
 
     for pack in (before, now) if public_key else ():
         _verify(pack, public_key or [])

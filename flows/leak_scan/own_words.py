@@ -13,7 +13,11 @@ import polars as pl
 from transforms import leaks
 
 ROOT = Path(__file__).parents[1]
-SAID = ("contracts/**/*.yaml", "flows/report/**/*.*", "flows/dpia.py")  # what evidence and report are written from
+SAID = (
+    "contracts/**/*.yaml",
+    "flows/report/**/*.*",
+    "flows/report/dpia.py",
+)  # what evidence and report are written from
 TEXTS = frozenset({".py", ".yaml", ".j2", ".js", ".css"})
 
 

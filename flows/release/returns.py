@@ -26,7 +26,7 @@ from flows.pack.writer import PackWriter, SealedPack
 from flows.release.augmented import augmented, own_counts, own_points
 from flows.release.return_files import write_form
 from flows.release.table_files import ParquetTable
-from flows.report.room import report_files
+from flows.report.files import report_files
 from transforms.statement import evidence_document
 from transforms.written import from_facts
 

@@ -26,7 +26,7 @@ from flows.release import augmented as released
 from flows.release import expected_results, risk, sections
 from flows.release import extracts as release
 from flows.release.returns import Released, write_returns
-from flows.report.room import report_files
+from flows.report.files import report_files
 from transforms import align
 from transforms.keys import SCHEME
 from transforms.statement import evidence_document

@@ -13,9 +13,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from flows.report import trend, view, words
-from flows.report.answers import answers, verdict
-from flows.report.flow import flow
+from flows.report import figures, formatting, trend
+from flows.report.checks import answers, verdict
+from flows.report.sankey import flow
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_SHORTAGES = 12
@@ -118,24 +118,24 @@ def render_report(
 def _facts(evidence: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the templates show, computed from the evidence."""
     baseline = evidence.get("baseline")
-    rules = trend.with_trend(view.rules_by_id(evidence), baseline)
+    rules = trend.with_trend(figures.rules_by_id(evidence), baseline)
     return {
-        "totals": view.totals(evidence),
+        "totals": figures.totals(evidence),
         "flow": flow(evidence["accounting"]),
-        "reasons": view.reasons(evidence),
+        "reasons": figures.reasons(evidence),
         "rules": rules,
         "gone_rules": trend.gone_rules(rules, baseline),
         "volumes": trend.volumes(evidence["accounting"], baseline),
-        "matrix": view.matrix(evidence),
-        "augmentation": view.augmentation(evidence),
-        "associations": view.associations(evidence),
-        "phases": view.phases(evidence),
-        "leak_classes": view.leak_classes(evidence),
-        "coverage": view.coverage(evidence),
-        "treatments": view.treatments(evidence),
-        "lineage": view.lineage(evidence),
-        "requirements": view.requirements(evidence),
-        "steps": view.steps(evidence),
+        "matrix": figures.matrix(evidence),
+        "augmentation": figures.augmentation(evidence),
+        "associations": figures.associations(evidence),
+        "phases": figures.phases(evidence),
+        "leak_classes": figures.leak_classes(evidence),
+        "coverage": figures.coverage(evidence),
+        "treatments": figures.treatments(evidence),
+        "lineage": figures.lineage(evidence),
+        "requirements": figures.requirements(evidence),
+        "steps": figures.steps(evidence),
     }
 
 
@@ -165,17 +165,17 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=words.visible,
+        finalize=formatting.visible,
     )
     for name in ("number", "size", "human", "change"):
-        made.filters[name] = getattr(words, name)
+        made.filters[name] = getattr(formatting, name)
     made.filters["small"] = _small
     made.globals.update(
-        percent=words.percent,
-        listed=words.listed,
-        plural=words.plural,
-        stacked=view.stacked,
-        flat=view.flat,
+        percent=formatting.percent,
+        listed=formatting.listed,
+        plural=formatting.plural,
+        stacked=figures.stacked,
+        flat=figures.flat,
         tone=_tone,
     )
     return made
@@ -184,7 +184,7 @@ def environment() -> Environment:
 def _small(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    return f"<{SMALL}" if isinstance(value, int) and 0 < value < SMALL else words.number(value)
+    return f"<{SMALL}" if isinstance(value, int) and 0 < value < SMALL else formatting.number(value)
 
 
 def _tone(treatment: str) -> str:

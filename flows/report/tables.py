@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from flows.evidence.csv_safe import csv_bytes
-from flows.report import trend, view
+from flows.report import figures, trend
+from flows.report.csv_safe import csv_bytes
 
 # Table -> section of the evidence and its columns.
 _PLAIN = {
@@ -30,7 +30,7 @@ def report_tables(evidence: Mapping[str, Any]) -> dict[str, bytes]:
     fence = evidence.get("ring_fence", {})
     tables |= {
         "excluded_by_reason": (_by_reason(evidence), "participant extract reason rows"),
-        "reasons": (view.reasons(evidence), "reason asks rows mpans"),
+        "reasons": (figures.reasons(evidence), "reason asks rows mpans"),
         "trend": (_trend(evidence), "extract rule failed evaluated share_before share_now way"),
         "test_cases": (fence.get("test_cases") or [], _CASES),
         "shortages": (fence.get("shortages") or [], "text"),
@@ -50,20 +50,21 @@ def _by_reason(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _trend(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
     baseline = evidence.get("baseline")
-    rows = trend.with_trend(view.rules_by_id(evidence), baseline) if baseline else []
+    rows = trend.with_trend(figures.rules_by_id(evidence), baseline) if baseline else []
     return [{**row, "share_before": row["before"], "share_now": row["now"]} for row in rows]
 
 
 def _lineage(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        {**row, "source_columns": "; ".join(name["column"] for name in row["names"])} for row in view.lineage(evidence)
+        {**row, "source_columns": "; ".join(name["column"] for name in row["names"])}
+        for row in figures.lineage(evidence)
     ]
 
 
 def _requirements(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {**row, "shown_by": "; ".join(row["rules"] or row.get("sections", ())), "rows_at_fault": row["failed"]}
-        for row in view.requirements(evidence)
+        for row in figures.requirements(evidence)
     ]
 
 

@@ -9,8 +9,8 @@ import bagit
 import pytest
 
 from contracts.errors import EvidenceError
-from flows.evidence.csv_safe import csv_bytes, safe_cell
 from flows.pack import bag
+from flows.report.csv_safe import csv_bytes, safe_cell
 
 
 def test_the_bagit_tool_validates_a_pack(pack: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flows.report.room import report_files
+from flows.report.files import report_files
 from tests.report.chromium import PROGRAM, Chromium
 
 AXE = "axe-core@4.14.1"

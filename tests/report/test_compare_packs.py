@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from contracts.errors import EvidenceError
 from flows.cli.main import build
-from flows.compare import compare
 from flows.keys.signing_key import Signer, load_signer, new_signing_key
 from flows.pack.writer import PackWriter
+from flows.report.drift import compare
 from tests.evidence.specimen import specimen
 
 ROWS = 1000

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from flows.cli.main import build
 from flows.keys.signing_key import load_signer, new_signing_key
-from flows.lineage import event_lines, events
 from flows.pack.writer import PackWriter
+from flows.report.openlineage import event_lines, events
 from tests.evidence.specimen import sha, specimen
 
 EVIDENCE = specimen(8, 4)

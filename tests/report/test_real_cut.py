@@ -14,12 +14,12 @@ import pytest
 import yaml
 
 from flows.keys.signing_key import load_public, load_signer, new_signing_key
-from flows.lineage import events
 from flows.pack import bag
 from flows.pack.approve import approve_pack
 from flows.pack.schema import schema_faults
 from flows.pack.verify import PackFaultError, Terms, verify_pack
-from flows.report.room import report_files
+from flows.report.files import report_files
+from flows.report.openlineage import events
 from tests.report.chromium import Chromium
 
 pytestmark = pytest.mark.slow

@@ -13,13 +13,13 @@ from itertools import pairwise
 
 import pytest
 
-from flows.dpia import dpia_html, dpia_markdown
 from flows.pack.schema import schema_faults
-from flows.report import trend, view
-from flows.report.answers import State, answers, verdict
-from flows.report.flow import MOST_SOURCES, flow
+from flows.report import figures, trend
+from flows.report.checks import State, answers, verdict
+from flows.report.dpia import dpia_html, dpia_markdown
+from flows.report.files import report_files
 from flows.report.render import SECTIONS, content_security_policy, render_report
-from flows.report.room import report_files
+from flows.report.sankey import MOST_SOURCES, flow
 from tests.evidence.specimen import specimen
 from tests.report.hostile import TEXTS, spoil
 
@@ -200,7 +200,7 @@ class TestFlowPicture:
 
 class TestTrend:
     def test_shares_before_and_now(self, evidence: dict) -> None:
-        rules = trend.with_trend(view.rules_by_id(evidence), evidence["baseline"])
+        rules = trend.with_trend(figures.rules_by_id(evidence), evidence["baseline"])
         ways = {rule["way"] for rule in rules}
         assert {"up", "same", "new"} <= ways
         for rule in rules:
@@ -213,7 +213,7 @@ class TestTrend:
     def test_without_an_earlier_cut_nothing_is_said(self, evidence: dict) -> None:
         alone = {k: v for k, v in evidence.items() if k != "baseline"}
         assert b"Trend" not in render_report(alone, **SIGNED)
-        assert {r["way"] for r in trend.with_trend(view.rules_by_id(alone), None)} == {None}
+        assert {r["way"] for r in trend.with_trend(figures.rules_by_id(alone), None)} == {None}
 
 
 class TestInert:

@@ -19,7 +19,7 @@ from contracts.errors import EvidenceError
 from contracts.vocabulary import Classification
 from flows.pack import bag, payload
 from flows.pack.previous import baseline, read_evidence
-from flows.report import trend, view
+from flows.report import figures, trend
 
 SMALL = 10  # a value that fewer rows have is never shown
 WIDE = 5000  # a text column with more values than this is compared as identifiers are
@@ -70,7 +70,7 @@ def compare(before: Path, now: Path) -> dict[str, Any]:
         EvidenceError: a folder is no whole pack, or its evidence is not the sealed one.
     """
     old, new = baseline(before), read_evidence(now)
-    rules = trend.with_trend(view.rules_by_id(new), old)
+    rules = trend.with_trend(figures.rules_by_id(new), old)
     drift = sorted(_drift(before, now, _classes(new)), key=lambda d: (-(d.drift or 0), d.extract, d.column))
     keys = ("extract", "rule", "effect", "evaluated", "failed", "before", "now", "change", "way")
     return {

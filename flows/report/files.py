@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flows.dpia import dpia_html, dpia_markdown
+from flows.report.dpia import dpia_html, dpia_markdown
 from flows.report.render import Beside, render_report
 from flows.report.tables import report_tables
 from transforms.statement import canonical_bytes, strict_json

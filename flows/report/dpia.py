@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from flows.report import view
+from flows.report import figures
+from flows.report.formatting import number, percent, plural, visible
 from flows.report.render import asset, content_security_policy, environment
-from flows.report.words import number, percent, plural, visible
 
 Evidence = Mapping[str, Any]
 _TEXTS = {
@@ -90,13 +90,13 @@ def _facts(evidence: Evidence) -> list[tuple[str, str]]:
 def _rows(evidence: Evidence) -> list[dict[str, str]]:
     """Return fields by treatment; a column of the same name in several extracts stands once."""
     rows = []
-    for group in view.treatments(evidence):
+    for group in figures.treatments(evidence):
         names = dict.fromkeys(name for part in group["extracts"] for run in part["columns"] for name in run.split(", "))
         words = group["words"] or {"basis": "Not stated.", "residual_risk": "Not assessed."}
         rows.append(
             {
                 "treatment": group["treatment"],
-                "fields": ", ".join(view.ranges(sorted(names))),
+                "fields": ", ".join(figures.ranges(sorted(names))),
                 "basis": words["basis"],
                 "residual_risk": words["residual_risk"],
             }
@@ -106,7 +106,7 @@ def _rows(evidence: Evidence) -> list[dict[str, str]]:
 
 def _remains(evidence: Evidence) -> list[str]:
     """Return the residual risks that this very cut measured."""
-    total = view.totals(evidence)
+    total = figures.totals(evidence)
     who = {row["participant"] for row in evidence["inputs"]}
     lines = [
         f"{number(total['released'])} of {number(total['rows_in'])} rows from {plural(len(who), 'participant')} are "
@@ -121,7 +121,7 @@ def _remains(evidence: Evidence) -> list[str]:
         if scan
         else "The pack was not searched for raw identifiers at this stage."
     )
-    risk = {name: value for name, value in view.flat(evidence.get("risk")) if isinstance(value, int | float)}
+    risk = {name: value for name, value in figures.flat(evidence.get("risk")) if isinstance(value, int | float)}
     shown = [
         f"{n.replace('_', ' ')} {number(risk[n])}"
         for n in ("prosecutor_max", "journalist_max", "marketer")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from flows.report.view import MEANINGS
-from flows.report.words import listed, long_date, number, percent, plural, size
+from flows.report.figures import MEANINGS
+from flows.report.formatting import listed, long_date, number, percent, plural, size
 from transforms.statement import accounting_faults
 
 
