@@ -12,7 +12,7 @@ from contracts.errors import RefusedError
 from flows.cli.options import IdentityFile, KeyPath, PassphraseFile
 
 if TYPE_CHECKING:
-    from flows.restore import Restored
+    from flows.restore.restore import Restored
 
 
 def register(app: typer.Typer) -> None:

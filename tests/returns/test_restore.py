@@ -15,8 +15,8 @@ import pytest
 
 from flows.intake import SourceSpec
 from flows.pack.folder import private_folder
-from flows.restored.names import RealNames
-from flows.restored.unmatched import ALONE, DIFFERS, RECORD, compare, unmatched
+from flows.restore.real_identifiers import RealNames
+from flows.restore.unmatched import ALONE, DIFFERS, RECORD, compare, unmatched
 from flows.sample import Request, generate
 from tests.command import datacut
 from tests.returns.conftest import CUT, MPAN, PARTICIPANTS, Market, as_written, facts, load_file, read, restore

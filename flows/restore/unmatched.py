@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from flows.restored.names import RealNames
+from flows.restore.real_identifiers import RealNames
 from transforms import mpan
 
 RECORD = ["point", "row"]  # metering point, and a digest of the values that must agree

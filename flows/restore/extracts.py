@@ -17,10 +17,10 @@ from contracts.load import load_all
 from contracts.model import Contract
 from flows.intake import SourceSpec, open_source
 from flows.pseudonymise.source import Progress, anonymise_batch
-from flows.restored.files import ExcludedList, LoadFile
-from flows.restored.fill import Filler
-from flows.restored.names import ESME, RealNames
-from flows.restored.unmatched import compare, list_unmatched
+from flows.restore.fill import Filler
+from flows.restore.load_files import ExcludedList, LoadFile
+from flows.restore.real_identifiers import ESME, RealNames
+from flows.restore.unmatched import compare, list_unmatched
 from transforms.conform import ColumnMap, map_columns
 from transforms.exclusion import COINCIDENT
 from transforms.mpan import normalise, order_key

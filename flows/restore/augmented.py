@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from flows.intake.source import DELIMITERS
 from flows.release.table_files import ParquetTable
-from flows.restored.names import RealNames
+from flows.restore.real_identifiers import RealNames
 from transforms.written import from_facts
 
 TABLES = ("augmented", "expected", "counterparties", "allocations")

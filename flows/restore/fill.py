@@ -16,7 +16,7 @@ from transforms.conform import DATE_FORMATS, ColumnMap
 from transforms.mpan import order_key
 
 if TYPE_CHECKING:
-    from flows.restored.rows import Extract
+    from flows.restore.extracts import Extract
 
 NAMES = ("linked_mpan", "related_mpan", "esme_id")  # they name other metering points and meters: not by pseudonym
 

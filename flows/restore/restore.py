@@ -23,8 +23,8 @@ from flows.pack.folder import private_folder
 from flows.pack.previous import read_evidence
 from flows.pack.verify import Terms, hold_together, verify_pack
 from flows.pseudonymise.source import Progress, silent
-from flows.restored.items import restore_items
-from flows.restored.rows import Extract, restore_extract
+from flows.restore.augmented import restore_items
+from flows.restore.extracts import Extract, restore_extract
 from transforms.address import PostcodePolicy
 from transforms.keys import SCHEME, FieldKeys
 from transforms.pseudonymise import Pseudonymiser

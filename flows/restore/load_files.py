@@ -23,7 +23,7 @@ from transforms.mpan import normalise
 from transforms.written import TEST_FLAG, Written
 
 if TYPE_CHECKING:
-    from flows.restored.rows import _Batch
+    from flows.restore.extracts import _Batch
 
 Flags = NDArray[np.bool_]
 BLOCK = 8 << 20
