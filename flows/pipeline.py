@@ -13,7 +13,6 @@ from typing import Any
 
 from contracts.errors import ConfigurationError, PlaceError
 from flows import align as alignment
-from flows.augment.population import population
 from flows.augment.stage import augmentation
 from flows.cut.config import Extract, Job, Participant, load_cut
 from flows.cut.context import Context, context, forget, now, progressed, run_digest, work_folder
@@ -23,6 +22,7 @@ from flows.keys.signing_key import load_approver, load_signer
 from flows.pseudonymise.source import STAGED, anonymise_source, facts_of
 from flows.pseudonymise.submission import exclude_submitted, take_submission
 from flows.quality import after_augmentation, coincident, verdicts
+from flows.ringfence.population import population
 
 ACTOR = "datacut run"
 ALLOCATIONS = "allocations.arrow"
@@ -65,7 +65,7 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
 
 def _ready(known: Context, kind: str) -> None:
     """Look at the signing keys, the plan and the place of the packs before anything is done."""
-    from flows.ringfence.book import read_book
+    from flows.ringfence.plan import read_book
 
     job, release = known.job, known.job.model.release
     load_signer(job.path(release.signing_key))
@@ -203,7 +203,7 @@ def ring_fence(cut_file: str) -> dict[str, Any]:
 
 
 def _ring_fence(known: Context, plan: Path) -> dict[str, Any]:
-    from flows.ringfence_stage import keep_pool, plan_and_commit
+    from flows.ringfence.ringfence_stage import keep_pool, plan_and_commit
 
     path = population(known)
     keep_pool(path, known.job)

@@ -12,8 +12,8 @@ from contracts.errors import ConfigurationError
 from contracts.ringfence.model import State
 
 if TYPE_CHECKING:
-    from flows.ringfence.moves import Selection
-    from flows.ringfence.service import Outcome
+    from flows.ringfence.allocation import Outcome
+    from flows.ringfence.transitions import Selection
 
 WIDTH = 140
 
@@ -70,7 +70,7 @@ def plan_command(  # noqa: PLR0913, PLR0917 - options, each by name
     if cut is not None and (population or demands or out):
         raise ConfigurationError("plan takes a cut, or --population, --demands and --out")
     if cut is not None:
-        from flows.ringfence.desk import Who, desk
+        from flows.ringfence.operations import Who, desk
 
         with desk(cut) as opened:
             planned = opened.plan(Who.named(by, why))
@@ -79,8 +79,8 @@ def plan_command(  # noqa: PLR0913, PLR0917 - options, each by name
         return
     if population is None or demands is None or out is None:
         raise ConfigurationError("plan takes a cut, or --population, --demands and --out")
-    from flows.ringfence.direct import Terms, allocate_files
-    from flows.ringfence.words import document
+    from flows.ringfence.standalone import Terms, allocate_files
+    from flows.ringfence.summary import document
 
     done = allocate_files(Terms(population, demands, out, round_, frozen, key, policy, coverage))
     solved = done.allocation
@@ -96,7 +96,7 @@ def commit_command(
     as_json: AsJson = False,
 ) -> None:
     """Commit a plan as it stands: every MPAN of it, or none. A plan that the ledger has outrun is refused (17)."""
-    from flows.ringfence.desk import Who, desk
+    from flows.ringfence.operations import Who, desk
 
     with desk(cut) as opened:
         done = opened.commit(Who.named(by, why), plan)
@@ -111,7 +111,7 @@ def top_up_command(
     as_json: AsJson = False,
 ) -> None:
     """Give old and new test cases what they still lack, and commit it. What stands is not touched."""
-    from flows.ringfence.desk import Who, desk
+    from flows.ringfence.operations import Who, desk
 
     with desk(cut) as opened:
         done = opened.top_up(Who.named(by, why))
@@ -129,7 +129,7 @@ def status_command(  # noqa: PLR0917 - options, each by name
     as_json: AsJson = False,
 ) -> None:
     """Show who holds what: in all, the MPANs of a test case, or the test case and history of an MPAN."""
-    from flows.ringfence.desk import desk
+    from flows.ringfence.operations import desk
 
     with desk(cut) as opened:
         chosen = _selection(opened, stage, test_case, participant, involving, mpan, state)
@@ -208,7 +208,7 @@ def explain_command(
     as_json: AsJson = False,
 ) -> None:
     """Say for every shortage which test cases compete, how many units would satisfy them, and what to relax."""
-    from flows.ringfence.desk import desk
+    from flows.ringfence.operations import desk
 
     with desk(cut) as opened:
         found = opened.shortages(test_case, plan)
@@ -230,7 +230,7 @@ def verify_command(
     from dataclasses import asdict
 
     from flows.ringfence.audit import verify_ledger
-    from flows.ringfence.desk import desk
+    from flows.ringfence.operations import desk
 
     with desk(cut) as opened:
         found = verify_ledger(opened.ledger, opened.cut, head or ())
@@ -244,7 +244,7 @@ def verify_command(
 def _selection(  # noqa: PLR0917 - as the commands take them
     opened: Any, stage: str, test_case: str, participant: str, involving: str, mpan: list[str] | None, state: str
 ) -> Selection:
-    from flows.ringfence.moves import Selection
+    from flows.ringfence.transitions import Selection
 
     mpans = frozenset(mpan) if mpan else None
     if involving:
@@ -255,7 +255,7 @@ def _selection(  # noqa: PLR0917 - as the commands take them
 def _move(
     cut: Path, chosen: tuple[Any, ...], to: Any, who: tuple[str | None, str], *, as_json: bool, pool: bool = True
 ) -> None:
-    from flows.ringfence.desk import Who, desk
+    from flows.ringfence.operations import Who, desk
 
     with desk(cut) as opened:
         done = opened.move(Who.named(*who), _selection(opened, *chosen), to, pool=pool)
@@ -273,7 +273,7 @@ def _receipt(done: Any, *, as_json: bool) -> None:
 
 
 def _outcome(done: Outcome) -> dict[str, Any]:
-    from flows.ringfence.words import document
+    from flows.ringfence.summary import document
 
     said = document(done.fulfilment, done.shortages, done.coverage, done.facts)
     return {**said, "batch": done.batch, "replayed": done.replayed, "ledger_head": done.ledger_head}
@@ -290,7 +290,7 @@ def _report(said: dict[str, Any], head: str, *, as_json: bool, report: Path | No
         return
     from rich.console import Console
 
-    from flows.ringfence.words import show
+    from flows.ringfence.summary import show
 
     typer.echo(head)
     show(Console(width=WIDTH), said)
@@ -300,7 +300,7 @@ def _show_status(said: dict[str, Any], listed: Any, past: Any) -> None:
     import polars as pl
     from rich.console import Console
 
-    from flows.ringfence.words import rows_table
+    from flows.ringfence.summary import rows_table
 
     console = Console(width=WIDTH)
     if listed is None:

@@ -76,7 +76,7 @@ def verify_command(  # noqa: PLR0917 - options, each by name
 
 def _check_ledger(found: Verification, url: str) -> None:
     """Add the check of the ring-fence ledger to what was found."""
-    from flows.ringfence.anchor import check_ledger
+    from flows.ringfence.ledger_check import check_ledger
 
     found.checks.append(check_ledger(found, url))
     if found.faults:

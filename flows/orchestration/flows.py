@@ -248,7 +248,7 @@ def ring_fence(
     reason: Annotated[str, Field(title="Why", description="Goes into the ledger.", min_length=3)] = "scheduled top-up",
 ) -> dict[str, Any]:
     """Allocate what the plan lacks, for old and new test cases, and commit it; what stands is not touched."""
-    from flows.ringfence.desk import Who, desk
+    from flows.ringfence.operations import Who, desk
 
     with _labelled(cut_file), concurrency(ONE_AT_A_TIME, strict=False), desk(cut_file) as opened:
         done = opened.top_up(Who.named("prefect", reason))

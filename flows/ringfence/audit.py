@@ -14,11 +14,11 @@ from sqlalchemy import Connection, RowMapping, inspect, select, text
 
 from contracts.errors import EvidenceError
 from contracts.ringfence.model import NEXT_STATES, State
-from flows.ringfence import chain
+from flows.ringfence import hash_chain
 from flows.ringfence.bulk import RESERVED, get, parts
-from flows.ringfence.connect import place_of, reading
+from flows.ringfence.database import place_of, reading
 from flows.ringfence.ledger import Ledger
-from flows.ringfence.tables import EVENT, HISTORY, ROW, batch, event, reservation
+from flows.ringfence.schema import EVENT, HISTORY, ROW, batch, event, reservation
 
 MOST_FAULTS = 20
 
@@ -61,7 +61,7 @@ def audit(ledger: Ledger, campaign: str, anchors: Sequence[str] = ()) -> Audit:
             connection.execute(select(batch).where(batch.c.campaign == campaign).order_by(batch.c.number)).mappings()
         )
         faults = [*_missing_triggers(connection), *_numbers(connection, campaign, rows)]
-        previous, events = chain.genesis(campaign), 0
+        previous, events = hash_chain.genesis(campaign), 0
         heads = {previous}
         for row in rows:
             faults += _sealed(connection, row, previous)
@@ -127,13 +127,13 @@ def _sealed(connection: Connection, row: RowMapping, previous: str) -> list[str]
         .where(event.c.campaign == row["campaign"], event.c.batch == row["number"])
         .order_by(event.c.place)
     )
-    digest, number = chain.events_digest(parts(connection, query, EVENT))
+    digest, number = hash_chain.events_digest(parts(connection, query, EVENT))
     said = f"batch {row['number']} ({row['kind']} by {row['actor']} at {row['at']})"
     if row["previous_sha256"] != previous:
         return [f"{said} does not follow the batch before it"]
     if number != row["events"]:
         return [f"{said} has {number} events, not {row['events']}"]
-    sealed = chain.seal({name: row[name] for name in chain.HEADER}, previous, digest, row["body"])
+    sealed = hash_chain.seal({name: row[name] for name in hash_chain.HEADER}, previous, digest, row["body"])
     return [] if sealed == row["sha256"] else [f"{said} was changed after it was sealed"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Select, Table, bindparam, delete, insert, update
 
-from flows.ringfence.tables import ROW, reservation
+from flows.ringfence.schema import ROW, reservation
 
 CHUNK = 20_000
 WHOLE_NUMBERS = ("round", "reuse", "pooled", "place", "batch")

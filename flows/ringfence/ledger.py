@@ -16,11 +16,11 @@ from sqlalchemy.exc import IntegrityError
 
 from contracts.errors import ConfigurationError, EvidenceError, RingFenceError
 from contracts.ringfence.model import State
-from flows.ringfence import chain, tables
+from flows.ringfence import hash_chain, schema
 from flows.ringfence.bulk import RESERVED, drop, get, put, set_state
-from flows.ringfence.connect import engine_of, place_of, reading, writing
-from flows.ringfence.moves import Selection, returned, settle
-from flows.ringfence.tables import EVENT, ROW, batch, event, reservation
+from flows.ringfence.database import engine_of, place_of, reading, writing
+from flows.ringfence.schema import EVENT, ROW, batch, event, reservation
+from flows.ringfence.transitions import Selection, returned, settle
 
 PLAN, COMMIT = "plan", "commit"
 
@@ -86,13 +86,13 @@ class Ledger:
     def __init__(self, url: str, *, make: bool = True) -> None:
         self.engine: Engine = engine_of(url, make=make)
         with reading(self.engine) as connection:
-            fresh = not inspect(connection).has_table(tables.ledger.name)
-            found = None if fresh else connection.execute(select(tables.ledger.c.format)).scalar()
+            fresh = not inspect(connection).has_table(schema.ledger.name)
+            found = None if fresh else connection.execute(select(schema.ledger.c.format)).scalar()
         if fresh and make:
             with writing(self.engine, "") as connection:
-                found = tables.create(connection)
-        if found != tables.FORMAT:
-            what = "holds no ledger" if found is None else f"has format {found}, this version reads {tables.FORMAT}"
+                found = schema.create(connection)
+        if found != schema.FORMAT:
+            what = "holds no ledger" if found is None else f"has format {found}, this version reads {schema.FORMAT}"
             raise EvidenceError(what, where=place_of(self.engine))
 
     def close(self) -> None:
@@ -224,7 +224,7 @@ class Ledger:
 def _last(connection: Connection, campaign: str) -> tuple[int, str]:
     query = select(batch.c.number, batch.c.sha256).where(batch.c.campaign == campaign)
     row = connection.execute(query.order_by(batch.c.number.desc()).limit(1)).first()
-    return (int(row[0]), str(row[1])) if row else (0, chain.genesis(campaign))
+    return (int(row[0]), str(row[1])) if row else (0, hash_chain.genesis(campaign))
 
 
 def _version(connection: Connection, campaign: str) -> int:
@@ -279,8 +279,8 @@ def _append(connection: Connection, change: Change, kind: str, rows: pl.DataFram
     """Write a batch with its events (columns ``tables.EVENT``)."""
     number, previous = _last(connection, change.campaign)
     number += 1
-    digest, events = chain.events_digest([rows])
-    body = chain.canonical(change.body)
+    digest, events = hash_chain.events_digest([rows])
+    body = hash_chain.canonical(change.body)
     base = -1 if change.base is None else change.base
     header = {
         "campaign": change.campaign,
@@ -294,7 +294,7 @@ def _append(connection: Connection, change: Change, kind: str, rows: pl.DataFram
         "reason": change.reason,
         "events": events,
     }
-    sha256 = chain.seal(header, previous, digest, body)
+    sha256 = hash_chain.seal(header, previous, digest, body)
     connection.execute(insert(batch).values(**header, body=body, previous_sha256=previous, sha256=sha256))
     placed = rows.with_row_index("place").with_columns(pl.col("place").cast(pl.Int64))
     put(connection, event, placed, {"batch": number, "campaign": change.campaign})

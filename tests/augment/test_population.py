@@ -8,7 +8,7 @@ import io
 import polars as pl
 import pytest
 
-from flows.augment.population import population
+from flows.ringfence.population import population
 from tests.augment.conftest import run_until_augmented
 from transforms.pseudonymise import Field
 

@@ -38,9 +38,9 @@ def prepare(cut: Path) -> None:
 
 def measure(cut: Path) -> dict[str, object]:
     """Run the augmentation stage and compare it with the truth."""
-    from flows.augment.population import population
     from flows.augment.stage import augmentation
     from flows.cut.context import context
+    from flows.ringfence.population import population
     from tests.augment.truth import compare, shares
 
     known = context(str(cut))

@@ -15,7 +15,7 @@ import polars as pl
 
 from flows.ringfence.audit import verify_ledger
 from flows.ringfence.ledger import Change, Ledger
-from flows.ringfence.tables import ROW
+from flows.ringfence.schema import ROW
 
 CUT = "BENCHMARK"
 

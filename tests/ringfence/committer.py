@@ -18,7 +18,7 @@ import polars as pl
 
 from contracts.errors import RingFenceError
 from flows.ringfence.ledger import Change, Ledger
-from flows.ringfence.tables import ROW
+from flows.ringfence.schema import ROW
 
 CUT = "CUT-1"
 UNITS = 5

@@ -12,12 +12,12 @@ from sqlalchemy.exc import DatabaseError
 
 from contracts.errors import ConfigurationError, EvidenceError, PlaceError, RingFenceError
 from contracts.ringfence.model import State
-from flows.ringfence import connect
+from flows.ringfence import database
 from flows.ringfence.audit import audit, campaigns, verify_ledger
-from flows.ringfence.connect import reading, writing
+from flows.ringfence.database import reading, writing
 from flows.ringfence.ledger import Change, Ledger
-from flows.ringfence.moves import Selection
-from flows.ringfence.tables import ROW
+from flows.ringfence.schema import ROW
+from flows.ringfence.transitions import Selection
 
 CUT = "CUT-1"
 
@@ -274,7 +274,7 @@ def test_the_file_is_private_and_opens_durable(tmp_path):
 
 
 def test_a_network_disk_and_an_odd_url_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(connect, "file_system", lambda _folder: "nfs4")
+    monkeypatch.setattr(database, "file_system", lambda _folder: "nfs4")
     with pytest.raises(PlaceError, match="network file system"):
         Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     monkeypatch.undo()

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.errors import ConfigurationError, DataCutError
 from contracts.ringfence.model import Criterion, Kind, Pick
-from flows.ringfence.book import check_attributes, read_book, read_policy
+from flows.ringfence.plan import check_attributes, read_book, read_policy
 
 YAML = """\
 plan: 1

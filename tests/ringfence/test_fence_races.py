@@ -96,13 +96,13 @@ def test_kill_minus_nine_at_random_moments(ledger_url, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_killed_at_random_moments_converges_on_the_undisturbed_allocation(tmp_path):
-    from flows.ringfence.service import plan_and_commit
+    from flows.ringfence.allocation import plan_and_commit
     from tests.benchmarks.ringfence_instance import write
 
     people, book = write(tmp_path, 30_000, 150, 4, rounds=True)
     undisturbed = plan_and_commit(people, book, f"sqlite:///{tmp_path}/calm.db", CUT, KEY, "x", "2023")
     code = (
-        "import sys; from pathlib import Path; from flows.ringfence.service import plan_and_commit; "
+        "import sys; from pathlib import Path; from flows.ringfence.allocation import plan_and_commit; "
         "plan_and_commit(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], 'CUT-1', bytes(range(1, 33)), 'x', '2023')"
     )
     rng, killed = random.Random(5), 0

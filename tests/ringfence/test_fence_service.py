@@ -10,10 +10,10 @@ import pytest
 
 from contracts.errors import ConfigurationError, RingFenceError
 from contracts.ringfence.model import State
+from flows.ringfence.allocation import commit_plan, make_request, outcome, plan_and_commit, propose, top_up
 from flows.ringfence.audit import verify_ledger
 from flows.ringfence.ledger import Change, Ledger
-from flows.ringfence.moves import Selection
-from flows.ringfence.service import commit_plan, make_request, outcome, plan_and_commit, propose, top_up
+from flows.ringfence.transitions import Selection
 from tests.benchmarks.ringfence_instance import population
 from tests.ringfence.cases import KEY
 
@@ -202,10 +202,10 @@ def test_a_plan_holds_nothing_is_committed_as_it_stands_and_refused_when_outrun(
 
 
 def test_a_run_that_is_outrun_solves_again(people, tmp_path, ledger_url, monkeypatch):
-    from flows.ringfence import service
+    from flows.ringfence import allocation
 
     plan = plan_file(tmp_path, *BASIC)
-    solve_missing, raced = service.solve_missing, []
+    solve_missing, raced = allocation.solve_missing, []
 
     def slow(ledger, request):
         found = solve_missing(ledger, request)
@@ -214,7 +214,7 @@ def test_a_run_that_is_outrun_solves_again(people, tmp_path, ledger_url, monkeyp
             run(people, plan_file(tmp_path, line("R-1", 50, who="SUPC", seg="SMART")), ledger_url)
         return found
 
-    monkeypatch.setattr(service, "solve_missing", slow)
+    monkeypatch.setattr(allocation, "solve_missing", slow)
     done = run(people, plan, ledger_url)
     assert done.allocations["mpan_core"].n_unique() == done.allocations.height
     assert done.fulfilment["short"].to_list()[:3] == [0, 0, 0]

@@ -17,7 +17,7 @@ import polars as pl
 from contracts.errors import ConfigurationError, IntakeError
 from flows.cut.workspace import disk
 from flows.keys.cut_key import RING_FENCE_FIELD, read_key
-from flows.ringfence.book import Book, check_attributes, read_book, read_policy
+from flows.ringfence.plan import Book, check_attributes, read_book, read_policy
 from transforms.ringfence.allocate import Allocation, allocate
 from transforms.ringfence.population import RESERVED
 from transforms.ringfence.remaining import CASE, fulfilment, missing, units_had

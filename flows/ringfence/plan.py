@@ -11,8 +11,8 @@ from pathlib import Path
 from contracts.errors import ConfigurationError
 from contracts.ringfence.model import HAS_LINK, AllocationPolicy, Demand
 from contracts.ringfence.plan import PlanPolicy, RingFencePlan
-from flows.ringfence.chain import canonical
 from flows.ringfence.demand_csv import read_demand_csv, read_text
+from flows.ringfence.hash_chain import canonical
 from flows.ringfence.plan_yaml import read_yaml
 
 YAML_NAMES = (".yaml", ".yml")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flows.cut.config import Job
 from flows.cut.workspace import disk, second_name
-from flows.ringfence.service import Outcome, plan_and_commit
+from flows.ringfence.allocation import Outcome, plan_and_commit
 
 __all__ = ["Outcome", "keep_pool", "plan_and_commit", "pool_file"]
 

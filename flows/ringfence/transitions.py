@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from contracts.errors import RingFenceError
 from contracts.ringfence.model import NEXT_STATES, State
 from flows.ringfence.bulk import get
-from flows.ringfence.tables import EVENT, ROW, event, reservation
+from flows.ringfence.schema import EVENT, ROW, event, reservation
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from flows.ringfence.tables import EVENT, FORMAT
+from flows.ringfence.schema import EVENT, FORMAT
 
 SEPARATOR, END = "\x1f", "\n"
 HEADER = (

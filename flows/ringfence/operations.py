@@ -18,11 +18,11 @@ from contracts.ringfence.model import State
 from contracts.ringfence.plan import HUB
 from flows.cut.config import Job, load_cut
 from flows.keys.cut_key import RING_FENCE_FIELD, cut_keys
-from flows.ringfence.chain import canonical
+from flows.ringfence.allocation import Outcome, Request, commit_plan, make_request, outcome, propose, top_up
+from flows.ringfence.hash_chain import canonical
 from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt
-from flows.ringfence.moves import Selection
-from flows.ringfence.service import Outcome, Request, commit_plan, make_request, outcome, propose, top_up
-from flows.ringfence_stage import pool_file
+from flows.ringfence.ringfence_stage import pool_file
+from flows.ringfence.transitions import Selection
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ import polars as pl
 
 from contracts.errors import ConfigurationError, RingFenceError
 from contracts.ringfence.model import Demand, State
-from flows.ringfence.book import Book, check_attributes, read_book
-from flows.ringfence.chain import canonical
+from flows.ringfence.hash_chain import canonical
 from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt
-from flows.ringfence.tables import ROW
+from flows.ringfence.plan import Book, check_attributes, read_book
+from flows.ringfence.schema import ROW
 from transforms.ringfence.allocate import Allocation, Pool, check_demands, prepare, solve
 from transforms.ringfence.digest import population_digest
 from transforms.ringfence.frames import demand_columns
