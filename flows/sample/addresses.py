@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from flows.sample import places
+from flows.sample import geography as places
 from flows.sample.market import METER_CLASS_OF
-from flows.sample.permute import permute, pick
+from flows.sample.permutation import permute, pick
 from flows.sample.population import Population
 from flows.sample.request import Request
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from flows.sample import dtc, extracts, market, meters
 from flows.sample.addresses import Addresses
+from flows.sample.defect_catalogue import VARIANTS
 from flows.sample.defects import Places, plant
 from flows.sample.layout import EXTRACTS, Extract
 from flows.sample.market import MPID
 from flows.sample.metering import Meters, Registers
 from flows.sample.population import Population, generator, populate
 from flows.sample.request import Request
-from flows.sample.variants import VARIANTS
 
 Ints = NDArray[np.int64]
 _BY_CONTRACT: dict[str, list[Extract]] = {

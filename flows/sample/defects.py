@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from flows.sample.defect_catalogue import EXTRACTS, VARIANTS, Traits
 from flows.sample.population import Population
-from flows.sample.variants import EXTRACTS, VARIANTS, Traits
 
 Ints = NDArray[np.int64]
 NATURAL = "DQ20"  # disconnected metering points are listed, though no rate asks for them

@@ -14,7 +14,7 @@ from flows.sample.addresses import LINES, Addresses
 from flows.sample.codes import CUT_DAY, DATES, dates
 from flows.sample.market import DCC_FLAG, FLAG, GSP, LLFC, MPID, MTC, PROFILE, SSC, STATUS, TPR
 from flows.sample.metering import MULTIPLIER, QUANTITY, REGISTER, Meters, Registers, replace
-from flows.sample.permute import permute, pick
+from flows.sample.permutation import permute, pick
 from flows.sample.population import Population
 from flows.sample.request import Request
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from contracts.errors import ConfigurationError, PlaceError
 from flows.sample import dtc
-from flows.sample.beside import write_beside
 from flows.sample.chunk import Chunk, Tally, compose
+from flows.sample.companion_files import write_beside
 from flows.sample.layout import EXTRACTS, sinks
 from flows.sample.market_data import write_market_data
 from flows.sample.request import Request

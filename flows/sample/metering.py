@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from flows.sample import market, meters
 from flows.sample.codes import Vocabulary
-from flows.sample.permute import pick
+from flows.sample.permutation import pick
 from flows.sample.population import Population
 from flows.sample.request import Request
 

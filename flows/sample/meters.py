@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from flows.sample.codes import YEAR_OF_DAY, Vocabulary, lookup, zero_padded
-from flows.sample.permute import permute, pick
+from flows.sample.permutation import permute, pick
 
 Ints = NDArray[np.int64]
 

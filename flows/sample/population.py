@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from flows.sample import market, meters
 from flows.sample.codes import CUT_DAY
-from flows.sample.permute import mpan_cores, permute, pick
+from flows.sample.permutation import mpan_cores, permute, pick
 from flows.sample.request import Request
 
 Ints = NDArray[np.int64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts.errors import ConfigurationError
-from flows.sample.places import Geography
+from flows.sample.geography import Geography
 
 CHUNK = 200_000  # metering points made at a time: memory follows this, not the size asked for
 MOST_MPANS = 90_000_000  # beyond it the ranges of serial numbers and premises would repeat

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from flows.sample import market, meters
 from flows.sample.codes import CUT_DAY
 from flows.sample.market import CLASS, DCC_FLAG, FLAG, GSP, LLFC, MPID, MTC, PROFILE, SSC, STATUS
-from flows.sample.permute import mpan_cores, permute, pick
+from flows.sample.permutation import mpan_cores, permute, pick
 from flows.sample.population import EXPORT, PRIMARY, Population
 
 Ints = NDArray[np.int64]

@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from flows.sample.codes import CUT_DATE
+from flows.sample.defect_catalogue import VARIANTS
 from flows.sample.defects import NATURAL, OF_RULE
 from flows.sample.demand import demand_book
 from flows.sample.layout import EXTRACTS
 from flows.sample.request import Request
-from flows.sample.variants import VARIANTS
 
 CUT_ID = f"SAMPLE-{CUT_DATE:%Y-%m-%d}"
 
