@@ -1,1 +1,1 @@
-"""PSEUDONYMISE: one source read, conformed and pseudonymised, partition by partition. The last place with raw values."""
+"""PSEUDONYMISE: one source read, conformed and pseudonymised, partition by partition; raw values end here."""
