@@ -12,7 +12,7 @@ import polars as pl
 
 from contracts.model import Contract
 from contracts.vocabulary import Effect
-from transforms.ringfence.components import smallest_connected
+from transforms.connected_components import smallest_connected
 from transforms.rules import any_broken, reasons
 
 PRECEDENCE = (

@@ -15,10 +15,10 @@ from contracts.errors import RingFenceError
 from contracts.ringfence.model import AllocationPolicy, Demand
 from tests.ringfence.cases import KEY, demands_of, frame_of
 from tests.ringfence.reference import Want, random_instance, suits, units_of, usable
+from transforms.connected_components import smallest_connected
 from transforms.ringfence import allocate as module
 from transforms.ringfence.allocate import allocate
 from transforms.ringfence.certify import certify
-from transforms.ringfence.components import smallest_connected
 
 SEEDS = st.integers(10_000, 10_000_000)
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from transforms.ringfence.components import smallest_connected
+from transforms.connected_components import smallest_connected
 from transforms.ringfence.population import IMPORT, Population
 
 FREE, NON_CONFORMING, PARTNER_ABSENT, TAKEN = 0, 1, 2, 3

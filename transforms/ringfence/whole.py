@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
-from transforms.ringfence.components import smallest_connected
+from transforms.connected_components import smallest_connected
 from transforms.ringfence.fill import Fill
 from transforms.ringfence.kernel import Kernel, Problem
 
