@@ -17,8 +17,8 @@ from contracts.augmentation import stated_column
 from flows.augment.inputs import PREMISES, REGISTRATION, Setting, excluded, gathered, registered
 from flows.cut.workspace import ORDER
 from flows.quality.verdicts import JUDGED, frames
-from transforms import associate
-from transforms.decide import decide, incoherent, needed, reads, undecided
+from transforms.augment import associations
+from transforms.augment.decision_tables import decide, incoherent, needed, reads, undecided
 from transforms.leaks import Sought
 from transforms.mpan import order_key
 
@@ -126,7 +126,7 @@ def decided_alone(setting: Setting, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def candidates(setting: Setting) -> pl.DataFrame:
-    """Return every metering point that may be in an association, as ``transforms.associate`` wants them."""
+    """Return every metering point that may be in an association, as ``transforms.augment.associations`` wants them."""
     partitions = range(setting.workspace.partitions)
     wanted = {name: [pl.Series(name, [], dtype=pl.UInt64)] for name in (*KEYS, "point")}
     for number in partitions:
@@ -184,7 +184,7 @@ class Resolved:
             ``link_role``, ``link_grade``, ``relation_mpan``, ``relation_role``, ``partner_<carried>``.
         unsound: ``_order`` of the metering points of related groups that contradict themselves.
         together: ``mpan_core`` and ``other`` that stand or fall together, excluded ones too.
-        outcomes: as ``transforms.associate.OUTCOMES``.
+        outcomes: as ``transforms.augment.associations.OUTCOMES``.
     """
 
     read: pl.DataFrame
@@ -200,12 +200,12 @@ def resolve(setting: Setting) -> Resolved:
         nobody = pl.DataFrame(schema={ORDER: pl.UInt64})
         empty = nobody.with_columns(pl.lit(None, kind).alias(n) for n, kind in unknown(setting).items())
         nothing = pl.DataFrame(schema=dict.fromkeys(("mpan_core", "other"), pl.String))
-        return Resolved(empty, nobody, nothing, pl.DataFrame(schema=associate.OUTCOMES))
-    groups = associate.related(found, setting.rules.primary)
+        return Resolved(empty, nobody, nothing, pl.DataFrame(schema=associations.OUTCOMES))
+    groups = associations.related(found, setting.rules.primary)
     unsound = groups.filter(~pl.col("sound")).select("point")
     lost = pl.col("point").is_in(unsound["point"].implode())
     found = found.with_columns((pl.col("out") | lost).alias("out"))
-    done = associate.links(found, groups, setting.rules)
+    done = associations.links(found, groups, setting.rules)
     return Resolved(
         read=_read_by_tables(setting, found, done.links, groups),
         unsound=unsound.rename({"point": ORDER}),
@@ -239,7 +239,7 @@ def _read_by_tables(setting: Setting, found: pl.DataFrame, links: pl.DataFrame, 
         .join(names, on="partner", how="left")
         .select(
             "point",
-            pl.when(pl.col("role") == associate.SECONDARY).then(pl.col("partner")).alias("primary"),
+            pl.when(pl.col("role") == associations.SECONDARY).then(pl.col("partner")).alias("primary"),
             pl.col("partner_mpan").alias("relation_mpan"),
             pl.col("role").alias("relation_role"),
         )

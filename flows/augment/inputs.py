@@ -19,7 +19,7 @@ from flows.cut.workspace import ORDER, Workspace
 from flows.intake.market_domain_data import Reference
 from flows.quality.verdicts import COMPANION, JUDGED, STAGES, Held, frames, read_exclusions
 from transforms.augment import settlement_meter
-from transforms.manufacture import Manufacturer
+from transforms.augment.manufacture import Manufacturer
 from transforms.mpan import order_key
 
 REGISTRATION, AUGMENT = "registration", "augment"

@@ -20,10 +20,10 @@ from flows.augment.participant_tables import load_mapping
 from flows.cut.context import Context
 from flows.cut.workspace import ORDER, disk
 from flows.quality.verdicts import EXCLUDED, cascade, read_exclusions, write_exclusions
-from transforms.associate import violations
-from transforms.decide import decide, incoherent, rule_column, sources, sql, undecided
-from transforms.decision_lint import findings
-from transforms.manufacture import Manufacturer
+from transforms.augment.associations import violations
+from transforms.augment.decision_lint import findings
+from transforms.augment.decision_tables import decide, incoherent, rule_column, sources, sql, undecided
+from transforms.augment.manufacture import Manufacturer
 
 AUGMENTED = "augmented"
 ALL, EXTRACT = "all", "registration"  # one room for the whole market: a metering point has one augmented record

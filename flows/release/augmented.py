@@ -20,7 +20,7 @@ from flows.cut.workspace import ORDER
 from flows.pack.writer import PackWriter
 from flows.quality.verdicts import JUDGED, read_exclusions
 from flows.release.table_files import ParquetTable
-from transforms.decide import provenance
+from transforms.augment.decision_tables import provenance
 from transforms.mpan import order_key
 from transforms.pseudonymise import treat
 

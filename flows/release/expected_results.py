@@ -16,8 +16,8 @@ from flows.cut.workspace import ORDER
 from flows.quality.verdicts import JUDGED, frames
 from flows.release.augmented import CONFIDENCE, augmented, item_tables, own_points
 from flows.release.table_files import CsvTable, ParquetTable
-from transforms.decide import provenance
-from transforms.manufacture import Manufacturer
+from transforms.augment.decision_tables import provenance
+from transforms.augment.manufacture import Manufacturer
 from transforms.mpan import order_key
 from transforms.pseudonymise import treat
 

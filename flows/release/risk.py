@@ -10,7 +10,8 @@ from contracts.augmentation import tables
 from contracts.errors import ConfigurationError, ResidueError
 from flows.cut.context import Context
 from flows.quality.verdicts import JUDGED, frames, read_exclusions
-from transforms import augment, risk
+from transforms import risk
+from transforms.augment import settlement_meter
 from transforms.pseudonymise import treat
 
 
@@ -70,7 +71,7 @@ def _points(known: Context, number: int) -> pl.LazyFrame | None:
     points = treat(points, under["registration"], known.pseudonymiser)
     meters = frames(workspace, JUDGED, held, "metering", number)
     if meters:
-        meter = augment.settlement_meter(pl.concat(meters), tables()).select("mpan_core", "meter_type")
+        meter = settlement_meter.settlement_meter(pl.concat(meters), tables()).select("mpan_core", "meter_type")
         points = points.join(treat(meter, under["metering"], known.pseudonymiser), on="mpan_core", how="left")
     consumption = frames(workspace, JUDGED, held, "annual_consumption", number)
     if consumption:

@@ -10,7 +10,7 @@ from contracts.augmentation import Item
 from contracts.model import Contract
 from contracts.requirements import assessment, requirements
 from contracts.vocabulary import Classification, Method
-from transforms.decide import reads
+from transforms.augment.decision_tables import reads
 
 AUGMENTED = "augmented"
 METER_COLUMNS = {"meter_type", "meter_serial_number", "meter_install_date"}  # of the settlement meter

@@ -15,8 +15,8 @@ from flows import job, pipeline
 from flows.augment.stage import augmentation
 from flows.cut.context import Context, context, forget
 from flows.sample import Request, generate
+from transforms.augment.manufacture import Manufacturer
 from transforms.keys import FieldKeys
-from transforms.manufacture import Manufacturer
 
 MPANS = 2_000
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.augmentation import associations
-from transforms.associate import links, related, violations
+from transforms.augment.associations import links, related, violations
 
 RULES = associations()
 

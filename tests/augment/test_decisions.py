@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from contracts.augmentation import tables
-from transforms.decide import decide, incoherent, layers, provenance, reads, undecided
+from transforms.augment.decision_tables import decide, incoherent, layers, provenance, reads, undecided
 
 SILENT = ("NSS", "SPECL", "CHECK", "LAG_", "LEAD_", "MAIN_")
 NOBODY = {

@@ -12,7 +12,7 @@ from contracts.load import load_all
 from contracts.requirements import assessment, requirements
 from flows.release.sections import dpia_section, joined_section, lineage_section, requirements_section
 from flows.report.render import SECTIONS
-from transforms.decide import reads
+from transforms.augment.decision_tables import reads
 
 CONTRACTS = list(load_all().values())
 RULES = [{"rule": r.id, "reason": r.reason, "basis": list(r.basis)} for c in CONTRACTS for r in c.rules]

@@ -17,7 +17,7 @@ from flows.quality.cross_partition import Held
 from flows.quality.verdicts import JUDGED
 from tests.rules.cutting import mpan
 from transforms import rules
-from transforms.decide import incoherent
+from transforms.augment.decision_tables import incoherent
 from transforms.mpan import order_key
 
 # A traditional domestic metering point with all its items.

@@ -12,7 +12,7 @@ import polars as pl
 
 from contracts.augmentation import Condition, Decision, Item, Outcome, Source, Statement, stated_column
 from contracts.errors import ContractError
-from transforms.manufacture import CHOICE, DIP_ID, EUI64, TOKEN36, Manufacturer, meter_text
+from transforms.augment.manufacture import CHOICE, DIP_ID, EUI64, TOKEN36, Manufacturer, meter_text
 
 POINT = "_order"  # the metering point as one integer (``transforms.mpan.order_key``)
 _AT, _FOUND = "_at", "_found"

@@ -22,8 +22,8 @@ import numpy as np
 import polars as pl
 
 from contracts.augmentation import Associations, Condition, Evidence
+from transforms.augment.decision_tables import sql
 from transforms.connected_components import smallest_connected
-from transforms.decide import sql
 
 STATED = "stated"
 PRINCIPAL, SUBSIDIARY, PRIMARY, SECONDARY = "PRINCIPAL", "SUBSIDIARY", "PRIMARY", "SECONDARY"

@@ -16,8 +16,8 @@ from contracts.augmentation import TABLES, Decision, Input, Item, Outcome, Table
 from contracts.errors import ContractError
 from contracts.model import Contract
 from contracts.vocabulary import Method
-from transforms.decide import reads, sql
-from transforms.manufacture import SCHEMES
+from transforms.augment.decision_tables import reads, sql
+from transforms.augment.manufacture import SCHEMES
 
 MOST = 3_000_000  # combinations of one item: what a table reads must stay within sight
 _SEEN = "found."

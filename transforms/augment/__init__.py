@@ -1,0 +1,1 @@
+"""AUGMENT: the fields that only MHHS knows, decided from what is known."""
