@@ -16,11 +16,11 @@ import polars as pl
 from contracts.errors import IntakeError, RefusedError
 from contracts.model import Column, Contract, plain
 from contracts.vocabulary import Form
-from transforms import mpan
-from transforms.address import POSTCODE_PATTERN
-from transforms.columns import distinct
-from transforms.identifiers import ESME_SPELLING
-from transforms.premises import postcode_text
+from transforms.pseudonymise import mpan
+from transforms.pseudonymise.address import POSTCODE_PATTERN
+from transforms.pseudonymise.byte_columns import distinct
+from transforms.pseudonymise.identifiers import ESME_SPELLING
+from transforms.pseudonymise.premises_key import postcode_text
 
 FEW_VALUES = frozenset({Form.CODE, Form.FLAG, Form.DATE, Form.INTEGER})  # forms whose columns repeat few texts
 DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S")  # of a time, its day

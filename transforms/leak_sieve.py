@@ -14,9 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.vocabulary import Field
-from transforms.columns import Bytes, buffers
 from transforms.leaks import SERIAL_DIGITS, SHORTEST_SERIAL, SHORTEST_UPRN
-from transforms.mpan import LENGTH
+from transforms.pseudonymise.byte_columns import Bytes, buffers
+from transforms.pseudonymise.mpan import LENGTH
 
 Mask = NDArray[np.bool_]
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from contracts.model import Contract
 from contracts.vocabulary import Field, Form, Method
-from transforms import mpan
-from transforms.columns import by_length, to_series
-from transforms.identifiers import ESME_SPELLING
+from transforms.pseudonymise import mpan
+from transforms.pseudonymise.byte_columns import by_length, to_series
+from transforms.pseudonymise.identifiers import ESME_SPELLING
 
 SHORTEST_POSTCODE, SHORTEST_SERIAL, SHORTEST_UPRN = 5, 6, 8
 SERIAL_DIGITS = 4  # at least so many of a serial number's characters are digits

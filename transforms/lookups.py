@@ -15,7 +15,7 @@ import polars as pl
 from contracts.conditions import sql
 from contracts.model import Contract, Derived, Rule
 from contracts.vocabulary import LOOK_UPS, Expectation, Stage
-from transforms.mpan import order_key
+from transforms.pseudonymise.mpan import order_key
 
 ORDER = "_order"
 PARTICIPANT = "participant"

@@ -13,10 +13,11 @@ import polars as pl
 from contracts.model import Column, Contract
 from contracts.scheme import HIGHEST_NUMBER, INWARD_LETTERS, scheme_lists
 from contracts.vocabulary import REASON_CODE, Field, Form, Method
-from transforms import exclusion, mpan
+from transforms import exclusion
 from transforms.conform import CODE_PATTERN, TEXT_PATTERN
-from transforms.identifiers import ESME_SPELLING, UPRN_DIGITS
-from transforms.pseudonymise import TOKEN_DIGITS
+from transforms.pseudonymise import mpan
+from transforms.pseudonymise.identifiers import ESME_SPELLING, UPRN_DIGITS
+from transforms.pseudonymise.pseudonymiser import TOKEN_DIGITS
 
 TOKEN = rf"^[0-9a-f]{{{TOKEN_DIGITS}}}$"
 REASON = f"(?:{REASON_CODE}|{exclusion.COMPANION}|{exclusion.COINCIDENT})"

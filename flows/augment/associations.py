@@ -20,7 +20,7 @@ from flows.quality.verdicts import JUDGED, frames
 from transforms.augment import associations
 from transforms.augment.decision_tables import decide, incoherent, needed, reads, undecided
 from transforms.leaks import Sought
-from transforms.mpan import order_key
+from transforms.pseudonymise.mpan import order_key
 
 KEYS = ("serial", "premises", "uprn")
 DIRECTION = "energy_direction"

@@ -20,7 +20,7 @@ from flows.intake.market_domain_data import Reference
 from flows.quality.verdicts import COMPANION, JUDGED, STAGES, Held, frames, read_exclusions
 from transforms.augment import settlement_meter
 from transforms.augment.manufacture import Manufacturer
-from transforms.mpan import order_key
+from transforms.pseudonymise.mpan import order_key
 
 REGISTRATION, AUGMENT = "registration", "augment"
 PREMISES = ("address_line_1", "address_line_5", "postcode")  # what tells pseudonym addresses apart

@@ -118,7 +118,7 @@ def wrap(
     from flows.keys.cut_key import plain_line, read_cut_key
     from flows.keys.passphrase import Unlock
     from flows.keys.secret_files import write_new
-    from transforms.keys import FieldKeys
+    from transforms.pseudonymise.keys import FieldKeys
 
     recipients = [recipient for argument in to for recipient in recipients_of(argument)]
     held = read_cut_key(key, cut, unlock=Unlock(passphrase_file, identity))

@@ -35,7 +35,7 @@ def pseudonym_command(
     from flows.cut.self_test import self_test
     from flows.keys.cut_key import read_key
     from flows.keys.passphrase import Unlock
-    from transforms.pseudonymise import Pseudonymiser
+    from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
     self_test()
     pseudonymiser = Pseudonymiser(read_key(key, cut, unlock=Unlock(passphrase_file, identity)))
@@ -71,7 +71,7 @@ def _values(pseudonymiser: object, field: Field, lines: list[str]) -> list[str]:
 def _addresses(pseudonymiser: object, lines: list[str]) -> list[str]:
     import polars as pl
 
-    from transforms.address import COLUMNS, LINES
+    from transforms.pseudonymise.address import COLUMNS, LINES
 
     rows = []
     for line in lines:

@@ -17,7 +17,7 @@ from contracts.errors import ConfigurationError
 from contracts.load import load_all
 from contracts.yaml_loader import KeyTwiceError, safe_load
 from flows.intake import SourceSpec
-from transforms.address import PostcodePolicy
+from transforms.pseudonymise.address import PostcodePolicy
 
 MOST_DIGITS_TOLD, MOST_FAULTS_TOLD = 6, 20
 

@@ -24,8 +24,8 @@ from flows.intake.market_domain_data import Reference, load_reference
 from flows.keys.cut_key import cut_keys
 from flows.pseudonymise.source import Progress, silent
 from flows.quality.verdicts import Held
-from transforms.keys import FieldKeys
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 BYTES_PER_ROW = {".parquet": 60, ".gz": 40, ".zip": 40}
 PLAIN_BYTES_PER_ROW = 170

@@ -11,9 +11,9 @@ import polars as pl
 from contracts.errors import PlaceError
 from contracts.scheme import HERE
 from contracts.vocabulary import Field
-from transforms.address import COLUMNS
-from transforms.keys import FieldKeys
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise.address import COLUMNS
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 VECTORS = "vectors-1.json"
 

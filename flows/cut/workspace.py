@@ -1,6 +1,6 @@
 """The work folder of a run: pseudonymised partitions on disk, never a raw identifier.
 
-A partition is a range of the canonical row order (``transforms.mpan.order_key``). All extracts of all participants
+A partition is a range of the canonical row order (``transforms.pseudonymise.mpan.order_key``). All extracts of all participants
 share the ranges, so that everything about a metering point lies in partitions of one number, and memory is bounded
 by a partition. Outputs do not depend on how many there are.
 """
@@ -21,7 +21,7 @@ import polars as pl
 import polars.selectors as cs
 
 from contracts.errors import PlaceError
-from transforms.mpan import order_key
+from transforms.pseudonymise.mpan import order_key
 
 ORDER = "_order"
 BODIES = 10**10

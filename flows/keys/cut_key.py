@@ -17,7 +17,7 @@ from flows.keys import sealed, shares
 from flows.keys.passphrase import Unlock
 from flows.keys.process import guard_memory
 from flows.keys.secret_files import is_wrapped, read_private, shown, write_new
-from transforms.keys import CUT_KEY_BYTES, FieldKeys
+from transforms.pseudonymise.keys import CUT_KEY_BYTES, FieldKeys
 
 if TYPE_CHECKING:  # the configuration's libraries are slow to load, and ``key new`` needs none of them
     from flows.cut.config import Job

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from contracts.errors import KeyMaterialError, PlaceError
-from transforms.keys import CUT_KEY_BYTES, FieldKeys
+from transforms.pseudonymise.keys import CUT_KEY_BYTES, FieldKeys
 
 MAGIC = b"datacut-sealed-key "
 SALT_BYTES, NONCE_BYTES = 16, 12

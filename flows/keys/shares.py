@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.errors import KeyMaterialError, PlaceError
-from transforms.keys import CUT_KEY_BYTES, FieldKeys
+from transforms.pseudonymise.keys import CUT_KEY_BYTES, FieldKeys
 
 MAGIC = b"datacut-key-share "
 MOST_SHARES = 16

@@ -27,8 +27,9 @@ from flows.leak_scan.own_words import own_words
 from flows.leak_scan.read_back import Kind, Piece, pieces
 from flows.pseudonymise.pseudonym_index import coincident, keys_of, sought
 from flows.quality.verdicts import Held
-from transforms import leak_sieve, leaks, mpan
-from transforms.pseudonymise import Pseudonymiser
+from transforms import leak_sieve, leaks
+from transforms.pseudonymise import mpan
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 SHOWN_PLACES = 5
 MOST_BY_CHANCE = 1_000  # hits of one piece that may be digits in keyed texts; a leak of more needs no second look

@@ -13,8 +13,9 @@ from contracts.vocabulary import Field
 from flows.cut.parallel import together
 from flows.cut.workspace import Workspace
 from flows.quality.verdicts import JUDGED, Held
-from transforms import leaks, mpan
-from transforms.pseudonymise import Pseudonymiser
+from transforms import leaks
+from transforms.pseudonymise import mpan
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 AT_ONCE = 1 << 20  # keys that are worked on at a time
 

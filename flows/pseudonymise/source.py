@@ -23,9 +23,9 @@ from flows.cut.parallel import WORKERS, in_turn
 from flows.cut.workspace import PartitionWriter, Workspace
 from flows.intake import SourceSpec, open_source
 from transforms.conform import ColumnMap, bad, conform, map_columns, normalise_mpans
-from transforms.keys import FieldKeys
 from transforms.leaks import ANY_POSTCODE, own_row
-from transforms.pseudonymise import OWN_IDENTIFIER, Pseudonymiser, pseudonymise
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.pseudonymiser import OWN_IDENTIFIER, Pseudonymiser, pseudonymise
 from transforms.rules import any_broken, fault_masks
 from transforms.written import Written, written_dates
 

@@ -24,8 +24,8 @@ from flows.pseudonymise.source import STAGED, Progress, SourceFacts, check_cut_d
 from flows.quality.cross_partition import Held
 from flows.quality.verdicts import SUBMITTED, write_exclusions
 from transforms import exclusion
-from transforms.keys import SCHEME, FieldKeys
 from transforms.produced import unlike_excluded, unlike_staged
+from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.rules import mask_columns
 
 BATCH = 131_072

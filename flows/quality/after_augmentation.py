@@ -23,7 +23,7 @@ from flows.quality.verdicts import JUDGED, count_twice, entry, read_exclusions
 from transforms import rules
 from transforms.leaks import Sought
 from transforms.lookups import MPAN, PARTICIPANT
-from transforms.mpan import Keys, order_key
+from transforms.pseudonymise.mpan import Keys, order_key
 
 NAME = "augmented"
 CHECKED = "checked"
@@ -97,7 +97,7 @@ def _linked(workspace: Workspace, contract: Contract) -> pl.DataFrame:
 
 
 def _asked(frame: pl.LazyFrame, contract: Contract) -> Keys:
-    """Return whom the metering points of a partition are linked to, as keys (``transforms.mpan.order_key``)."""
+    """Return whom the metering points of a partition are linked to, as keys (``transforms.pseudonymise.mpan.order_key``)."""
     keys = sorted({text for derived in contract.derived for text in derived.keys.values()})
     named = frame.select(order_key(key).alias(key) for key in keys).collect()
     return np.concatenate([named[key].drop_nulls().to_numpy() for key in keys])

@@ -21,7 +21,7 @@ from contracts.vocabulary import Expectation
 from flows.cut.workspace import Workspace
 from flows.pseudonymise.source import STAGED
 from transforms.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, rests_on, table_of
-from transforms.mpan import order_key
+from transforms.pseudonymise.mpan import order_key
 
 ALL, EXTRACT, SENDERS = "all:", "extract:", "senders:"
 Hashes = NDArray[np.uint64]

@@ -21,8 +21,8 @@ from flows.pack.writer import PackWriter
 from flows.quality.verdicts import JUDGED, read_exclusions
 from flows.release.table_files import ParquetTable
 from transforms.augment.decision_tables import provenance
-from transforms.mpan import order_key
-from transforms.pseudonymise import treat
+from transforms.pseudonymise.mpan import order_key
+from transforms.pseudonymise.pseudonymiser import treat
 
 TAKEN_OVER = ("registration", "metering")  # extracts whose columns stand in an augmented record under their own names
 COUNTED = ("stated", "derived", "manufactured", "absent", "undecided")

@@ -18,8 +18,8 @@ from flows.release.augmented import CONFIDENCE, augmented, item_tables, own_poin
 from flows.release.table_files import CsvTable, ParquetTable
 from transforms.augment.decision_tables import provenance
 from transforms.augment.manufacture import Manufacturer
-from transforms.mpan import order_key
-from transforms.pseudonymise import treat
+from transforms.pseudonymise.mpan import order_key
+from transforms.pseudonymise.pseudonymiser import treat
 
 EXPECTED = "expected"
 SERIAL = "meter_serial_number"

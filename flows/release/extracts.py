@@ -16,7 +16,7 @@ from flows.cut.workspace import disk
 from flows.quality import coincident
 from flows.quality.verdicts import JUDGED, SUBMITTED, Held, read_exclusions
 from transforms import exclusion
-from transforms.pseudonymise import treat
+from transforms.pseudonymise.pseudonymiser import treat
 
 ROW_GROUP = 131_072
 Place = Callable[[str], Path]

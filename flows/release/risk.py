@@ -12,7 +12,7 @@ from flows.cut.context import Context
 from flows.quality.verdicts import JUDGED, frames, read_exclusions
 from transforms import risk
 from transforms.augment import settlement_meter
-from transforms.pseudonymise import treat
+from transforms.pseudonymise.pseudonymiser import treat
 
 
 def measure(known: Context) -> dict[str, Any] | None:

@@ -28,7 +28,7 @@ from flows.release import extracts as release
 from flows.release.returns import Released, write_returns
 from flows.report.files import report_files
 from transforms import align
-from transforms.keys import SCHEME
+from transforms.pseudonymise.keys import SCHEME
 from transforms.statement import evidence_document
 
 

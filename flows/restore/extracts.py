@@ -23,8 +23,8 @@ from flows.restore.real_identifiers import ESME, RealNames
 from flows.restore.unmatched import compare, list_unmatched
 from transforms.conform import ColumnMap, map_columns
 from transforms.exclusion import COINCIDENT
-from transforms.mpan import normalise, order_key
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise.mpan import normalise, order_key
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.written import Written, from_facts
 
 BATCH = 131_072

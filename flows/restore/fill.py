@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from contracts.augmentation import Item, Outcome, tables
 from transforms.conform import DATE_FORMATS, ColumnMap
-from transforms.mpan import order_key
+from transforms.pseudonymise.mpan import order_key
 
 if TYPE_CHECKING:
     from flows.restore.extracts import Extract

@@ -19,7 +19,7 @@ from contracts.model import Contract
 from flows.intake import SourceSpec
 from flows.intake.detect import open_bytes
 from flows.release.return_files import delimited
-from transforms.mpan import normalise
+from transforms.pseudonymise.mpan import normalise
 from transforms.written import TEST_FLAG, Written
 
 if TYPE_CHECKING:

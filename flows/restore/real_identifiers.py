@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from transforms.mpan import LENGTH, order_key
+from transforms.pseudonymise.mpan import LENGTH, order_key
 
 Points = NDArray[np.uint64]
 ESME = {"esme_id": pl.String, "real": pl.String}

@@ -25,9 +25,9 @@ from flows.pack.verify import Terms, hold_together, verify_pack
 from flows.pseudonymise.source import Progress, silent
 from flows.restore.augmented import restore_items
 from flows.restore.extracts import Extract, restore_extract
-from transforms.address import PostcodePolicy
-from transforms.keys import SCHEME, FieldKeys
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise.address import PostcodePolicy
+from transforms.pseudonymise.keys import SCHEME, FieldKeys
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 REPORT = "restore.json"
 

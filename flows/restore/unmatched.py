@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from flows.restore.real_identifiers import RealNames
-from transforms import mpan
+from transforms.pseudonymise import mpan
 
 RECORD = ["point", "row"]  # metering point, and a digest of the values that must agree
 DIFFERS, ALONE = "differs from the backup", "stands in the pack alone"

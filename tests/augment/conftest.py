@@ -16,7 +16,7 @@ from flows.augment.stage import augmentation
 from flows.cut.context import Context, context, forget
 from flows.sample import Request, generate
 from transforms.augment.manufacture import Manufacturer
-from transforms.keys import FieldKeys
+from transforms.pseudonymise.keys import FieldKeys
 
 MPANS = 2_000
 

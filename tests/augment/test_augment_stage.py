@@ -11,7 +11,7 @@ from contracts.errors import ConfigurationError
 from flows.release.augmented import own_points, release_augmented
 from flows.release.expected_results import build_expected, release_expected
 from tests.augment.conftest import augmented, run_until_augmented
-from transforms.mpan import order_key
+from transforms.pseudonymise.mpan import order_key
 
 RARELY = {"scheme": "choice", "weights": {"T": 1, "F": 99}}
 MANUFACTURED = ("esme_id", "consent_granularity", "css_registration_id", "fallback_read_frequency")

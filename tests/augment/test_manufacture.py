@@ -17,7 +17,7 @@ from contracts.augmentation import services
 from contracts.errors import ContractError
 from flows.sample.meters import esme_ids
 from transforms.augment.manufacture import Manufacturer, dip_id
-from transforms.keys import FieldKeys
+from transforms.pseudonymise.keys import FieldKeys
 
 KEYS = FieldKeys(bytes(range(32)), "TEST")
 WEIGHTS = {"H": 45, "D": 35, "M": 20}

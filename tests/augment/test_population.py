@@ -10,7 +10,7 @@ import pytest
 
 from flows.ringfence.population import population
 from tests.augment.conftest import run_until_augmented
-from transforms.pseudonymise import Field
+from transforms.pseudonymise.pseudonymiser import Field
 
 SAME = {"Address Line 1": "7 MILL LANE", "Address Line 8": "COLCHESTER"}
 

@@ -12,7 +12,7 @@ from flows.augment.inputs import volumes
 from flows.cut.workspace import ORDER
 from tests.augment.test_decisions import decided
 from tests.rules.cutting import MiniCut, mpan
-from transforms.mpan import order_key
+from transforms.pseudonymise.mpan import order_key
 
 ONE = mpan(10, 3)
 DAY, NIGHT = "00043", "00210"

@@ -29,8 +29,8 @@ PRICES = {
         "flows.pseudonymise.source:anonymise_batch",
         "flows.pseudonymise.source:written_dates",
     ],
-    "pseudonyms of MPANs, UPRNs, serial numbers": ["transforms.pseudonymise:pseudonymise"],
-    "pseudonyms of addresses": ["transforms.address:addresses"],
+    "pseudonyms of MPANs, UPRNs, serial numbers": ["transforms.pseudonymise.pseudonymiser:pseudonymise"],
+    "pseudonyms of addresses": ["transforms.pseudonymise.address:addresses"],
     "no row's own identifier in another column": ["transforms.leaks:own_row"],
     "work folder: any order of rows in, one order out, memory of a partition": [
         "flows.cut.workspace:PartitionWriter.add",

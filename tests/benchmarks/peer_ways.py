@@ -41,9 +41,9 @@ def ours() -> Work:
     import pyarrow.parquet as pq
 
     from contracts.vocabulary import Field
-    from transforms import mpan
-    from transforms.keys import FieldKeys
-    from transforms.pseudonymise import Pseudonymiser
+    from transforms.pseudonymise import mpan
+    from transforms.pseudonymise.keys import FieldKeys
+    from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
     def work(source: Path, out: Path) -> None:
         pseudonymiser, writer = Pseudonymiser(FieldKeys(KEY, "benchmark")), None

@@ -29,8 +29,8 @@ from flows.sample.chunk import Tally, compose
 from flows.sample.request import Request
 from tests.benchmarks.peer_ways import ADDRESS, LINES, MPAN, SERIAL, WAYS
 from tests.benchmarks.watched import MIB, about, machine, table, watch
-from transforms import mpan
-from transforms.address import POSTCODE_PATTERN
+from transforms.pseudonymise import mpan
+from transforms.pseudonymise.address import POSTCODE_PATTERN
 
 BASE = ("pandas<3", f"polars=={version('polars')}", f"pyarrow=={version('pyarrow')}")
 PACKAGES = {

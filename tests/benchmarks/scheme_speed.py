@@ -21,11 +21,11 @@ import polars as pl
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import Field
 from flows.sample import Request, generate
-from transforms.keyed_hash import hmac_sha256
-from transforms.keys import FieldKeys
-from transforms.mpan import WEIGHTS
-from transforms.premises import premises_key
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise.keyed_hash import hmac_sha256
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.mpan import WEIGHTS
+from transforms.pseudonymise.premises_key import premises_key
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 BATCH = 131_072
 ROWS = 2_000_000

@@ -20,10 +20,10 @@ from flows.intake import SourceSpec
 from flows.pseudonymise.source import anonymise_batch
 from transforms import rules
 from transforms.conform import map_columns
-from transforms.keys import FieldKeys
 from transforms.lookups import ORDER, PARTICIPANT
-from transforms.mpan import order_key
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.mpan import order_key
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 ROOT = Path(contracts.__file__).parents[1]
 PAGE = (ROOT / "docs" / "for-maintainers.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from flows.keys.cut_key import keep_key
 from flows.keys.signing_key import new_signing_key
 from flows.sample import Request, generate
 from tests.keys.conftest import CUT, KEY, OTHER_CUT, Done, private
-from transforms.keys import FieldKeys
+from transforms.pseudonymise.keys import FieldKeys
 
 FINGERPRINT = FieldKeys(KEY, CUT).fingerprint()
 Run = Callable[..., Done]

@@ -17,7 +17,7 @@ from flows.keys.passphrase import Unlock
 from flows.keys.secret_files import write_new
 from flows.keys.signing_key import load_public, load_signer, new_signing_key
 from tests.keys.conftest import CUT, KEY, OTHER_CUT, private
-from transforms.keys import FieldKeys
+from transforms.pseudonymise.keys import FieldKeys
 
 FINGERPRINT = FieldKeys(KEY, CUT).fingerprint()
 

@@ -16,7 +16,7 @@ from flows.keys import sealed
 from flows.keys.cut_key import keep_key, read_key
 from flows.keys.passphrase import Unlock, passphrase_of
 from tests.keys.conftest import CUT, KEY, OTHER_CUT, private
-from transforms.keys import FieldKeys
+from transforms.pseudonymise.keys import FieldKeys
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "keywrap_kdf_public.json"
 WORDS = b"correct horse battery staple"

@@ -31,9 +31,9 @@ from flows.keys.passphrase import Unlock
 from flows.keys.signing_key import new_signing_key
 from flows.sample import Request, generate
 from tests.keys.conftest import CUT, KEY, private
-from transforms.keyed_hash import BLOCK
-from transforms.keys import FieldKeys
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise.keyed_hash import BLOCK
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 DATACUT = Path(sys.executable).with_name("datacut")
 FIELDS = (*Field, "token", "ring-fence", "input-digest")

@@ -27,7 +27,7 @@ from tests.keys.test_key_secrecy import secrets_of, spellings
 from tests.mutations import spoil_bytes
 from tests.pipeline.mutated import Form, Place, ordinary, past_python, spoilt, survivors
 from tests.policy.test_policy_overlay import POLICY
-from transforms.keys import FieldKeys
+from transforms.pseudonymise.keys import FieldKeys
 
 # SPOILT_SECRETS=200 for the whole campaign; every eighth runs under Prefect
 QUICK, SLOW, UNDER_PREFECT = 21, int(os.environ.get("SPOILT_SECRETS", "24")), 8

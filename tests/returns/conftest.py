@@ -20,9 +20,9 @@ from flows.intake import SourceSpec, open_source
 from flows.sample import Request, generate
 from tests.command import Done, datacut
 from transforms.conform import map_columns
-from transforms.keys import FieldKeys
-from transforms.mpan import normalise
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.mpan import normalise
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 CUT = "SAMPLE-2023-08-19"
 GROUPS = {"LDSO": "distributors", "SUP": "suppliers"}  # who sends together; each in a pack of its own would be as well

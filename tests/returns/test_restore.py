@@ -20,7 +20,7 @@ from flows.restore.unmatched import ALONE, DIFFERS, RECORD, compare, unmatched
 from flows.sample import Request, generate
 from tests.command import datacut
 from tests.returns.conftest import CUT, MPAN, PARTICIPANTS, Market, as_written, facts, load_file, read, restore
-from transforms.mpan import normalise
+from transforms.pseudonymise.mpan import normalise
 
 everybody = pytest.mark.parametrize("mpid", PARTICIPANTS)
 

@@ -18,9 +18,9 @@ from flows.release.augmented import held_by
 from flows.restore.extracts import _Batch, _digest
 from tests.returns.conftest import MPAN, PARTICIPANTS, as_written, facts, load_file, read, restore
 from transforms.conform import map_columns
-from transforms.keys import FieldKeys
-from transforms.mpan import normalise
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.mpan import normalise
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 everybody = pytest.mark.parametrize("mpid", PARTICIPANTS)
 NUMBER = re.compile(rb"(?<![0-9A-Za-z])\d{13}(?![0-9A-Za-z])")

@@ -23,8 +23,8 @@ from flows.quality.cross_partition import spanning_tables
 from flows.quality.verdicts import JUDGED, Held
 from transforms import rules
 from transforms.conform import map_columns
-from transforms.keys import FieldKeys
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 CUT = date(2023, 8, 19)
 OPEN, SINCE = "", "01/04/1998"

@@ -18,7 +18,7 @@ from flows.quality.verdicts import JUDGED
 from tests.rules.cutting import mpan
 from transforms import rules
 from transforms.augment.decision_tables import incoherent
-from transforms.mpan import order_key
+from transforms.pseudonymise.mpan import order_key
 
 # A traditional domestic metering point with all its items.
 SOUND = {

@@ -9,9 +9,9 @@ from contracts.vocabulary import Field
 from flows.cut.workspace import Workspace
 from flows.quality import coincident
 from flows.quality.verdicts import JUDGED, Held, read_exclusions
-from transforms import mpan
-from transforms.keys import FieldKeys
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise import mpan
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 PARTITIONS = 8
 MPANS = ("mpan_core", "related_mpan", "linked_mpan")

@@ -15,8 +15,8 @@ from flows.pseudonymise.source import anonymise_batch
 from tests.rules.cutting import mpan
 from transforms import rules
 from transforms.conform import map_columns
-from transforms.keys import FieldKeys
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 POINT, OTHER = mpan(10, 77), mpan(10, 78)
 SECRETS = ("hunter2", "07700900123", "8944110065", "10.20.30.40")

@@ -18,8 +18,8 @@ from flows.pseudonymise.source import anonymise_batch
 from tests.rules.cutting import HALF_HOURLY, MiniCut, mpan
 from transforms import rules
 from transforms.conform import map_columns
-from transforms.keys import FieldKeys
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 CONTRACT = load_all()["half_hourly"]
 PERIODS = [f"period_{n:02d}" for n in range(1, 51)]

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import Field
 from tests.scheme import plain_scheme as plain
-from transforms import premises
-from transforms.address import COLUMNS
-from transforms.keys import FieldKeys
-from transforms.mpan import WEIGHTS, MpanPermutation, valid
-from transforms.pseudonymise import Pseudonymiser
+from transforms.pseudonymise import premises_key
+from transforms.pseudonymise.address import COLUMNS
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.mpan import WEIGHTS, MpanPermutation, valid
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 CUTS = ((bytes(range(11, 43)), "SIT-CUT-2"), (bytes(range(90, 26, -2)), "q"))
 PSEUDONYMISER = Pseudonymiser(FieldKeys(*CUTS[0]))
@@ -121,7 +121,7 @@ def test_ten_thousand_addresses_agree_with_the_second_implementation() -> None:
 @settings(max_examples=100, deadline=None)
 def test_premises_keys_of_any_text_agree_with_the_second_implementation(rows: list[list[str]]) -> None:
     rows = [[t.translate(dict.fromkeys((*range(28, 32), 133))) for t in row] for row in rows]
-    found = premises.premises_key(_frame(rows), LISTS)
+    found = premises_key.premises_key(_frame(rows), LISTS)
     assert [t or "" for t in found.to_list()] == [plain.premises(r[:9], r[9], LISTS.street_types) for r in rows]
 
 
@@ -168,7 +168,7 @@ def test_200_spellings_of_50_premises_give_50_addresses() -> None:
     out = PSEUDONYMISER.addresses(_frame(rows)).with_columns(premises=pl.Series(np.arange(200) // 4))
     assert out.group_by("premises").agg(pl.struct(COLUMNS).n_unique().alias("n"))["n"].to_list() == [1] * 50
     assert out.select(COLUMNS).n_unique() == 50
-    assert premises.premises_key(_frame(rows), LISTS).n_unique() == 50
+    assert premises_key.premises_key(_frame(rows), LISTS).n_unique() == 50
 
 
 def _near(n: int) -> tuple[list[str], list[str]]:
@@ -188,7 +188,7 @@ def test_50_near_miss_pairs_give_different_addresses() -> None:
     for n in range(1, 50):
         rows += [[*(parts + [""] * 9)[:9], "NE1 1AA"] for parts in _near(n)]
     rows += [["1", *[""] * 8, "NE1 1AA"], ["1", *[""] * 8, "N1 1AA"]]
-    keys = premises.premises_key(_frame(rows), LISTS).to_list()
+    keys = premises_key.premises_key(_frame(rows), LISTS).to_list()
     out = PSEUDONYMISER.addresses(_frame(rows)).rows()
     assert len(out) == 100
     for at in range(0, 100, 2):

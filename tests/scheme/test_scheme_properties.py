@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from contracts.errors import KeyMaterialError
 from contracts.scheme import scheme_lists
 from tests.scheme import plain_scheme as plain
-from transforms import ff1, identifiers
-from transforms.address import COLUMNS, addresses
-from transforms.keys import FieldKeys, Subkey
-from transforms.mpan import MpanPermutation, valid
+from transforms.pseudonymise import ff1, identifiers
+from transforms.pseudonymise.address import COLUMNS, addresses
+from transforms.pseudonymise.keys import FieldKeys, Subkey
+from transforms.pseudonymise.mpan import MpanPermutation, valid
 
 CUT_KEY, CUT_ID = bytes(range(7, 39)), "OTHER-2026"
 KEYS = FieldKeys(CUT_KEY, CUT_ID)

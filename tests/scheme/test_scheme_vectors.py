@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from typer.testing import CliRunner
 
 from flows.cli.main import build
-from transforms import ff1
-from transforms.identifiers import encrypt_numerals
-from transforms.keyed_hash import hmac_sha256
-from transforms.keys import Subkey
+from transforms.pseudonymise import ff1
+from transforms.pseudonymise.identifiers import encrypt_numerals
+from transforms.pseudonymise.keyed_hash import hmac_sha256
+from transforms.pseudonymise.keys import Subkey
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 

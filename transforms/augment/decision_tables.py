@@ -14,7 +14,7 @@ from contracts.augmentation import Condition, Decision, Item, Outcome, Source, S
 from contracts.errors import ContractError
 from transforms.augment.manufacture import CHOICE, DIP_ID, EUI64, TOKEN36, Manufacturer, meter_text
 
-POINT = "_order"  # the metering point as one integer (``transforms.mpan.order_key``)
+POINT = "_order"  # the metering point as one integer (``transforms.pseudonymise.mpan.order_key``)
 _AT, _FOUND = "_at", "_found"
 Lookups = Mapping[str, pl.DataFrame]
 

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 from contracts.errors import ContractError
-from transforms.columns import Bytes, to_series
-from transforms.keyed_hash import hmac_sha256
-from transforms.keys import FieldKeys
+from transforms.pseudonymise.byte_columns import Bytes, to_series
+from transforms.pseudonymise.keyed_hash import hmac_sha256
+from transforms.pseudonymise.keys import FieldKeys
 
 SCHEME = "1"
 CHOICE, EUI64, TOKEN36, DIP_ID = "choice", "eui64", "token36", "dip_id"

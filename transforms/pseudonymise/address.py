@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 
 from contracts.scheme import HIGHEST_NUMBER, INWARD_LETTERS, SchemeLists, scheme_lists
-from transforms.keyed_hash import hmac_sha256
-from transforms.keys import Subkey
-from transforms.premises import LINES, POSTCODE, postcode_text, premises_key
+from transforms.pseudonymise.keyed_hash import hmac_sha256
+from transforms.pseudonymise.keys import Subkey
+from transforms.pseudonymise.premises_key import LINES, POSTCODE, postcode_text, premises_key
 
 COLUMNS = (*LINES, POSTCODE)
 # area, district, space, sector and unit: positional letter rules of BS 7666

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from transforms.columns import Bytes, by_length, scatter, to_series
-from transforms.ff1 import RoundTables
-from transforms.keys import Subkey
+from transforms.pseudonymise.byte_columns import Bytes, by_length, scatter, to_series
+from transforms.pseudonymise.ff1 import RoundTables
+from transforms.pseudonymise.keys import Subkey
 
 WEIGHTS = (3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43)  # the primes from 3, 11 left out
 LENGTH = 13

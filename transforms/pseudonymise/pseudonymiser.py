@@ -8,14 +8,14 @@ import polars as pl
 from contracts.errors import ContractError
 from contracts.model import Column, Contract, Treatment
 from contracts.vocabulary import Classification, Field, Method
-from transforms import address, identifiers
-from transforms.address import PostcodePolicy
-from transforms.columns import scatter, to_series
 from transforms.conform import bad
-from transforms.keyed_hash import hmac_sha256
-from transforms.keys import FieldKeys
-from transforms.mpan import Keys, MpanPermutation
-from transforms.synthetic import synthetic_days
+from transforms.pseudonymise import address, identifiers
+from transforms.pseudonymise.address import PostcodePolicy
+from transforms.pseudonymise.byte_columns import scatter, to_series
+from transforms.pseudonymise.half_hourly import synthetic_days
+from transforms.pseudonymise.keyed_hash import hmac_sha256
+from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.mpan import Keys, MpanPermutation
 
 OWN_IDENTIFIER = "own_identifier"  # the mark that rule DQ22 reads
 TOKEN_FIELD = "token"  # noqa: S105 - a key label
@@ -66,7 +66,7 @@ class Pseudonymiser:
                 raise ContractError("an address is pseudonymised as a whole", where=field.value)
 
     def permuted(self, keys: Keys) -> Keys:
-        """Return the keys of the pseudonyms of MPAN cores that are given as keys (``transforms.mpan.keys``)."""
+        """Return the keys of the pseudonyms of MPAN cores that are given as keys (``transforms.pseudonymise.mpan.keys``)."""
         return self._mpan.permuted(keys)
 
     def addresses(self, frame: pl.DataFrame) -> pl.DataFrame:

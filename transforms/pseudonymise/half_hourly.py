@@ -12,8 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.codes import code_table
-from transforms.keyed_hash import hmac_sha256
-from transforms.keys import Subkey
+from transforms.pseudonymise.keyed_hash import hmac_sha256
+from transforms.pseudonymise.keys import Subkey
 
 SHAPES = "half_hourly_shapes"
 EXPORTS = ("AE", "RE")

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from transforms import ff1
-from transforms.columns import Bytes, Rows, by_length, scatter, to_series
-from transforms.keys import Subkey
+from transforms.pseudonymise import ff1
+from transforms.pseudonymise.byte_columns import Bytes, Rows, by_length, scatter, to_series
+from transforms.pseudonymise.keys import Subkey
 
 Marks = NDArray[np.bool_]
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 from contracts.errors import KeyMaterialError
-from transforms.keys import Subkey
+from transforms.pseudonymise.keys import Subkey
 
 ROUNDS = 10
 MIN_DOMAIN = 1_000_000

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from transforms.columns import buffers
-from transforms.keys import Subkey
+from transforms.pseudonymise.byte_columns import buffers
+from transforms.pseudonymise.keys import Subkey
 
 BLOCK = 64
 DIGEST = 32

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from contracts.scheme import SchemeLists
-from transforms.columns import Bytes, Rows, buffers
+from transforms.pseudonymise.byte_columns import Bytes, Rows, buffers
 
 LINES = tuple(f"address_line_{n}" for n in range(1, 10))
 POSTCODE = "postcode"

@@ -1,0 +1,1 @@
+"""PSEUDONYMISE: scheme 1. Keyed permutations and hashes over whole columns."""
