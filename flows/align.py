@@ -19,7 +19,7 @@ from flows.cut.workspace import ORDER, Workspace
 from flows.quality.cross_partition import Held
 from flows.quality.verdicts import JUDGED, uncarried
 from transforms import align
-from transforms.lookups import PARTICIPANT
+from transforms.quality.lookups import PARTICIPANT
 
 REGISTRATION = "registration"
 TOLD = 3

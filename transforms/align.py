@@ -12,7 +12,7 @@ import polars as pl
 
 from contracts.alignment import Comparison, Tolerance
 from contracts.conditions import sql
-from transforms.lookups import ORDER, PARTICIPANT
+from transforms.quality.lookups import ORDER, PARTICIPANT
 
 KEYS = ("left", "right", "extract_right", "item")
 NUMBERS = ("compared", "disagree", "missing_left", "missing_right", "expected")

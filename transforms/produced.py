@@ -13,14 +13,14 @@ import polars as pl
 from contracts.model import Column, Contract
 from contracts.scheme import HIGHEST_NUMBER, INWARD_LETTERS, scheme_lists
 from contracts.vocabulary import REASON_CODE, Field, Form, Method
-from transforms import exclusion
 from transforms.conform import CODE_PATTERN, TEXT_PATTERN
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.identifiers import ESME_SPELLING, UPRN_DIGITS
 from transforms.pseudonymise.pseudonymiser import TOKEN_DIGITS
+from transforms.quality import exclusions
 
 TOKEN = rf"^[0-9a-f]{{{TOKEN_DIGITS}}}$"
-REASON = f"(?:{REASON_CODE}|{exclusion.COMPANION}|{exclusion.COINCIDENT})"
+REASON = f"(?:{REASON_CODE}|{exclusions.COMPANION}|{exclusions.COINCIDENT})"
 PSEUDONYMS = {
     Form.UPRN: f"^[0-9]{{{UPRN_DIGITS}}}$",
     Form.METER_SERIAL: r"^[^\sa-z](?:[^a-z\x00-\x1f]*[^\sa-z])?$",

@@ -26,7 +26,7 @@ from transforms.conform import ColumnMap, bad, conform, map_columns, normalise_m
 from transforms.leaks import ANY_POSTCODE, own_row
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import OWN_IDENTIFIER, Pseudonymiser, pseudonymise
-from transforms.rules import any_broken, fault_masks
+from transforms.quality.rules import any_broken, fault_masks
 from transforms.written import Written, written_dates
 
 STAGED = "staged"

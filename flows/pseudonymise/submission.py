@@ -23,10 +23,10 @@ from flows.pack.verify import Terms, verify_pack
 from flows.pseudonymise.source import STAGED, Progress, SourceFacts, check_cut_date, silent
 from flows.quality.cross_partition import Held
 from flows.quality.verdicts import SUBMITTED, write_exclusions
-from transforms import exclusion
 from transforms.produced import unlike_excluded, unlike_staged
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
-from transforms.rules import mask_columns
+from transforms.quality import exclusions
+from transforms.quality.rules import mask_columns
 
 BATCH = 131_072
 EXCLUDED_COLUMNS = ("mpan_core", "token", "first_cause", "reasons")
@@ -180,7 +180,7 @@ def exclude_submitted(workspace: Workspace, held: Sequence[Held]) -> None:
             frame.filter(pl.col("mpan_core").is_not_null()).select(
                 "mpan_core", "first_cause", "reasons", pl.lit(h.extract).alias("extract")
             )
-            for h in sorted(held, key=lambda h: exclusion.precedence(h.extract))
+            for h in sorted(held, key=lambda h: exclusions.precedence(h.extract))
             if (frame := workspace.scan(SUBMITTED, h.participant, h.extract, number)) is not None
         ]
         if parts:

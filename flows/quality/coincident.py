@@ -13,9 +13,9 @@ from contracts.vocabulary import Field
 from flows.cut.workspace import Workspace
 from flows.pseudonymise.pseudonym_index import coincident, sought
 from flows.quality.verdicts import Held, write_exclusions
-from transforms.exclusion import COINCIDENT
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+from transforms.quality.exclusions import COINCIDENT
 
 
 def exclude(workspace: Workspace, held: Sequence[Held], pseudonymiser: Pseudonymiser) -> dict[str, Any]:

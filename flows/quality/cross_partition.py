@@ -20,8 +20,8 @@ from contracts.model import Contract, Rule
 from contracts.vocabulary import Expectation
 from flows.cut.workspace import Workspace
 from flows.pseudonymise.source import STAGED
-from transforms.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, rests_on, table_of
 from transforms.pseudonymise.mpan import order_key
+from transforms.quality.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, rests_on, table_of
 
 ALL, EXTRACT, SENDERS = "all:", "extract:", "senders:"
 Hashes = NDArray[np.uint64]

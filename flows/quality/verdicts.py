@@ -20,8 +20,8 @@ from contracts.types import column_type
 from contracts.vocabulary import Stage
 from flows.cut.workspace import ORDER, Workspace
 from flows.quality.cross_partition import EXTRACT, Held, load, local_tables, plain_tables, spanning_tables
-from transforms import exclusion, rules, suite
-from transforms.lookups import PARTICIPANT, Tables, derive, judged, table_of
+from transforms.quality import exclusions, expectations, rules
+from transforms.quality.lookups import PARTICIPANT, Tables, derive, judged, table_of
 
 __all__ = ["JUDGED", "Held", "cascade", "frames", "judge", "read_exclusions", "write_exclusions"]
 
@@ -124,13 +124,13 @@ def judge_partition(workspace: Workspace, held: Sequence[Held], number: int, sha
         contract = load_all()[extract]
         ordered = in_order(loaded.pop(extract), contract)
         whole = rules.judge(ordered, contract, tables, cut_date, uncarried=missing.get(extract, {}))
-        causes.append(exclusion.faulty(whole.lazy(), contract))
+        causes.append(exclusions.faulty(whole.lazy(), contract))
         for h in held:
             if h.extract == extract:
                 own_rows = whole.filter(pl.col(PARTICIPANT) == h.participant).drop(PARTICIPANT)
                 if own_rows.height:
                     workspace.write(own_rows, JUDGED, h.participant, extract, number)
-    write_exclusions(workspace, QUALITY, number, exclusion.exclusions(causes).collect())
+    write_exclusions(workspace, QUALITY, number, exclusions.exclusions(causes).collect())
 
 
 def _empty(contract: Contract) -> pl.DataFrame:
@@ -192,7 +192,7 @@ def read_exclusions(workspace: Workspace, number: int, stages: Collection[str] =
     found = [workspace.root / EXCLUDED / stage / f"{number:04d}.arrow" for stage in STAGES if stage in stages]
     frames_ = [pl.read_ipc(path) for path in found if path.is_file()]
     if not frames_:
-        return pl.DataFrame(schema=exclusion.SCHEMA)
+        return pl.DataFrame(schema=exclusions.SCHEMA)
     return pl.concat(frames_).unique("mpan_core", keep="first", maintain_order=True)
 
 
@@ -211,7 +211,7 @@ def cascade(workspace: Workspace, links: pl.DataFrame) -> int:
     out = pl.concat(
         [read_exclusions(workspace, n, own).select("mpan_core") for n in range(workspace.partitions)]
     ).to_series()
-    found = exclusion.companions(links, out)
+    found = exclusions.companions(links, out)
     number = found.select(workspace.partition_number()).to_series()
     for n in range(workspace.partitions):
         write_exclusions(workspace, COMPANION, n, found.filter(number == n))
@@ -280,8 +280,8 @@ def count_twice(
     from flows.quality.great_expectations.result import raise_on_crash
     from flows.quality.great_expectations.run import run_suite
 
-    kept = [part.with_columns(suite.kept_columns(contract)) for part in parts]
-    result = run_suite(kept, suite.expectations(contract, mine), name=name, range_key=ORDER)
+    kept = [part.with_columns(expectations.kept_columns(contract)) for part in parts]
+    result = run_suite(kept, expectations.expectations(contract, mine), name=name, range_key=ORDER)
     raise_on_crash(result)
     totals = [rules.broken(contract, rule.id).sum().alias(rule.id) for rule in contract.rules]
     masks = [part.select(rules.mask_columns(contract)) for part in parts]

@@ -15,8 +15,8 @@ from flows.cut.context import Context
 from flows.cut.workspace import disk
 from flows.quality import coincident
 from flows.quality.verdicts import JUDGED, SUBMITTED, Held, read_exclusions
-from transforms import exclusion
 from transforms.pseudonymise.pseudonymiser import treat
+from transforms.quality import exclusions
 
 ROW_GROUP = 131_072
 Place = Callable[[str], Path]
@@ -50,7 +50,7 @@ def release_extract(known: Context, held: Held, rows_in: int, place: Place, form
     for number in range(workspace.partitions):
         frame = workspace.scan(JUDGED, held.participant, held.extract, number)
         if frame is not None:
-            kept, out = exclusion.split(frame, contract, read_exclusions(workspace, number).lazy())
+            kept, out = exclusions.split(frame, contract, read_exclusions(workspace, number).lazy())
             released.append(treat(kept, contract, known.pseudonymiser))
             gone.append(out.collect())
         already = workspace.scan(SUBMITTED, held.participant, held.extract, number)
@@ -84,7 +84,7 @@ def unnamed(gone: pl.DataFrame, known: Context) -> pl.DataFrame:
     hidden = gone["mpan_core"].is_in(coincident.found(known.workspace).implode()).fill_null(value=False)
     if not hidden.any():
         return gone
-    token = known.pseudonymiser.tokens(gone["mpan_core"].set(~hidden, None), exclusion.COINCIDENT)
+    token = known.pseudonymiser.tokens(gone["mpan_core"].set(~hidden, None), exclusions.COINCIDENT)
     named = gone["token"].zip_with(~hidden, token)
     return gone.with_columns(gone["mpan_core"].set(hidden, None), named.alias("token"))
 

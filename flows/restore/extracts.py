@@ -22,9 +22,9 @@ from flows.restore.load_files import ExcludedList, LoadFile
 from flows.restore.real_identifiers import ESME, RealNames
 from flows.restore.unmatched import compare, list_unmatched
 from transforms.conform import ColumnMap, map_columns
-from transforms.exclusion import COINCIDENT
 from transforms.pseudonymise.mpan import normalise, order_key
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+from transforms.quality.exclusions import COINCIDENT
 from transforms.written import Written, from_facts
 
 BATCH = 131_072

@@ -70,7 +70,7 @@ def sources(folder: Path) -> Iterator[tuple[str, Contract, list[Rule], list[pl.L
     """Give every source: its name, contract, the rules that can be judged on it, and its judged partitions."""
     from flows.cut.context import context
     from flows.quality.verdicts import EXTRACT, JUDGED, TABLES, _local_names, uncarried
-    from transforms.lookups import PARTICIPANT, judged
+    from transforms.quality.lookups import PARTICIPANT, judged
 
     known = context(str(folder / "cut.yaml"))
     workspace, held = known.workspace, known.held
@@ -91,13 +91,13 @@ def gx_on_polars(folder: Path) -> Callable[[], Counts]:
     """Return the count by our engine."""
     from flows.cut.workspace import ORDER
     from flows.quality.great_expectations.run import run_suite
-    from transforms import suite
+    from transforms.quality import expectations
 
     def run() -> Counts:
         found = {}
         for name, contract, rules, parts in sources(folder):
-            kept = [part.with_columns(suite.kept_columns(contract)) for part in parts]
-            result = run_suite(kept, suite.expectations(contract, rules), name=name, range_key=ORDER)
+            kept = [part.with_columns(expectations.kept_columns(contract)) for part in parts]
+            result = run_suite(kept, expectations.expectations(contract, rules), name=name, range_key=ORDER)
             found |= {f"{name} {r.rule}": r.unexpected_count or 0 for r in result.rules}
         return found
 
@@ -106,7 +106,7 @@ def gx_on_polars(folder: Path) -> Callable[[], Counts]:
 
 def plain_polars(folder: Path) -> Callable[[], Counts]:
     """Return the count as one query for each source."""
-    from transforms.rules import broken, holds, unique_key
+    from transforms.quality.rules import broken, holds, unique_key
 
     def count(contract: Contract, rule: Rule) -> pl.Expr:
         if rule.stage is Stage.INTAKE:
@@ -137,7 +137,7 @@ def plain_polars(folder: Path) -> Callable[[], Counts]:
 def hand_to_pandas(folder: Path) -> None:
     """Write what pandas is given of each source: columns as they stand, and true or false where it cannot judge."""
     from contracts.conditions import sql
-    from transforms.rules import broken, holds, unique_key
+    from transforms.quality.rules import broken, holds, unique_key
 
     (folder / PANDAS).mkdir()
     for name, contract, rules, parts in sources(folder):
@@ -174,12 +174,12 @@ def gx_on_pandas(folder: Path) -> Callable[[], Counts]:
     from great_expectations.expectations.row_conditions import PassThroughCondition
     from great_expectations.validator.validator import Validator
 
-    from transforms import suite
+    from transforms.quality import expectations
 
     only_counts = {"result_format": "BASIC", "partial_unexpected_count": 0, "exclude_unexpected_values": True}
 
     def configuration(contract: Contract, rule: Rule, columns: set[str]) -> ExpectationConfiguration:
-        given = suite.expectations(contract, [rule])[0] if stands(rule) else None
+        given = expectations.expectations(contract, [rule])[0] if stands(rule) else None
         kind, kwargs = "expect_column_values_to_be_in_set", {"column": f"ok_{rule.id}", "value_set": [True]}
         if given:
             kind, kwargs = given["type"], {k: v for k, v in given["kwargs"].items() if k != "row_condition"}

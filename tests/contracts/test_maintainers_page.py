@@ -18,12 +18,12 @@ from contracts.lint import check_contracts
 from contracts.load import load_contract
 from flows.intake import SourceSpec
 from flows.pseudonymise.source import anonymise_batch
-from transforms import rules
 from transforms.conform import map_columns
-from transforms.lookups import ORDER, PARTICIPANT
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.mpan import order_key
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+from transforms.quality import rules
+from transforms.quality.lookups import ORDER, PARTICIPANT
 
 ROOT = Path(contracts.__file__).parents[1]
 PAGE = (ROOT / "docs" / "for-maintainers.md").read_text(encoding="utf-8")

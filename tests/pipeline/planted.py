@@ -16,7 +16,7 @@ from contracts.vocabulary import Field
 from flows import pipeline
 from flows.quality.after_augmentation import CHECKED
 from flows.quality.verdicts import JUDGED
-from transforms import rules
+from transforms.quality import rules
 
 
 def verdicts(known: pipeline.Context) -> pl.DataFrame:

@@ -21,10 +21,10 @@ from flows.pseudonymise.source import STAGED, anonymise_batch
 from flows.quality import verdicts as quality
 from flows.quality.cross_partition import spanning_tables
 from flows.quality.verdicts import JUDGED, Held
-from transforms import rules
 from transforms.conform import map_columns
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+from transforms.quality import rules
 
 CUT = date(2023, 8, 19)
 OPEN, SINCE = "", "01/04/1998"

@@ -15,7 +15,7 @@ from contracts.errors import AlignmentError, ContractError
 from flows.align import alignment, require_alignment
 from tests.rules.cutting import MiniCut, mpan
 from transforms import align
-from transforms.lookups import ORDER, PARTICIPANT
+from transforms.quality.lookups import ORDER, PARTICIPANT
 
 A, B, C, D, E = (mpan(10, n) for n in range(1, 6))
 

@@ -16,9 +16,9 @@ from flows.quality.after_augmentation import CHECKED, NAME, coherence
 from flows.quality.cross_partition import Held
 from flows.quality.verdicts import JUDGED
 from tests.rules.cutting import mpan
-from transforms import rules
 from transforms.augment.decision_tables import incoherent
 from transforms.pseudonymise.mpan import order_key
+from transforms.quality import rules
 
 # A traditional domestic metering point with all its items.
 SOUND = {

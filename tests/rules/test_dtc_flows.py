@@ -13,10 +13,10 @@ from contracts.vocabulary import Stage
 from flows.intake import Limits, SourceSpec, open_source
 from flows.pseudonymise.source import anonymise_batch
 from tests.rules.cutting import mpan
-from transforms import rules
 from transforms.conform import map_columns
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+from transforms.quality import rules
 
 POINT, OTHER = mpan(10, 77), mpan(10, 78)
 SECRETS = ("hunter2", "07700900123", "8944110065", "10.20.30.40")

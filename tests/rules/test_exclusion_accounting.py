@@ -13,7 +13,7 @@ from contracts.load import load_all
 from contracts.vocabulary import Effect
 from flows.quality.verdicts import JUDGED, cascade, read_exclusions
 from tests.rules.cutting import MiniCut, mpan
-from transforms import exclusion
+from transforms.quality import exclusions
 
 POINTS = [mpan(10, n) for n in range(1, 9)]
 FAULTS = {
@@ -48,7 +48,7 @@ def test_the_accounting_balances(tmp_path_factory, reference, registrations, met
         for number in range(partitions):
             frame = mini.workspace.scan(JUDGED, held.participant, held.extract, number)
             if frame is not None:
-                kept, out = exclusion.split(frame, contract, read_exclusions(mini.workspace, number).lazy())
+                kept, out = exclusions.split(frame, contract, read_exclusions(mini.workspace, number).lazy())
                 released.append(kept)
                 gone.append(out)
         inside, outside = pl.concat(released).collect(), pl.concat(gone).collect()
@@ -99,7 +99,7 @@ def test_an_excluded_metering_point_is_out_of_every_extract_of_everybody(mini):
     excluded = read_exclusions(mini.workspace, 0).lazy()
     for held in mini.held:
         judged = mini.rows(held.participant, held.extract).lazy()
-        kept, gone = (f.collect() for f in exclusion.split(judged, load_all()[held.extract], excluded))
+        kept, gone = (f.collect() for f in exclusions.split(judged, load_all()[held.extract], excluded))
         assert kept.height == rows[held.participant, held.extract] - 1
         assert gone.rows() == [(mini.pseudonym(point), None, "DQ05", "DQ05")]
 
@@ -144,12 +144,12 @@ def test_companions_are_the_connected_ones(edges, out):
         if node not in reached:
             reached.add(node)
             waiting += near[node]
-    found = exclusion.companions(frame, pl.Series([names[n] for n in out], dtype=pl.String))
+    found = exclusions.companions(frame, pl.Series([names[n] for n in out], dtype=pl.String))
     assert found["mpan_core"].to_list() == sorted(names[n] for n in reached - out)
 
 
 def test_precedence_names_extracts_and_a_new_one_comes_last():
-    assert set(exclusion.PRECEDENCE) <= set(load_all())
-    assert exclusion.precedence("an extract of tomorrow") == len(exclusion.PRECEDENCE)
+    assert set(exclusions.PRECEDENCE) <= set(load_all())
+    assert exclusions.precedence("an extract of tomorrow") == len(exclusions.PRECEDENCE)
     for contract in load_all().values():
         assert any(rule.effect is Effect.EXCLUDE for rule in contract.rules)

@@ -16,10 +16,10 @@ from contracts.vocabulary import Method
 from flows.intake import Limits, SourceSpec, open_source
 from flows.pseudonymise.source import anonymise_batch
 from tests.rules.cutting import HALF_HOURLY, MiniCut, mpan
-from transforms import rules
 from transforms.conform import map_columns
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+from transforms.quality import rules
 
 CONTRACT = load_all()["half_hourly"]
 PERIODS = [f"period_{n:02d}" for n in range(1, 51)]

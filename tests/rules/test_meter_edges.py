@@ -9,7 +9,7 @@ import pytest
 
 from contracts.load import load_all
 from tests.rules.cutting import HALF_HOURLY, MiniCut, mpan
-from transforms import rules
+from transforms.quality import rules
 
 ONE, TWO, THREE = mpan(10, 5), mpan(10, 6), mpan(10, 7)
 

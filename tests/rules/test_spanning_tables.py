@@ -14,7 +14,7 @@ from contracts.vocabulary import Stage
 from flows.quality import cross_partition
 from flows.quality.cross_partition import spanning_tables
 from tests.rules.cutting import CUT, MiniCut, mpan
-from transforms.lookups import judged, table_of, tables_of
+from transforms.quality.lookups import judged, table_of, tables_of
 
 METERS = st.lists(
     st.tuples(st.integers(0, 9), st.sampled_from(["A", "B"]), st.integers(0, 3), st.integers(0, 3)), max_size=14

@@ -10,8 +10,8 @@ import polars as pl
 from contracts.codes import codes
 from contracts.model import Contract, Rule
 from contracts.vocabulary import LOOK_UPS, Effect, Expectation, Stage
-from transforms.lookups import found
-from transforms.rules import broken, unique_key
+from transforms.quality.lookups import found
+from transforms.quality.rules import broken, unique_key
 
 
 def kept(rule_id: str) -> str:

@@ -20,7 +20,7 @@ from contracts.errors import ContractError
 from contracts.model import Contract, Rule
 from contracts.vocabulary import LOOK_UPS, Effect, Expectation, Stage
 from transforms.conform import bad
-from transforms.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, found, judged, look_up
+from transforms.quality.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, found, judged, look_up
 
 MASK = "_faults"
 WORD = 64  # rules of a mask column; a contract with more of them has more columns

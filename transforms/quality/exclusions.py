@@ -13,7 +13,7 @@ import polars as pl
 from contracts.model import Contract
 from contracts.vocabulary import Effect
 from transforms.connected_components import smallest_connected
-from transforms.rules import any_broken, reasons
+from transforms.quality.rules import any_broken, reasons
 
 PRECEDENCE = (
     "registration",
