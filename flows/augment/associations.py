@@ -19,8 +19,8 @@ from flows.cut.workspace import ORDER
 from flows.quality.verdicts import JUDGED, frames
 from transforms.augment import associations
 from transforms.augment.decision_tables import decide, incoherent, needed, reads, undecided
-from transforms.leaks import Sought
 from transforms.pseudonymise.mpan import order_key
+from transforms.release.leak_candidates import Sought
 
 KEYS = ("serial", "premises", "uprn")
 DIRECTION = "energy_direction"

@@ -52,7 +52,7 @@ def messages_command(  # noqa: PLR0913 - the options of a command
     from flows.pack.previous import read_evidence
     from flows.pack.verify import Terms as Trust
     from flows.pack.verify import hold_together, verify_pack
-    from transforms.messages import LOCAL, Terms
+    from transforms.release.dip_messages import LOCAL, Terms
 
     if public_key:
         verify_pack(pack, [load_public(path) for path in public_key], Trust())

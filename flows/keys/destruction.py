@@ -19,7 +19,7 @@ from flows.keys.dsse import holding, parse_envelope, sign
 from flows.keys.secret_files import shown, sync_folder, write_new
 from flows.keys.signing_key import PublicKey, Signer
 from transforms.pseudonymise.keys import SCHEME
-from transforms.statement import STATEMENT_TYPE, canonical_bytes, strict_json
+from transforms.release.attestation import STATEMENT_TYPE, canonical_bytes, strict_json
 
 PREDICATE_TYPE = "https://datacut.example/key-destruction/1"
 LIMITS = "attests one file; copies, backups and blocks that the device keeps are not covered"

@@ -17,7 +17,7 @@ from typing import Any
 from contracts.errors import EvidenceError
 from flows.keys.signing_key import PublicKey, Signer
 from flows.pack.bag import SIGNATURE
-from transforms.statement import PAYLOAD_TYPE, canonical_bytes, pre_authentication_encoding, strict_json
+from transforms.release.attestation import PAYLOAD_TYPE, canonical_bytes, pre_authentication_encoding, strict_json
 
 _KEYID = re.compile(r"[0-9a-f]{16}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from transforms import leaks
+from transforms.release import leak_candidates
 
 ROOT = Path(__file__).parents[1]
 SAID = (
@@ -26,4 +26,6 @@ def own_words() -> frozenset[str]:
     """Return the words of contracts and report that the leak scan would take for a meter serial number (DQ32)."""
     files = [path for said in SAID for path in sorted(ROOT.glob(said)) if path.suffix in TEXTS]
     lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
-    return frozenset(leaks.serial_candidates(leaks.plain(pl.Series("", lines, dtype=pl.String)))["value"])
+    return frozenset(
+        leak_candidates.serial_candidates(leak_candidates.plain(pl.Series("", lines, dtype=pl.String)))["value"]
+    )

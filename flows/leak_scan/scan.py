@@ -1,7 +1,7 @@
 """The leak scan: after writing, every file of a pack is searched for every raw identifier of the inputs (DQ32, Q67).
 
 It reads back what was written, names, columns, metadata and texts included, and knows a raw value by its pseudonym
-(``transforms.leaks``). A hit is told by its place, never by its value, and ends the run.
+(``transforms.release.leak_candidates``). A hit is told by its place, never by its value, and ends the run.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from flows.leak_scan.own_words import own_words
 from flows.leak_scan.read_back import Kind, Piece, pieces
 from flows.pseudonymise.pseudonym_index import coincident, keys_of, sought
 from flows.quality.verdicts import Held
-from transforms import leak_sieve, leaks
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+from transforms.release import leak_candidates, leak_sieve
 
 SHOWN_PLACES = 5
 MOST_BY_CHANCE = 1_000  # hits of one piece that may be digits in keyed texts; a leak of more needs no second look
 Rows = NDArray[np.int64]
-KINDS = tuple(leaks.CANDIDATES)
+KINDS = tuple(leak_candidates.CANDIDATES)
 SMALLEST_MPAN = 10**12
 # Serial numbers and UPRNs are short: among millions of raw ones some stand in any column of random digits by chance,
-# under either name. Such columns are compared at intake, each row with its own raw value (transforms.leaks.own_row).
+# under either name. Such columns are compared at intake, each row with its own raw value (transforms.release.leak_candidates.own_row).
 PSEUDONYMS = ("meter_serial_number", "uprn")
 KEYED = ("token", "css_registration_id")  # keyed random texts, as the ids of DIP participants are
 DIP_ID = "_dip_id"
@@ -92,7 +92,7 @@ class _How:
 
     def candidates(self, kind: Field, texts: pl.Series) -> pl.DataFrame:
         """Return what could be an identifier; where documents count rows and bytes or say something, none of that."""
-        found = leaks.CANDIDATES[kind](texts)
+        found = leak_candidates.CANDIDATES[kind](texts)
         if self.says and kind is Field.METER_SERIAL:
             found = found.filter(~pl.col("value").is_in(list(own_words())))
         if not self.counts or kind not in (Field.UPRN, Field.METER_SERIAL):
@@ -111,7 +111,7 @@ class Scanner:
 
     def __init__(self, workspace: Workspace, held: Sequence[Held], pseudonymiser: Pseudonymiser) -> None:
         self._pseudonymiser = pseudonymiser
-        self._sought = {kind: sought(workspace, held, kind) for kind in leaks.CANDIDATES}
+        self._sought = {kind: sought(workspace, held, kind) for kind in leak_candidates.CANDIDATES}
         own = coincident(self._sought[Field.MPAN], pseudonymiser)
         self._coincident = np.append(own, False)  # the last place stands for what is no pseudonym of the cut
         self._clean: set[tuple[str, int, int]] = set()
@@ -162,7 +162,9 @@ class Scanner:
     def _texts(self, piece: Piece, found: Findings, how: _How) -> None:
         texts = piece.values.drop_nulls()
         self._search(texts, how.kinds(KINDS), piece, found, how)
-        if not how.forms and (count := int(leaks.plain(texts).str.contains(leaks.POSTCODE_SHAPE).sum())):
+        if not how.forms and (
+            count := int(leak_candidates.plain(texts).str.contains(leak_candidates.POSTCODE_SHAPE).sum())
+        ):
             found.hit("postcode", piece.where, count)
 
     def _distinct(self, piece: Piece, found: Findings) -> None:
@@ -182,7 +184,7 @@ class Scanner:
                 return
             values, kinds = values.cast(pl.String).str.replace(r"\.0+$", ""), (Field.MPAN,)
         texts = values.drop_nulls()
-        if (texts.str.len_bytes().max() or 0) < leaks.SHORTEST_SERIAL:
+        if (texts.str.len_bytes().max() or 0) < leak_candidates.SHORTEST_SERIAL:
             return
         self._search(texts, kinds, piece, found, how)
 
@@ -194,7 +196,7 @@ class Scanner:
         for kind in kinds:
             some = texts.filter(pl.Series(sieved.able[kind]))
             if some.len():
-                some = some if kind is Field.MPAN else leaks.plain(some)
+                some = some if kind is Field.MPAN else leak_candidates.plain(some)
                 candidates = how.candidates(kind, some)
                 found.searched[kind.value] += candidates.height
                 self._confirm(kind, some, self._held(kind, candidates), piece, found)
@@ -238,14 +240,14 @@ class Scanner:
 
     def _beside_keyed(self, texts: pl.Series, rows: Rows) -> Rows:
         """Return the rows that hold an MPAN outside of what a key drew, where chance puts one now and then."""
-        left = [leaks.without_keyed(text) for text in texts.gather(rows)]
-        again = self._held(Field.MPAN, leaks.mpan_candidates(pl.Series("", left, dtype=pl.String)))
+        left = [leak_candidates.without_keyed(text) for text in texts.gather(rows)]
+        again = self._held(Field.MPAN, leak_candidates.mpan_candidates(pl.Series("", left, dtype=pl.String)))
         return rows[np.unique(again)]
 
 
 def _row(piece: Piece, text: str) -> str:
     """Say in which row of a piece a text stands; what was searched may have been picked out of it."""
-    same = leaks.plain(piece.values.cast(pl.String).fill_null("")) == leaks.plain(pl.Series([text]))
+    same = leak_candidates.plain(piece.values.cast(pl.String).fill_null("")) == leak_candidates.plain(pl.Series([text]))
     return f", row {same.arg_true()[0] + 1}" if same.any() else ""
 
 
@@ -277,7 +279,7 @@ def _strings(node: object) -> Iterator[str]:
 def evidence(scanner: Scanner) -> dict[str, Any]:
     """Return the scan's section of the evidence."""
     found = scanner.findings
-    kinds = sorted({*found.searched, *found.confirmed, *(kind.value for kind in leaks.CANDIDATES)})
+    kinds = sorted({*found.searched, *found.confirmed, *(kind.value for kind in leak_candidates.CANDIDATES)})
     return {
         "files": found.files,
         "bytes": found.bytes,

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from contracts.messages import SCHEMA
-from transforms.messages import Terms
+from transforms.release.dip_messages import Terms
 
 MOST = 10  # faults that one message may list
 

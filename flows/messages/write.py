@@ -19,7 +19,7 @@ from contracts.errors import ConfigurationError, EvidenceError, PlaceError
 from contracts.messages import SCHEMA, Messages, messages
 from flows.messages.validate import message_faults, term_faults
 from flows.pack.bag import pack_reference
-from transforms.messages import Subject, Terms, compose, respelt, why_not
+from transforms.release.dip_messages import Subject, Terms, compose, respelt, why_not
 
 MANIFEST, FACTS = "manifest.csv", "manifest.json"
 HEADER = ("test_case", "mpan_core", "role", "interface", "event", "file", "position", "sha256", "reason")

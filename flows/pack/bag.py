@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.errors import EvidenceError
-from transforms.statement import SUBJECT
+from transforms.release.attestation import SUBJECT
 
 DECLARATION = "bagit.txt"
 DECLARATION_BYTES = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"

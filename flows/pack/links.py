@@ -10,7 +10,7 @@ from contracts.errors import EvidenceError
 from flows.pack import bag
 from flows.pack.bag import Fault
 from flows.pack.checks import Check, contents_check, open_pack, structure_check
-from transforms.statement import strict_json
+from transforms.release.attestation import strict_json
 
 
 def links_check(previous: Sequence[Path], evidence: Mapping[str, Any]) -> Check:

@@ -11,7 +11,7 @@ from typing import Any
 from contracts.errors import EvidenceError
 from flows.pack import bag
 from flows.pack.schema import schema_faults
-from transforms.statement import strict_json
+from transforms.release.attestation import strict_json
 
 _TOTALS = ("rows_in", "released", "excluded")
 

@@ -20,7 +20,13 @@ from flows.pack.bag import Fault
 from flows.pack.checks import Check, OpenPack, Progress, contents_check, open_pack, structure_check
 from flows.pack.links import links_check
 from flows.pack.schema import schema_faults
-from transforms.statement import accounting_faults, canonical_bytes, gate_faults, statement_parts, strict_json
+from transforms.release.attestation import (
+    accounting_faults,
+    canonical_bytes,
+    gate_faults,
+    statement_parts,
+    strict_json,
+)
 
 MAX_ENVELOPE = 128 << 20  # bytes; base64 of an evidence of 90 MB, a thousand times an ordinary one
 

@@ -25,7 +25,7 @@ from flows.keys.secret_files import sync_folder
 from flows.keys.signing_key import PublicKey, Signer
 from flows.pack import bag
 from flows.pack.schema import schema_faults
-from transforms.statement import accounting_faults, canonical_bytes, gate_faults, statement
+from transforms.release.attestation import accounting_faults, canonical_bytes, gate_faults, statement
 
 try:
     import fcntl

@@ -13,35 +13,35 @@ from contracts.vocabulary import Field
 from flows.cut.parallel import together
 from flows.cut.workspace import Workspace
 from flows.quality.verdicts import JUDGED, Held
-from transforms import leaks
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+from transforms.release import leak_candidates
 
 AT_ONCE = 1 << 20  # keys that are worked on at a time
 
 
-def keys_of(kind: Field, values: pl.Series) -> leaks.Keys:
+def keys_of(kind: Field, values: pl.Series) -> leak_candidates.Keys:
     """Return the key of each pseudonym of a field; ``values`` has no nulls."""
-    return mpan.keys(values)[0] if kind is Field.MPAN else leaks.text_keys(values)
+    return mpan.keys(values)[0] if kind is Field.MPAN else leak_candidates.text_keys(values)
 
 
-def sought(workspace: Workspace, held: Sequence[Held], kind: Field) -> leaks.Sought:
+def sought(workspace: Workspace, held: Sequence[Held], kind: Field) -> leak_candidates.Sought:
     """Collect the keys of every pseudonym of a field, in any extract; each once a partition, for they come again."""
     named = {h: [c.name for c in load_all()[h.extract].staged if c.treatment.field is kind] for h in held}
 
-    def part(number: int) -> leaks.Keys:
+    def part(number: int) -> leak_candidates.Keys:
         parts = [np.zeros(0, dtype=np.uint64)]
         for h, names in named.items():
             frame = workspace.scan(JUDGED, h.participant, h.extract, number) if names else None
             if frame is not None:
                 values = frame.select(names).collect()
                 parts += [keys_of(kind, values[name].drop_nulls()) for name in names]
-        return leaks.once(np.concatenate(parts))
+        return leak_candidates.once(np.concatenate(parts))
 
-    return leaks.Sought.of(np.concatenate(together(part, range(workspace.partitions))))
+    return leak_candidates.Sought.of(np.concatenate(together(part, range(workspace.partitions))))
 
 
-def coincident(known: leaks.Sought, pseudonymiser: Pseudonymiser) -> NDArray[np.bool_]:
+def coincident(known: leak_candidates.Sought, pseudonymiser: Pseudonymiser) -> NDArray[np.bool_]:
     """Tell which pseudonym MPANs of a cut are the real MPAN of somebody in it: their own pseudonym is one of the cut.
 
     Shape: one value for each of ``known.keys``.

@@ -23,11 +23,11 @@ from flows.cut.parallel import WORKERS, in_turn
 from flows.cut.workspace import PartitionWriter, Workspace
 from flows.intake import SourceSpec, open_source
 from transforms.conform import ColumnMap, bad, conform, map_columns, normalise_mpans
-from transforms.leaks import ANY_POSTCODE, own_row
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import OWN_IDENTIFIER, Pseudonymiser, pseudonymise
 from transforms.quality.rules import any_broken, fault_masks
-from transforms.written import Written, written_dates
+from transforms.release.leak_candidates import ANY_POSTCODE, own_row
+from transforms.release.source_form import Written, written_dates
 
 STAGED = "staged"
 INPUT_FIELD = "input-digest"

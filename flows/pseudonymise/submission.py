@@ -23,10 +23,10 @@ from flows.pack.verify import Terms, verify_pack
 from flows.pseudonymise.source import STAGED, Progress, SourceFacts, check_cut_date, silent
 from flows.quality.cross_partition import Held
 from flows.quality.verdicts import SUBMITTED, write_exclusions
-from transforms.produced import unlike_excluded, unlike_staged
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.quality import exclusions
 from transforms.quality.rules import mask_columns
+from transforms.release.submission_check import unlike_excluded, unlike_staged
 
 BATCH = 131_072
 EXCLUDED_COLUMNS = ("mpan_core", "token", "first_cause", "reasons")

@@ -20,10 +20,10 @@ from flows.augment.stage import ALL, AUGMENTED, EXTRACT
 from flows.cut.workspace import ORDER, Workspace
 from flows.quality.cross_partition import Held
 from flows.quality.verdicts import JUDGED, count_twice, entry, read_exclusions
-from transforms.leaks import Sought
 from transforms.pseudonymise.mpan import Keys, order_key
 from transforms.quality import rules
 from transforms.quality.lookups import MPAN, PARTICIPANT
+from transforms.release.leak_candidates import Sought
 
 NAME = "augmented"
 CHECKED = "checked"

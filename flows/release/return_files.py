@@ -15,7 +15,7 @@ from contracts.model import Contract
 from flows.cut.config import Cut
 from flows.cut.workspace import disk
 from flows.intake.source import DELIMITERS
-from transforms.written import DtcText, Written, as_text, dtc_header, dtc_trailer
+from transforms.release.source_form import DtcText, Written, as_text, dtc_header, dtc_trailer
 
 BATCH = 131_072
 Suffixed = Callable[[str], Path]

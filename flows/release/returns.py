@@ -27,8 +27,8 @@ from flows.release.augmented import augmented, own_counts, own_points
 from flows.release.return_files import write_form
 from flows.release.table_files import ParquetTable
 from flows.report.files import report_files
-from transforms.statement import evidence_document
-from transforms.written import from_facts
+from transforms.release.attestation import evidence_document
+from transforms.release.source_form import from_facts
 
 COUNTERPARTIES = "counterparties"
 FACTS = (

@@ -10,9 +10,9 @@ from contracts.augmentation import tables
 from contracts.errors import ConfigurationError, ResidueError
 from flows.cut.context import Context
 from flows.quality.verdicts import JUDGED, frames, read_exclusions
-from transforms import risk
 from transforms.augment import settlement_meter
 from transforms.pseudonymise.pseudonymiser import treat
+from transforms.release import disclosure_risk
 
 
 def measure(known: Context) -> dict[str, Any] | None:
@@ -28,19 +28,21 @@ def measure(known: Context) -> dict[str, Any] | None:
         if points is None:
             continue
         names = points.collect_schema().names()
-        unknown = [q for q in policy.quasi_identifiers if q not in names and risk.READS.get(q) not in names]
+        unknown = [q for q in policy.quasi_identifiers if q not in names and disclosure_risk.READS.get(q) not in names]
         if unknown:
             raise ConfigurationError(
                 f"no such quasi-identifier: {', '.join(unknown)}",
                 where="cut.policy.risk",
-                remedy=f"known are {', '.join(sorted({*names, *risk.READS}))}",
+                remedy=f"known are {', '.join(sorted({*names, *disclosure_risk.READS}))}",
             )
-        parts.append(risk.classes(points, policy.quasi_identifiers).collect(engine="streaming"))
+        parts.append(disclosure_risk.classes(points, policy.quasi_identifiers).collect(engine="streaming"))
         if len(parts) > 8:
-            parts = [risk.together(parts, policy.quasi_identifiers)]
+            parts = [disclosure_risk.together(parts, policy.quasi_identifiers)]
     if not parts:
         return None
-    found = risk.figures(risk.together(parts, policy.quasi_identifiers)["size"], policy.quasi_identifiers)
+    found = disclosure_risk.figures(
+        disclosure_risk.together(parts, policy.quasi_identifiers)["size"], policy.quasi_identifiers
+    )
     return {**found, "thresholds": policy.thresholds} if policy.thresholds else found
 
 
@@ -50,7 +52,7 @@ def refuse(known: Context, found: dict[str, Any] | None) -> None:
     Raises:
         ResidueError: names the figures.
     """
-    passed = risk.passed(found, dict(known.job.model.cut.policy.risk.thresholds)) if found else []
+    passed = disclosure_risk.passed(found, dict(known.job.model.cut.policy.risk.thresholds)) if found else []
     if passed:
         raise ResidueError(
             "; ".join(passed),

@@ -29,7 +29,7 @@ from flows.release.returns import Released, write_returns
 from flows.report.files import report_files
 from transforms import align
 from transforms.pseudonymise.keys import SCHEME
-from transforms.statement import evidence_document
+from transforms.release.attestation import evidence_document
 
 
 def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any]] | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from flows.report.figures import MEANINGS
 from flows.report.formatting import listed, long_date, number, percent, plural, size
-from transforms.statement import accounting_faults
+from transforms.release.attestation import accounting_faults
 
 
 class State(StrEnum):

@@ -8,7 +8,7 @@ from typing import Any
 from flows.report.dpia import dpia_html, dpia_markdown
 from flows.report.render import Beside, render_report
 from flows.report.tables import report_tables
-from transforms.statement import canonical_bytes, strict_json
+from transforms.release.attestation import canonical_bytes, strict_json
 
 
 def report_files(

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from transforms.statement import canonical_bytes
+from transforms.release.attestation import canonical_bytes
 
 Event = dict[str, Any]
 PRODUCER = "https://datacut.example/producer"

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from flows.intake.source import DELIMITERS
 from flows.release.table_files import ParquetTable
 from flows.restore.real_identifiers import RealNames
-from transforms.written import from_facts
+from transforms.release.source_form import from_facts
 
 TABLES = ("augmented", "expected", "counterparties", "allocations")
 PARTNERS = ("linked_mpan", "related_mpan", "unit")

@@ -25,7 +25,7 @@ from transforms.conform import ColumnMap, map_columns
 from transforms.pseudonymise.mpan import normalise, order_key
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.quality.exclusions import COINCIDENT
-from transforms.written import Written, from_facts
+from transforms.release.source_form import Written, from_facts
 
 BATCH = 131_072
 UNTOUCHED = ("keep", "pseudonymise", "synthetic")  # treatments after which a value can be met again

@@ -20,7 +20,7 @@ from flows.intake import SourceSpec
 from flows.intake.detect import open_bytes
 from flows.release.return_files import delimited
 from transforms.pseudonymise.mpan import normalise
-from transforms.written import TEST_FLAG, Written
+from transforms.release.source_form import TEST_FLAG, Written
 
 if TYPE_CHECKING:
     from flows.restore.extracts import _Batch

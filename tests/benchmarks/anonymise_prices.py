@@ -31,7 +31,7 @@ PRICES = {
     ],
     "pseudonyms of MPANs, UPRNs, serial numbers": ["transforms.pseudonymise.pseudonymiser:pseudonymise"],
     "pseudonyms of addresses": ["transforms.pseudonymise.address:addresses"],
-    "no row's own identifier in another column": ["transforms.leaks:own_row"],
+    "no row's own identifier in another column": ["transforms.release.leak_candidates:own_row"],
     "work folder: any order of rows in, one order out, memory of a partition": [
         "flows.cut.workspace:PartitionWriter.add",
         "flows.cut.workspace:Workspace.put",

@@ -6,7 +6,7 @@ import hashlib
 import random
 from typing import Any
 
-from transforms.statement import evidence_document
+from transforms.release.attestation import evidence_document
 
 EXTRACTS = {
     "LDSO": ("registration",),

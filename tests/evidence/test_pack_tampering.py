@@ -16,7 +16,7 @@ from flows.keys.signing_key import PublicKey, Signer
 from flows.pack import bag
 from flows.pack.verify import PackFaultError, Terms, verify_pack
 from tests.evidence.specimen import sha
-from transforms.statement import canonical_bytes, statement
+from transforms.release.attestation import canonical_bytes, statement
 
 
 def faulty(root: Path, *keys: PublicKey, **terms) -> list[str]:

@@ -24,7 +24,7 @@ from contracts.errors import EvidenceError, KeyMaterialError
 from flows.keys.signing_key import Signer, key_id, load_public, load_signer, new_signing_key
 from flows.pack.schema import SCHEMA, schema_faults
 from tests.evidence.specimen import specimen
-from transforms.statement import accounting_faults, canonical_bytes, evidence_document, strict_json
+from transforms.release.attestation import accounting_faults, canonical_bytes, evidence_document, strict_json
 
 
 def independent_reader(pack: Path, public_key: Path) -> dict:

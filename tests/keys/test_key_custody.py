@@ -207,7 +207,7 @@ def test_a_changed_certificate_or_another_signer_is_refused(
 
 def test_a_signed_statement_of_something_else_is_no_certificate(tmp_path: Path, signing: tuple[Path, Path]) -> None:
     from flows.keys.dsse import sign
-    from transforms.statement import canonical_bytes
+    from transforms.release.attestation import canonical_bytes
 
     for document in ({"predicate": {}}, [], {"predicate": {"cut": "x"}}):
         (tmp_path / "odd").write_bytes(sign(canonical_bytes(document), [load_signer(signing[0])]).to_bytes())

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contracts.vocabulary import Field
-from transforms import leaks
-from transforms.leak_sieve import sieve
+from transforms.release import leak_candidates
+from transforms.release.leak_sieve import sieve
 
 DIGITS, SEPARATORS, LETTERS, FOREIGN = "0123456789", " \t./_&+()-:,|", "abcdefABCDEFGxyz", "１２３é٣"
 TEXT = st.text(DIGITS * 4 + SEPARATORS + LETTERS + FOREIGN, max_size=40)
@@ -25,9 +25,9 @@ MPAN = "1012345678907"
 @example(["9" * 255, "9" * 256 + "x", "no", "", "9" * 600])
 def test_lets_through_whatever_a_pattern_matches(texts):
     series = pl.Series("t", texts, dtype=pl.String)
-    sieved = sieve(series, leaks.CANDIDATES)
-    clean = leaks.plain(series)
-    for kind, candidates in leaks.CANDIDATES.items():
+    sieved = sieve(series, leak_candidates.CANDIDATES)
+    clean = leak_candidates.plain(series)
+    for kind, candidates in leak_candidates.CANDIDATES.items():
         matched = set(candidates(clean)["row"].to_list()) | (
             set(candidates(series)["row"].to_list()) if kind is Field.MPAN else set()
         )
@@ -37,7 +37,7 @@ def test_lets_through_whatever_a_pattern_matches(texts):
 
 def test_spares_the_patterns_what_cannot_match():
     texts = pl.Series(["12 HIGH STREET", "SW1A", "2023-08-19|1234", MPAN, "S95A123", "00123456789"])
-    sieved = sieve(texts, leaks.CANDIDATES)
+    sieved = sieve(texts, leak_candidates.CANDIDATES)
     through = sieved.able
     assert sieved.bare.tolist() == [False, False, False, True, False, False]
     assert through[Field.MPAN].tolist() == [False] * 6

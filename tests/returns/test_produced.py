@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from contracts.load import load_all
-from transforms.produced import unlike_excluded, unlike_staged
+from transforms.release.submission_check import unlike_excluded, unlike_staged
 
 MPAN, TOKEN = "1000000000030", "0123456789abcdef0123456789abcdef"
 EXCLUDED = {  # mpan_core, token, first_cause, reasons; the columns that are odd

@@ -1,6 +1,6 @@
 """Which texts could hold an identifier at all: a cheap look at their bytes that spares most of them the patterns.
 
-Nothing is decided here. A text that is let through is searched by the patterns of ``transforms.leaks``; one that is
+Nothing is decided here. A text that is let through is searched by the patterns of ``transforms.release.leak_candidates``; one that is
 not has too few digits for any of them to match.
 """
 
@@ -14,9 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.vocabulary import Field
-from transforms.leaks import SERIAL_DIGITS, SHORTEST_SERIAL, SHORTEST_UPRN
 from transforms.pseudonymise.byte_columns import Bytes, buffers
 from transforms.pseudonymise.mpan import LENGTH
+from transforms.release.leak_candidates import SERIAL_DIGITS, SHORTEST_SERIAL, SHORTEST_UPRN
 
 Mask = NDArray[np.bool_]
 

@@ -1,0 +1,1 @@
+"""RELEASE: what may leave: attestation, disclosure risk, leak candidates, the forms that files are written in."""
