@@ -23,9 +23,9 @@ from flows.ringfence.plan import Book, check_attributes, read_book
 from flows.ringfence.schema import ROW
 from transforms.ringfence.allocate import Allocation, Pool, check_demands, prepare, solve
 from transforms.ringfence.digest import population_digest
-from transforms.ringfence.frames import demand_columns
+from transforms.ringfence.outstanding import CASE, fulfilment, lost, missing, serving, units_had
 from transforms.ringfence.population import RESERVED
-from transforms.ringfence.remaining import CASE, fulfilment, lost, missing, serving, units_had
+from transforms.ringfence.result_frames import demand_columns
 
 ALGORITHM = "ringfence/1"
 TOGETHER = ("meter_serial_number", "premises")
@@ -59,7 +59,7 @@ class Outcome:
 
     Attributes:
         allocations: one row for each metering point that serves or accompanies (``ALLOCATION_COLUMNS``); sorted.
-        fulfilment: one row for each demand, see ``transforms.ringfence.remaining.fulfilment``.
+        fulfilment: one row for each demand, see ``transforms.ringfence.outstanding.fulfilment``.
         shortages: why units are missing, in words and as data.
         coverage: how representative the choice is.
         facts: counts of the population and of the solution, by round.

@@ -19,8 +19,8 @@ from flows.cut.workspace import disk
 from flows.keys.cut_key import RING_FENCE_FIELD, read_key
 from flows.ringfence.plan import Book, check_attributes, read_book, read_policy
 from transforms.ringfence.allocate import Allocation, allocate
+from transforms.ringfence.outstanding import CASE, fulfilment, missing, units_had
 from transforms.ringfence.population import RESERVED
-from transforms.ringfence.remaining import CASE, fulfilment, missing, units_had
 
 PUBLIC_KEY = hashlib.sha256(b"datacut ringfence: the public key of the direct mode").digest()
 """Orders equally eligible units where no key is given: fair, but anybody can predict it."""

@@ -18,7 +18,7 @@ from tests.ringfence.reference import Want, random_instance, suits, units_of, us
 from transforms.connected_components import smallest_connected
 from transforms.ringfence import allocate as module
 from transforms.ringfence.allocate import allocate
-from transforms.ringfence.certify import certify
+from transforms.ringfence.prove import certify
 
 SEEDS = st.integers(10_000, 10_000_000)
 
@@ -164,9 +164,9 @@ def test_the_proof_passes_what_the_allocator_gives(monkeypatch):
 
 
 def test_undecided_groups_are_told(monkeypatch):
-    from transforms.ringfence import whole
+    from transforms.ringfence import all_or_nothing
 
-    monkeypatch.setattr(whole, "EFFORT", 1e-9)
+    monkeypatch.setattr(all_or_nothing, "EFFORT", 1e-9)
     frame = pl.DataFrame({"mpan": [f"{n:013d}" for n in range(60)], "conforming": True, "direction": "IMPORT"})
     demands = [Demand(f"T{n}", 5 + n % 7) for n in range(12)]
     result = allocate(frame, demands, KEY, AllocationPolicy(whole_test_cases=True))

@@ -17,21 +17,21 @@ from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError
 from contracts.ringfence.model import HAS_LINK, AllocationPolicy, Demand, Kind, Pick
-from transforms.ringfence.bundles import FREE, Bundles, build_bundles, limit, take, take_units
-from transforms.ringfence.cells import Cells, build_cells, recount
-from transforms.ringfence.certify import certify
-from transforms.ringfence.coding import tests_by_attribute
+from transforms.ringfence.all_or_nothing import decide_whole
+from transforms.ringfence.contested import Kernel, Problem, find_kernel
 from transforms.ringfence.coverage import coverage
-from transforms.ringfence.fill import Fill, fill, keyed_turns
-from transforms.ringfence.frames import ALLOCATION_SCHEMA, allocation_rows, fulfilment_rows
-from transforms.ringfence.kernel import Kernel, Problem, find_kernel
-from transforms.ringfence.members import expand
-from transforms.ringfence.pick import Picks, draws_of, interleave, keyed_order, pick_aside, pick_kernel
+from transforms.ringfence.encoding import tests_by_attribute
+from transforms.ringfence.max_flow import Fill, fill, keyed_turns
 from transforms.ringfence.population import Population, read_population
+from transforms.ringfence.profiles import Cells, build_cells, recount
+from transforms.ringfence.prove import certify
+from transforms.ringfence.representative import spread
+from transforms.ringfence.result_frames import ALLOCATION_SCHEMA, allocation_rows, fulfilment_rows
+from transforms.ringfence.selection import Picks, draws_of, interleave, keyed_order, pick_aside, pick_kernel
 from transforms.ringfence.shortages import explain
 from transforms.ringfence.signatures import build_signatures, specifications
-from transforms.ringfence.spread import spread
-from transforms.ringfence.whole import decide_whole
+from transforms.ringfence.unit_members import expand
+from transforms.ringfence.units import FREE, Bundles, build_bundles, limit, take, take_units
 
 Ints = NDArray[np.int64]
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from ortools.graph.python.max_flow import SimpleMaxFlow
 
-from transforms.ringfence.fill import Fill
-from transforms.ringfence.kernel import Kernel, Problem, distinct_signatures
+from transforms.ringfence.contested import Kernel, Problem, distinct_signatures
+from transforms.ringfence.max_flow import Fill
 from transforms.ringfence.signatures import to_bits, to_words
 
 EFFORT = 40_000_000

@@ -18,9 +18,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from transforms.ringfence.cells import Cells
-from transforms.ringfence.kernel import Problem
+from transforms.ringfence.contested import Problem
 from transforms.ringfence.population import Population
+from transforms.ringfence.profiles import Cells
 from transforms.ringfence.signatures import column
 
 ENOUGH_UNITS = 100

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError, IntakeError
 from contracts.ringfence.model import HAS_LINK, Criterion
-from transforms.ringfence.coding import Coding, Test, attribute_text, code_attribute, tests_by_attribute
+from transforms.ringfence.encoding import Coding, Test, attribute_text, code_attribute, tests_by_attribute
 
 LINKS = ("linked_mpan", "related_mpan")
 RESERVED = ("mpan", "conforming", *LINKS)

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.ringfence.model import Criterion, Demand
-from transforms.ringfence.bundles import FREE, STATUS_WORDS
+from transforms.ringfence.all_or_nothing import needed
 from transforms.ringfence.causes import Cause, find_causes
-from transforms.ringfence.cells import Cells
-from transforms.ringfence.fill import Fill
-from transforms.ringfence.kernel import Kernel, Problem
-from transforms.ringfence.relax import EXPORT_SIDE, Relaxation, relaxations
+from transforms.ringfence.contested import Kernel, Problem
+from transforms.ringfence.max_flow import Fill
+from transforms.ringfence.profiles import Cells
+from transforms.ringfence.relaxation import EXPORT_SIDE, Relaxation, relaxations
 from transforms.ringfence.signatures import column
-from transforms.ringfence.whole import needed
+from transforms.ringfence.units import FREE, STATUS_WORDS
 
 SHOWN_NAMES = 8
 SHOWN_STEPS = 3

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.ringfence.model import Criterion, Demand, Kind, SingleOnPair
-from transforms.ringfence.cells import DIRECTION, Cells
-from transforms.ringfence.coding import split_by_attribute
+from transforms.ringfence.encoding import split_by_attribute
 from transforms.ringfence.population import EXPORT, IMPORT
+from transforms.ringfence.profiles import DIRECTION, Cells
 
 CHUNK = 65_536
 Words = NDArray[np.uint64]

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.ringfence.model import HAS_LINK, Kind
-from transforms.ringfence.cells import Cells
-from transforms.ringfence.coding import Test, split_by_attribute
-from transforms.ringfence.kernel import Problem
+from transforms.ringfence.contested import Problem
+from transforms.ringfence.encoding import Test, split_by_attribute
+from transforms.ringfence.profiles import Cells
 from transforms.ringfence.signatures import Judge, Specification, Words, build_signatures, column
 
 IMPORT_SIDE, EXPORT_SIDE = "criteria", "export_criteria"

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
 from contracts.errors import RingFenceError
-from transforms.ringfence.fill import Fill
-from transforms.ringfence.kernel import Kernel, Problem
-from transforms.ringfence.pick import keyed_starts
+from transforms.ringfence.contested import Kernel, Problem
+from transforms.ringfence.max_flow import Fill
+from transforms.ringfence.selection import keyed_starts
 
 ON_TARGET, NEAR_TARGET, BEYOND_TARGET = 0, 6, 12
 SCARCITY_LEVELS = 6

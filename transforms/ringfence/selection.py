@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from contracts.errors import KeyMaterialError
 from transforms.pseudonymise.keyed_hash import hmac_sha256
 from transforms.pseudonymise.keys import Subkey
-from transforms.ringfence.kernel import Kernel, Problem
+from transforms.ringfence.contested import Kernel, Problem
 from transforms.ringfence.population import Names
 from transforms.ringfence.signatures import column
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
 from contracts.errors import RingFenceError
-from transforms.ringfence.kernel import Kernel, Problem
+from transforms.ringfence.contested import Kernel, Problem
 
 MINIMUM_SLICES = 4
 REST_SLICES = 8

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import RingFenceError
-from transforms.ringfence.kernel import Problem
+from transforms.ringfence.contested import Problem
 from transforms.ringfence.signatures import to_words
 
 Ints = NDArray[np.int64]

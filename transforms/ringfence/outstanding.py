@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from contracts.ringfence.model import SERVING, Demand, Role, State
-from transforms.ringfence.bundles import NON_CONFORMING, PARTNER_ABSENT, Bundles
-from transforms.ringfence.frames import demand_columns
 from transforms.ringfence.population import Population
+from transforms.ringfence.result_frames import demand_columns
+from transforms.ringfence.units import NON_CONFORMING, PARTNER_ABSENT, Bundles
 
 CASE = ("round", "test_case", "phase", "stage", "participant", "participant_role")
 """Columns that name a demand, in the order of ``Demand.key``."""

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.ringfence.model import Kind
-from transforms.ringfence.bundles import Bundles
-from transforms.ringfence.cells import DIRECTION, Cells
 from transforms.ringfence.population import IMPORT
+from transforms.ringfence.profiles import DIRECTION, Cells
 from transforms.ringfence.signatures import Judge, Specification, Words
+from transforms.ringfence.units import Bundles
 
 CHUNK = 65_536
 

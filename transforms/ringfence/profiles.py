@@ -13,9 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.ringfence.model import HAS_LINK
-from transforms.ringfence.bundles import Bundles
-from transforms.ringfence.coding import Coding, Test, code_attribute
+from transforms.ringfence.encoding import Coding, Test, code_attribute
 from transforms.ringfence.population import Population
+from transforms.ringfence.units import Bundles
 
 Ints = NDArray[np.int64]
 DIRECTION = "@direction"

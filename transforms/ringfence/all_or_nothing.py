@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
 from transforms.connected_components import smallest_connected
-from transforms.ringfence.fill import Fill
-from transforms.ringfence.kernel import Kernel, Problem
+from transforms.ringfence.contested import Kernel, Problem
+from transforms.ringfence.max_flow import Fill
 
 EFFORT = 20.0
 """Deterministic time for each search: work counted, not seconds, so that the answer does not depend on the machine."""

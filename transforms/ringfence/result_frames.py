@@ -9,10 +9,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.ringfence.model import Demand, Role
-from transforms.ringfence.fill import Fill
-from transforms.ringfence.kernel import Kernel, Problem
+from transforms.ringfence.all_or_nothing import needed
+from transforms.ringfence.contested import Kernel, Problem
+from transforms.ringfence.max_flow import Fill
 from transforms.ringfence.population import Population
-from transforms.ringfence.whole import needed
 
 Ints = NDArray[np.int64]
 
