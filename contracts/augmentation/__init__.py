@@ -1,7 +1,7 @@
 """MHHS-only items as ordered decision tables, and import/export associations as ranked evidence: all of it data.
 
 An item, a decision row, a kind of evidence or a DIP role is added in YAML alone. What a table means is defined here;
-``transforms.augment.decision_tables`` interprets it and ``transforms.augment.decision_lint`` finds what is wrong with it.
+``augment.decision_tables`` interprets it and ``augment.decision_lint`` finds what is wrong with it.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def _digest(columns: Sequence[str], name: str) -> pl.Expr:
     """Return one number for equal values of columns, null where one is missing.
 
     An address without a postcode is no evidence: strangers meet in house and street alone, of which there are half a
-    million, and a link between strangers is worse than none. The ring-fence joins them, in ``flows.ringfence.population``.
+    million, and a link between strangers is worse than none. The ring-fence joins them, in ``ringfence.population``.
     """
     whole = pl.concat_str([pl.col(c).cast(pl.String) for c in columns], separator="\n")
     return pl.when(whole.is_not_null()).then(whole.hash()).alias(name)  # a hash of nothing is a number like any other

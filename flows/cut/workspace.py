@@ -1,6 +1,6 @@
 """The work folder of a run: pseudonymised partitions on disk, never a raw identifier.
 
-A partition is a range of the canonical row order (``transforms.pseudonymise.mpan.order_key``). All extracts of all participants
+A partition is a range of the canonical row order (``mpan.order_key``). All extracts of all participants
 share the ranges, so that everything about a metering point lies in partitions of one number, and memory is bounded
 by a partition. Outputs do not depend on how many there are.
 """

@@ -37,7 +37,7 @@ Rows = NDArray[np.int64]
 KINDS = tuple(leak_candidates.CANDIDATES)
 SMALLEST_MPAN = 10**12
 # Serial numbers and UPRNs are short: among millions of raw ones some stand in any column of random digits by chance,
-# under either name. Such columns are compared at intake, each row with its own raw value (transforms.release.leak_candidates.own_row).
+# under either name. Such columns are compared at intake, each row with its own raw value (leak_candidates.own_row).
 PSEUDONYMS = ("meter_serial_number", "uprn")
 KEYED = ("token", "css_registration_id")  # keyed random texts, as the ids of DIP participants are
 DIP_ID = "_dip_id"

@@ -97,7 +97,7 @@ def _linked(workspace: Workspace, contract: Contract) -> pl.DataFrame:
 
 
 def _asked(frame: pl.LazyFrame, contract: Contract) -> Keys:
-    """Return whom the metering points of a partition are linked to, as keys (``transforms.pseudonymise.mpan.order_key``)."""
+    """Return whom the metering points of a partition are linked to, as keys (``mpan.order_key``)."""
     keys = sorted({text for derived in contract.derived for text in derived.keys.values()})
     named = frame.select(order_key(key).alias(key) for key in keys).collect()
     return np.concatenate([named[key].drop_nulls().to_numpy() for key in keys])

@@ -6,7 +6,7 @@ is a key, imports are counted by key, and an export looks its key up. Related gr
 Source: domain 6.4 (REG1050 to REG1067); the evidence, its ranking and its grades stand in
 ``contracts/augmentation/associations.yaml``.
 
-Candidates are one row per metering point and meter serial. Columns: ``point`` (UInt64, ``transforms.pseudonymise.mpan.order_key``),
+Candidates are one row per metering point and meter serial. Columns: ``point`` (UInt64, ``mpan.order_key``),
 ``mpan_core``, ``site``, ``serial``, ``premises``, ``uprn`` (UInt64, equal where the thing is the same, null where it is
 not known), ``stated`` and ``related`` (``point`` of the metering point that a participant names, or null),
 ``direction`` (I or E), ``metered``, ``out`` (excluded), ``connection_type``, ``profile_class``, ``supplier_mpid``,

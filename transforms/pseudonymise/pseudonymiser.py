@@ -66,7 +66,7 @@ class Pseudonymiser:
                 raise ContractError("an address is pseudonymised as a whole", where=field.value)
 
     def permuted(self, keys: Keys) -> Keys:
-        """Return the keys of the pseudonyms of MPAN cores that are given as keys (``transforms.pseudonymise.mpan.keys``)."""
+        """Return the keys of the pseudonyms of MPAN cores that are given as keys (``mpan.keys``)."""
         return self._mpan.permuted(keys)
 
     def addresses(self, frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Which texts could hold an identifier at all: a cheap look at their bytes that spares most of them the patterns.
 
-Nothing is decided here. A text that is let through is searched by the patterns of ``transforms.release.leak_candidates``; one that is
+Nothing is decided here. A text that is let through is searched by the patterns of ``leak_candidates``; one that is
 not has too few digits for any of them to match.
 """
 
