@@ -8,7 +8,24 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+import polars as pl
+
 from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, Stage
+
+DECIMAL_DIGITS, DECIMAL_SCALE = 16, 3
+
+
+def column_type(column: Column) -> pl.DataType:
+    """Return the type of a conformed column."""
+    match column.form:
+        case Form.DATE:
+            return pl.Date()
+        case Form.DECIMAL:
+            return pl.Decimal(DECIMAL_DIGITS, int(column.options.get("scale", DECIMAL_SCALE)))
+        case Form.INTEGER:
+            return pl.Int32()
+        case _:
+            return pl.String()
 
 
 def plain(name: str) -> str:

@@ -14,10 +14,9 @@ from contracts.alignment import FAIL, Comparison, comparisons
 from contracts.conditions import sql
 from contracts.errors import AlignmentError
 from contracts.load import load_all
-from contracts.types import column_type
-from flows.cut.workspace import ORDER, Workspace
-from flows.quality.cross_partition import Held
-from flows.quality.verdicts import JUDGED, uncarried
+from contracts.model import column_type
+from flows.cut.partitions import JUDGED, ORDER, Held, uncarried
+from flows.cut.workspace import Workspace
 from transforms import align
 from transforms.quality.lookups import PARTICIPANT
 

@@ -8,24 +8,121 @@ and goes on from there.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from contracts.errors import ConfigurationError, PlaceError
+from contracts.errors import ConfigurationError, IntakeError, PlaceError, RefusedError, ResidueError
 from flows import align as alignment
 from flows.augment.stage import augmentation
+from flows.cut import partitions
 from flows.cut.config import Extract, Job, Participant, load_cut
-from flows.cut.context import Context, context, forget, now, progressed, run_digest, work_folder
+from flows.cut.context import Context, context, forget, now, run_digest, work_folder
+from flows.cut.parallel import together
+from flows.cut.partitions import STAGED
+from flows.cut.progress import NOBODY, Facts, Kind, Step, Told, progressed, watching
 from flows.cut.workspace import MARKER, disk
-from flows.keys.cut_key import RING_FENCE_FIELD
 from flows.keys.signing_key import load_approver, load_signer
-from flows.pseudonymise.source import STAGED, anonymise_source, facts_of
+from flows.pseudonymise.source import anonymise_source, facts_of
 from flows.pseudonymise.submission import exclude_submitted, take_submission
-from flows.quality import after_augmentation, coincident, verdicts
-from flows.ringfence.population import population
+from flows.quality import after_augmentation, coincident, exclusions, rule_counts, verdicts
+from flows.release.stage import publish
+from flows.ringfence.stage import _ring_fence
 
-ACTOR = "datacut run"
-ALLOCATIONS = "allocations.arrow"
+MOST_PARTS = 16  # steps that the partitions of a stage are spread over
+RunWave = Callable[[Sequence[Step]], Sequence[tuple[Facts, float]]]
+
+
+def side_by_side(run_step: Callable[[Step], Facts], told: Told) -> RunWave:
+    """Return a way to do a wave: its steps side by side in this process, each told when it begins and ends."""
+
+    def timed(step: Step) -> tuple[Facts, float]:
+        told.begin(step)
+        began = time.monotonic()
+        facts = run_step(step)
+        took = round(time.monotonic() - began, 3)
+        told.end(step, took, facts)
+        return facts, took
+
+    return lambda wave: together(timed, wave)
+
+
+def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
+    """Take a cut through its stages, wave by wave; the steps of a wave do not depend on each other.
+
+    Args:
+        cut_file: path of ``cut.yaml``.
+        kind: ``release`` for the whole job, ``submission`` for a participant's own stages.
+        run_wave: does the steps of one wave and returns what each found and how many seconds it took.
+
+    Returns:
+        What :func:`flows.release.stage.publish` returns.
+
+    Raises:
+        IntakeError, RefusedError, ResidueError: the data is refused. The work folder goes then: nothing is gone on with
+        until a backup or the configuration is another, and columns that pass as they are may hold what they should not.
+        DataCutError: any other failure; the work folder stays for the next run to go on with.
+    """
+    seconds: list[Facts] = []
+
+    def timed(wave: Sequence[Step]) -> Sequence[Facts]:
+        done = run_wave(wave)
+        seconds.extend({"stage": step.name, "seconds": took} for step, (_, took) in zip(wave, done, strict=True))
+        return [facts for facts, _ in done]
+
+    (plan,) = timed([Step("prepare", "prepare", partial(prepare, cut_file, kind))])
+    try:
+        for wave in _waves(cut_file, kind, plan):
+            timed(wave)
+        (done,) = timed([Step("release", "release", partial(publish, cut_file, kind=kind, seconds=seconds))])
+    except (IntakeError, RefusedError, ResidueError):
+        finish(cut_file)
+        raise
+    finish(cut_file)
+    return done
+
+
+def _waves(cut_file: str, kind: Kind, plan: Facts) -> Iterator[list[Step]]:
+    yield [
+        Step("anonymise", f"anonymise {mpid}/{extract}", partial(anonymise, cut_file, mpid, extract), mpid)
+        for mpid, extract in plan["sources"]
+    ]
+    yield [Step("tables", "tables", partial(tabulate, cut_file))]
+    parts = _parts(plan["partitions"])
+    yield [
+        Step("judge", f"judge part {n + 1} of {len(parts)}", partial(judge_part, cut_file, part))
+        for n, part in enumerate(parts)
+    ]
+    yield [Step("quality", "quality", partial(judge, cut_file))]
+    if kind == "release":
+        yield [Step("align", "align", partial(align, cut_file))]
+        yield [Step("augment", "augment", partial(augment, cut_file))]
+        yield [Step("ring-fence", "ring-fence", partial(ring_fence, cut_file))]
+
+
+def _parts(partitions: int) -> list[list[int]]:
+    """Spread the partitions over no more steps than a person wants to see."""
+    count = min(partitions, MOST_PARTS)
+    return [list(range(n, partitions, count)) for n in range(count)]
+
+
+def run_plain(cut_file: Path, *, kind: Kind = "release", told: Told = NOBODY) -> Facts:
+    """Run all stages in this process, without an orchestrator.
+
+    Args:
+        cut_file: ``cut.yaml``.
+        kind: ``release`` for the whole job, ``submission`` for a participant's own stages.
+        told: told of each step, and of rows read.
+
+    Returns:
+        What :func:`flows.release.stage.publish` returns.
+    """
+    with watching(told.rows):
+        return run(str(cut_file), kind, run_wave=side_by_side(lambda step: step.call(), told))
+
+
 BEGUN, TABLES = "begun", "tables"
 MPID_LENGTH = 4  # a longer name may be anything, an identifier too, and is not repeated
 
@@ -151,15 +248,15 @@ def judge(cut_file: str) -> dict[str, Any]:
     if done is None:
         exclude_submitted(workspace, held)
         workspace.note("coincident", coincident.exclude(workspace, held, known.pseudonymiser))
-        verdicts.cascade(workspace, verdicts.stated_links(workspace, held))
+        exclusions.cascade(workspace, exclusions.stated_links(workspace, held))
         names = {*known.reference.tables, *(workspace.noted(TABLES) or {})["names"]}
-        done = verdicts.count_rules(workspace, held, names)
+        done = rule_counts.count_rules(workspace, held, names)
         workspace.note("rules", done)
     return {"rules": len(done["entries"]), "excluded": _excluded(known)}
 
 
 def _excluded(known: Context) -> int:
-    return sum(verdicts.read_exclusions(known.workspace, n).height for n in range(known.workspace.partitions))
+    return sum(partitions.read_exclusions(known.workspace, n).height for n in range(known.workspace.partitions))
 
 
 def align(cut_file: str) -> dict[str, Any]:
@@ -200,40 +297,6 @@ def ring_fence(cut_file: str) -> dict[str, Any]:
     if done is None:
         done = _ring_fence(known, known.job.path(plan.plan))
     return {"allocated": done["allocated"], "shortages": len(done["evidence"]["shortages"])}
-
-
-def _ring_fence(known: Context, plan: Path) -> dict[str, Any]:
-    from flows.ringfence.ringfence_stage import keep_pool, plan_and_commit
-
-    path = population(known)
-    keep_pool(path, known.job)
-    result = plan_and_commit(
-        path,
-        plan,
-        known.job.ledger_url,
-        known.job.model.cut.id,
-        known.keys.field(RING_FENCE_FIELD).material(),
-        ACTOR,
-        now(),
-    )
-    with disk(known.workspace.root):
-        result.allocations.write_ipc(known.workspace.root / ALLOCATIONS)
-    done = {"allocated": result.allocations.height, "evidence": ring_fence_evidence(result, plan.name)}
-    known.workspace.note("ring_fence", done)
-    return done
-
-
-def ring_fence_evidence(result: Any, plan: str) -> dict[str, Any]:
-    """Return the ring-fence's section of the evidence."""
-    cases = result.fulfilment.to_dicts()
-    return {
-        "plan": plan,
-        "phases": sorted({str(case["phase"]) for case in cases}),
-        "test_cases": cases,
-        "shortages": result.shortages,
-        "coverage": [row for row in result.coverage if row["scope"] == "stage"],
-        "ledger_head": result.ledger_head,
-    }
 
 
 def finish(cut_file: str) -> None:

@@ -5,7 +5,7 @@ it must mean: closed words, columns that exist, conditions that can be judged, i
 are never lost in silence.
 """
 
-from contracts.lint.findings import Finding
+from contracts.lint.document import Finding
 from contracts.lint.folder import check_contracts
 
 __all__ = ["Finding", "check_contracts"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from contracts.lint.findings import Findings
+from contracts.lint.document import Findings
 from contracts.model import Column, Contract, Rule, plain
 from contracts.overlay import HIDING, refusal
 from contracts.vocabulary import Classification, Expectation, Field, Form, Method, Stage

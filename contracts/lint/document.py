@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -13,7 +14,6 @@ import yaml
 from jsonschema import Draft201909Validator
 from jsonschema.exceptions import ValidationError
 
-from contracts.lint.findings import Findings
 from contracts.load import custom
 from contracts.vocabulary import (
     REASON_CODE,
@@ -28,6 +28,48 @@ from contracts.vocabulary import (
     Stage,
 )
 from contracts.yaml_loader import safe_load
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One fault.
+
+    Attributes:
+        file: name of the file.
+        place: entry in it, as ``column postcode`` or ``rule DQ05_profile_class``; empty for the file as a whole.
+        what: what is wrong, in words.
+        rule: id of the house rule, as ``C12``.
+    """
+
+    file: str
+    place: str
+    what: str
+    rule: str
+
+    def line(self) -> str:
+        """Return the finding as one line."""
+        place = f"{self.place}: " if self.place else ""
+        return f"{self.file}: {place}{self.what} [{self.rule}]"
+
+
+class Findings:
+    """Collects the findings of one file."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.found: list[Finding] = []
+
+    def add(self, rule: str, place: str, what: str) -> None:
+        """Note a fault."""
+        self.found.append(Finding(self.file, place, what, rule))
+
+    def word(self, rule: str, place: str, what: str, word: object, words: list[str]) -> bool:
+        """Note a word that is not in its closed list; tell whether it is."""
+        if word in words:
+            return True
+        self.add(rule, place, f"{what} {str(word)[:40]!r} is none of {', '.join(words)}")
+        return False
+
 
 _BASIS = re.compile(r"Q\d{1,3}|R\d{1,2}|DQ\d{2}|J\d{4}|DI-\d{3}|REG\d{4}|domain \d+(\.\d+)?|[A-Z]{2,5}\d{1,5}")
 _SEVERITY = {"exclude": "error", "reject": "error", "warn": "warning"}

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from contracts.errors import ContractError
 from contracts.lint.columns import check_columns, check_common
-from contracts.lint.document import check_schema, check_words, read
-from contracts.lint.findings import Finding, Findings
+from contracts.lint.document import Finding, Findings, check_schema, check_words, read
 from contracts.lint.rules import Place, check_derived, check_rules
 from contracts.lint.sources import check_alignment, check_code_list, check_layouts
 from contracts.load import parse_contract

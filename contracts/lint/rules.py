@@ -11,9 +11,8 @@ from contracts.codes import codes
 from contracts.conditions import NotRowWiseError, sql
 from contracts.errors import ContractError
 from contracts.lint.columns import pattern_fault
-from contracts.lint.findings import Findings
-from contracts.model import Contract, Derived, Rule
-from contracts.types import column_type
+from contracts.lint.document import Findings
+from contracts.model import Contract, Derived, Rule, column_type
 from contracts.vocabulary import ARGUMENTS, LOOK_UPS, Expectation, Stage
 
 # What a row has beside the contract's columns; what raw text at intake has.

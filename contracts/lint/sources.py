@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from contracts.lint.findings import Findings
+from contracts.lint.document import Findings
 from contracts.lint.rules import condition_fault
-from contracts.model import Contract, DtcLayout
-from contracts.types import column_type
+from contracts.model import Contract, DtcLayout, column_type
 
 # Groups of passwords, telephone numbers and SIM cards (domain 7.3, Q73): nothing is ever taken from them.
 BARRED_GROUPS = {"D0268": ("02A",)}

@@ -15,8 +15,7 @@ import polars as pl
 
 from contracts.augmentation import stated_column
 from flows.augment.inputs import PREMISES, REGISTRATION, Setting, excluded, gathered, registered
-from flows.cut.workspace import ORDER
-from flows.quality.verdicts import JUDGED, frames
+from flows.cut.partitions import JUDGED, ORDER, frames
 from transforms.augment import associations
 from transforms.augment.decision_tables import decide, incoherent, needed, reads, undecided
 from transforms.pseudonymise.mpan import order_key

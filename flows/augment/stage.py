@@ -18,15 +18,14 @@ from flows.augment.associations import Resolved, resolve
 from flows.augment.inputs import AUGMENT, Setting, excluded, gathered, registered
 from flows.augment.participant_tables import load_mapping
 from flows.cut.context import Context
-from flows.cut.workspace import ORDER, disk
-from flows.quality.verdicts import EXCLUDED, cascade, read_exclusions, write_exclusions
+from flows.cut.partitions import ALL, AUGMENTED, EXCLUDED, EXTRACT, ORDER, read_exclusions, write_exclusions
+from flows.cut.workspace import disk
+from flows.quality.exclusions import cascade
 from transforms.augment.associations import violations
 from transforms.augment.decision_lint import findings
 from transforms.augment.decision_tables import decide, incoherent, rule_column, sources, sql, undecided
 from transforms.augment.manufacture import Manufacturer
 
-AUGMENTED = "augmented"
-ALL, EXTRACT = "all", "registration"  # one room for the whole market: a metering point has one augmented record
 WORKING = (
     "uprn", "sender", "_cause", "eac", "aa", "measured_direction", "link_mpan", "link_rule", "link_role", "link_grade",
     "relation_mpan", "relation_role",

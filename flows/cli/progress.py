@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from contracts.errors import ConfigurationError
-from flows.job import MOST_PARTS, Facts, Step, Told
+from flows.cut.progress import Facts, Step, Told
+from flows.pipeline import MOST_PARTS
 
 # Shares of a whole run's time, as measured at a million metering points: what the estimate of the rest rests on.
 SHARES = {

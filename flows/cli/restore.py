@@ -45,7 +45,7 @@ def restore_command(
     from flows.keys.cut_key import read_key
     from flows.keys.passphrase import Unlock
     from flows.keys.signing_key import load_public
-    from flows.restore import restore
+    from flows.restore.restore import restore
 
     self_test()
     unlock = Unlock(passphrase_file, identity)

@@ -12,7 +12,7 @@ import typer
 from contracts.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from flows.job import Kind
+    from flows.cut.progress import Kind
 
 Plain = Annotated[bool, typer.Option("--plain", help="Run the same stages without Prefect.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")]
@@ -107,7 +107,7 @@ def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str =
         if plain and workers:
             raise ConfigurationError("--plain and --workers do not go together")
         if plain:
-            from flows.job import run_plain
+            from flows.pipeline import run_plain
 
             return run_plain(cut, kind=kind, told=told)
         from flows.orchestration.cut_flow import run_flow

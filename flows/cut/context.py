@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,11 +20,30 @@ from flows.cut.config import Job, load_cut
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace, partition_count
 from flows.intake.market_domain_data import Reference, load_reference
-from flows.keys.cut_key import cut_keys
-from flows.pseudonymise.source import Progress, silent
+from flows.keys.cut_key import REVOKED, read_key
+from flows.keys.passphrase import Unlock
 from flows.quality.verdicts import Held
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+
+
+def cut_keys(job: Job) -> FieldKeys:
+    """Read the key that ``cut.yaml`` names, in the way it names, and refuse one that is revoked.
+
+    Raises:
+        KeyMaterialError: as :func:`read_key`, or the fingerprint is on the list of revoked keys.
+    """
+    from flows.keys.destruction import refuse_revoked
+
+    cut = job.model.cut
+    files = (cut.key_passphrase_file, cut.key_identity_file)
+    unlock = Unlock(*(job.path(file) if file else None for file in files))
+    keys = read_key(job.path(cut.key), cut.id, cut.fingerprint, unlock)
+    listed = job.path(cut.revoked_keys or Path(REVOKED))
+    if cut.revoked_keys or listed.exists():
+        refuse_revoked(keys.fingerprint(), listed)
+    return keys
+
 
 BYTES_PER_ROW = {".parquet": 60, ".gz": 40, ".zip": 40}
 PLAIN_BYTES_PER_ROW = 170
@@ -46,28 +64,6 @@ class Context:
     def held(self) -> list[Held]:
         """Every extract of every participant, in the order of the file."""
         return [Held(p.mpid, e.contract) for p in self.job.model.participants for e in p.extracts]
-
-
-class _Watch:
-    """Who watches the progress of this process; a stage's parameters cannot carry a function."""
-
-    progress: Progress = staticmethod(silent)
-
-
-@contextmanager
-def watching(progress: Progress) -> Iterator[None]:
-    """Tell ``progress`` of rows read while the block runs."""
-    before = _Watch.progress
-    _Watch.progress = staticmethod(progress)
-    try:
-        yield
-    finally:
-        _Watch.progress = staticmethod(before)
-
-
-def progressed(label: str, rows: int) -> None:
-    """Tell whoever watches how many rows of a source have been read."""
-    _Watch.progress(label, rows)
 
 
 @lru_cache(maxsize=1)

@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import polars.selectors as cs
 
 from contracts.errors import PlaceError
 from transforms.pseudonymise.mpan import order_key
 
-ORDER = "_order"
 BODIES = 10**10
 ROWS_PER_PARTITION = 250_000
 FLUSH_ROWS, LEAST_FLUSH = 32_768, 4_096  # rows that are written as one piece of a partition
@@ -158,53 +156,3 @@ class Workspace:
                     with contextlib.suppress(OSError):
                         path.unlink()
             shutil.rmtree(self.root, ignore_errors=True)
-
-
-class PartitionWriter:
-    """Spreads batches over the partitions of one extract."""
-
-    def __init__(self, workspace: Workspace, room: str, participant: str, extract: str) -> None:
-        self._workspace, self._place = workspace, (room, participant, extract)
-        self._held: dict[int, list[pl.DataFrame]] = {}
-        self._rows: dict[int, int] = {}
-        self._parts: dict[int, int] = {}
-        self._full = max(LEAST_FLUSH, min(FLUSH_ROWS, HELD_ROWS // workspace.partitions))
-        shutil.rmtree(workspace.root.joinpath(*self._place), ignore_errors=True)
-
-    def add(self, batch: pl.DataFrame) -> None:
-        """Take a batch with an ``mpan_core`` column; rows without a pseudonym go to the first partition."""
-        count = self._workspace.partitions
-        batch = batch.with_columns(order_key().alias(ORDER))
-        if count == 1:
-            self._hold(0, batch)
-            return
-        number = _partition(pl.col(ORDER), count)
-        for key, piece in batch.with_columns(number).partition_by("_part", as_dict=True).items():
-            self._hold(int(key[0]), piece.drop("_part"))
-
-    def _hold(self, number: int, piece: pl.DataFrame) -> None:
-        self._held.setdefault(number, []).append(piece)
-        self._rows[number] = self._rows.get(number, 0) + piece.height
-        if self._rows[number] >= self._full:
-            self._flush(number)
-
-    def _flush(self, number: int) -> None:
-        pieces = self._held.pop(number, [])
-        if pieces:
-            part = self._parts.get(number, 0)
-            self._workspace.write(_without_remains(pl.concat(pieces, rechunk=True)), *self._place, number, part)
-            self._parts[number], self._rows[number] = part + 1, 0
-
-    def close(self) -> None:
-        """Write what is still held."""
-        for number in sorted(self._held):
-            self._flush(number)
-
-
-def _without_remains(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return rows in whose memory nothing stands behind a null: a file would hold what was blanked there."""
-    text, number = pl.col(pl.String), cs.numeric()
-    return frame.with_columns(
-        pl.when(text.is_not_null()).then(text.fill_null("")),
-        pl.when(number.is_not_null()).then(number.fill_null(0)),
-    )

@@ -96,7 +96,9 @@ def _table(raw: bytes, definition: TableDefinition, cut_date: date, *, where: st
 
     def column(header: str) -> pl.Expr:
         if plain(header) not in headers:
-            raise IntakeError(f"lacks the column {header!r}", where=where)
+            raise IntakeError(
+                f"lacks the column {header!r}", where=where, remedy="export the table with its published headings"
+            )
         text = pl.col(headers[plain(header)]).str.strip_chars()
         return pl.when(text.str.len_bytes() > 0).then(text)
 

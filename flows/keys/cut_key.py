@@ -1,7 +1,7 @@
 """Cut keys on disk: made, read and checked. Key bytes never reach argv, the environment, a log or an error.
 
 A key file is one of three, told apart by its first bytes: plain (one line of 64 hex digits that says nothing else),
-sealed under a passphrase (``flows.keys.sealed``), or wrapped for an identity in the age format
+sealed under a passphrase (``flows.keys.age_files``), or wrapped for an identity in the age format
 (``flows.keys.age_files``). All three are readable by their owner alone.
 """
 
@@ -10,17 +10,13 @@ from __future__ import annotations
 import re
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from contracts.errors import KeyMaterialError
-from flows.keys import sealed, shares
+from flows.keys import age_files, shares
 from flows.keys.passphrase import Unlock
 from flows.keys.process import guard_memory
 from flows.keys.secret_files import is_wrapped, read_private, shown, write_new
 from transforms.pseudonymise.keys import CUT_KEY_BYTES, FieldKeys
-
-if TYPE_CHECKING:  # the configuration's libraries are slow to load, and ``key new`` needs none of them
-    from flows.cut.config import Job
 
 RING_FENCE_FIELD = "ring-fence"  # its key orders equal units; a run, a top-up and the direct mode must agree
 REVOKED = "revoked-keys.txt"  # beside ``cut.yaml``; looked at when it is there
@@ -45,7 +41,7 @@ def keep_key(path: Path, key: bytes, cut_id: str, passphrase: bytes | None) -> s
         PlaceError: the file cannot be written.
     """
     fingerprint = FieldKeys(key, cut_id).fingerprint()
-    write_new(path, sealed.seal(key, cut_id, passphrase) if passphrase else plain_line(key))
+    write_new(path, age_files.seal(key, cut_id, passphrase) if passphrase else plain_line(key))
     return fingerprint
 
 
@@ -76,9 +72,9 @@ def read_cut_key(path: Path, cut_id: str, fingerprint: str | None = None, unlock
     guard_memory()
     where, unlock = shown(path), unlock or Unlock()
     raw = read_private(path)
-    if raw.startswith(sealed.MAGIC):
-        _match(sealed.stated_fingerprint(raw, cut_id, where=where), cut_id, fingerprint, where)
-        key = sealed.unseal(raw, cut_id, unlock.passphrase(), where=where)
+    if raw.startswith(age_files.MAGIC):
+        _match(age_files.stated_fingerprint(raw, cut_id, where=where), cut_id, fingerprint, where)
+        key = age_files.unseal(raw, cut_id, unlock.passphrase(), where=where)
     else:
         key = _plain(_unwrapped(raw, unlock, where), where)
     _match(FieldKeys(key, cut_id).fingerprint(), cut_id, fingerprint, where)
@@ -125,21 +121,3 @@ def _match(found: str, cut_id: str, wanted: str | None, where: str) -> None:
             where=where,
             remedy="ask the key's custodian",
         )
-
-
-def cut_keys(job: Job) -> FieldKeys:
-    """Read the key that ``cut.yaml`` names, in the way it names, and refuse one that is revoked.
-
-    Raises:
-        KeyMaterialError: as :func:`read_key`, or the fingerprint is on the list of revoked keys.
-    """
-    from flows.keys.destruction import refuse_revoked
-
-    cut = job.model.cut
-    files = (cut.key_passphrase_file, cut.key_identity_file)
-    unlock = Unlock(*(job.path(file) if file else None for file in files))
-    keys = read_key(job.path(cut.key), cut.id, cut.fingerprint, unlock)
-    listed = job.path(cut.revoked_keys or Path(REVOKED))
-    if cut.revoked_keys or listed.exists():
-        refuse_revoked(keys.fingerprint(), listed)
-    return keys

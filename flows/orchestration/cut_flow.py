@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import PlaceError
-from flows import job
+from flows.cut import progress
 from flows.cut.config import load_cut
-from flows.cut.context import watching
+from flows.cut.progress import watching
 from flows.orchestration import server
 
 
 def run_flow(
-    cut_file: Path, *, kind: job.Kind = "release", told: job.Told = job.NOBODY, workers: str = ""
+    cut_file: Path, *, kind: progress.Kind = "release", told: progress.Told = progress.NOBODY, workers: str = ""
 ) -> dict[str, Any]:
-    """Run the job as a flow; same arguments and result as :func:`flows.job.run_plain`.
+    """Run the job as a flow; same arguments and result as :func:`flows.pipeline.run_plain`.
 
     Raises:
         DataCutError: as the stages raise it, and PlaceError where the temporary server does not start, or the one that

@@ -26,7 +26,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from contracts.errors import ConfigurationError, DataCutError, PlaceError
-from flows import job
+from flows import pipeline
+from flows.cut import progress
 from flows.cut.config import load_cut
 from flows.cut.parallel import WORKERS
 from flows.orchestration import inbox, server
@@ -63,7 +64,7 @@ Workers = Annotated[
 class _Ears:
     """Who listens to the flow that runs in this process; a flow's parameters cannot carry a function."""
 
-    told: job.Told = job.NOBODY
+    told: progress.Told = progress.NOBODY
 
 
 def _run_name() -> str:
@@ -95,10 +96,10 @@ def _notify(record: FlowRecord, run: FlowRun, state: State[Any]) -> None:
     Block.load(block).notify(subject=f"{record.name}: {run.name} failed", body=line)  # type: ignore[attr-defined]
 
 
-def _without_values(call: Callable[[], job.Facts]) -> Callable[[], job.Facts]:
+def _without_values(call: Callable[[], progress.Facts]) -> Callable[[], progress.Facts]:
     """Let no foreign exception reach the orchestrator, which keeps texts and tracebacks: they may quote data."""
 
-    def guarded() -> job.Facts:
+    def guarded() -> progress.Facts:
         try:
             return call()
         except DataCutError:
@@ -110,7 +111,7 @@ def _without_values(call: Callable[[], job.Facts]) -> Callable[[], job.Facts]:
     return guarded
 
 
-def _as_task(step: job.Step) -> Callable[[], job.Facts]:
+def _as_task(step: progress.Step) -> Callable[[], progress.Facts]:
     lasting = not server.temporary()
     retried = lasting and step.stage in RETRIED
     return task(  # type: ignore[no-any-return,call-overload]
@@ -126,18 +127,18 @@ def _as_task(step: job.Step) -> Callable[[], job.Facts]:
     )
 
 
-def _run_step(step: job.Step) -> job.Facts:
+def _run_step(step: progress.Step) -> progress.Facts:
     """Do one step as a task; a commit to the ledger waits for its turn where the limit is registered."""
     turn = concurrency(ONE_AT_A_TIME, strict=False) if _commits(step) else contextlib.nullcontext()
     with turn:
         return _as_task(step)()
 
 
-def _together(told: job.Told) -> job.RunWave:
+def _together(told: progress.Told) -> pipeline.RunWave:
     """Return a way to do a wave whose steps are mapped over the workers of the flow's task runner."""
-    alone = job.side_by_side(_run_step, told)
+    alone = pipeline.side_by_side(_run_step, told)
 
-    def run_wave(wave: Sequence[job.Step]) -> Sequence[tuple[job.Facts, float]]:
+    def run_wave(wave: Sequence[progress.Step]) -> Sequence[tuple[progress.Facts, float]]:
         if len(wave) == 1:
             return alone(wave)
         began = time.monotonic()
@@ -158,7 +159,7 @@ def _together(told: job.Told) -> job.RunWave:
     return run_wave
 
 
-def _commits(step: job.Step) -> bool:
+def _commits(step: progress.Step) -> bool:
     return step.stage == "ring-fence" and not server.temporary()
 
 
@@ -186,7 +187,7 @@ def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -
         if workers:
             done = _on_dask(workers, str(cut_file), kind)
         else:
-            done = job.run(str(cut_file), kind, run_wave=_together(_Ears.told))
+            done = pipeline.run(str(cut_file), kind, run_wave=_together(_Ears.told))
     if not server.temporary():
         _artifacts(done)
         if kind == "release":
@@ -195,7 +196,7 @@ def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -
     return done
 
 
-def _on_dask(workers: str, cut_file: str, kind: job.Kind) -> dict[str, Any]:
+def _on_dask(workers: str, cut_file: str, kind: progress.Kind) -> dict[str, Any]:
     """Run the job with the steps of each wave spread over Dask workers: a cluster's address, or a number of processes.
 
     Raises:
@@ -221,7 +222,7 @@ def _on_dask(workers: str, cut_file: str, kind: job.Kind) -> dict[str, Any]:
 
     @flow(name="data-cut-on-dask", task_runner=runner, validate_parameters=False, **OPTIONS)
     def spread() -> dict[str, Any]:
-        return job.run(cut_file, kind, run_wave=_together(_Ears.told))
+        return pipeline.run(cut_file, kind, run_wave=_together(_Ears.told))
 
     return spread()
 

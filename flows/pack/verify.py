@@ -18,7 +18,7 @@ from flows.keys.signing_key import PublicKey
 from flows.pack import bag
 from flows.pack.bag import Fault
 from flows.pack.checks import Check, OpenPack, Progress, contents_check, open_pack, structure_check
-from flows.pack.links import links_check
+from flows.pack.previous import links_check
 from flows.pack.schema import schema_faults
 from transforms.release.attestation import (
     accounting_faults,

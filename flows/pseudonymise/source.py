@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
@@ -20,7 +19,9 @@ from contracts.model import Contract
 from contracts.vocabulary import Effect, Stage
 from flows.cut.config import Extract, Job, Participant
 from flows.cut.parallel import WORKERS, in_turn
-from flows.cut.workspace import PartitionWriter, Workspace
+from flows.cut.partitions import STAGED, PartitionWriter
+from flows.cut.progress import Progress, silent
+from flows.cut.workspace import Workspace
 from flows.intake import SourceSpec, open_source
 from transforms.conform import ColumnMap, bad, conform, map_columns, normalise_mpans
 from transforms.pseudonymise.keys import FieldKeys
@@ -29,11 +30,9 @@ from transforms.quality.rules import any_broken, fault_masks
 from transforms.release.leak_candidates import ANY_POSTCODE, own_row
 from transforms.release.source_form import Written, written_dates
 
-STAGED = "staged"
 INPUT_FIELD = "input-digest"
 DIGITS_OF_A_DATE = 8
 NAME_SHOWN = 100  # characters of a source's column name that the evidence keeps
-Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +51,6 @@ class SourceFacts:
     dropped_columns: int
     columns: dict[str, str]  # contract column -> what the source calls it
     written: dict[str, object]  # how the source is written, so that what goes back has its form
-
-
-def silent(_label: str, _rows: int) -> None:
-    """Report no progress."""
 
 
 def check_cut_date(stated: str | None, cut_date: date, *, where: str) -> None:

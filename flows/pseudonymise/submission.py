@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 from contracts.errors import IntakeError, KeyMaterialError, RefusedError
 from contracts.model import Contract
 from flows.cut.config import Extract, Job, Participant
-from flows.cut.workspace import PartitionWriter, Workspace
+from flows.cut.partitions import STAGED, SUBMITTED, Held, PartitionWriter, write_exclusions
+from flows.cut.progress import Progress, silent
+from flows.cut.workspace import Workspace
 from flows.keys.signing_key import load_public
 from flows.pack.verify import Terms, verify_pack
-from flows.pseudonymise.source import STAGED, Progress, SourceFacts, check_cut_date, silent
-from flows.quality.cross_partition import Held
-from flows.quality.verdicts import SUBMITTED, write_exclusions
+from flows.pseudonymise.source import SourceFacts, check_cut_date
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.quality import exclusions
 from transforms.quality.rules import mask_columns

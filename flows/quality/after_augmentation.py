@@ -14,12 +14,10 @@ import polars as pl
 
 from contracts.conditions import sql
 from contracts.load import RESULTS, load_all
-from contracts.model import Contract
-from contracts.types import column_type
-from flows.augment.stage import ALL, AUGMENTED, EXTRACT
-from flows.cut.workspace import ORDER, Workspace
-from flows.quality.cross_partition import Held
-from flows.quality.verdicts import JUDGED, count_twice, entry, read_exclusions
+from contracts.model import Contract, column_type
+from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, Held, read_exclusions
+from flows.cut.workspace import Workspace
+from flows.quality.rule_counts import count_twice, entry
 from transforms.pseudonymise.mpan import Keys, order_key
 from transforms.quality import rules
 from transforms.quality.lookups import MPAN, PARTICIPANT
@@ -36,7 +34,7 @@ def coherence(workspace: Workspace, held: Sequence[Held], cut_date: date) -> dic
     Writes room ``checked``: the columns that the rules read, and the masks, for each participant that registers.
 
     Returns:
-        As :func:`flows.quality.verdicts.judge`: ``entries`` for the evidence, ``documents`` of Great Expectations.
+        As :func:`flows.quality.rule_counts.judge`: ``entries`` for the evidence, ``documents`` of Great Expectations.
 
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.

@@ -7,7 +7,6 @@ only what the hashes point at is then read again and judged by its text.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -18,39 +17,13 @@ from contracts.conditions import sql
 from contracts.load import load_all
 from contracts.model import Contract, Rule
 from contracts.vocabulary import Expectation
+from flows.cut.partitions import Held, load
 from flows.cut.workspace import Workspace
-from flows.pseudonymise.source import STAGED
 from transforms.pseudonymise.mpan import order_key
 from transforms.quality.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, rests_on, table_of
 
 ALL, EXTRACT, SENDERS = "all:", "extract:", "senders:"
 Hashes = NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One extract of one participant."""
-
-    participant: str
-    extract: str
-
-
-def load(
-    workspace: Workspace, held: Sequence[Held], extract: str, number: int, columns: Collection[str] | None = None
-) -> pl.DataFrame | None:
-    """Return a partition of one extract of all participants in memory, with ``participant``; None where none sends it.
-
-    Args:
-        columns: the columns wanted, or None for all; those that the extract does not have are left out.
-    """
-    parts = []
-    for h in held:
-        frame = workspace.scan(STAGED, h.participant, h.extract, number) if h.extract == extract else None
-        if frame is not None:
-            if columns is not None:
-                frame = frame.select(c for c in frame.collect_schema().names() if c in columns)
-            parts.append(frame.with_columns(pl.lit(h.participant).alias(PARTICIPANT)))
-    return pl.concat(pl.collect_all(parts)) if parts else None
 
 
 def spanning_tables(

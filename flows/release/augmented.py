@@ -12,13 +12,11 @@ import polars as pl
 
 from contracts.augmentation import Item, Tables, tables
 from contracts.vocabulary import Classification, Method
-from flows.augment.stage import ALL, AUGMENTED, EXTRACT
 from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.parallel import together
-from flows.cut.workspace import ORDER
+from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, read_exclusions
 from flows.pack.writer import PackWriter
-from flows.quality.verdicts import JUDGED, read_exclusions
 from flows.release.table_files import ParquetTable
 from transforms.augment.decision_tables import provenance
 from transforms.pseudonymise.mpan import order_key

@@ -9,11 +9,9 @@ import polars as pl
 
 from contracts.augmentation import services
 from flows.augment.participant_tables import load_mapping
-from flows.augment.stage import ALL, EXTRACT
 from flows.cut.config import Participant
 from flows.cut.context import Context
-from flows.cut.workspace import ORDER
-from flows.quality.verdicts import JUDGED, frames
+from flows.cut.partitions import ALL, EXTRACT, JUDGED, ORDER, frames
 from flows.release.augmented import CONFIDENCE, augmented, item_tables, own_points
 from flows.release.table_files import CsvTable, ParquetTable
 from transforms.augment.decision_tables import provenance

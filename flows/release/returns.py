@@ -19,7 +19,8 @@ import polars as pl
 from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.parallel import together
-from flows.cut.workspace import ORDER, disk, second_name
+from flows.cut.partitions import ORDER
+from flows.cut.workspace import disk, second_name
 from flows.keys.signing_key import PublicKey, Signer
 from flows.leak_scan.scan import Scanner, refuse
 from flows.pack.writer import PackWriter, SealedPack

@@ -9,8 +9,8 @@ import polars as pl
 from contracts.augmentation import tables
 from contracts.errors import ConfigurationError, ResidueError
 from flows.cut.context import Context
-from flows.quality.verdicts import JUDGED, frames, read_exclusions
-from transforms.augment import settlement_meter
+from flows.cut.partitions import JUDGED, frames, read_exclusions
+from transforms.augment.settlement_meter import settlement_meter
 from transforms.pseudonymise.pseudonymiser import treat
 from transforms.release import disclosure_risk
 

@@ -19,7 +19,7 @@ from contracts.errors import EvidenceError
 from contracts.vocabulary import Classification
 from flows.pack import bag, payload
 from flows.pack.previous import baseline, read_evidence
-from flows.report import figures, trend
+from flows.report import figures
 
 SMALL = 10  # a value that fewer rows have is never shown
 WIDE = 5000  # a text column with more values than this is compared as identifiers are
@@ -70,14 +70,14 @@ def compare(before: Path, now: Path) -> dict[str, Any]:
         EvidenceError: a folder is no whole pack, or its evidence is not the sealed one.
     """
     old, new = baseline(before), read_evidence(now)
-    rules = trend.with_trend(figures.rules_by_id(new), old)
+    rules = figures.with_trend(figures.rules_by_id(new), old)
     drift = sorted(_drift(before, now, _classes(new)), key=lambda d: (-(d.drift or 0), d.extract, d.column))
     keys = ("extract", "rule", "effect", "evaluated", "failed", "before", "now", "change", "way")
     return {
         "packs": [_side(before), _side(now)],
-        "volumes": trend.volumes(new["accounting"], old),
+        "volumes": figures.volumes(new["accounting"], old),
         "rules": [{key: rule[key] for key in keys} for rule in rules],
-        "gone_rules": trend.gone_rules(rules, old),
+        "gone_rules": figures.gone_rules(rules, old),
         "drift": [asdict(entry) for entry in drift],
     }
 

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from flows.report import figures, formatting, trend
+from flows.report import figures, formatting
 from flows.report.checks import answers, verdict
 from flows.report.sankey import flow
 
@@ -118,14 +118,14 @@ def render_report(
 def _facts(evidence: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the templates show, computed from the evidence."""
     baseline = evidence.get("baseline")
-    rules = trend.with_trend(figures.rules_by_id(evidence), baseline)
+    rules = figures.with_trend(figures.rules_by_id(evidence), baseline)
     return {
         "totals": figures.totals(evidence),
         "flow": flow(evidence["accounting"]),
         "reasons": figures.reasons(evidence),
         "rules": rules,
-        "gone_rules": trend.gone_rules(rules, baseline),
-        "volumes": trend.volumes(evidence["accounting"], baseline),
+        "gone_rules": figures.gone_rules(rules, baseline),
+        "volumes": figures.volumes(evidence["accounting"], baseline),
         "matrix": figures.matrix(evidence),
         "augmentation": figures.augmentation(evidence),
         "associations": figures.associations(evidence),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,51 +10,24 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from contracts.load import load_all
 from contracts.model import Contract
-from flows.intake import SourceSpec, open_source
-from flows.pseudonymise.source import Progress, anonymise_batch
-from flows.restore.fill import Filler
-from flows.restore.load_files import ExcludedList, LoadFile
-from flows.restore.real_identifiers import ESME, RealNames
+from flows.cut.progress import Progress
+from flows.intake import open_source
+from flows.pseudonymise.source import anonymise_batch
+from flows.restore.backup import Extract, _Batch
+from flows.restore.load_files import ExcludedList, Filler, LoadFile
+from flows.restore.real_identifiers import RealNames
 from flows.restore.unmatched import compare, list_unmatched
-from transforms.conform import ColumnMap, map_columns
-from transforms.pseudonymise.mpan import normalise, order_key
+from transforms.conform import map_columns
+from transforms.pseudonymise.mpan import order_key
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.quality.exclusions import COINCIDENT
-from transforms.release.source_form import Written, from_facts
 
 BATCH = 131_072
 UNTOUCHED = ("keep", "pseudonymise", "synthetic")  # treatments after which a value can be met again
 REMAINING = {"point": pl.UInt64, "token": pl.String, "first_cause": pl.String, "reasons": pl.String}
-Points = NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True)
-class Extract:
-    """One extract of a return pack, and where the participant keeps its own of it."""
-
-    pack: Path
-    participant: str
-    entry: Mapping[str, Any]
-    evidence: Mapping[str, Any]
-    spec: SourceSpec
-
-    @property
-    def name(self) -> str:
-        """The extract's contract."""
-        return str(self.entry["extract"])
-
-    @property
-    def how(self) -> Written:
-        """How the participant writes it."""
-        return from_facts(self.entry)
-
-    def file(self, room: str) -> Path:
-        """Return its Parquet file in a room of the pack."""
-        return self.pack / room / self.participant / f"{self.name}.parquet"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -119,45 +91,6 @@ def restore_extract(extract: Extract, folder: Path, pseudonymiser: Pseudonymiser
         **agreement,
     }
     return Rows(found, files, real)
-
-
-class _Batch:
-    """A batch of the backup beside its pseudonymised rows."""
-
-    def __init__(self, raw: pl.DataFrame, named: pl.DataFrame, columns: ColumnMap) -> None:
-        self.raw, self.named, self._columns = raw, named, columns
-        keys = named.select(order_key().alias("point")).to_series()
-        self.valid: NDArray[np.bool_] = keys.is_not_null().to_numpy()
-        self.points: Points = keys.fill_null(0).to_numpy()
-
-    def among(self, known: Points) -> NDArray[np.bool_]:
-        """Tell which rows are of some metering points."""
-        if not known.size:
-            return np.zeros(self.points.size, dtype=np.bool_)
-        at = np.minimum(np.searchsorted(known, self.points), known.size - 1)
-        found: NDArray[np.bool_] = (known[at] == self.points) & self.valid
-        return found
-
-    def physical(self, name: str) -> pl.Series | None:
-        """Return a column of the backup by its contract name."""
-        for physical, contract_name in self._columns.names.items():
-            if contract_name == name:
-                return self.raw[physical].str.strip_chars()
-        return None
-
-    def mpans(self) -> Points:
-        """Return the real MPANs of the rows that have a pseudonym, as integers."""
-        text = self.physical("mpan_core")
-        if text is None:
-            return np.empty(0, np.uint64)
-        return normalise(text).filter(pl.Series(self.valid)).cast(pl.UInt64).to_numpy()
-
-    def meters(self) -> pl.DataFrame:
-        """Return pseudonym and real ESME ids."""
-        raw = self.physical("esme_id")
-        if raw is None or "esme_id" not in self.named.columns:
-            return pl.DataFrame(schema=ESME)
-        return pl.DataFrame({"esme_id": self.named["esme_id"], "real": raw}).drop_nulls().unique(maintain_order=True)
 
 
 def _compared(extract: Extract, contract: Contract) -> list[str]:

@@ -17,14 +17,15 @@ from typing import Any
 
 from contracts.errors import ConfigurationError, EvidenceError, IntakeError, RefusedError
 from flows.cut.config import load_cut
+from flows.cut.progress import Progress, silent
 from flows.intake import SourceSpec
 from flows.keys.signing_key import PublicKey
-from flows.pack.folder import private_folder
 from flows.pack.previous import read_evidence
 from flows.pack.verify import Terms, hold_together, verify_pack
-from flows.pseudonymise.source import Progress, silent
+from flows.pack.writer import private_folder
 from flows.restore.augmented import restore_items
-from flows.restore.extracts import Extract, restore_extract
+from flows.restore.backup import Extract
+from flows.restore.extracts import restore_extract
 from transforms.pseudonymise.address import PostcodePolicy
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser

@@ -22,9 +22,8 @@ from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt
 from flows.ringfence.plan import Book, check_attributes, read_book
 from flows.ringfence.schema import ROW
 from transforms.ringfence.allocate import Allocation, Pool, check_demands, prepare, solve
-from transforms.ringfence.digest import population_digest
 from transforms.ringfence.outstanding import CASE, fulfilment, lost, missing, serving, units_had
-from transforms.ringfence.population import RESERVED
+from transforms.ringfence.population import RESERVED, population_digest
 from transforms.ringfence.result_frames import demand_columns
 
 ALGORITHM = "ringfence/1"

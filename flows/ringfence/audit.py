@@ -15,8 +15,7 @@ from sqlalchemy import Connection, RowMapping, inspect, select, text
 from contracts.errors import EvidenceError
 from contracts.ringfence.model import NEXT_STATES, State
 from flows.ringfence import hash_chain
-from flows.ringfence.bulk import RESERVED, get, parts
-from flows.ringfence.database import place_of, reading
+from flows.ringfence.database import RESERVED, get, parts, place_of, reading
 from flows.ringfence.ledger import Ledger
 from flows.ringfence.schema import EVENT, HISTORY, ROW, batch, event, reservation
 

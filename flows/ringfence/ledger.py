@@ -17,8 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from contracts.errors import ConfigurationError, EvidenceError, RingFenceError
 from contracts.ringfence.model import State
 from flows.ringfence import hash_chain, schema
-from flows.ringfence.bulk import RESERVED, drop, get, put, set_state
-from flows.ringfence.database import engine_of, place_of, reading, writing
+from flows.ringfence.database import RESERVED, drop, engine_of, get, place_of, put, reading, set_state, writing
 from flows.ringfence.schema import EVENT, ROW, batch, event, reservation
 from flows.ringfence.transitions import Selection, returned, settle
 

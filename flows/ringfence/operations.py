@@ -17,11 +17,12 @@ from contracts.errors import ConfigurationError, RingFenceError
 from contracts.ringfence.model import State
 from contracts.ringfence.plan import HUB
 from flows.cut.config import Job, load_cut
-from flows.keys.cut_key import RING_FENCE_FIELD, cut_keys
+from flows.cut.context import cut_keys
+from flows.keys.cut_key import RING_FENCE_FIELD
 from flows.ringfence.allocation import Outcome, Request, commit_plan, make_request, outcome, propose, top_up
 from flows.ringfence.hash_chain import canonical
 from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt
-from flows.ringfence.ringfence_stage import pool_file
+from flows.ringfence.stage import pool_file
 from flows.ringfence.transitions import Selection
 
 

@@ -8,10 +8,9 @@ import polars as pl
 
 from contracts.augmentation import tables
 from flows.augment.inputs import ATTRIBUTES, PREMISES
-from flows.augment.stage import ALL, AUGMENTED, EXTRACT
 from flows.cut.context import Context
+from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, read_exclusions
 from flows.cut.workspace import disk
-from flows.quality.verdicts import read_exclusions
 
 POPULATION = "population.parquet"
 

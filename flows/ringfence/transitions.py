@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from contracts.errors import RingFenceError
 from contracts.ringfence.model import NEXT_STATES, State
-from flows.ringfence.bulk import get
+from flows.ringfence.database import get
 from flows.ringfence.schema import EVENT, ROW, event, reservation
 
 

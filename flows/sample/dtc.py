@@ -16,7 +16,7 @@ from flows.sample.extracts import Consumption, mpans, regimes, tenths
 from flows.sample.market import GSP, MPID, SSC, STATUS
 from flows.sample.metering import CT_RATIO, MULTIPLIER, QUANTITY, REGISTER, Meters, Registers
 from flows.sample.population import Population
-from flows.sample.transcode import joined
+from flows.sample.writers import joined
 
 Ints = NDArray[np.int64]
 _MADE = f"{CUT_DATE:%Y%m%d}020000"

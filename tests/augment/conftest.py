@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from contracts.augmentation import services
-from flows import job, pipeline
+from flows import pipeline
 from flows.augment.stage import augmentation
 from flows.cut.context import Context, context, forget
 from flows.sample import Request, generate
@@ -27,7 +27,7 @@ SUMMED_UP = ("quality", "align")  # they count for the report what other stages 
 def run_until_augmented(cut: Path) -> Context:
     """Run the stages of a cut up to and with augmentation, but those that only sum up, and return its context."""
     plan = pipeline.prepare(str(cut))
-    for wave in job._waves(str(cut), "release", plan):
+    for wave in pipeline._waves(str(cut), "release", plan):
         if wave[0].stage == "augment":
             break
         for step in wave:

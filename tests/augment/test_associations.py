@@ -181,7 +181,7 @@ def members_of(frame: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
     whole = frame.unique("point").join(link, on="point", how="left").join(group, on="point", how="left")
     out = set(whole.filter("out")["mpan_core"])
-    for _ in whole.iter_rows():  # companions of excluded ones go with them, as flows.quality.verdicts.cascade has it
+    for _ in whole.iter_rows():  # companions of excluded ones go with them, as flows.quality.exclusions.cascade has it
         gone = whole.filter(pl.col("linked_mpan").is_in(list(out)) | pl.col("related_mpan").is_in(list(out)))
         out |= set(gone["mpan_core"])
     return whole.filter(~pl.col("mpan_core").is_in(list(out))).select(

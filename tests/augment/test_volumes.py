@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from flows.augment.inputs import volumes
-from flows.cut.workspace import ORDER
+from flows.cut.partitions import ORDER
 from tests.augment.test_decisions import decided
 from tests.rules.cutting import MiniCut, mpan
 from transforms.pseudonymise.mpan import order_key

@@ -9,9 +9,8 @@ from typing import Any
 import polars as pl
 
 from contracts.vocabulary import Field
-from flows.augment.stage import ALL, AUGMENTED, EXTRACT
 from flows.cut.context import Context
-from flows.quality.verdicts import read_exclusions
+from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, read_exclusions
 
 ITEMS = ("market_segment", "connection_type", "energy_direction")
 

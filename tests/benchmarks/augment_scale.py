@@ -24,10 +24,10 @@ sys.path.insert(0, str(ROOT))
 def prepare(cut: Path) -> None:
     """Run the stages before augmentation."""
 
-    from flows import job, pipeline
+    from flows import pipeline
 
     plan = pipeline.prepare(str(cut))
-    for wave in job._waves(str(cut), "release", plan):
+    for wave in pipeline._waves(str(cut), "release", plan):
         for step in wave:
             if step.stage in ("augment", "ring-fence"):
                 return

@@ -69,7 +69,9 @@ def row_verdicts(folder: Path) -> Callable[[], Counts]:
 def sources(folder: Path) -> Iterator[tuple[str, Contract, list[Rule], list[pl.LazyFrame]]]:
     """Give every source: its name, contract, the rules that can be judged on it, and its judged partitions."""
     from flows.cut.context import context
-    from flows.quality.verdicts import EXTRACT, JUDGED, TABLES, _local_names, uncarried
+    from flows.cut.partitions import JUDGED, uncarried
+    from flows.quality.rule_counts import _local_names
+    from flows.quality.verdicts import EXTRACT, TABLES
     from transforms.quality.lookups import PARTICIPANT, judged
 
     known = context(str(folder / "cut.yaml"))
@@ -89,7 +91,7 @@ def sources(folder: Path) -> Iterator[tuple[str, Contract, list[Rule], list[pl.L
 
 def gx_on_polars(folder: Path) -> Callable[[], Counts]:
     """Return the count by our engine."""
-    from flows.cut.workspace import ORDER
+    from flows.cut.partitions import ORDER
     from flows.quality.great_expectations.run import run_suite
     from transforms.quality import expectations
 

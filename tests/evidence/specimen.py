@@ -135,7 +135,7 @@ def _from_contracts(sections: dict[str, Any]) -> dict[str, Any]:
     """Return what follows from the real contracts; imported late, since many tests of packs need none of it."""
     from contracts.augmentation import items
     from contracts.load import load_all
-    from flows.release.sections import dpia_section, lineage_section, requirements_section
+    from flows.release.evidence import dpia_section, lineage_section, requirements_section
 
     used = [load_all()[e] for e in sorted({row["extract"] for row in sections["accounting"]} & set(load_all()))]
     treatments = {

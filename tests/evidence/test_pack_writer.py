@@ -13,11 +13,10 @@ import pytest
 from contracts.errors import EvidenceError, PlaceError
 from flows.keys.signing_key import Signer
 from flows.pack import bag
-from flows.pack import folder as restoring
+from flows.pack import writer as restoring
 from flows.pack import writer as writing
-from flows.pack.folder import private_folder
 from flows.pack.verify import verify_pack
-from flows.pack.writer import MARKER, PackWriter, clean_stale
+from flows.pack.writer import MARKER, PackWriter, clean_stale, private_folder
 from tests.evidence.conftest import fill
 from tests.evidence.specimen import specimen
 

@@ -10,7 +10,7 @@ from contracts.augmentation import items
 from contracts.errors import ContractError
 from contracts.load import load_all
 from contracts.requirements import assessment, requirements
-from flows.release.sections import dpia_section, joined_section, lineage_section, requirements_section
+from flows.release.evidence import dpia_section, joined_section, lineage_section, requirements_section
 from flows.report.render import SECTIONS
 from transforms.augment.decision_tables import reads
 

@@ -11,7 +11,7 @@ import pytest
 SLOW = ("prefect", "great_expectations", "pandas", "ortools", "polars", "sqlalchemy")
 CHILD = """
 import sys
-from flows import cli
+from flows.cli import main as cli
 sys.argv = ["datacut", *{arguments!r}]
 try:
     cli.main()
@@ -33,7 +33,7 @@ def test_a_package_of_the_same_name_elsewhere_is_refused(tmp_path: Path):
     """A stranger's ``transforms`` in the working folder could read keys."""
     (tmp_path / "transforms").mkdir()
     (tmp_path / "transforms" / "__init__.py").write_text("")
-    code = "import sys; sys.path.insert(0, '.'); from flows import cli; sys.argv = ['datacut', '--help']; cli.main()"
+    code = "import sys; sys.path.insert(0, '.'); from flows.cli.main import main; sys.argv = ['', '--help']; main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 19
     assert done.stderr.startswith("datacut: contracts, transforms and flows come from different places")

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from contracts.errors import KeyMaterialError
-from flows.keys import sealed
+from flows.keys import age_files
 from flows.keys.cut_key import keep_key, read_key
 from flows.keys.passphrase import Unlock, passphrase_of
 from tests.keys.conftest import CUT, KEY, OTHER_CUT, private
@@ -25,13 +25,13 @@ FINGERPRINT = FieldKeys(KEY, CUT).fingerprint()
 
 @pytest.fixture(scope="module")
 def file() -> bytes:
-    return sealed.seal(KEY, CUT, WORDS)
+    return age_files.seal(KEY, CUT, WORDS)
 
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stretch each passphrase once: the real function, remembered, since thousands of files share one salt."""
-    monkeypatch.setattr(sealed, "stretch", functools.cache(sealed.stretch))
+    monkeypatch.setattr(age_files, "stretch", functools.cache(age_files.stretch))
 
 
 @pytest.mark.parametrize("vector", json.loads(VECTORS.read_text())["argon2id"], ids=lambda v: v["memcost"])
@@ -51,11 +51,11 @@ def test_published_argon2id_vector(vector: dict) -> None:
 
 @pytest.mark.requirement("Q67")
 def test_a_sealed_key_opens_and_says_nothing_of_itself(file: bytes) -> None:
-    assert sealed.unseal(file, CUT, WORDS, where="x") == KEY
-    assert sealed.stated_fingerprint(file, CUT, where="x") == FINGERPRINT
+    assert age_files.unseal(file, CUT, WORDS, where="x") == KEY
+    assert age_files.stated_fingerprint(file, CUT, where="x") == FINGERPRINT
     for form in (KEY, KEY.hex().encode(), WORDS):
         assert form not in file
-    assert sealed.seal(KEY, CUT, WORDS) != file  # a fresh salt and nonce each time
+    assert age_files.seal(KEY, CUT, WORDS) != file  # a fresh salt and nonce each time
 
 
 def test_a_file_of_format_1_written_before_still_opens() -> None:
@@ -65,19 +65,19 @@ def test_a_file_of_format_1_written_before_still_opens() -> None:
         b"aes-256-gcm nonce=101112131415161718191a1b\n"
         b"sealed 29412b61df91713e6c6a69ffb9aa421cdc4d0d4399355f763672a007b39dfdd222f4708908ab62a6aa06d9303b9e267b\n"
     )
-    assert sealed.unseal(old, CUT, WORDS, where="x") == KEY
+    assert age_files.unseal(old, CUT, WORDS, where="x") == KEY
 
 
 @pytest.mark.parametrize("words", [b"", b"correct horse battery stapl", b"Correct horse battery staple"])
 def test_another_passphrase_does_not_open(file: bytes, words: bytes) -> None:
     with pytest.raises(KeyMaterialError, match="passphrase"):
-        sealed.unseal(file, CUT, words, where="x")
+        age_files.unseal(file, CUT, words, where="x")
 
 
 def test_another_cut_is_refused_before_the_passphrase_is_stretched(file: bytes) -> None:
     begun = time.process_time()
     with pytest.raises(KeyMaterialError, match="another cut"):
-        sealed.unseal(file, OTHER_CUT, WORDS, where="x")
+        age_files.unseal(file, OTHER_CUT, WORDS, where="x")
     assert time.process_time() - begun < 0.05
 
 
@@ -90,7 +90,7 @@ def _refused(file: bytes, changed: bytes) -> None:
     cut = next((ln[4:].decode() for ln in changed.split(b"\n") if ln.startswith(b"cut ") and ln.isascii()), CUT)
     for asked in {CUT, cut}:  # also by somebody who believes the changed header
         with pytest.raises(KeyMaterialError):
-            sealed.unseal(changed, asked, WORDS, where="x")
+            age_files.unseal(changed, asked, WORDS, where="x")
 
 
 @pytest.mark.usefixtures("fast")
@@ -121,7 +121,7 @@ def test_every_flipped_bit_is_refused(file: bytes) -> None:
 def test_other_parameters_are_refused_at_once(file: bytes, old: bytes, new: bytes) -> None:
     begun = time.process_time()
     with pytest.raises(KeyMaterialError):
-        sealed.unseal(file.replace(old, new), CUT, WORDS, where="x")
+        age_files.unseal(file.replace(old, new), CUT, WORDS, where="x")
     assert time.process_time() - begun < 0.05
 
 
@@ -129,7 +129,7 @@ def test_other_parameters_are_refused_at_once(file: bytes, old: bytes, new: byte
 def test_cut_off_or_longer_files_are_refused(file: bytes, end: bytes) -> None:
     for changed in (file + end if end else file[:-1], file[: len(file) // 2] + end, end):
         with pytest.raises(KeyMaterialError):
-            sealed.unseal(changed, CUT, WORDS, where="x")
+            age_files.unseal(changed, CUT, WORDS, where="x")
 
 
 def test_read_key_opens_all_kinds_alike(tmp_path: Path, plain: Path, passphrase_file: Path) -> None:

@@ -25,7 +25,7 @@ import yaml
 
 from contracts.errors import DataCutError
 from contracts.vocabulary import Field
-from flows.keys import age_files, sealed, shares
+from flows.keys import age_files, shares
 from flows.keys.cut_key import plain_line, read_key
 from flows.keys.passphrase import Unlock
 from flows.keys.signing_key import new_signing_key
@@ -188,7 +188,7 @@ def test_no_error_over_200_changed_key_files_quotes_them(tmp_path: Path, passphr
     parts = shares.split(KEY, CUT, 2, 3)
     forms = {
         "plain": (plain_line(KEY), 80),
-        "sealed": (sealed.seal(KEY, CUT, words), 20),
+        "sealed": (age_files.seal(KEY, CUT, words), 20),
         "age": (age_files.wrap(plain_line(KEY), age_files.recipients_of(recipient)), 60),
         "share": (parts[0].to_bytes(), 40),
     }

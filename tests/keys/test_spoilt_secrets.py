@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from flows.cli import run as command
-from flows.keys import age_files, sealed
+from flows.keys import age_files
 from flows.keys.cut_key import plain_line
 from tests.command import Done
 from tests.keys.conftest import private
@@ -60,7 +60,7 @@ def held(tmp_path_factory) -> Iterator[Held]:
     private(place.folder / "keys" / "passphrase", PASSPHRASE.decode())
     forms = {
         "plain": plain_line(key),
-        "sealed": sealed.seal(key, "FUZZ", PASSPHRASE),
+        "sealed": age_files.seal(key, "FUZZ", PASSPHRASE),
         "age": age_files.wrap(plain_line(key), age_files.recipients_of(recipient)),
     }
     pieces = {key.hex()[at : at + 16].encode() for at in range(0, 49)}

@@ -157,7 +157,7 @@ def test_messages_carry_what_the_record_says(written, release):
 
 def test_a_composition_that_slips_is_found_by_the_schema(written):
     """``message_faults`` names the place and quotes no value."""
-    from flows.messages.validate import message_faults
+    from flows.messages.write import message_faults
 
     path: Path = next(iter(sorted(written.glob("*/IF-044-*.json"))))
     (message, *_) = json.loads(path.read_text())

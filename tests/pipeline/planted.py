@@ -14,8 +14,8 @@ import polars as pl
 from contracts.load import RESULTS, load_all
 from contracts.vocabulary import Field
 from flows import pipeline
+from flows.cut.partitions import JUDGED
 from flows.quality.after_augmentation import CHECKED
-from flows.quality.verdicts import JUDGED
 from transforms.quality import rules
 
 

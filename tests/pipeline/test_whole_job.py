@@ -19,7 +19,7 @@ from tests.pipeline.conftest import digests
 @pytest.fixture(scope="session")
 def undisturbed(pristine, tmp_path_factory) -> Path:
     """Return the pack of a plain run in one partition, with everything on its way."""
-    from flows.job import run_plain
+    from flows.pipeline import run_plain
 
     folder = tmp_path_factory.mktemp("undisturbed") / "cut"
     shutil.copytree(pristine, folder)
@@ -71,14 +71,14 @@ def test_cit_and_sit_share_no_metering_point(undisturbed):
 @pytest.mark.requirement("Q74")
 @pytest.mark.parametrize("partitions", [7, pytest.param(20, marks=pytest.mark.slow)])
 def test_payload_does_not_depend_on_partitions(cut, undisturbed, partitions):
-    from flows.job import run_plain
+    from flows.pipeline import run_plain
 
     cut.write_text(cut.read_text() + f"\npartitions: {partitions}\n")
     assert digests(Path(run_plain(cut)["pack"])) == digests(undisturbed)
 
 
 def test_payload_does_not_depend_on_the_order_of_rows(cut, undisturbed):
-    from flows.job import run_plain
+    from flows.pipeline import run_plain
 
     for name in ("EELC/registration.csv", "YELG/registration.csv", "MOPB/metering.csv", "SUPB/portfolio.tsv"):
         head, *rows = (cut.parent / name).read_bytes().splitlines(keepends=True)

@@ -16,7 +16,7 @@ from contracts.load import load_all
 from contracts.model import Treatment
 from contracts.overlay import read_overlay, refusal
 from contracts.vocabulary import Classification, Method
-from flows.job import run_plain
+from flows.pipeline import run_plain
 from flows.sample import Request, generate
 from tests.privacy.raw import raw_identifiers
 

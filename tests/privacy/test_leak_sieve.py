@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contracts.vocabulary import Field
 from transforms.release import leak_candidates
-from transforms.release.leak_sieve import sieve
+from transforms.release.leak_candidates import sieve
 
 DIGITS, SEPARATORS, LETTERS, FOREIGN = "0123456789", " \t./_&+()-:,|", "abcdefABCDEFGxyz", "１２３é٣"
 TEXT = st.text(DIGITS * 4 + SEPARATORS + LETTERS + FOREIGN, max_size=40)

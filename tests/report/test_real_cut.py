@@ -42,7 +42,7 @@ def expire(cut: Path) -> None:
 @pytest.fixture(scope="module")
 def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Run one sample twice, and a third time with an approver and an earlier cut to compare with."""
-    from flows.job import run_plain
+    from flows.pipeline import run_plain
     from flows.sample import Request, generate
 
     root = tmp_path_factory.mktemp("real")

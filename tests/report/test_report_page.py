@@ -14,7 +14,7 @@ from itertools import pairwise
 import pytest
 
 from flows.pack.schema import schema_faults
-from flows.report import figures, trend
+from flows.report import figures
 from flows.report.checks import State, answers, verdict
 from flows.report.dpia import dpia_html, dpia_markdown
 from flows.report.files import report_files
@@ -200,7 +200,7 @@ class TestFlowPicture:
 
 class TestTrend:
     def test_shares_before_and_now(self, evidence: dict) -> None:
-        rules = trend.with_trend(figures.rules_by_id(evidence), evidence["baseline"])
+        rules = figures.with_trend(figures.rules_by_id(evidence), evidence["baseline"])
         ways = {rule["way"] for rule in rules}
         assert {"up", "same", "new"} <= ways
         for rule in rules:
@@ -208,12 +208,12 @@ class TestTrend:
                 assert rule["now"] > rule["before"]
             if rule["way"] == "down":
                 assert rule["now"] < rule["before"]
-        assert trend.gone_rules(rules, evidence["baseline"]) == ["portfolio: DQ99_retired"]
+        assert figures.gone_rules(rules, evidence["baseline"]) == ["portfolio: DQ99_retired"]
 
     def test_without_an_earlier_cut_nothing_is_said(self, evidence: dict) -> None:
         alone = {k: v for k, v in evidence.items() if k != "baseline"}
         assert b"Trend" not in render_report(alone, **SIGNED)
-        assert {r["way"] for r in trend.with_trend(figures.rules_by_id(alone), None)} == {None}
+        assert {r["way"] for r in figures.with_trend(figures.rules_by_id(alone), None)} == {None}
 
 
 class TestInert:

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from flows.intake import SourceSpec
-from flows.pack.folder import private_folder
+from flows.pack.writer import private_folder
 from flows.restore.real_identifiers import RealNames
 from flows.restore.unmatched import ALONE, DIFFERS, RECORD, compare, unmatched
 from flows.sample import Request, generate
@@ -51,7 +51,7 @@ def test_nothing_is_left_beside_the_restored_folder(market, tmp_path, monkeypatc
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from flows.pack.folder import private_folder
+from flows.pack.writer import private_folder
 with private_folder(Path(sys.argv[1])) as folder:
     (folder / "registration.csv").write_text("raw")
     os.kill(os.getpid(), signal.SIGKILL)

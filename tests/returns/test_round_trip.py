@@ -15,7 +15,8 @@ from contracts.load import load_all
 from flows.intake import SourceSpec
 from flows.pseudonymise.source import anonymise_batch
 from flows.release.augmented import held_by
-from flows.restore.extracts import _Batch, _digest
+from flows.restore.backup import _Batch
+from flows.restore.extracts import _digest
 from tests.returns.conftest import MPAN, PARTICIPANTS, as_written, facts, load_file, read, restore
 from transforms.conform import map_columns
 from transforms.pseudonymise.keys import FieldKeys

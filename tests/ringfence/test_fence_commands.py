@@ -270,7 +270,7 @@ def test_every_command_has_help(command):
 
 def test_help_loads_no_slow_library():
     code = (
-        "import sys; from flows import cli\n"
+        "import sys; from flows.cli import main as cli\n"
         "sys.argv = ['datacut', 'ringfence', 'plan', '--help']\n"
         "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
         "print([m for m in ('polars', 'sqlalchemy', 'ortools', 'numpy') if m in sys.modules], file=sys.stderr)"

@@ -14,13 +14,16 @@ import polars as pl
 
 from contracts.load import load_all
 from contracts.vocabulary import Field
-from flows.cut.workspace import PartitionWriter, Workspace
+from flows.cut import partitions
+from flows.cut.partitions import JUDGED, STAGED, PartitionWriter
+from flows.cut.workspace import Workspace
 from flows.intake import SourceSpec
 from flows.intake.market_domain_data import Reference, load_reference
-from flows.pseudonymise.source import STAGED, anonymise_batch
+from flows.pseudonymise.source import anonymise_batch
+from flows.quality import exclusions
 from flows.quality import verdicts as quality
 from flows.quality.cross_partition import spanning_tables
-from flows.quality.verdicts import JUDGED, Held
+from flows.quality.verdicts import Held
 from transforms.conform import map_columns
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
@@ -214,7 +217,7 @@ class MiniCut:
         shared |= spanning_tables(self.workspace, self.held, self.reference.tables, CUT)
         for number in range(self.workspace.partitions):
             quality.judge_partition(self.workspace, self.held, number, shared, CUT)
-        quality.cascade(self.workspace, quality.stated_links(self.workspace, self.held))
+        exclusions.cascade(self.workspace, exclusions.stated_links(self.workspace, self.held))
         return self
 
     def pseudonym(self, raw: str) -> str:
@@ -257,5 +260,5 @@ class MiniCut:
 
     def excluded(self) -> dict[str, str]:
         """Return the excluded metering points, pseudonym -> first cause."""
-        frames = [quality.read_exclusions(self.workspace, n) for n in range(self.workspace.partitions)]
+        frames = [partitions.read_exclusions(self.workspace, n) for n in range(self.workspace.partitions)]
         return dict(pl.concat(frames).select("mpan_core", "first_cause").iter_rows())

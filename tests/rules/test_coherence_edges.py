@@ -10,11 +10,9 @@ import pytest
 
 from contracts.augmentation import tables
 from contracts.load import RESULTS, load_all
-from flows.augment.stage import ALL, AUGMENTED, EXTRACT
-from flows.cut.workspace import ORDER, Workspace
+from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, Held
+from flows.cut.workspace import Workspace
 from flows.quality.after_augmentation import CHECKED, NAME, coherence
-from flows.quality.cross_partition import Held
-from flows.quality.verdicts import JUDGED
 from tests.rules.cutting import mpan
 from transforms.augment.decision_tables import incoherent
 from transforms.pseudonymise.mpan import order_key

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from contracts.load import load_all
 from contracts.vocabulary import Effect
-from flows.quality.verdicts import JUDGED, cascade, read_exclusions
+from flows.cut.partitions import JUDGED, read_exclusions
+from flows.quality.exclusions import cascade
 from tests.rules.cutting import MiniCut, mpan
 from transforms.quality import exclusions
 

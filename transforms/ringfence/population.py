@@ -13,6 +13,7 @@ Columns in:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,12 +25,35 @@ from contracts.errors import ConfigurationError, IntakeError
 from contracts.ringfence.model import HAS_LINK, Criterion
 from transforms.ringfence.encoding import Coding, Test, attribute_text, code_attribute, tests_by_attribute
 
+
+def population_digest(population: Population) -> str:
+    """Return the SHA-256, in hex, of identities, links, conformity, direction and coded attributes in MPAN order."""
+    digest = hashlib.sha256()
+
+    def add(name: str, array: NDArray[np.generic]) -> None:
+        digest.update(f"{name} {array.dtype.str} {len(array)}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+
+    add("mpan", population.ids)
+    if population.names.listed is not None:
+        digest.update("\n".join(population.names.listed.to_list()).encode())
+    digest.update(f"width {population.names.width}\n".encode())
+    add("conforming", population.conforming)
+    add("direction", population.direction)
+    for number, (rows, targets) in enumerate((*population.links, *population.together)):
+        add(f"link {number} from", rows)
+        add(f"link {number} to", targets)
+    for coding in population.codings:
+        add(f"attribute {coding.attribute}", population.codes[coding.attribute])
+        digest.update("\n".join([*coding.values.to_list(), ""]).encode())
+    return digest.hexdigest()
+
+
 LINKS = ("linked_mpan", "related_mpan")
 RESERVED = ("mpan", "conforming", *LINKS)
 IMPORT, EXPORT, UNSTATED = 0, 1, 2
 COVERAGE_VALUES = 64
 """An attribute with more distinct values than this is no measure of how representative a choice is."""
-
 Ints = NDArray[np.int64]
 
 

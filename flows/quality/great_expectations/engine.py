@@ -26,9 +26,28 @@ from great_expectations.expectations.row_conditions import (
 )
 from great_expectations.validator.metric_configuration import MetricConfigurationID
 
-from flows.quality.great_expectations.conditions import compare, parse_sql
+from contracts.conditions import NotRowWiseError, parse_sql
 from flows.quality.great_expectations.metrics import register
 from flows.quality.great_expectations.passes import Answer, Fault, Partitions
+
+__all__ = ["NotRowWiseError", "compare", "parse_sql"]
+
+
+def compare(column: str, operator: str, parameter: Any) -> pl.Expr:
+    """Return ``column operator parameter`` for an operator of Great Expectations' condition objects."""
+    value = pl.col(column)
+    if operator in ("IN", "NOT_IN"):
+        within = value.is_in(list(parameter))
+        return within if operator == "IN" else ~within
+    comparisons = {
+        "==": value.eq,
+        "!=": value.ne,
+        "<": value.lt,
+        "<=": value.le,
+        ">": value.gt,
+        ">=": value.ge,
+    }
+    return comparisons[operator](pl.lit(parameter))
 
 
 class PolarsBatchData(BatchData):

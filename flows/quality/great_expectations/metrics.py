@@ -15,7 +15,7 @@ from great_expectations.core.metric_function_types import MetricFunctionTypes, M
 from great_expectations.expectations.metrics.metric_provider import MetricProvider
 from great_expectations.expectations.registry import get_metric_kwargs, register_metric
 
-from flows.quality.great_expectations.conditions import parse_sql
+from flows.quality.great_expectations.engine import parse_sql
 from flows.quality.great_expectations.passes import ANYTHING, Fault, Question, Repeats, Tally
 from flows.quality.great_expectations.rules import COLUMN_RULES, PAIR_RULES, kept
 

@@ -1,16 +1,28 @@
-"""Sections of the evidence that follow from contracts: policy, lineage, obligations, words of the assessment."""
+"""EVIDENCE: what a pack says of itself, from what the stages noted."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from contracts.augmentation import Item
 from contracts.model import Contract
 from contracts.requirements import assessment, requirements
 from contracts.vocabulary import Classification, Method
+from flows.cut.context import Context, now, sources_of, tool_version
+from flows.cut.partitions import read_exclusions
+from flows.cut.self_test import self_test
+from flows.cut.workspace import Workspace
+from flows.pack import payload, previous
+from flows.release import augmented as released
+from transforms import align
 from transforms.augment.decision_tables import reads
+from transforms.pseudonymise.keys import SCHEME
+from transforms.release.attestation import evidence_document
 
 AUGMENTED = "augmented"
 METER_COLUMNS = {"meter_type", "meter_serial_number", "meter_install_date"}  # of the settlement meter
@@ -169,3 +181,111 @@ def dpia_section(contracts: Sequence[Contract]) -> dict[str, Any]:
         for entry in [words.words(treatment)]
     ]
     return {**words.texts, "treatments": treatments, "measures": list(words.measures)}
+
+
+def _exclusions(known: Context) -> dict[str, Any]:
+    causes = [read_exclusions(known.workspace, n).select("first_cause") for n in range(known.workspace.partitions)]
+    counts = pl.concat(causes).group_by("first_cause").len().sort("first_cause")
+    by_cause = dict(counts.iter_rows())
+    return {"mpans": sum(by_cause.values()), "by_first_cause": by_cause}
+
+
+def judged(workspace: Workspace) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return every rule's entry for the evidence, before and after augmentation, and every checkpoint's document."""
+    notes = [workspace.noted(name) or {} for name in ("rules", "coherence")]
+    entries = [entry for note in notes for entry in note.get("entries", ())]
+    return entries, {name: text for note in notes for name, text in note.get("documents", {}).items()}
+
+
+def _agreement(aligned: dict[str, Any], compared: Path | None) -> list[dict[str, Any]] | None:
+    """Return agreement by participant, with the trend against an earlier cut; nothing where none was aligned."""
+    if "alignment" not in aligned:
+        return None
+    before = previous.read_evidence(compared).get("alignment", ()) if compared else ()
+    return align.by_participant(aligned["alignment"], before)
+
+
+def _half_hourly(known: Context) -> str:
+    """Return what half-hourly readings the pack has: ``none``, ``synthetic``, or ``real`` by a line of the policy."""
+    if "half_hourly" not in {h.extract for h in known.held}:
+        return "none"
+    contract = known.contracts["half_hourly"]
+    periods = [c for c in contract.columns if c.treatment.method is Method.SYNTHETIC]
+    hiding = (Method.SYNTHETIC, Method.SUPPRESS, Method.DROP)
+    return "synthetic" if all(contract.treatment(c).method in hiding for c in periods) else "real"
+
+
+def _policy(known: Context) -> dict[str, Any]:
+    extracts = {
+        name: {
+            c.name: {"treatment": contract.treatment(c).describe(), "classification": c.classification.value}
+            for c in contract.columns
+        }
+        for name, contract in known.contracts.items()
+        if name in {h.extract for h in known.held}
+    }
+    model = known.job.model
+    return {
+        "half_hourly": _half_hourly(known),
+        "postcode": model.cut.policy.postcode.value,
+        "approval": "two signatures" if model.release.approver else "one signature",
+        "extracts": extracts,
+    }
+
+
+def _evidence(
+    known: Context,
+    kind: str,
+    accounting: list[dict[str, Any]],
+    found: dict[str, Any],
+    seconds: list[dict[str, Any]],
+    root: Path,
+) -> dict[str, Any]:
+    workspace, cut = known.workspace, known.job.model.cut
+    used = [known.contracts[name] for name in sorted({h.extract for h in known.held})]
+    aligned = workspace.noted("alignment") or {}
+    augmented = workspace.noted("augmentation") or {}
+    rules, _ = judged(workspace)
+    added = released.item_tables(known).items if augmented else ()
+    inputs, compared = sources_of(known), known.job.model.release.compare_with
+    return evidence_document(
+        kind=kind,
+        cut={"id": cut.id, "date": cut.date.isoformat(), "trust_model": cut.trust_model}
+        | ({"expires": cut.expires.isoformat()} if cut.expires else {}),
+        tool={"name": "datacut", "version": tool_version(), "polars": pl.__version__},
+        scheme=SCHEME,
+        key_fingerprint=known.keys.fingerprint(),
+        policy=_policy(known),
+        contracts=[{"extract": c.extract, "version": c.version, "sha256": c.digest} for c in used],
+        reference=[*known.reference.evidence(), *augmented.get("reference", [])],
+        inputs=inputs,
+        accounting=accounting,
+        rules=rules,
+        exclusions=_exclusions(known),
+        alignment=aligned.get("alignment"),
+        agreement=_agreement(aligned, known.job.path(compared) if compared else None),
+        coincident=workspace.noted("coincident"),
+        augmentation=augmented.get("augmentation"),
+        associations=augmented.get("associations"),
+        ring_fence=(workspace.noted("ring_fence") or {}).get("evidence"),
+        **found,
+        previous=previous.references(_source_files(known)),
+        baseline=previous.baseline(known.job.path(compared)) if compared else None,
+        lineage=_lineage(root, lineage_section(used, inputs, added)),
+        requirements=requirements_section(rules, added),
+        dpia=dpia_section(used),
+        times={"started": (workspace.noted("begun") or {}).get("at", now()), "finished": now(), "stages": seconds},
+        self_test=self_test(),
+    )
+
+
+def _lineage(root: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add the files that are put together from extracts, by what they really hold."""
+    known = {row["extract"] for row in rows}
+    found = payload.columns(root)
+    return rows + [r for kind in found if kind not in known for r in joined_section(kind, found[kind], rows)]
+
+
+def _source_files(known: Context) -> list[Path]:
+    job = known.job
+    return [file for p in job.model.participants for e in p.extracts if (file := job.location(p, e)) is not None]

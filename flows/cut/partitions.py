@@ -1,0 +1,132 @@
+"""PARTITIONS: the layers of the work folder by name, and how one partition of one is written and read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+import polars.selectors as cs
+
+from contracts.load import load_all
+from flows.cut.workspace import FLUSH_ROWS, HELD_ROWS, LEAST_FLUSH, Workspace, _partition
+from transforms.pseudonymise.mpan import order_key
+from transforms.quality import exclusions
+from transforms.quality.lookups import PARTICIPANT
+
+ORDER = "_order"
+STAGED = "staged"
+SUBMITTED, QUALITY, COMPANION = "submitted", "quality", "companion"
+JUDGED, EXCLUDED = "judged", "excluded"
+AUGMENTED = "augmented"
+ALL, EXTRACT = "all", "registration"  # one room for the whole market: a metering point has one augmented record
+ALLOCATIONS = "allocations.arrow"
+STAGES = (SUBMITTED, QUALITY, "coincident", "augment", COMPANION)  # in the order in which they exclude
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One extract of one participant."""
+
+    participant: str
+    extract: str
+
+
+def frames(workspace: Workspace, room: str, held: Iterable[Held], extract: str, number: int) -> list[pl.LazyFrame]:
+    """Return a partition of one extract of all participants, one frame each."""
+    found = [workspace.scan(room, h.participant, h.extract, number) for h in held if h.extract == extract]
+    return [frame for frame in found if frame is not None]
+
+
+def load(
+    workspace: Workspace, held: Sequence[Held], extract: str, number: int, columns: Collection[str] | None = None
+) -> pl.DataFrame | None:
+    """Return a partition of one extract of all participants in memory, with ``participant``; None where none sends it.
+
+    Args:
+        columns: the columns wanted, or None for all; those that the extract does not have are left out.
+    """
+    parts = []
+    for h in held:
+        frame = workspace.scan(STAGED, h.participant, h.extract, number) if h.extract == extract else None
+        if frame is not None:
+            if columns is not None:
+                frame = frame.select(c for c in frame.collect_schema().names() if c in columns)
+            parts.append(frame.with_columns(pl.lit(h.participant).alias(PARTICIPANT)))
+    return pl.concat(pl.collect_all(parts)) if parts else None
+
+
+def uncarried(workspace: Workspace, held: Sequence[Held]) -> dict[str, dict[str, set[str]]]:
+    """Return extract -> participant -> contract columns that its source does not carry."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for h in held:
+        facts = workspace.noted(f"sources/{h.participant}-{h.extract}") or {}
+        if "columns" in facts:
+            every = {column.name for column in load_all()[h.extract].columns}
+            found.setdefault(h.extract, {})[h.participant] = every - set(facts["columns"])
+    return found
+
+
+def write_exclusions(workspace: Workspace, stage: str, number: int, excluded: pl.DataFrame) -> None:
+    """Write the MPANs that a stage excludes from one partition."""
+    workspace.put(excluded, workspace.folder(EXCLUDED, stage) / f"{number:04d}.arrow")
+
+
+def read_exclusions(workspace: Workspace, number: int, stages: Collection[str] = STAGES) -> pl.DataFrame:
+    """Return the MPANs that stages exclude from a partition; the first stage's cause stands first."""
+    found = [workspace.root / EXCLUDED / stage / f"{number:04d}.arrow" for stage in STAGES if stage in stages]
+    frames_ = [pl.read_ipc(path) for path in found if path.is_file()]
+    if not frames_:
+        return pl.DataFrame(schema=exclusions.SCHEMA)
+    return pl.concat(frames_).unique("mpan_core", keep="first", maintain_order=True)
+
+
+class PartitionWriter:
+    """Spreads batches over the partitions of one extract."""
+
+    def __init__(self, workspace: Workspace, room: str, participant: str, extract: str) -> None:
+        self._workspace, self._place = workspace, (room, participant, extract)
+        self._held: dict[int, list[pl.DataFrame]] = {}
+        self._rows: dict[int, int] = {}
+        self._parts: dict[int, int] = {}
+        self._full = max(LEAST_FLUSH, min(FLUSH_ROWS, HELD_ROWS // workspace.partitions))
+        shutil.rmtree(workspace.root.joinpath(*self._place), ignore_errors=True)
+
+    def add(self, batch: pl.DataFrame) -> None:
+        """Take a batch with an ``mpan_core`` column; rows without a pseudonym go to the first partition."""
+        count = self._workspace.partitions
+        batch = batch.with_columns(order_key().alias(ORDER))
+        if count == 1:
+            self._hold(0, batch)
+            return
+        number = _partition(pl.col(ORDER), count)
+        for key, piece in batch.with_columns(number).partition_by("_part", as_dict=True).items():
+            self._hold(int(key[0]), piece.drop("_part"))
+
+    def _hold(self, number: int, piece: pl.DataFrame) -> None:
+        self._held.setdefault(number, []).append(piece)
+        self._rows[number] = self._rows.get(number, 0) + piece.height
+        if self._rows[number] >= self._full:
+            self._flush(number)
+
+    def _flush(self, number: int) -> None:
+        pieces = self._held.pop(number, [])
+        if pieces:
+            part = self._parts.get(number, 0)
+            self._workspace.write(_without_remains(pl.concat(pieces, rechunk=True)), *self._place, number, part)
+            self._parts[number], self._rows[number] = part + 1, 0
+
+    def close(self) -> None:
+        """Write what is still held."""
+        for number in sorted(self._held):
+            self._flush(number)
+
+
+def _without_remains(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return rows in whose memory nothing stands behind a null: a file would hold what was blanked there."""
+    text, number = pl.col(pl.String), cs.numeric()
+    return frame.with_columns(
+        pl.when(text.is_not_null()).then(text.fill_null("")),
+        pl.when(number.is_not_null()).then(number.fill_null(0)),
+    )

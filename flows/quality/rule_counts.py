@@ -1,0 +1,149 @@
+"""RULE COUNTS: how often each rule was broken, by its own verdict and by the second count."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from contracts.errors import QualityError
+from contracts.load import load_all
+from contracts.model import Contract, Rule
+from contracts.vocabulary import Stage
+from flows.cut.partitions import (
+    JUDGED,
+    ORDER,
+    Held,
+    uncarried,
+)
+from flows.cut.workspace import Workspace
+from flows.quality.cross_partition import EXTRACT, spanning_tables
+from flows.quality.exclusions import cascade, stated_links
+from flows.quality.verdicts import is_judged, judge_partition
+from transforms.quality import expectations, rules
+from transforms.quality.lookups import PARTICIPANT, Tables, judged, table_of
+
+
+def judge(workspace: Workspace, held: Sequence[Held], reference: Tables, cut_date: date) -> dict[str, Any]:
+    """Judge every rule over every partition; partitions that are judged already are left as they are.
+
+    Writes room ``judged``: the staged columns, derived columns, ``_in_<rule>`` of look-up rules, the masks, rows in
+    canonical order; and the metering points that are excluded, by their own faults or as companions.
+
+    Returns:
+        As :func:`count_rules`.
+
+    Raises:
+        QualityError: an expectation crashed, or its count differs from the row verdicts'.
+    """
+    shared = {**reference, **spanning_tables(workspace, held, reference, cut_date)}
+    for number in range(workspace.partitions):
+        if not is_judged(workspace, number):
+            judge_partition(workspace, held, number, shared, cut_date)
+    cascade(workspace, stated_links(workspace, held))
+    return count_rules(workspace, held, shared)
+
+
+def count_rules(workspace: Workspace, held: Sequence[Held], shared: Collection[str]) -> dict[str, Any]:
+    """Count every rule by Great Expectations and hold the counts against the row verdicts.
+
+    Args:
+        shared: names of the reference tables and of those that span partitions.
+
+    Returns:
+        ``entries``: per participant, extract and rule, what the evidence says; ``documents``: the results of Great
+        Expectations as JSON texts.
+
+    Raises:
+        QualityError: an expectation crashed, or its count differs from the row verdicts'.
+    """
+    names = {*shared, *(f"{EXTRACT}{h.extract}" for h in held), *_local_names(held)}
+    entries, documents = rule_results(workspace, held, names)
+    return {"entries": entries, "documents": documents}
+
+
+def _local_names(held: Sequence[Held]) -> set[str]:
+    contracts = [load_all()[h.extract] for h in held]
+    return {table_of(contract, rule) for contract in contracts for rule in contract.rules
+            if table_of(contract, rule).startswith("expect_value_to_have_one_owner:")}  # fmt: skip
+
+
+def rule_results(
+    workspace: Workspace, held: Sequence[Held], tables: Collection[str]
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Run Great Expectations over every extract and hold its counts against the row verdicts.
+
+    Returns:
+        One entry per participant, extract and rule for the evidence; and each checkpoint's result as JSON text.
+
+    Raises:
+        QualityError: an expectation crashed, or its count differs from the row verdicts'.
+    """
+    missing = uncarried(workspace, held)
+    entries: list[dict[str, Any]] = []
+    documents = {}
+    for h in held:
+        contract, without = load_all()[h.extract], missing.get(h.extract, {}).get(h.participant, set())
+        sender = pl.lit(h.participant).alias(PARTICIPANT)
+        scans = (workspace.scan(JUDGED, h.participant, h.extract, n) for n in range(workspace.partitions))
+        parts = [scan.with_columns(sender) for scan in scans if scan is not None]
+        if not parts:
+            continue
+        at_hand = [*contract.rules_at(Stage.INTAKE), *judged(contract, Stage.QUALITY, tables)]
+        mine = [rule for rule in at_hand if not rule.carried or rule.carried not in without]
+        name = f"{h.participant}-{h.extract}"
+        counts, documents[name] = count_twice(parts, contract, mine, name)
+        entries += [
+            entry(h.participant, rule, counts, evaluated=rule in mine, extract=h.extract) for rule in contract.rules
+        ]
+    return entries, documents
+
+
+def count_twice(
+    parts: Sequence[pl.LazyFrame], contract: Contract, mine: Sequence[Rule], name: str
+) -> tuple[Mapping[str, int], str]:
+    """Count broken rules by row verdicts and by Great Expectations.
+
+    Returns:
+        The counts by rule id, with ``rows``; and the result of Great Expectations as JSON text.
+
+    Raises:
+        QualityError: an expectation crashed, or the two counts of a rule differ.
+    """
+    from flows.quality.great_expectations.result import raise_on_crash
+    from flows.quality.great_expectations.run import run_suite
+
+    kept = [part.with_columns(expectations.kept_columns(contract)) for part in parts]
+    result = run_suite(kept, expectations.expectations(contract, mine), name=name, range_key=ORDER)
+    raise_on_crash(result)
+    totals = [rules.broken(contract, rule.id).sum().alias(rule.id) for rule in contract.rules]
+    masks = [part.select(rules.mask_columns(contract)) for part in parts]
+    counts = pl.concat(masks).select(pl.len().alias("rows"), *totals)
+    verdicts = counts.collect(engine="streaming").row(0, named=True)
+    for rule, found in zip(mine, result.rules, strict=True):
+        if (found.unexpected_count or 0) != verdicts[rule.id]:
+            raise QualityError(
+                f"rule {rule.id}: Great Expectations counts {found.unexpected_count}, the row verdicts "
+                f"{verdicts[rule.id]}",
+                where=name,
+                remedy="report this: a rule is interpreted in two ways",
+            )
+    return verdicts, result.to_json()
+
+
+def entry(participant: str, rule: Rule, counts: Mapping[str, int], *, evaluated: bool, extract: str) -> dict[str, Any]:
+    """Return what the evidence says of one rule over one extract of one participant."""
+    return {
+        "participant": participant,
+        "extract": extract,
+        "rule": rule.id,
+        "reason": rule.reason,
+        "effect": rule.effect.value,
+        "description": rule.description,
+        "basis": list(rule.basis),
+        "evaluated": counts["rows"] if evaluated else 0,
+        "failed": counts[rule.id],
+        "crashed": False,
+    }

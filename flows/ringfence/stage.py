@@ -1,0 +1,73 @@
+"""RING-FENCE STAGE: the population of a cut, its plan, and the commitment to the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flows.cut.config import Job
+from flows.cut.context import Context, now
+from flows.cut.partitions import ALLOCATIONS
+from flows.cut.workspace import disk, second_name
+from flows.keys.cut_key import RING_FENCE_FIELD
+from flows.ringfence.allocation import Outcome, plan_and_commit
+from flows.ringfence.population import population
+
+__all__ = ["Outcome", "keep_pool", "plan_and_commit", "pool_file"]
+
+
+def pool_file(job: Job) -> Path:
+    """Return where the population of a cut's last run is kept: pseudonyms only, readable by its owner alone."""
+    return job.path(job.model.work) / f"{job.model.cut.id}.pool.parquet"
+
+
+def keep_pool(population: Path, job: Job) -> None:
+    """Keep the population of a run for top-ups after the work folder is gone.
+
+    Raises:
+        PlaceError: the disk is unfit.
+    """
+    kept = pool_file(job)
+    aside = kept.with_suffix(".new")
+    with disk(kept):
+        aside.unlink(missing_ok=True)
+        second_name(population, aside)
+        aside.chmod(0o600)
+        aside.replace(kept)
+        aside.unlink(missing_ok=True)  # two names of one file stay two names: a killed run had kept this population
+
+
+ACTOR = "datacut run"
+
+
+def _ring_fence(known: Context, plan: Path) -> dict[str, Any]:
+
+    path = population(known)
+    keep_pool(path, known.job)
+    result = plan_and_commit(
+        path,
+        plan,
+        known.job.ledger_url,
+        known.job.model.cut.id,
+        known.keys.field(RING_FENCE_FIELD).material(),
+        ACTOR,
+        now(),
+    )
+    with disk(known.workspace.root):
+        result.allocations.write_ipc(known.workspace.root / ALLOCATIONS)
+    done = {"allocated": result.allocations.height, "evidence": ring_fence_evidence(result, plan.name)}
+    known.workspace.note("ring_fence", done)
+    return done
+
+
+def ring_fence_evidence(result: Any, plan: str) -> dict[str, Any]:
+    """Return the ring-fence's section of the evidence."""
+    cases = result.fulfilment.to_dicts()
+    return {
+        "plan": plan,
+        "phases": sorted({str(case["phase"]) for case in cases}),
+        "test_cases": cases,
+        "shortages": result.shortages,
+        "coverage": [row for row in result.coverage if row["scope"] == "stage"],
+        "ledger_head": result.ledger_head,
+    }
