@@ -15,10 +15,9 @@ import polars as pl
 from contracts.augmentation import Associations, Item, Tables, stated_column
 from contracts.load import load_all
 from flows.augment.participant_tables import MappingTables
-from flows.cut.partitions import COMPANION, JUDGED, ORDER, STAGES, frames, read_exclusions
+from flows.cut.partitions import COMPANION, JUDGED, ORDER, STAGES, Held, frames, read_exclusions
 from flows.cut.workspace import Workspace
 from flows.intake.market_domain_data import Reference
-from flows.quality.verdicts import Held
 from transforms.augment.manufacture import Manufacturer
 from transforms.augment.settlement_meter import settlement_meter
 from transforms.pseudonymise.mpan import order_key

@@ -17,12 +17,12 @@ from contracts.load import load_all
 from contracts.model import Contract
 from contracts.overlay import NONE, apply, read_overlay
 from flows.cut.config import Job, load_cut
+from flows.cut.partitions import Held
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace, partition_count
 from flows.intake.market_domain_data import Reference, load_reference
 from flows.keys.cut_key import REVOKED, read_key
 from flows.keys.passphrase import Unlock
-from flows.quality.verdicts import Held
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 

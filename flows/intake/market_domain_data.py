@@ -91,7 +91,9 @@ def _table(raw: bytes, definition: TableDefinition, cut_date: date, *, where: st
     try:
         frame = pl.read_csv(raw, infer_schema=False)
     except pl.exceptions.PolarsError:
-        raise IntakeError("is not a CSV file with a header", where=where) from None
+        raise IntakeError(
+            "is not a CSV file with a header", where=where, remedy="take the file as it was published"
+        ) from None
     headers = {plain(name): name for name in frame.columns}
 
     def column(header: str) -> pl.Expr:

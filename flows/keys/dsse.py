@@ -16,8 +16,9 @@ from typing import Any
 
 from contracts.errors import EvidenceError
 from flows.keys.signing_key import PublicKey, Signer
-from flows.pack.bag import SIGNATURE
 from transforms.release.attestation import PAYLOAD_TYPE, canonical_bytes, pre_authentication_encoding, strict_json
+
+SIGNATURE = "signature.dsse.json"
 
 _KEYID = re.compile(r"[0-9a-f]{16}")
 

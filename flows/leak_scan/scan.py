@@ -22,10 +22,10 @@ from contracts.errors import ResidueError
 from contracts.load import load_all
 from contracts.vocabulary import Field, Form
 from flows.cut.parallel import together
+from flows.cut.partitions import Held
 from flows.cut.workspace import Workspace
 from flows.leak_scan.read_back import Kind, Piece, pieces
 from flows.pseudonymise.pseudonym_index import coincident, keys_of, sought
-from flows.quality.verdicts import Held
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.release import leak_candidates

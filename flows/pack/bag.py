@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.errors import EvidenceError
+from flows.keys import dsse
 from transforms.release.attestation import SUBJECT
 
 DECLARATION = "bagit.txt"
@@ -22,9 +23,9 @@ DECLARATION_BYTES = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 INFO = "bag-info.txt"
 MANIFEST = "manifest-sha256.txt"
 TAGMANIFEST = SUBJECT
-SIGNATURE = "signature.dsse.json"
 EVIDENCE = "evidence/evidence.json"
 REPORT = "report/index.html"
+SIGNATURE = dsse.SIGNATURE
 PAYLOAD = "data"
 ROOMS = (PAYLOAD, "excluded", "evidence", "report")
 CUT_LABEL = "Datacut-Cut"

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from contracts.load import load_all
 from contracts.vocabulary import Field
 from flows.cut.parallel import together
-from flows.cut.partitions import JUDGED
+from flows.cut.partitions import JUDGED, Held
 from flows.cut.workspace import Workspace
-from flows.quality.verdicts import Held
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.release import leak_candidates

@@ -10,10 +10,9 @@ import numpy as np
 import polars as pl
 
 from contracts.vocabulary import Field
-from flows.cut.partitions import write_exclusions
+from flows.cut.partitions import Held, write_exclusions
 from flows.cut.workspace import Workspace
 from flows.pseudonymise.pseudonym_index import coincident, sought
-from flows.quality.verdicts import Held
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.quality.exclusions import COINCIDENT

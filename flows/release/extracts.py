@@ -12,10 +12,9 @@ import pyarrow.parquet as pq
 
 from contracts.errors import QualityError
 from flows.cut.context import Context
-from flows.cut.partitions import JUDGED, SUBMITTED, read_exclusions
+from flows.cut.partitions import JUDGED, SUBMITTED, Held, read_exclusions
 from flows.cut.workspace import disk
 from flows.quality import coincident
-from flows.quality.verdicts import Held
 from transforms.pseudonymise.pseudonymiser import treat
 from transforms.quality import exclusions
 

@@ -73,7 +73,7 @@ def _points(known: Context, number: int) -> pl.LazyFrame | None:
     points = treat(points, under["registration"], known.pseudonymiser)
     meters = frames(workspace, JUDGED, held, "metering", number)
     if meters:
-        meter = settlement_meter.settlement_meter(pl.concat(meters), tables()).select("mpan_core", "meter_type")
+        meter = settlement_meter(pl.concat(meters), tables()).select("mpan_core", "meter_type")
         points = points.join(treat(meter, under["metering"], known.pseudonymiser), on="mpan_core", how="left")
     consumption = frames(workspace, JUDGED, held, "annual_consumption", number)
     if consumption:

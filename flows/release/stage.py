@@ -13,12 +13,11 @@ import polars as pl
 from flows.cut.config import Participant
 from flows.cut.context import Context, context
 from flows.cut.parallel import together
-from flows.cut.partitions import ALLOCATIONS
+from flows.cut.partitions import ALLOCATIONS, Held
 from flows.cut.workspace import disk
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
 from flows.leak_scan import scan
 from flows.pack.writer import PackWriter
-from flows.quality.verdicts import Held
 from flows.release import augmented as released
 from flows.release import expected_results, risk
 from flows.release import extracts as release

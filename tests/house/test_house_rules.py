@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("contracts", "transforms", "flows")
-LONGEST_FILE, LONGEST_FUNCTION = 320, 62
+LONGEST_FILE, LONGEST_FUNCTION = 500, 62
 FORBIDDEN_IN_TRANSFORMS = {"print", "open", "input"}
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from contracts.load import load_all
 from contracts.vocabulary import Field
 from flows.cut import partitions
-from flows.cut.partitions import JUDGED, STAGED, PartitionWriter
+from flows.cut.partitions import JUDGED, STAGED, Held, PartitionWriter
 from flows.cut.workspace import Workspace
 from flows.intake import SourceSpec
 from flows.intake.market_domain_data import Reference, load_reference
@@ -23,7 +23,6 @@ from flows.pseudonymise.source import anonymise_batch
 from flows.quality import exclusions
 from flows.quality import verdicts as quality
 from flows.quality.cross_partition import spanning_tables
-from flows.quality.verdicts import Held
 from transforms.conform import map_columns
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser

@@ -6,10 +6,9 @@ import numpy as np
 import polars as pl
 
 from contracts.vocabulary import Field
-from flows.cut.partitions import JUDGED, read_exclusions
+from flows.cut.partitions import JUDGED, Held, read_exclusions
 from flows.cut.workspace import Workspace
 from flows.quality import coincident
-from flows.quality.verdicts import Held
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
