@@ -1,39 +1,43 @@
-# make demo: set everything up and run the main job on the sample backups
-# make test: set everything up and run the tests (MARKERS= for all of them, as CI does)
+# make demo runs the main job on the sample backups, make test runs the quick tests; make help lists the rest.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MARKERS ?= not slow and not browser and not postgres and not dask
+WORKERS ?= auto
 DEMO ?= demo
 
-.PHONY: demo test check docs sample wheelhouse clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test check coverage docs sample wheelhouse clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,postgres,dask]"
 	touch $@
 
-demo: $(VENV)/.ready
+demo: $(VENV)/.ready  ## set everything up and run the main job on the sample backups
 	$(BIN)/datacut demo --out $(DEMO)
 
-test: $(VENV)/.ready
-	$(BIN)/python -m pytest -m "$(MARKERS)"
+test: $(VENV)/.ready  ## set everything up and run the quick tests (MARKERS= runs all of them, as CI does)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "$(MARKERS)" $(COVERAGE)
 
-check: $(VENV)/.ready
+check: $(VENV)/.ready  ## lint, format, types and layers
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.ready
+docs: $(VENV)/.ready  ## write the data dictionary and the traceability page
 	$(BIN)/datacut contracts doc > docs/data-dictionary.md
 	$(BIN)/python -m tests.traceability > docs/traceability.md
 
-sample: $(VENV)/.ready
+sample: $(VENV)/.ready  ## write sample_data/ anew
 	$(BIN)/datacut sample --mpans 5000 --seed 1 --defects 0.05 --out sample_data
 
-# every wheel that a participant without a network needs: pip install --no-index --find-links wheelhouse datacut
-wheelhouse: $(VENV)/.ready
+wheelhouse: $(VENV)/.ready  ## every wheel for a machine without a network: pip install --no-index --find-links wheelhouse datacut
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir wheelhouse ".[postgres,split]"
 
-clean:
+clean:  ## remove everything that is not in the repository
 	rm -rf $(VENV) demo out wheelhouse .pytest_cache .mypy_cache .ruff_cache .hypothesis
