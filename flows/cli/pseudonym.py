@@ -71,7 +71,8 @@ def _values(pseudonymiser: object, field: Field, lines: list[str]) -> list[str]:
 def _addresses(pseudonymiser: object, lines: list[str]) -> list[str]:
     import polars as pl
 
-    from transforms.pseudonymise.address import COLUMNS, LINES
+    from transforms.pseudonymise.address import COLUMNS
+    from transforms.pseudonymise.premises_key import LINES
 
     rows = []
     for line in lines:

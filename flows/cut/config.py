@@ -5,8 +5,8 @@ Relative paths are taken from the folder of ``cut.yaml``. Faults are collected a
 
 from __future__ import annotations
 
+import datetime
 import re
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,7 +23,7 @@ MOST_DIGITS_TOLD, MOST_FAULTS_TOLD = 6, 20
 
 
 def _text_date(value: object) -> object:
-    return value.isoformat() if isinstance(value, date) else value
+    return value.isoformat() if isinstance(value, datetime.date) else value
 
 
 class Strict(BaseModel):
@@ -70,14 +70,14 @@ class Cut(Strict):
     """The data cut: one key, one day (Q74)."""
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    date: date
+    date: datetime.date
     key: Path
     key_passphrase_file: Path | None = None
     key_identity_file: Path | None = None
     revoked_keys: Path | None = None
     scheme: Literal[1, "1"] = 1
     trust_model: Literal["si-central", "shared-key"] = "si-central"
-    expires: date | None = None  # last day on which a pack may be relied on
+    expires: datetime.date | None = None  # last day on which a pack may be relied on
     fingerprint: str | None = Field(default=None, pattern=r"^[0-9a-f]{16}$")
     policy: Policy = Policy()
 
@@ -97,7 +97,7 @@ class Source(Strict):
     encoding: Literal["auto", "utf-8", "cp1252"] = "auto"
     delimiter: Literal["auto", "comma", "tab", "pipe"] = "auto"
     member: str | None = None
-    cut_date: date | None = None
+    cut_date: datetime.date | None = None
 
     @model_validator(mode="after")
     def _pack_and_key(self) -> Source:

@@ -63,7 +63,7 @@ def judge_texts(batch: pa.RecordBatch, label: str, limits: Limits) -> int:
     Raises:
         IntakeError: a text is too long, is not UTF-8, or holds control characters.
     """
-    total = batch.num_rows * batch.num_columns
+    total = int(batch.num_rows) * int(batch.num_columns)
     for number, column in enumerate(batch.columns, 1):
         coded = pa.types.is_dictionary(column.type)
         values = column.dictionary if coded else column
@@ -73,7 +73,7 @@ def judge_texts(batch: pa.RecordBatch, label: str, limits: Limits) -> int:
         lengths = _judge_column(column, values, f"column {number}", label, limits)
         codes = column.indices.drop_null().to_numpy() if coded else None
         total += int(lengths.sum() if codes is None else lengths[codes].sum())
-    return total
+    return int(total)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -259,9 +259,9 @@ class Lines:
         mark = self.delimiter[0]
         for at in range(0, len(data), _SLICE):  # slices stay in the processor's cache
             piece = text[at : at + _SLICE]
-            low += np.count_nonzero(piece < 32)
-            lines += np.count_nonzero(piece == _LF)
-            delimiters += np.count_nonzero(piece == mark)
+            low += int(np.count_nonzero(piece < 32))
+            lines += int(np.count_nonzero(piece == _LF))
+            delimiters += int(np.count_nonzero(piece == mark))
         allowed = lines + data.count(b"\r") + (data.count(b"\t") if b"\t" in data else 0)
         if low != allowed or b"\x7f" in data:
             bad = (text < 32) & (text != 9) & (text != _LF) & (text != _CR) | (text == 127)

@@ -149,7 +149,7 @@ def wrap(line: bytes, recipients: list[x25519.Recipient]) -> bytes:
         KeyMaterialError: age refuses the recipients.
     """
     try:
-        return encrypt(line, recipients, armored=True)
+        return bytes(encrypt(line, recipients, armored=True))
     except EncryptError:
         raise KeyMaterialError("the key cannot be wrapped for these recipients") from None
 
@@ -166,6 +166,6 @@ def unwrap(data: bytes, identity_file: bytes, *, where: str) -> bytes:
     except (UnicodeDecodeError, IdentityError):
         raise KeyMaterialError("is no age identity", where="the identity file") from None
     try:
-        return decrypt(data, identities)
+        return bytes(decrypt(data, identities))
     except DecryptError:
         raise KeyMaterialError("is not wrapped for this identity, or was changed", where=where) from None

@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from contracts.errors import KeyMaterialError, PlaceError
 from transforms.pseudonymise.keys import CUT_KEY_BYTES, FieldKeys
@@ -113,7 +114,7 @@ def combine(shares: Sequence[Share], cut_id: str) -> bytes:
     return key
 
 
-def _shamir() -> type:
+def _shamir() -> Any:
     try:
         from Crypto.Protocol.SecretSharing import Shamir
     except ImportError:

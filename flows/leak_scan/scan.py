@@ -198,11 +198,11 @@ class Scanner:
     def _column(self, piece: Piece, found: Findings, how: _How) -> None:
         values, kinds = piece.values, how.kinds(sought_in(piece.values.name))
         if values.dtype != pl.String:  # a number can be an MPAN; shorter ones are numbers like any other
-            if (values.abs().max() or 0) < SMALLEST_MPAN:
+            if not values.abs().ge(SMALLEST_MPAN).any():
                 return
             values, kinds = values.cast(pl.String).str.replace(r"\.0+$", ""), (Field.MPAN,)
         texts = values.drop_nulls()
-        if (texts.str.len_bytes().max() or 0) < leak_candidates.SHORTEST_SERIAL:
+        if not texts.str.len_bytes().ge(leak_candidates.SHORTEST_SERIAL).any():
             return
         self._search(texts, kinds, piece, found, how)
 
@@ -234,14 +234,15 @@ class Scanner:
 
     def _held(self, kind: Field, candidates: pl.DataFrame) -> Rows:
         """Return the rows of the candidates that are raw identifiers of the cut."""
-        rows = candidates["row"].to_numpy()
+        rows: Rows = candidates["row"].to_numpy()
         if candidates.is_empty():
             return rows
         if kind is Field.MPAN:
             return rows[self._mpans(candidates["value"])[0]]
         again = self._pseudonymiser.values(kind, candidates["value"])
         present = again.is_not_null()
-        return rows[present.to_numpy()][self._sought[kind].holds(keys_of(kind, again.filter(present)))]
+        hits: Rows = rows[present.to_numpy()][self._sought[kind].holds(keys_of(kind, again.filter(present)))]
+        return hits
 
     def _mpans(self, values: pl.Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Tell which values are raw MPANs of the cut, and which are valid MPAN cores at all.
@@ -251,7 +252,7 @@ class Scanner:
         keys, valid = mpan.keys(values)
         known = self._sought[Field.MPAN]
         places = np.where(valid, known.places(keys), -1)
-        hits = self._coincident[places]
+        hits: NDArray[np.bool_] = self._coincident[places]
         strange = np.flatnonzero(valid & (places < 0))
         hits[strange] = known.holds(self._pseudonymiser.permuted(keys[strange]))
         return hits, valid

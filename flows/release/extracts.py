@@ -62,9 +62,9 @@ def release_extract(known: Context, held: Held, rows_in: int, place: Place, form
         for form in formats:
             sink(released, place, f"data/{held.participant}/{held.extract}", form)
         counts["released"] = _rows(place, f"data/{held.participant}/{held.extract}", formats)
-        out = unnamed(pl.concat(gone), known)
-        sink([out.lazy()], place, f"excluded/{held.participant}/{held.extract}")
-        by_reason.update(dict(out.group_by("first_cause").len().sort("first_cause").iter_rows()))
+        excluded = unnamed(pl.concat(gone), known)
+        sink([excluded.lazy()], place, f"excluded/{held.participant}/{held.extract}")
+        by_reason.update(dict(excluded.group_by("first_cause").len().sort("first_cause").iter_rows()))
         counts["excluded"] = sum(by_reason.values())
     if counts["released"] + counts["excluded"] != rows_in:
         raise QualityError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +135,14 @@ def _forms(known: Context, released: Released, participant: Participant, pack: P
                 source,
                 known.contracts[extract],
                 from_facts(entry),
-                lambda suffix, name=extract: pack.path(f"data/{participant.mpid}/{name}.{suffix}"),
+                partial(_suffixed, pack, f"data/{participant.mpid}/{extract}"),
                 known.job.model.cut,
                 participant.mpid,
             )
+
+
+def _suffixed(pack: PackWriter, stem: str, suffix: str) -> Path:
+    return pack.path(f"{stem}.{suffix}")
 
 
 def return_evidence(known: Context, released: Released, participant: Participant, root: Path) -> dict[str, Any]:

@@ -52,7 +52,8 @@ def refuse(known: Context, found: dict[str, Any] | None) -> None:
     Raises:
         ResidueError: names the figures.
     """
-    passed = disclosure_risk.passed(found, dict(known.job.model.cut.policy.risk.thresholds)) if found else []
+    thresholds = {str(name): most for name, most in known.job.model.cut.policy.risk.thresholds.items()}
+    passed = disclosure_risk.passed(found, thresholds) if found else []
     if passed:
         raise ResidueError(
             "; ".join(passed),

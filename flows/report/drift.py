@@ -138,7 +138,7 @@ def _column(left: pl.LazyFrame, right: pl.LazyFrame, extract: str, column: str, 
 
 
 def _sums(pair: pl.DataFrame) -> tuple[int, int]:
-    return pair["before"].sum(), pair["now"].sum()
+    return int(pair["before"].sum()), int(pair["now"].sum())
 
 
 def _distinct(frame: pl.LazyFrame, column: str) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-Row = dict[str, Any]
+Row: TypeAlias = dict[str, Any]
 STEADY = 0.0005  # a share that moved by less than half a tenth of a percentage point is the same
 
 
@@ -66,8 +66,7 @@ def volumes(accounting: Sequence[Mapping[str, Any]], baseline: Mapping[str, Any]
     ]
 
 
-Row = dict[str, Any]
-Evidence = Mapping[str, Any]
+Evidence: TypeAlias = Mapping[str, Any]
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 # Reasons that no contract rule and no obligation carries.
 MEANINGS = {

@@ -30,7 +30,7 @@ def events(evidence: Mapping[str, Any], tagmanifest_sha256: str) -> list[Event]:
     """
     times, cut = evidence["times"], evidence["cut"]["id"]
     parent = {"id": _run_id(tagmanifest_sha256, ""), "name": f"{evidence['kind']}.{cut}"}
-    runs = [(parent, {}, [], [])]
+    runs: list[tuple[dict[str, str], dict[str, Any], list[Any], list[Any]]] = [(parent, {}, [], [])]
     inputs: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for source in evidence["inputs"]:
         inputs[source["participant"], source["extract"]].append(source)

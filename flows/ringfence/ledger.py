@@ -254,7 +254,7 @@ def _with_key(connection: Connection, campaign: str, key: str) -> RowMapping | N
 
 def _receipt(row: RowMapping, *, replayed: bool) -> Receipt:
     names = ("campaign", "number", "kind", "request_sha256", "base", "sha256", "events")
-    return Receipt(*(row[name] for name in names), replayed, json.loads(row["body"]))
+    return Receipt(**{name: row[name] for name in names}, replayed=replayed, body=json.loads(row["body"]))
 
 
 def _replayed(connection: Connection, change: Change) -> Receipt | None:

@@ -19,7 +19,7 @@ from flows.cut.workspace import disk
 from flows.keys.cut_key import RING_FENCE_FIELD, read_key
 from flows.ringfence.plan import Book, check_attributes, read_book, read_policy
 from transforms.ringfence.allocate import Allocation, allocate
-from transforms.ringfence.outstanding import CASE, fulfilment, missing, units_had
+from transforms.ringfence.outstanding import CASE, Have, fulfilment, missing, units_had
 from transforms.ringfence.population import RESERVED
 
 PUBLIC_KEY = hashlib.sha256(b"datacut ringfence: the public key of the direct mode").digest()
@@ -71,7 +71,8 @@ def allocate_files(terms: Terms) -> Solved:
     people = _scan(terms.population, "population")
     columns = _columns(people, terms.population)
     check_attributes(book, [name for name in columns if name not in RESERVED])
-    taken, have = None, {}
+    taken: pl.Series | None = None
+    have: Have = {}
     if terms.frozen is not None:
         taken, have = _frozen(terms.frozen, book)
     key = PUBLIC_KEY if terms.key is None else read_key(terms.key, "direct").field(RING_FENCE_FIELD).material()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flows.sample import dtc, extracts, market, meters
 from flows.sample.addresses import Addresses
+from flows.sample.codes import Vocabulary
 from flows.sample.defect_catalogue import VARIANTS
 from flows.sample.defects import Places, plant
 from flows.sample.layout import EXTRACTS, Extract
@@ -142,4 +143,4 @@ def _truth(people: Population) -> pl.DataFrame:
     )
 
 
-_SEGMENT, _DIRECTION = market.Vocabulary("SAU"), market.Vocabulary("IE")
+_SEGMENT, _DIRECTION = Vocabulary("SAU"), Vocabulary("IE")

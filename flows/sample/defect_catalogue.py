@@ -46,10 +46,12 @@ class Traits:
     def product(self, *keys: str) -> Flags:
         """Tell which stand-alone metering points are of one of some products."""
         codes = [market.PRODUCT_KEYS.index(key) for key in keys]
-        return self.alone & np.isin(self.people.product, codes)
+        such: Flags = self.alone & np.isin(self.people.product, codes)
+        return such
 
     def type(self, name: str) -> Flags:
-        return self.metered & (self.people.type == meters.TYPE.code(name))
+        such: Flags = self.metered & (self.people.type == meters.TYPE.code(name))
+        return such
 
 
 @dataclass(frozen=True, slots=True)

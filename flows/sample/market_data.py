@@ -80,7 +80,7 @@ def _combinations(*, ended: bool = False) -> list[tuple[str, str, str, str | Non
 
     ``ended``: those that were valid until the day before the cut instead.
     """
-    rows = []
+    rows: list[tuple[str, str, str, str | None, str]] = []
     for distributor in market.DISTRIBUTORS:
         if ended:
             rows.append(("801", distributor, loss_code(distributor, "closed"), "0393", "01"))
@@ -140,8 +140,8 @@ def tables() -> dict[str, tuple[list[str], list[Row]]]:
               "MTC Communication Indicator", "MTC Type Indicator", "MTC TPR Count"]  # fmt: skip
     rates = [_SSC, f"{_FROM} {{SSC}}", f"{_TO} {{SSC}}", "Standard Settlement Configuration Desc",
              "Standard Settlement Configuration Type"]  # fmt: skip
-    profiles = [(str(n), START, text, "F", "") for n, text in enumerate(_PROFILES)]
-    regimes = [(unpadded(str(t)), "C", "Y") for t in market.TPR.texts[1:]]
+    profiles: list[Row] = [(str(n), START, text, "F", "") for n, text in enumerate(_PROFILES)]
+    regimes: list[Row] = [(unpadded(str(t)), "C", "Y") for t in market.TPR.texts[1:]]
     area = [_MTC, _MTC_FROM, _WHOSE, f"{_FROM} {{MTCPA}}", f"{_TO} {{MTCPA}}", "Meter Timeswitch Class Description"]
     return {
         "Market_Participant_Role": (roles, sorted(_roles())),

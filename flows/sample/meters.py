@@ -142,7 +142,8 @@ def _left_size(head: str, mids: int) -> int:
 
 def models(makers: Ints, types: Ints, variant: Ints) -> Ints:
     """Return make-and-model codes: the maker's smart, advanced or plain model, in one of two variants."""
-    return 1 + makers * 2 * len(KINDS) + 2 * KIND_OF[types] + variant
+    codes: Ints = 1 + makers * 2 * len(KINDS) + 2 * KIND_OF[types] + variant
+    return codes
 
 
 _OUI = Vocabulary(["00-1C-5E", "04-8D-39", "0C-47-B1", "14-92-6A", "1C-E0-73", "24-5B-D8", "2C-76-A5", "34-19-EC"])

@@ -55,4 +55,5 @@ def mpan_cores(distributors: Ints, bodies: Ints) -> Ints:
     """Return MPAN cores with their check digits, as integers of 13 digits (DTC item J0003)."""
     twelve = distributors * 10**10 + bodies
     total = _HIGH_SUM[twelve // 10**6] + _LOW_SUM[twelve % 10**6]
-    return twelve * 10 + total % 11 % 10
+    cores: Ints = twelve * 10 + total % 11 % 10
+    return cores

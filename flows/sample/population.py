@@ -104,7 +104,8 @@ class Population:
 
     @property
     def half_hourly(self) -> Flags:
-        return market.PC_OF[self.product] == market.PROFILE.code("00")
+        without_profile: Flags = market.PC_OF[self.product] == market.PROFILE.code("00")
+        return without_profile
 
 
 def generator(request: Request, chunk: int) -> np.random.Generator:

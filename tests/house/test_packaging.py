@@ -38,6 +38,7 @@ def test_the_wheel_holds_three_packages_and_their_data(wheel):
     tops = {name.split("/")[0] for name in names}
     assert {t for t in tops if not t.endswith(".dist-info")} == {"contracts", "transforms", "flows"}
     assert "contracts/extracts/registration.odcs.yaml" in names
+    assert {"contracts/py.typed", "transforms/py.typed", "flows/py.typed"} <= set(names)
     assert "contracts/scheme/vectors-1.json" in names
     assert any(name.startswith("flows/report/templates/") for name in names)
     assert not [n for n in names if n.endswith((".pyc", ".db", ".key", ".pem"))]

@@ -9,7 +9,7 @@ Source: NIST SP 800-188; ARX risk model; ICO guidance on anonymisation (singling
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -76,7 +76,7 @@ def figures(sizes: pl.Series, quasi_identifiers: Sequence[str]) -> dict[str, Any
     }
 
 
-def passed(found: dict[str, Any], thresholds: dict[str, float]) -> list[str]:
+def passed(found: dict[str, Any], thresholds: Mapping[str, float]) -> list[str]:
     """Name every figure that is above its threshold, with both."""
     return [
         f"{name} is {found[name]:g}, above {most:g}" for name, most in sorted(thresholds.items()) if found[name] > most

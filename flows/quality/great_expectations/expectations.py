@@ -40,7 +40,7 @@ class ExpectRowsToSatisfy(BatchExpectation):
         execution_engine: ExecutionEngine | None = None,
     ) -> dict[str, Any]:
         rows, unexpected = metrics["table.row_count"], metrics[ROWS_UNSATISFIED]
-        return _format_map_output(
+        output: dict[str, Any] = _format_map_output(
             result_format=parse_result_format(self._get_result_format(runtime_configuration)),
             success=rows == 0 or _mostly_success(rows, unexpected, self._get_success_kwarg("mostly")),
             element_count=rows,
@@ -48,3 +48,4 @@ class ExpectRowsToSatisfy(BatchExpectation):
             unexpected_count=unexpected,
             unexpected_list=[],
         )
+        return output

@@ -59,7 +59,7 @@ def length_between(column: pl.Expr, dtype: pl.DataType, values: Values) -> pl.Ex
 
 def length_equals(column: pl.Expr, dtype: pl.DataType, values: Values) -> pl.Expr:
     """True where the text has exactly ``value`` characters."""
-    return _text(column, dtype).str.len_chars() == values["value"]
+    return _text(column, dtype).str.len_chars().eq(values["value"])
 
 
 def a_greater_than_b(a: pl.Expr, b: pl.Expr, values: Values) -> pl.Expr:
