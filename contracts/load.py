@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from contracts.errors import ContractError
+from contracts.headings import headings
 from contracts.model import Column, Contract, Derived, DtcLayout, Fold, Rule, Treatment
 from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, Stage
 from contracts.yaml_loader import safe_load
@@ -43,7 +44,9 @@ def parse_contract(document: Mapping[str, Any], *, where: str, digest: str = "")
             role=extras["role"],
             columns=tuple(_column(node) for node in table["properties"]),
             rules=tuple(_rule(node) for node in table.get("quality") or ()),
-            forbidden=tuple(extras.get("forbiddenColumns") or ()),
+            forbidden=(*(extras.get("forbiddenColumns") or ()), *headings().personal),
+            sounds_personal=headings().sounds_personal,
+            undecided=headings().undecided,
             harmless=tuple(extras.get("harmlessColumns") or ()),
             dtc_layouts=tuple(_dtc_layout(node) for node in extras.get("dtcLayouts") or ()),
             derived=tuple(_derived(node) for node in extras.get("derivedColumns") or ()),
@@ -60,7 +63,7 @@ def parse_contract(document: Mapping[str, Any], *, where: str, digest: str = "")
 def _column(node: Mapping[str, Any]) -> Column:
     extras = custom(node)
     treatment = extras["treatment"]
-    names = [node.get("physicalName", node["name"]), *extras.get("aliases", [])]
+    names = [node.get("physicalName", node["name"]), *headings().aliases.get(node["name"], ())]
     return Column(
         name=node["name"],
         physical_names=tuple(names),

@@ -59,7 +59,7 @@ class Column:
 
     Attributes:
         name: the contract's name, used everywhere inside.
-        physical_names: names it may have in a backup; compared without case, spaces, hyphens and underscores.
+        physical_names: names it may have in a backup (``contracts/headings.yaml``); compared as :func:`plain` does.
         form: how text becomes a value.
         options: parameters of the form (``width``, ``formats``, ``code_list``, ``scale``).
         required: whether the column must be in the source at all.
@@ -186,6 +186,8 @@ class Contract:
     rules: tuple[Rule, ...]
     forbidden: tuple[str, ...] = ()  # words of a header that refuse the file (DQ23, Q68)
     harmless: tuple[str, ...] = ()  # whole headers that do not, though they hold such a word: names of no person
+    sounds_personal: tuple[str, ...] = ()  # those of `forbidden` that headings of things have too: may be allowed
+    undecided: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))  # heading -> columns
     dtc_layouts: tuple[DtcLayout, ...] = ()
     derived: tuple[Derived, ...] = ()
     digest: str = ""

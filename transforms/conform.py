@@ -6,16 +6,13 @@ Casts are lenient: a value that does not take its form becomes null and its row 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import polars as pl
 
-from contracts.errors import IntakeError, RefusedError
-from contracts.model import Column, Contract, plain
+from contracts.model import Column, Contract
 from contracts.vocabulary import Form
+from transforms.column_map import ColumnMap
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.address import POSTCODE_PATTERN
 from transforms.pseudonymise.byte_columns import distinct
@@ -34,65 +31,6 @@ TRUE, FALSE = ("T", "Y", "1", "TRUE", "YES"), ("F", "N", "0", "FALSE", "NO")
 def bad(column: str) -> str:
     """Return the name of the mark of values that did not take the form of ``column``."""
     return f"_bad_{column}"
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnMap:
-    """How a source's header maps to a contract.
-
-    Attributes:
-        names: physical name -> contract name, in the contract's order.
-        dropped: how many columns of the source no contract names; they are never read further.
-    """
-
-    names: dict[str, str]
-    dropped: int
-
-
-def _words(name: str) -> list[str]:
-    return re.findall(r"[a-z0-9]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
-
-
-def _forbidden(contract: Contract, header: str) -> bool:
-    if plain(header) in map(plain, contract.harmless):  # not by words: DUoS would be two
-        return False
-    words = _words(header)
-    phrases = [_words(phrase) for phrase in contract.forbidden]
-    return any(words[at : at + len(phrase)] == phrase for phrase in phrases for at in range(len(words)))
-
-
-def map_columns(contract: Contract, header: Sequence[str], *, where: str) -> ColumnMap:
-    """Match a source's header to the contract.
-
-    Raises:
-        RefusedError: a column is forbidden (DQ23, Q68), or two columns mean the same.
-        IntakeError: a required column is missing.
-    """
-    known = {plain(p): column.name for column in contract.columns for p in (column.name, *column.physical_names)}
-    names: dict[str, str] = {}
-    forbidden = []
-    for position, physical in enumerate(header, start=1):
-        name = known.get(plain(physical))
-        if name is None:
-            if _forbidden(contract, physical):
-                forbidden.append(position)
-        elif name in names.values():
-            raise RefusedError(f"two columns mean {name}", where=where, remedy="keep one of them")
-        else:
-            names[physical] = name
-    if forbidden:
-        places = ", ".join(map(str, forbidden))
-        raise RefusedError(
-            f"column {places} of the header is not to be sent (DQ23: only MPAN, address and serial number, Q68)",
-            where=where,
-            remedy="remove it from the extract and send again",
-        )
-    missing = [c.name for c in contract.columns if c.required and c.name not in names.values()]
-    if missing:
-        raise IntakeError(
-            f"lacks the required column {', '.join(missing)}", where=where, remedy="see datacut contracts doc"
-        )
-    return ColumnMap(names, len(header) - len(names))
 
 
 def conform(frame: pl.LazyFrame, contract: Contract, columns: ColumnMap) -> pl.LazyFrame:

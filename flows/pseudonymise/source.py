@@ -23,7 +23,8 @@ from flows.cut.partitions import STAGED, PartitionWriter
 from flows.cut.progress import Progress, silent
 from flows.cut.workspace import Workspace
 from flows.intake import SourceSpec, open_source
-from transforms.conform import ColumnMap, bad, conform, map_columns, normalise_mpans
+from transforms.column_map import ColumnMap, map_columns
+from transforms.conform import bad, conform, normalise_mpans
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import OWN_IDENTIFIER, Pseudonymiser, pseudonymise
 from transforms.quality.rules import any_broken, fault_masks
@@ -110,7 +111,7 @@ def anonymise_source(
             rows += batch.height
             progress(spec.name, rows)
         names = {name: physical.strip()[:NAME_SHOWN] for physical, name in columns.names.items()}
-        dropped, size, form = reader.dropped_columns + columns.dropped, reader.size, reader.form
+        dropped, size, form = reader.dropped_columns + len(columns.dropped), reader.size, reader.form
         order = tuple(columns.names.values())
         how = Written(form, reader.delimiter or "", reader.encoding, reader.flow, order, names, dates)
     writer.close()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flows.intake import SourceSpec
 from flows.restore.real_identifiers import ESME
-from transforms.conform import ColumnMap
+from transforms.column_map import ColumnMap
 from transforms.pseudonymise.mpan import normalise, order_key
 from transforms.release.source_form import Written, from_facts
 

@@ -20,7 +20,7 @@ from flows.restore.backup import Extract, _Batch
 from flows.restore.load_files import ExcludedList, Filler, LoadFile
 from flows.restore.real_identifiers import RealNames
 from flows.restore.unmatched import compare, list_unmatched
-from transforms.conform import map_columns
+from transforms.column_map import map_columns
 from transforms.pseudonymise.mpan import order_key
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.quality.exclusions import COINCIDENT

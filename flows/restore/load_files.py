@@ -20,7 +20,8 @@ from contracts.model import Contract
 from flows.intake import SourceSpec
 from flows.intake.detect import open_bytes
 from flows.release.return_files import delimited
-from transforms.conform import DATE_FORMATS, ColumnMap
+from transforms.column_map import ColumnMap
+from transforms.conform import DATE_FORMATS
 from transforms.pseudonymise.mpan import normalise, order_key
 from transforms.release.source_form import TEST_FLAG, Written
 

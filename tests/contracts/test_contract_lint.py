@@ -90,7 +90,9 @@ BROKEN = {
     "an id without its reason": (REG, "- id: DQ20_disconnected", "- id: disconnected", "C12", "begins with its reason"),
     "no basis": (REG, 'basis, value: ["R1"]', "basis, value: []", "C13", "names no basis"),
     "a basis of one's own": (REG, 'basis, value: ["R1"]', 'basis, value: ["trust me"]', "C13", "'trust me'"),
-    "two names that mean two columns": (REG, '"mtc"]', '"mtc", "llfc"]', "C20", "'llfc' means column"),
+    "two names that mean two columns": (
+        REG, 'physicalName: "METER_TIMESWITCH_CODE"', 'physicalName: "LLFC"', "C20", "'llfc' means column",
+    ),
     "an identifier that passes": (
         MET, 'treatment, value: {"method": "pseudonymise", "field": "esme-id"}',
         'treatment, value: {"method": "keep"}', "C24", "an identifier may not pass",
@@ -176,8 +178,8 @@ def test_every_kind_of_broken_contract_is_found(spoilt, kind):
 
 
 def test_a_forbidden_name(spoilt):
-    lines = spoilt(REG, '["mc"]', '["mc", "phone"]')
-    assert [line for line in lines if "'phone' is among the forbidden columns [C21]" in line]
+    lines = spoilt(REG, 'physicalName: "MEASUREMENT_CLASS"', 'physicalName: "PHONE"')
+    assert [line for line in lines if "'PHONE' is among the forbidden columns [C21]" in line]
 
 
 def test_a_rule_for_the_mpan_is_required(spoilt):

@@ -19,7 +19,7 @@ from flows.cut.config import Job, load_cut
 from flows.intake import SourceSpec, open_source
 from flows.sample import Request, generate
 from tests.command import Done, datacut
-from transforms.conform import map_columns
+from transforms.column_map import map_columns
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.mpan import normalise
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser

@@ -18,7 +18,7 @@ from flows.release.augmented import held_by
 from flows.restore.backup import _Batch
 from flows.restore.extracts import _digest
 from tests.returns.conftest import MPAN, PARTICIPANTS, as_written, facts, load_file, read, restore
-from transforms.conform import map_columns
+from transforms.column_map import map_columns
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.mpan import normalise
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser

@@ -23,7 +23,7 @@ from flows.pseudonymise.source import anonymise_batch
 from flows.quality import exclusions
 from flows.quality import verdicts as quality
 from flows.quality.cross_partition import spanning_tables
-from transforms.conform import map_columns
+from transforms.column_map import map_columns
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.quality import rules

@@ -16,7 +16,7 @@ from contracts.vocabulary import Method
 from flows.intake import Limits, SourceSpec, open_source
 from flows.pseudonymise.source import anonymise_batch
 from tests.rules.cutting import HALF_HOURLY, MiniCut, mpan
-from transforms.conform import map_columns
+from transforms.column_map import map_columns
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.quality import rules

@@ -14,7 +14,8 @@ import polars as pl
 from contracts.errors import EvidenceError
 from contracts.model import Contract, DtcLayout
 from contracts.vocabulary import Form
-from transforms.conform import DATE_FORMATS, ColumnMap
+from transforms.column_map import ColumnMap
+from transforms.conform import DATE_FORMATS
 
 SEEN = 1000  # values that tell how dates are written
 
