@@ -143,8 +143,10 @@ def digest_file(path: Path, *, sync: bool = False, seen: Callable[[int], None] |
         sync: also ask the disk to keep it, through the same descriptor.
         seen: told the number of bytes of each chunk, for a progress bar.
     """
-    digest, size, buffer = hashlib.sha256(), 0, memoryview(bytearray(CHUNK))
+    digest, size = hashlib.sha256(), 0
     with open(open_regular(path), "rb", buffering=0) as file:
+        # A pack has hundreds of small files: to clear a large buffer for each took longer than to read it.
+        buffer = memoryview(bytearray(min(CHUNK, max(os.fstat(file.fileno()).st_size, 1))))
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
             size += count

@@ -84,6 +84,7 @@ class Partitions:
             raise QualityError("partitions are declared as ranges of a column they lack", where=range_key)
         self._frames = [_levelled(frame, schemas[0]) for frame in frames]
         self.schema: pl.Schema = _levelled(pl.LazyFrame(schema=schemas[0]), schemas[0]).collect_schema()
+        self._empty = pl.DataFrame(schema=self.schema)
         self.range_key = range_key
         self.collects = 0
 
@@ -93,7 +94,7 @@ class Partitions:
         Raises:
             polars.exceptions.PolarsError: the expression does not fit the schema.
         """
-        return pl.LazyFrame(schema=self.schema).select(expression).collect()
+        return self._empty.lazy().select(expression).collect()
 
     def count(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer all questions, in order; tallies of one partition share one pass."""
