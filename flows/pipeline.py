@@ -20,9 +20,9 @@ from flows.augment.stage import augmentation
 from flows.cut import partitions
 from flows.cut.config import Extract, Job, Participant, load_cut
 from flows.cut.context import Context, context, forget, now, run_digest, work_folder
-from flows.cut.parallel import together
+from flows.cut.parallel import map_parallel
 from flows.cut.partitions import STAGED
-from flows.cut.progress import NOBODY, Facts, Kind, Step, Told, progressed, watching
+from flows.cut.progress import NULL_LISTENER, Facts, Kind, ProgressListener, Step, current_listener, listening
 from flows.cut.workspace import MARKER, disk
 from flows.keys.signing_key import load_approver, load_signer
 from flows.pseudonymise.source import anonymise_source, facts_of
@@ -35,18 +35,19 @@ MOST_PARTS = 16  # steps that the partitions of a stage are spread over
 RunWave = Callable[[Sequence[Step]], Sequence[tuple[Facts, float]]]
 
 
-def side_by_side(run_step: Callable[[Step], Facts], told: Told) -> RunWave:
-    """Return a way to do a wave: its steps side by side in this process, each told when it begins and ends."""
+def side_by_side(run_step: Callable[[Step], Facts]) -> RunWave:
+    """Return a way to do a wave: its steps side by side in this process; the run's listener hears of each."""
 
     def timed(step: Step) -> tuple[Facts, float]:
-        told.begin(step)
+        listener = current_listener()
+        listener.begin(step)
         began = time.monotonic()
         facts = run_step(step)
         took = round(time.monotonic() - began, 3)
-        told.end(step, took, facts)
+        listener.end(step, took, facts)
         return facts, took
 
-    return lambda wave: together(timed, wave)
+    return lambda wave: map_parallel(timed, wave)
 
 
 def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
@@ -108,19 +109,19 @@ def _parts(partitions: int) -> list[list[int]]:
     return [list(range(n, partitions, count)) for n in range(count)]
 
 
-def run_plain(cut_file: Path, *, kind: Kind = "release", told: Told = NOBODY) -> Facts:
+def run_plain(cut_file: Path, *, kind: Kind = "release", listener: ProgressListener = NULL_LISTENER) -> Facts:
     """Run all stages in this process, without an orchestrator.
 
     Args:
         cut_file: ``cut.yaml``.
         kind: ``release`` for the whole job, ``submission`` for a participant's own stages.
-        told: told of each step, and of rows read.
+        listener: hears of each step, and of rows read.
 
     Returns:
         What :func:`flows.release.stage.publish` returns.
     """
-    with watching(told.rows):
-        return run(str(cut_file), kind, run_wave=side_by_side(lambda step: step.call(), told))
+    with listening(listener):
+        return run(str(cut_file), kind, run_wave=side_by_side(lambda step: step.call()))
 
 
 BEGUN, TABLES = "begun", "tables"
@@ -209,7 +210,7 @@ def anonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
         pseudonymiser=known.pseudonymiser,
         workspace=known.workspace,
         contract=known.contracts[extract],
-        progress=progressed,
+        progress=current_listener().rows,
     )
     known.workspace.note(note, facts_of(facts))
     return facts_of(facts)

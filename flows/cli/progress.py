@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from contracts.errors import ConfigurationError
-from flows.cut.progress import Facts, Step, Told
+from flows.cut.progress import Facts, ProgressListener, Step
 from flows.pipeline import MOST_PARTS
 
 # Shares of a whole run's time, as measured at a million metering points: what the estimate of the rest rests on.
@@ -38,7 +38,7 @@ def _line(step: Step, seconds: float, facts: Facts) -> str:
     return f"{seconds:8.2f} s  {step.name}" + (f"  {counts}" if counts else "")
 
 
-class Lines:
+class LineListener:
     """A plain line per step on standard error."""
 
     def begin(self, step: Step) -> None:
@@ -52,7 +52,7 @@ class Lines:
         """Say nothing: a line per batch would drown the others."""
 
 
-class Bar:
+class BarListener:
     """A bar over the whole run with an estimate of what is left, and a line per finished step above it."""
 
     def __init__(self, progress: Any) -> None:
@@ -78,7 +78,7 @@ class Bar:
         self._progress.update(self._task, rows=f"{rows:,} rows")
 
 
-class JsonLines:
+class JsonListener:
     """One JSON object per finished step: when, run, stage, participant, seconds and counts."""
 
     def __init__(self, stream: IO[str]) -> None:
@@ -103,27 +103,27 @@ class JsonLines:
         self._stream.flush()
 
 
-class _All:
-    """Tells several."""
+class Listeners:
+    """Several listeners as one."""
 
-    def __init__(self, tellers: list[Told]) -> None:
-        self._tellers = tellers
+    def __init__(self, listeners: list[ProgressListener]) -> None:
+        self._listeners = listeners
 
     def begin(self, step: Step) -> None:
-        for teller in self._tellers:
-            teller.begin(step)
+        for listener in self._listeners:
+            listener.begin(step)
 
     def end(self, step: Step, seconds: float, facts: Facts) -> None:
-        for teller in self._tellers:
-            teller.end(step, seconds, facts)
+        for listener in self._listeners:
+            listener.end(step, seconds, facts)
 
     def rows(self, label: str, rows: int) -> None:
-        for teller in self._tellers:
-            teller.rows(label, rows)
+        for listener in self._listeners:
+            listener.rows(label, rows)
 
 
 @contextmanager
-def teller(log: Path | None) -> Iterator[Told]:
+def progress_listener(log: Path | None) -> Iterator[ProgressListener]:
     """Give what suits the place: a bar on a terminal, lines elsewhere; and JSON lines into ``log`` where one is named.
 
     Raises:
@@ -133,10 +133,10 @@ def teller(log: Path | None) -> Iterator[Told]:
         stream = log.open("a", encoding="utf-8") if log else None
     except OSError as fault:
         raise ConfigurationError("cannot be written", where=str(log), remedy=fault.strerror or "") from None
-    written: list[Told] = [JsonLines(stream)] if stream else []
+    logs: list[ProgressListener] = [JsonListener(stream)] if stream else []
     try:
         if not sys.stderr.isatty():
-            yield _All([Lines(), *written])
+            yield Listeners([LineListener(), *logs])
             return
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -152,7 +152,7 @@ def teller(log: Path | None) -> Iterator[Told]:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            yield _All([Bar(progress), *written])
+            yield Listeners([BarListener(progress), *logs])
     finally:
         if stream:
             stream.close()

@@ -101,18 +101,18 @@ def _backups(sample: Path | None, out: Path) -> None:
 
 
 def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str = "") -> dict[str, Any]:
-    from flows.cli.progress import teller
+    from flows.cli.progress import progress_listener
 
-    with teller(log) as told:
+    with progress_listener(log) as listener:
         if plain and workers:
             raise ConfigurationError("--plain and --workers do not go together")
         if plain:
             from flows.pipeline import run_plain
 
-            return run_plain(cut, kind=kind, told=told)
+            return run_plain(cut, kind=kind, listener=listener)
         from flows.orchestration.cut_flow import run_flow
 
-        return run_flow(cut, kind=kind, told=told, workers=workers)
+        return run_flow(cut, kind=kind, listener=listener, workers=workers)
 
 
 def _print(done: dict[str, Any], *, as_json: bool) -> None:

@@ -1,4 +1,7 @@
-"""Independent work side by side, as much at once as there are cores; results in the order of what was asked."""
+"""Independent work side by side, as much at once as there are cores; results in the order of what was asked.
+
+Each call runs in a copy of the caller's context, so whoever listens to a run hears its threads too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -13,17 +18,18 @@ R = TypeVar("R")
 WORKERS = max(1, min(4, os.cpu_count() or 1))  # each holds a partition or two in memory
 
 
-def together(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
+def map_parallel(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """Call a function for every item; the heavy parts release the interpreter lock.
 
     Raises:
         What the first failing call raised, in the order of the items; the others are waited for.
     """
     with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(call, items))
+        calls = [partial(copy_context().run, call, item) for item in items]
+        return list(pool.map(lambda prepared: prepared(), calls))
 
 
-def in_turn(call: Callable[[T], R], items: Iterable[T], at_once: int) -> Iterator[R]:
+def map_ordered(call: Callable[[T], R], items: Iterable[T], at_once: int) -> Iterator[R]:
     """Call a function for every item, a few at once, and yield the results in order; items are drawn as needed.
 
     Raises:
@@ -36,7 +42,7 @@ def in_turn(call: Callable[[T], R], items: Iterable[T], at_once: int) -> Iterato
         ahead: deque[Future[R]] = deque()
         try:
             for item in items:
-                ahead.append(pool.submit(call, item))
+                ahead.append(pool.submit(copy_context().run, call, item))
                 if len(ahead) > at_once:
                     yield ahead.popleft().result()
             while ahead:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -29,21 +30,21 @@ class Step:
     participant: str = ""
 
 
-class Told(Protocol):
-    """Is told what happens in a run."""
+class ProgressListener(Protocol):
+    """Receives what happens in a run."""
 
     def begin(self, step: Step) -> None:
-        """Tell that a step begins."""
+        """A step begins."""
 
     def end(self, step: Step, seconds: float, facts: Facts) -> None:
-        """Tell what a step has done."""
+        """A step has ended, after so many seconds, with these facts."""
 
     def rows(self, label: str, rows: int) -> None:
-        """Tell how many rows of a source have been read."""
+        """So many rows of a source have been read."""
 
 
-class Nobody:
-    """Is told everything and says nothing."""
+class NullListener:
+    """Receives everything and says nothing."""
 
     def begin(self, step: Step) -> None:
         """Say nothing."""
@@ -55,30 +56,25 @@ class Nobody:
         """Say nothing."""
 
 
-NOBODY = Nobody()
+NULL_LISTENER = NullListener()
+_LISTENER: ContextVar[ProgressListener] = ContextVar("progress listener", default=NULL_LISTENER)
+"""A stage's parameters are paths and names, so a listener travels in the context; flows.cut.parallel carries it."""
 
 
 def silent(_label: str, _rows: int) -> None:
     """Report no progress."""
 
 
-class _Watch:
-    """Who watches the progress of this process; a stage's parameters cannot carry a function."""
-
-    progress: Progress = staticmethod(silent)
-
-
 @contextmanager
-def watching(progress: Progress) -> Iterator[None]:
-    """Tell ``progress`` of rows read while the block runs."""
-    before = _Watch.progress
-    _Watch.progress = staticmethod(progress)
+def listening(listener: ProgressListener) -> Iterator[None]:
+    """Report to ``listener`` while the block runs, in this thread and in those it starts by ``flows.cut.parallel``."""
+    token = _LISTENER.set(listener)
     try:
         yield
     finally:
-        _Watch.progress = staticmethod(before)
+        _LISTENER.reset(token)
 
 
-def progressed(label: str, rows: int) -> None:
-    """Tell whoever watches how many rows of a source have been read."""
-    _Watch.progress(label, rows)
+def current_listener() -> ProgressListener:
+    """Return the listener of the run that this is part of; one that says nothing outside of a run."""
+    return _LISTENER.get()

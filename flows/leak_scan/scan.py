@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from contracts.errors import ResidueError
 from contracts.load import load_all
 from contracts.vocabulary import Field, Form
-from flows.cut.parallel import together
+from flows.cut.parallel import map_parallel
 from flows.cut.partitions import Held
 from flows.cut.workspace import Workspace
 from flows.leak_scan.read_back import Kind, Piece, pieces
@@ -151,7 +151,7 @@ class Scanner:
         """
         files = sorted(p for p in root.rglob("*") if p.is_file())
         how = _How(counts=counts, forms=forms, says=counts)
-        for found in together(lambda path: self._file(path, path.relative_to(root).as_posix(), how), files):
+        for found in map_parallel(lambda path: self._file(path, path.relative_to(root).as_posix(), how), files):
             with self._adding:
                 self.findings.add(found)
 

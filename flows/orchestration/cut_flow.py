@@ -8,12 +8,16 @@ from typing import Any
 from contracts.errors import PlaceError
 from flows.cut import progress
 from flows.cut.config import load_cut
-from flows.cut.progress import watching
+from flows.cut.progress import listening
 from flows.orchestration import server
 
 
 def run_flow(
-    cut_file: Path, *, kind: progress.Kind = "release", told: progress.Told = progress.NOBODY, workers: str = ""
+    cut_file: Path,
+    *,
+    kind: progress.Kind = "release",
+    listener: progress.ProgressListener = progress.NULL_LISTENER,
+    workers: str = "",
 ) -> dict[str, Any]:
     """Run the job as a flow; same arguments and result as :func:`flows.pipeline.run_plain`.
 
@@ -33,8 +37,7 @@ def run_flow(
         else:
             _require_server()
         # Without a heartbeat thread a flow ends at once instead of a second later; a one-shot run needs no watcher.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None} if api else {}), watching(told.rows):
-            prefect_flows._Ears.told = told
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None} if api else {}), listening(listener):
             return prefect_flows.data_cut(cut_file.resolve(), kind=kind, workers=workers)
 
 

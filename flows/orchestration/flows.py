@@ -61,12 +61,6 @@ Workers = Annotated[
 ]
 
 
-class _Ears:
-    """Who listens to the flow that runs in this process; a flow's parameters cannot carry a function."""
-
-    told: progress.Told = progress.NOBODY
-
-
 def _run_name() -> str:
     """Name a run by what it makes, of which cut, of whom."""
     parameters = runtime.flow_run.parameters
@@ -134,23 +128,23 @@ def _run_step(step: progress.Step) -> progress.Facts:
         return _as_task(step)()
 
 
-def _together(told: progress.Told) -> pipeline.RunWave:
+def _map_steps() -> pipeline.RunWave:
     """Return a way to do a wave whose steps are mapped over the workers of the flow's task runner."""
-    alone = pipeline.side_by_side(_run_step, told)
+    alone = pipeline.side_by_side(_run_step)
 
     def run_wave(wave: Sequence[progress.Step]) -> Sequence[tuple[progress.Facts, float]]:
         if len(wave) == 1:
             return alone(wave)
-        began = time.monotonic()
+        began, listener = time.monotonic(), progress.current_listener()
         for step in wave:
-            told.begin(step)
+            listener.begin(step)
         futures = [_as_task(step).submit() for step in wave]
         done = []
         try:
             for step, future in zip(wave, futures, strict=True):
                 facts = future.result()
                 took = round(time.monotonic() - began, 3)
-                told.end(step, took, facts)
+                listener.end(step, took, facts)
                 done.append((facts, took))
         finally:
             wait(futures)  # where one fails the others end too: nobody writes to a work folder that is cleared
@@ -187,7 +181,7 @@ def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -
         if workers:
             done = _on_dask(workers, str(cut_file), kind)
         else:
-            done = pipeline.run(str(cut_file), kind, run_wave=_together(_Ears.told))
+            done = pipeline.run(str(cut_file), kind, run_wave=_map_steps())
     if not server.temporary():
         _artifacts(done)
         if kind == "release":
@@ -222,7 +216,7 @@ def _on_dask(workers: str, cut_file: str, kind: progress.Kind) -> dict[str, Any]
 
     @flow(name="data-cut-on-dask", task_runner=runner, validate_parameters=False, **OPTIONS)
     def spread() -> dict[str, Any]:
-        return pipeline.run(cut_file, kind, run_wave=_together(_Ears.told))
+        return pipeline.run(cut_file, kind, run_wave=_map_steps())
 
     return spread()
 

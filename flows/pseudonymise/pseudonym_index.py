@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from contracts.load import load_all
 from contracts.vocabulary import Field
-from flows.cut.parallel import together
+from flows.cut.parallel import map_parallel
 from flows.cut.partitions import JUDGED, Held
 from flows.cut.workspace import Workspace
 from transforms.pseudonymise import mpan
@@ -38,7 +38,7 @@ def sought(workspace: Workspace, held: Sequence[Held], kind: Field) -> leak_cand
                 parts += [keys_of(kind, values[name].drop_nulls()) for name in names]
         return leak_candidates.once(np.concatenate(parts))
 
-    return leak_candidates.Sought.of(np.concatenate(together(part, range(workspace.partitions))))
+    return leak_candidates.Sought.of(np.concatenate(map_parallel(part, range(workspace.partitions))))
 
 
 def coincident(known: leak_candidates.Sought, pseudonymiser: Pseudonymiser) -> NDArray[np.bool_]:

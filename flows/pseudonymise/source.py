@@ -18,7 +18,7 @@ from contracts.errors import IntakeError, RefusedError
 from contracts.model import Contract
 from contracts.vocabulary import Effect, Stage
 from flows.cut.config import Extract, Job, Participant
-from flows.cut.parallel import WORKERS, in_turn
+from flows.cut.parallel import WORKERS, map_ordered
 from flows.cut.partitions import STAGED, PartitionWriter
 from flows.cut.progress import Progress, silent
 from flows.cut.workspace import Workspace
@@ -105,7 +105,7 @@ def anonymise_source(
         columns = map_columns(contract, reader.header, where=spec.name)
         dates: dict[str, str] = {}
         hide = partial(_hidden, contract=contract, columns=columns, pseudonymiser=pseudonymiser, spec=spec)
-        for batch, seen in in_turn(hide, reader.batches(), WORKERS // job.sources):
+        for batch, seen in map_ordered(hide, reader.batches(), WORKERS // job.sources):
             dates = {**seen, **dates}
             writer.add(batch)
             rows += batch.height

@@ -14,7 +14,7 @@ from contracts.augmentation import Item, Tables, tables
 from contracts.vocabulary import Classification, Method
 from flows.cut.config import Participant
 from flows.cut.context import Context
-from flows.cut.parallel import together
+from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, read_exclusions
 from flows.pack.writer import PackWriter
 from flows.release.table_files import ParquetTable
@@ -140,8 +140,8 @@ def release_augmented(known: Context, participants: Sequence[Participant], pack:
             if frame is not None:
                 every = provenance(item_tables(known).items, frame.collect_schema().names())
                 records = frame.select(ORDER, "mpan_core", *every, CONFIDENCE).collect()
-                together(partial(_Share.add, records=records, number=number), shares)
-        together(_Share.close, shares)
+                map_parallel(partial(_Share.add, records=records, number=number), shares)
+        map_parallel(_Share.close, shares)
 
 
 def own_counts(known: Context, mpid: str) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ import polars as pl
 
 from flows.cut.config import Participant
 from flows.cut.context import Context
-from flows.cut.parallel import together
+from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ORDER
 from flows.cut.workspace import disk, second_name
 from flows.keys.signing_key import PublicKey, Signer
@@ -72,7 +72,7 @@ def write_returns(known: Context, released: Released) -> list[dict[str, str]]:
     """
     wanted = known.job.model.release.recipients
     recipients = [p for p in known.job.model.participants if wanted == "all" or p.mpid in wanted]
-    return together(lambda participant: _write(known, released, participant), recipients)
+    return map_parallel(lambda participant: _write(known, released, participant), recipients)
 
 
 def _write(known: Context, released: Released, participant: Participant) -> dict[str, str]:

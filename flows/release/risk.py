@@ -37,11 +37,11 @@ def measure(known: Context) -> dict[str, Any] | None:
             )
         parts.append(disclosure_risk.classes(points, policy.quasi_identifiers).collect(engine="streaming"))
         if len(parts) > 8:
-            parts = [disclosure_risk.together(parts, policy.quasi_identifiers)]
+            parts = [disclosure_risk.merge_classes(parts, policy.quasi_identifiers)]
     if not parts:
         return None
     found = disclosure_risk.figures(
-        disclosure_risk.together(parts, policy.quasi_identifiers)["size"], policy.quasi_identifiers
+        disclosure_risk.merge_classes(parts, policy.quasi_identifiers)["size"], policy.quasi_identifiers
     )
     return {**found, "thresholds": policy.thresholds} if policy.thresholds else found
 

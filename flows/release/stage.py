@@ -12,7 +12,7 @@ import polars as pl
 
 from flows.cut.config import Participant
 from flows.cut.context import Context, context
-from flows.cut.parallel import together
+from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ALLOCATIONS, Held
 from flows.cut.workspace import disk
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
@@ -109,7 +109,7 @@ def _payload(known: Context, pack: PackWriter, kind: str) -> list[dict[str, Any]
         facts = workspace.noted(f"sources/{held.participant}-{held.extract}") or {"rows": 0}
         return release.release_extract(known, held, facts["rows"], pack.path, model.release.formats)
 
-    accounting = together(one, known.held)
+    accounting = map_parallel(one, known.held)
     if kind == "release":
         allocations = workspace.root / ALLOCATIONS
         frame = pl.read_ipc(allocations) if allocations.is_file() else None
@@ -123,7 +123,7 @@ def _payload(known: Context, pack: PackWriter, kind: str) -> list[dict[str, Any]
                 released.release_allocations(known, participant, frame, pack)
                 expected_results.release_expected(known, participant, pack.path)
 
-        together(own, model.participants)
+        map_parallel(own, model.participants)
     return accounting
 
 

@@ -62,7 +62,7 @@ def plain_figures(sizes: list[int]) -> dict[str, float]:
 def test_figures_agree_with_a_plain_count(found, parts):
     wanted = Counter(plain_class(*row) for row in found)
     pieces = [disclosure_risk.classes(points(found[n::parts]).lazy(), NAMES).collect() for n in range(parts)]
-    together = disclosure_risk.together(pieces, NAMES)
+    together = disclosure_risk.merge_classes(pieces, NAMES)
     assert {row[:-1]: row[-1] for row in together.select(*NAMES, "size").rows()} == dict(wanted)
     got = disclosure_risk.figures(together["size"], NAMES)
     for name, value in plain_figures(list(wanted.values())).items():

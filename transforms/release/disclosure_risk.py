@@ -44,7 +44,7 @@ def classes(points: pl.LazyFrame, quasi_identifiers: Sequence[str]) -> pl.LazyFr
     return points.select(named).group_by(list(quasi_identifiers)).len("size")
 
 
-def together(parts: Sequence[pl.DataFrame], quasi_identifiers: Sequence[str]) -> pl.DataFrame:
+def merge_classes(parts: Sequence[pl.DataFrame], quasi_identifiers: Sequence[str]) -> pl.DataFrame:
     """Add up the classes of several parts."""
     whole = pl.concat(parts)
     return whole.group_by(list(quasi_identifiers)).agg(pl.col("size").sum())
