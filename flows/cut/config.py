@@ -8,30 +8,29 @@ from __future__ import annotations
 import datetime
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from contracts.errors import ConfigurationError
 from contracts.load import load_all
-from contracts.yaml_loader import KeyTwiceError, safe_load
+from contracts.validation import PlacedError, Strict, load_model, matching, none_of, read_file
 from flows.intake import SourceSpec
 from transforms.pseudonymise.address import PostcodePolicy
 
-MOST_DIGITS_TOLD, MOST_FAULTS_TOLD = 6, 20
+MOST_DIGITS_TOLD = 6
 
-
-def _text_date(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime.date) else value
-
-
-class Strict(BaseModel):
-    """Refuses entries that it does not know: a misspelt option must not pass in silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
+Mpid = Annotated[str, matching(r"[A-Z0-9]{4}", "must be an MPID: four capital letters or digits")]
+CutId = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+        "must be 1 to 64 letters, digits, dots, hyphens and underscores, no dot first",
+    ),
+]
+Fingerprint = Annotated[
+    str, matching(r"[0-9a-f]{16}", "must be the 16 hex digits that 'datacut key fingerprint' prints")
+]
 Share = Annotated[float, Field(ge=0, le=1)]  # nan is no share: nothing would be above it
 
 
@@ -49,7 +48,7 @@ class RiskPolicy(Strict):
         ),
         min_length=1,
     )
-    thresholds: dict[Literal["prosecutor_max", "prosecutor_mean", "marketer"], Share] = {}
+    thresholds: dict[Literal["prosecutor_max", "prosecutor_mean", "marketer"], Share] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _once(self) -> RiskPolicy:
@@ -69,7 +68,7 @@ class Policy(Strict):
 class Cut(Strict):
     """The data cut: one key, one day (Q74)."""
 
-    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    id: CutId
     date: datetime.date
     key: Path
     key_passphrase_file: Path | None = None
@@ -78,7 +77,7 @@ class Cut(Strict):
     scheme: Literal[1, "1"] = 1
     trust_model: Literal["si-central", "shared-key"] = "si-central"
     expires: datetime.date | None = None  # last day on which a pack may be relied on
-    fingerprint: str | None = Field(default=None, pattern=r"^[0-9a-f]{16}$")
+    fingerprint: Fingerprint | None = None
     policy: Policy = Policy()
 
 
@@ -108,11 +107,6 @@ class Source(Strict):
         return self
 
 
-def _named(name: str) -> str:
-    """Return a name as an error may repeat it: a word, never what could be an identifier."""
-    return repr(name) if re.fullmatch("[A-Za-z_ -]{1,40}", name) else "of that name"
-
-
 def _source(value: object) -> object:
     return {"path": value} if isinstance(value, str) else value
 
@@ -125,16 +119,17 @@ class Extract(Strict):
 
     @field_validator("contract")
     @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in load_all():
-            raise ValueError(f"there is no contract {_named(name)}; there are {', '.join(sorted(load_all()))}")
+    def _known(cls, name: str, info: ValidationInfo) -> str:
+        known = (info.context or {}).get("contracts")
+        if known is not None and name not in known:
+            raise ValueError(none_of(name, sorted(known), "contract"))
         return name
 
 
 class Participant(Strict):
     """A market participant and what it sends."""
 
-    mpid: str = Field(pattern=r"^[A-Z0-9]{4}$")
+    mpid: Mpid
     role: str
     extracts: tuple[Extract, ...]
     services: Path | None = None
@@ -142,10 +137,10 @@ class Participant(Strict):
 
     @field_validator("role")
     @classmethod
-    def _of_the_market(cls, role: str) -> str:
-        known = sorted({contract.role for contract in load_all().values()})
-        if role.upper() not in known:  # what a participant gets back depends on it
-            raise ValueError(f"there is no role {_named(role)}; there are {', '.join(known)}")
+    def _of_the_market(cls, role: str, info: ValidationInfo) -> str:
+        known = (info.context or {}).get("roles")
+        if known is not None and role.upper() not in known:  # what a participant gets back depends on it
+            raise ValueError(none_of(role, sorted(known), "role"))
         return role
 
 
@@ -201,10 +196,10 @@ class CutFile(Strict):
     @model_validator(mode="after")
     def _once(self) -> CutFile:
         seen = set()
-        for participant in self.participants:
-            for extract in participant.extracts:
+        for number, participant in enumerate(self.participants):
+            for place, extract in enumerate(participant.extracts):
                 if (participant.mpid, extract.contract) in seen:
-                    raise ValueError(f"{participant.mpid}: extract {extract.contract!r} stands twice")
+                    raise PlacedError("appears twice", "participants", number, "extracts", place)
                 seen.add((participant.mpid, extract.contract))
         return self
 
@@ -270,24 +265,8 @@ def load_cut(file: Path) -> Job:
     Raises:
         ConfigurationError: the file is missing, is not YAML, or an entry is wrong; all faults at once.
     """
-    try:
-        if file.exists() and not (file.is_file() or file.is_dir()):  # a pipe or device may never end
-            raise ConfigurationError("is no file", where=str(file))
-        document: Any = safe_load(file.read_text(encoding="utf-8"))
-    except OSError as fault:
-        raise ConfigurationError("cannot be read", where=str(file), remedy=fault.strerror or "") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError("is not UTF-8 text", where=str(file)) from None
-    except yaml.YAMLError as fault:
-        mark = getattr(fault, "problem_mark", None)
-        what = "has a key twice" if isinstance(fault, KeyTwiceError) else "is not valid YAML"
-        raise ConfigurationError(f"{what}{f' at line {mark.line + 1}' if mark else ''}", where=str(file)) from None
-    try:
-        return Job(file, CutFile.model_validate(document))
-    except ValidationError as fault:
-        lines = [
-            f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
-            for e in fault.errors(include_input=False, include_url=False)
-        ]
-        more = [f"and {len(lines) - MOST_FAULTS_TOLD} more"] if len(lines) > MOST_FAULTS_TOLD else []
-        raise ConfigurationError("; ".join(lines[:MOST_FAULTS_TOLD] + more), where=str(file)) from None
+    known = load_all()
+    context = {"contracts": frozenset(known), "roles": frozenset(contract.role for contract in known.values())}
+    raw = read_file(file, ConfigurationError)
+    model, _ = load_model(raw, CutFile, ConfigurationError, where=str(file), context=context)
+    return Job(file, model)
