@@ -37,7 +37,7 @@ sample: $(VENV)/.ready  ## write sample_data/ anew
 	$(BIN)/datacut sample --mpans 5000 --seed 1 --defects 0.05 --out sample_data
 
 wheelhouse: $(VENV)/.ready  ## every wheel for a machine without a network: pip install --no-index --find-links wheelhouse datacut
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir wheelhouse ".[postgres,split]"
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir wheelhouse ".[postgres]"
 
 clean:  ## remove everything that is not in the repository
 	rm -rf $(VENV) demo out wheelhouse .pytest_cache .mypy_cache .ruff_cache .hypothesis

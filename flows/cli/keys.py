@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
     pseudonym.register(app)
 
 
-def _sealing(file: Path | None, prompt: bool) -> bytes | None:
+def _sealing(file: Path | None, prompt: bool) -> str | None:
     from flows.keys.passphrase import ask_new, passphrase_of
 
     if file is not None:

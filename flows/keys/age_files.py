@@ -1,105 +1,78 @@
-"""A cut key wrapped for a participant in the age format: only the holder of the identity unwraps it.
+"""A cut key in the age format: under a passphrase, or wrapped for a participant's identity.
 
-The wrapped text is the plain key file, so the ordinary ``age`` program unwraps it as well. age authenticates no
+What is encrypted is the plain key file, so the ordinary ``age`` program opens both kinds as well. age authenticates no
 sender: whoever unwraps has to know the fingerprint by another channel, and it depends on the cut.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
-import secrets
 from pathlib import Path
+from typing import Literal
 
-from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-from pyrage import DecryptError, EncryptError, IdentityError, RecipientError, decrypt, encrypt, x25519
+from pyrage import DecryptError, EncryptError, IdentityError, RecipientError, decrypt, encrypt, passphrase, x25519
 
-from contracts.errors import KeyMaterialError, PlaceError
-from flows.keys.secret_files import MAX_SECRET_FILE, shown
-from transforms.pseudonymise.keys import CUT_KEY_BYTES, FieldKeys
+from contracts.errors import KeyMaterialError
+from flows.keys.secret_files import AGE_ARMOUR, AGE_VERSION, MAX_SECRET_FILE, shown
 
-MAGIC = b"datacut-sealed-key "
-SALT_BYTES, NONCE_BYTES = 16, 12
-ITERATIONS, LANES, MEMORY = 3, 4, 64 << 10  # RFC 9106 section 4, second choice; memory in KiB
-MOST_ITERATIONS, MOST_LANES, MOST_MEMORY = 32, 16, 2 << 20  # a foreign file must not exhaust the machine
-_FORM = re.compile(
-    rb"(?P<header>datacut-sealed-key 1\n"
-    rb"cut (?P<cut>[A-Za-z0-9][A-Za-z0-9._-]{0,63})\n"
-    rb"fingerprint (?P<fingerprint>[0-9a-f]{16})\n"
-    rb"argon2id iterations=(?P<iterations>[1-9][0-9]{0,3}) lanes=(?P<lanes>[1-9][0-9]{0,2})"
-    rb" memory=(?P<memory>[1-9][0-9]{0,8})\n"
-    rb"salt (?P<salt>[0-9a-f]{32})\n"
-    rb"aes-256-gcm nonce=(?P<nonce>[0-9a-f]{24})\n)"
-    rb"sealed (?P<sealed>[0-9a-f]{96})\n",
-)
-
-
-def seal(key: bytes, cut_id: str, passphrase: bytes) -> bytes:
-    """Return the sealed file of a cut key."""
-    fingerprint = FieldKeys(key, cut_id).fingerprint()
-    salt, nonce = secrets.token_bytes(SALT_BYTES), secrets.token_bytes(NONCE_BYTES)
-    header = (
-        f"datacut-sealed-key 1\ncut {cut_id}\nfingerprint {fingerprint}\n"
-        f"argon2id iterations={ITERATIONS} lanes={LANES} memory={MEMORY}\n"
-        f"salt {salt.hex()}\naes-256-gcm nonce={nonce.hex()}\n"
-    ).encode("ascii")
-    cipher = AESGCM(stretch(passphrase, salt, ITERATIONS, LANES, MEMORY))
-    return header + b"sealed " + cipher.encrypt(nonce, key, header).hex().encode("ascii") + b"\n"
-
-
-def unseal(data: bytes, cut_id: str, passphrase: bytes, *, where: str) -> bytes:
-    """Return the cut key of a sealed file.
-
-    Raises:
-        KeyMaterialError: not this format, for another cut, changed since it was written, or another passphrase.
-        PlaceError: the installed OpenSSL has no Argon2id.
-    """
-    form = _parse(data, cut_id, where=where)
-    iterations, lanes, memory = (int(form[name]) for name in ("iterations", "lanes", "memory"))
-    if not (iterations <= MOST_ITERATIONS and lanes <= MOST_LANES and MEMORY <= memory <= MOST_MEMORY):
-        raise KeyMaterialError("asks for a stretching that is not allowed", where=where)
-    salt, nonce, sealed = (bytes.fromhex(form[name].decode()) for name in ("salt", "nonce", "sealed"))
-    try:
-        return AESGCM(stretch(passphrase, salt, iterations, lanes, memory)).decrypt(nonce, sealed, form["header"])
-    except InvalidTag:
-        raise KeyMaterialError("the passphrase does not fit, or the file was changed", where=where) from None
-
-
-def stated_fingerprint(data: bytes, cut_id: str, *, where: str) -> str:
-    """Return the fingerprint that the header states; proven only once the file is unsealed.
-
-    Raises:
-        KeyMaterialError: not this format, or for another cut.
-    """
-    return _parse(data, cut_id, where=where)["fingerprint"].decode()
-
-
-def _parse(data: bytes, cut_id: str, *, where: str) -> re.Match[bytes]:
-    form = _FORM.fullmatch(data)
-    if form is None:
-        raise KeyMaterialError("is not a sealed cut key of format 1", where=where, remedy="copy it again, byte by byte")
-    if form["cut"].decode() != cut_id:
-        raise KeyMaterialError(f"is the key of another cut, not of {cut_id}", where=where)
-    return form
-
-
-def stretch(passphrase: bytes, salt: bytes, iterations: int, lanes: int, memory: int) -> bytes:
-    """Return the 32-byte sealing key of a passphrase.
-
-    Raises:
-        PlaceError: the installed OpenSSL has no Argon2id.
-    """
-    try:
-        kdf = Argon2id(salt=salt, length=CUT_KEY_BYTES, iterations=iterations, lanes=lanes, memory_cost=memory)
-        return kdf.derive(passphrase)
-    except (UnsupportedAlgorithm, MemoryError):
-        raise PlaceError(
-            "Argon2id cannot run here", remedy="install the cryptography wheel; free 64 MiB of memory"
-        ) from None
-
-
+MOST_WORK = 20  # log2 of scrypt's N: 1 GiB and seconds; a foreign file must not exhaust the machine
 MOST_RECIPIENTS = 20
+_SCRYPT = re.compile(rb"scrypt [A-Za-z0-9+/]{22} (?P<work>[1-9][0-9]{0,8})")  # C2SP age, the scrypt recipient stanza
+
+
+def opened_by(data: bytes, *, where: str) -> Literal["passphrase", "identity"]:
+    """Tell what opens an age file, from its header alone; nothing is computed yet.
+
+    Raises:
+        KeyMaterialError: the header is damaged, or asks for more work than any honest machine chooses.
+    """
+    stanzas = [line[3:] for line in _header(data, where).split(b"\n") if line.startswith(b"-> ")]
+    if not any(stanza.startswith(b"scrypt") for stanza in stanzas):
+        return "identity"
+    form = _SCRYPT.fullmatch(stanzas[0])
+    if form is None or len(stanzas) != 1:  # a passphrase must be the only way in
+        raise KeyMaterialError("is a damaged age file", where=where, remedy="copy it again, byte by byte")
+    if int(form["work"]) > MOST_WORK:
+        raise KeyMaterialError(
+            f"asks for scrypt work 2^{int(form['work'])}, more than 2^{MOST_WORK}",
+            where=where,
+            remedy="do not trust it; ask the key's custodian",
+        )
+    return "passphrase"
+
+
+def _header(data: bytes, where: str) -> bytes:
+    """Return the header of an age file without its MAC line."""
+    if data.startswith(AGE_ARMOUR):
+        try:
+            data = base64.b64decode(b"".join(data.split()[4:-4]), validate=True)
+        except binascii.Error:
+            raise KeyMaterialError("is a damaged age file", where=where, remedy="copy it again, byte by byte") from None
+    header, mac, _ = data.partition(b"\n---")
+    if not mac or not header.startswith(AGE_VERSION + b"\n"):
+        raise KeyMaterialError("is a damaged age file", where=where, remedy="copy it again, byte by byte")
+    return header
+
+
+def seal(line: bytes, words: str) -> bytes:
+    """Return an armoured age file of a plain key line under a passphrase; age chooses about a second of scrypt."""
+    return passphrase.encrypt(line, words, armored=True)
+
+
+def unseal(data: bytes, words: str, *, where: str) -> bytes:
+    """Return the plain key line of an age file under a passphrase.
+
+    Raises:
+        KeyMaterialError: no such file, changed since it was written, another passphrase, or more work than is allowed.
+    """
+    if opened_by(data, where=where) != "passphrase":
+        raise KeyMaterialError("is wrapped for an identity, not sealed under a passphrase", where=where)
+    try:
+        return passphrase.decrypt(data, words)
+    except DecryptError:
+        raise KeyMaterialError("the passphrase does not fit, or the file was changed", where=where) from None
 
 
 def new_identity() -> tuple[bytes, str]:
@@ -160,6 +133,8 @@ def unwrap(data: bytes, identity_file: bytes, *, where: str) -> bytes:
     Raises:
         KeyMaterialError: the identity is none, does not fit, or the file was changed.
     """
+    if opened_by(data, where=where) != "identity":
+        raise KeyMaterialError("is sealed under a passphrase, not wrapped for an identity", where=where)
     try:
         lines = identity_file.decode("ascii").splitlines()
         identities = [x25519.Identity.from_str(ln.strip()) for ln in lines if ln.strip() and not ln.startswith("#")]

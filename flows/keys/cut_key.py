@@ -1,8 +1,8 @@
 """Cut keys on disk: made, read and checked. Key bytes never reach argv, the environment, a log or an error.
 
-A key file is one of three, told apart by its first bytes: plain (one line of 64 hex digits that says nothing else),
-sealed under a passphrase (``flows.keys.age_files``), or wrapped for an identity in the age format
-(``flows.keys.age_files``). All three are readable by their owner alone.
+A key file is one of three, told apart by its first bytes: plain (one line of 64 hex digits that says nothing else), or
+that line in an age file, sealed under a passphrase or wrapped for an identity (``flows.keys.age_files``). All three are
+readable by their owner alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contracts.errors import KeyMaterialError
 from flows.keys import age_files, shares
 from flows.keys.passphrase import Unlock
 from flows.keys.process import guard_memory
-from flows.keys.secret_files import is_wrapped, read_private, shown, write_new
+from flows.keys.secret_files import is_age_file, read_private, shown, write_new
 from transforms.pseudonymise.keys import CUT_KEY_BYTES, FieldKeys
 
 RING_FENCE_FIELD = "ring-fence"  # its key orders equal units; a run, a top-up and the direct mode must agree
@@ -23,7 +23,7 @@ REVOKED = "revoked-keys.txt"  # beside ``cut.yaml``; looked at when it is there
 _LINE = re.compile(rb"[0-9a-fA-F]{64}\r?\n?")
 
 
-def new_key(path: Path, cut_id: str, passphrase: bytes | None = None) -> str:
+def new_key(path: Path, cut_id: str, passphrase: str | None = None) -> str:
     """Write a new random cut key, readable by its owner alone, and return its fingerprint.
 
     Raises:
@@ -33,7 +33,7 @@ def new_key(path: Path, cut_id: str, passphrase: bytes | None = None) -> str:
     return keep_key(path, secrets.token_bytes(CUT_KEY_BYTES), cut_id, passphrase)
 
 
-def keep_key(path: Path, key: bytes, cut_id: str, passphrase: bytes | None) -> str:
+def keep_key(path: Path, key: bytes, cut_id: str, passphrase: str | None) -> str:
     """Write a cut key to a new file, sealed if there is a passphrase, and return its fingerprint.
 
     Raises:
@@ -41,7 +41,8 @@ def keep_key(path: Path, key: bytes, cut_id: str, passphrase: bytes | None) -> s
         PlaceError: the file cannot be written.
     """
     fingerprint = FieldKeys(key, cut_id).fingerprint()
-    write_new(path, age_files.seal(key, cut_id, passphrase) if passphrase else plain_line(key))
+    line = plain_line(key)
+    write_new(path, age_files.seal(line, passphrase) if passphrase else line)
     return fingerprint
 
 
@@ -71,12 +72,7 @@ def read_cut_key(path: Path, cut_id: str, fingerprint: str | None = None, unlock
     """
     guard_memory()
     where, unlock = shown(path), unlock or Unlock()
-    raw = read_private(path)
-    if raw.startswith(age_files.MAGIC):
-        _match(age_files.stated_fingerprint(raw, cut_id, where=where), cut_id, fingerprint, where)
-        key = age_files.unseal(raw, cut_id, unlock.passphrase(), where=where)
-    else:
-        key = _plain(_unwrapped(raw, unlock, where), where)
+    key = _plain(_opened(read_private(path), unlock, where), where)
     _match(FieldKeys(key, cut_id).fingerprint(), cut_id, fingerprint, where)
     return key
 
@@ -96,18 +92,18 @@ def held_fingerprint(path: Path, cut_id: str, unlock: Unlock) -> str:
     return share.fingerprint
 
 
-def _unwrapped(raw: bytes, unlock: Unlock, where: str) -> bytes:
-    if not is_wrapped(raw):
+def _opened(raw: bytes, unlock: Unlock, where: str) -> bytes:
+    if not is_age_file(raw):
         return raw
-    from flows.keys import age_files
-
+    if age_files.opened_by(raw, where=where) == "passphrase":
+        return age_files.unseal(raw, unlock.passphrase(), where=where)
     return age_files.unwrap(raw, unlock.identity(), where=where)
 
 
 def _plain(raw: bytes, where: str) -> bytes:
     if not _LINE.fullmatch(raw):
         raise KeyMaterialError(
-            "is not a cut key: one line of 64 hex digits, a sealed key, or an age file",
+            "is not a cut key: one line of 64 hex digits, or an age file",
             where=where,
             remedy="make one with datacut key new",
         )

@@ -17,7 +17,7 @@ from flows.keys.secret_files import read_private
 
 PASSPHRASE_FILE = "DATACUT_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable that names a file
 IDENTITY_FILE = "DATACUT_IDENTITY_FILE"
-MIN_LENGTH = 12  # characters; Argon2id slows a guess down, it does not save a short word
+MIN_LENGTH = 12  # characters; scrypt slows a guess down, it does not save a short word
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Unlock:
     passphrase_file: Path | None = None
     identity_file: Path | None = None
 
-    def passphrase(self) -> bytes:
+    def passphrase(self) -> str:
         """Return the passphrase of a protected key.
 
         Raises:
@@ -58,7 +58,7 @@ def _named(variable: str) -> Path | None:
     return Path(value) if value else None
 
 
-def passphrase_of(file: Path) -> bytes:
+def passphrase_of(file: Path) -> str:
     """Return the one line of a passphrase file.
 
     Raises:
@@ -75,7 +75,7 @@ def passphrase_of(file: Path) -> bytes:
     return _checked(lines[0])
 
 
-def ask_new() -> bytes:
+def ask_new() -> str:
     """Ask for a new passphrase twice, without showing it.
 
     Raises:
@@ -87,7 +87,7 @@ def ask_new() -> bytes:
     return first
 
 
-def _ask(prompt: str) -> bytes:
+def _ask(prompt: str) -> str:
     if not sys.stdin.isatty():
         raise KeyMaterialError(
             "a passphrase is needed and there is no terminal to ask at",
@@ -96,7 +96,7 @@ def _ask(prompt: str) -> bytes:
     return _checked(getpass.getpass(prompt))
 
 
-def _checked(text: str) -> bytes:
+def _checked(text: str) -> str:
     if len(text) < MIN_LENGTH:
         raise KeyMaterialError(f"a passphrase has at least {MIN_LENGTH} characters", remedy="take six random words")
-    return unicodedata.normalize("NFC", text).encode("utf-8")
+    return unicodedata.normalize("NFC", text)

@@ -11,16 +11,16 @@ from contracts.errors import KeyMaterialError, PlaceError
 
 MAX_SECRET_FILE = 16 << 10  # bytes; the longest, an armoured age file for many recipients, has a few thousand
 OWNER_ONLY = 0o600
-AGE_STARTS = (b"-----BEGIN AGE ENCRYPTED FILE-----", b"age-encryption.org/v1")
+AGE_ARMOUR, AGE_VERSION = b"-----BEGIN AGE ENCRYPTED FILE-----", b"age-encryption.org/v1"
 # no link is followed, and a pipe that nobody writes to does not hold the program up; neither exists on Windows
 _PLAIN_READ = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 # a key in hex, an age identity, a PEM or the base64 of one, whole or what is left behind its last slash
 _SECRET = re.compile(r"[0-9A-F]{64}|AGE-SECRET-KEY-|PRIVATE KEY|MC4CAQAwBQYDK2VwBCIEI|[A-Z0-9+=]{40}|[\x00-\x1f]", re.I)
 
 
-def is_wrapped(data: bytes) -> bool:
+def is_age_file(data: bytes) -> bool:
     """Tell whether a file is an age file, armoured or not."""
-    return data.startswith(AGE_STARTS)
+    return data.startswith((AGE_ARMOUR, AGE_VERSION))
 
 
 def shown(path: Path) -> str:

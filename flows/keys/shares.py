@@ -1,55 +1,54 @@
-"""A cut key split between custodians, k of n: fewer than k shares say nothing about it (Shamir 1979).
+"""A cut key split between custodians, k of n: fewer than k shares say nothing about it (SLIP-39, Shamir 1979).
 
-The sharing is PyCryptodome's, over GF(2^128): the key's two halves are shared independently. Its shares carry no
-authentication, so a share file has a checksum against slips, a set number against mixing, and the key's fingerprint
-against everything else: a key that does not show it is never used.
+The 33 words of a share are what any SLIP-39 tool takes, without a passphrase; together they give the 32 bytes of the
+key. The lines above them say for a person and for ``datacut`` which share of which key it is. A checksum guards the
+whole file against slips, and a joined key that does not show the fingerprint is never used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from contracts.errors import KeyMaterialError, PlaceError
-from transforms.pseudonymise.keys import CUT_KEY_BYTES, FieldKeys
+from shamir_mnemonic import MnemonicError, combine_mnemonics, generate_mnemonics
+from shamir_mnemonic import Share as Words
 
-MAGIC = b"datacut-key-share "
-MOST_SHARES = 16
-HALF = CUT_KEY_BYTES // 2
+from contracts.errors import KeyMaterialError
+from transforms.pseudonymise.keys import FieldKeys
+
+MAGIC = b"# datacut key share "
+MOST_SHARES = 16  # SLIP-39 counts no further
+MOST_STRETCHING = 4  # exponent of PBKDF2's rounds; ours have 1, and at 15 a foreign share would take hours
 _FORM = re.compile(
-    rb"(?P<body>datacut-key-share 1\n"
-    rb"cut (?P<cut>[A-Za-z0-9][A-Za-z0-9._-]{0,63})\n"
-    rb"fingerprint (?P<fingerprint>[0-9a-f]{16})\n"
-    rb"set (?P<set>[0-9a-f]{16})\n"
-    rb"threshold (?P<threshold>[1-9][0-9]?) of (?P<count>[1-9][0-9]?)\n"
-    rb"share (?P<number>[1-9][0-9]?) (?P<part>[0-9a-f]{64})\n)"
-    rb"check (?P<check>[0-9a-f]{16})\n"
+    rb"(?P<body># datacut key share (?P<number>[1-9][0-9]?) of (?P<count>[1-9][0-9]?): any (?P<threshold>[1-9][0-9]?)"
+    rb" give the key back \(SLIP-39\)\n"
+    rb"# cut (?P<cut>[A-Za-z0-9][A-Za-z0-9._-]{0,63})\n"
+    rb"# fingerprint (?P<fingerprint>[0-9a-f]{16})\n"
+    rb"(?P<words>[a-z]+(?: [a-z]+){32})\n)"
+    rb"# check (?P<check>[0-9a-f]{16})\n"
 )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Share:
-    """One custodian's part; ``group`` is the same in all shares of one split."""
+    """One custodian's part."""
 
     cut: str
     fingerprint: str
-    group: str
     threshold: int
     count: int
     number: int
-    part: bytes
+    words: str
 
     def to_bytes(self) -> bytes:
         """Return the share file."""
         body = (
-            f"datacut-key-share 1\ncut {self.cut}\nfingerprint {self.fingerprint}\nset {self.group}\n"
-            f"threshold {self.threshold} of {self.count}\nshare {self.number} {self.part.hex()}\n"
+            f"# datacut key share {self.number} of {self.count}: any {self.threshold} give the key back (SLIP-39)\n"
+            f"# cut {self.cut}\n# fingerprint {self.fingerprint}\n{self.words}\n"
         ).encode("ascii")
-        return body + f"check {_check(body)}\n".encode("ascii")
+        return body + f"# check {_check(body)}\n".encode("ascii")
 
 
 def _check(body: bytes) -> str:
@@ -61,17 +60,12 @@ def split(key: bytes, cut_id: str, threshold: int, count: int) -> list[Share]:
 
     Raises:
         KeyMaterialError: the threshold is below 2 or above the number of shares, or there are too many.
-        PlaceError: the library of the ``split`` extra is not installed.
     """
     if not 2 <= threshold <= count <= MOST_SHARES:
         raise KeyMaterialError(f"cannot be split {threshold} of {count}", remedy=f"2 to {MOST_SHARES} shares")
-    shamir = _shamir()
-    fingerprint, group = FieldKeys(key, cut_id).fingerprint(), secrets.token_hex(8)
-    first, second = (dict(shamir.split(threshold, count, half)) for half in (key[:HALF], key[HALF:]))
-    return [
-        Share(cut_id, fingerprint, group, threshold, count, number, first[number] + second[number])
-        for number in range(1, count + 1)
-    ]
+    fingerprint = FieldKeys(key, cut_id).fingerprint()
+    (group,) = generate_mnemonics(1, [(threshold, count)], key)
+    return [Share(cut_id, fingerprint, threshold, count, at + 1, words) for at, words in enumerate(group)]
 
 
 def parse(data: bytes, *, where: str) -> Share:
@@ -83,9 +77,9 @@ def parse(data: bytes, *, where: str) -> Share:
     form = _FORM.fullmatch(data)
     if form is None or form["check"].decode() != _check(form["body"]):
         raise KeyMaterialError("is not a whole share of a cut key", where=where, remedy="copy it again, byte by byte")
-    text = {name: form[name].decode() for name in ("cut", "fingerprint", "set", "threshold", "count", "number")}
+    text = {name: found.decode() for name, found in form.groupdict().items()}
     numbers = (int(text["threshold"]), int(text["count"]), int(text["number"]))
-    return Share(text["cut"], text["fingerprint"], text["set"], *numbers, bytes.fromhex(form["part"].decode()))
+    return Share(text["cut"], text["fingerprint"], *numbers, text["words"])
 
 
 def combine(shares: Sequence[Share], cut_id: str) -> bytes:
@@ -94,29 +88,29 @@ def combine(shares: Sequence[Share], cut_id: str) -> bytes:
     Raises:
         KeyMaterialError: of another cut, of different splits, too few, one twice, or the key does not show the
             fingerprint that the shares state.
-        PlaceError: the library of the ``split`` extra is not installed.
     """
-    if len({(s.cut, s.fingerprint, s.group, s.threshold, s.count) for s in shares}) != 1:
-        raise KeyMaterialError("the shares are of different splits", remedy="take shares with the same set number")
-    first = shares[0]
-    if first.cut != cut_id:
+    if any(share.cut != cut_id for share in shares):
         raise KeyMaterialError(f"the shares are of another cut, not of {cut_id}")
-    numbered = {share.number: share.part for share in shares}
-    if len(numbered) != len(shares):
+    try:
+        parts = [Words.from_mnemonic(share.words) for share in shares]
+    except MnemonicError:
+        raise KeyMaterialError("the words of a share are not SLIP-39's", remedy="copy it again, byte by byte") from None
+    if any((part.group_count, part.group_threshold) != (1, 1) for part in parts):
+        raise KeyMaterialError("the words are a share of a split in groups", remedy="datacut makes none")
+    if any(part.iteration_exponent > MOST_STRETCHING for part in parts):
+        raise KeyMaterialError("the words ask for a stretching that is not allowed")
+    if len({(share.fingerprint, part.group_parameters()) for share, part in zip(shares, parts, strict=True)}) != 1:
+        raise KeyMaterialError("the shares are of different splits", remedy="take shares that were made together")
+    if len({part.index for part in parts}) != len(parts):
         raise KeyMaterialError("one share stands there twice")
-    if len(numbered) < first.threshold:
-        raise KeyMaterialError(f"wants {first.threshold} shares, not {len(numbered)}")
-    shamir = _shamir()
-    halves = [[(number, part[half]) for number, part in numbered.items()] for half in (slice(HALF), slice(HALF, None))]
-    key = b"".join(shamir.combine(half) for half in halves)
-    if FieldKeys(key, cut_id).fingerprint() != first.fingerprint:
+    threshold = parts[0].member_threshold
+    if len(parts) < threshold:
+        raise KeyMaterialError(f"wants {threshold} shares, not {len(parts)}")
+    try:
+        key = combine_mnemonics([share.words for share in shares[:threshold]])
+        found = FieldKeys(key, cut_id).fingerprint()
+    except MnemonicError:
+        found = ""
+    if found != shares[0].fingerprint:
         raise KeyMaterialError("the shares do not give the key whose fingerprint they state: one of them is false")
     return key
-
-
-def _shamir() -> Any:
-    try:
-        from Crypto.Protocol.SecretSharing import Shamir
-    except ImportError:
-        raise PlaceError("splitting needs a further library", remedy="pip install 'datacut[split]'") from None
-    return Shamir

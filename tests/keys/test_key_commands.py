@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from flows.keys.cut_key import keep_key
+from flows.keys import age_files
+from flows.keys.cut_key import plain_line
+from flows.keys.secret_files import write_new
 from flows.keys.signing_key import new_signing_key
 from flows.sample import Request, generate
-from tests.keys.conftest import CUT, KEY, OTHER_CUT, Done, private
+from tests.keys import age_reference
+from tests.keys.conftest import CUT, KEY, Done, private
 from transforms.pseudonymise.keys import FieldKeys
 
 FINGERPRINT = FieldKeys(KEY, CUT).fingerprint()
@@ -53,6 +56,13 @@ def test_the_life_of_a_key(tmp_path: Path, passphrase_file: Path, datacut: Run) 
     assert (tmp_path / "revoked-keys.txt").read_text().count(fingerprint) == 2
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seal with little work: age's own second is for those who guess."""
+    monkeypatch.setattr(age_files, "seal", age_reference.seal)
+
+
+@pytest.mark.usefixtures("quick")
 def test_protect_changes_the_passphrase(tmp_path: Path, plain: Path, passphrase_file: Path, datacut: Run) -> None:
     other = private(tmp_path / "other", "another passphrase\n")
     arguments = ("key", "protect", "--cut", CUT, "--out")
@@ -72,6 +82,7 @@ def test_a_key_is_never_written_over_and_two_are_never_alike(tmp_path: Path, dat
     assert datacut("key", "new", "--cut", CUT, "--out", "no/such/folder/c").code == 19
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_protected_key_without_a_terminal_says_what_to_do(plain: Path, passphrase_file: Path, datacut: Run) -> None:
     datacut("key", "protect", "--key", plain, "--cut", CUT, "--out", "a", "--new-passphrase-file", passphrase_file)
     done = datacut("key", "fingerprint", "--key", "a", "--cut", CUT)
@@ -134,10 +145,11 @@ def test_a_run_opens_the_key_that_cut_yaml_describes(
 ) -> None:
     folder = _cut(sample, tmp_path, f"key_passphrase_file: {passphrase_file}")
     (folder / "keys/cut.key").unlink()
-    keep_key(folder / "keys/cut.key", KEY, _id(folder), passphrase_file.read_text().strip().encode())
+    sealed = age_reference.seal(plain_line(KEY), passphrase_file.read_text().strip())
+    write_new(folder / "keys/cut.key", sealed)
     assert datacut("run", "--plain", folder / "cut.yaml").code == 11
     private(passphrase_file, "some other passphrase\n")
     assert datacut("run", "--plain", folder / "cut.yaml").code == 13
     folder.joinpath("keys/cut.key").unlink()
-    keep_key(folder / "keys/cut.key", KEY, OTHER_CUT, b"some other passphrase")
+    write_new(folder / "keys/cut.key", age_reference.seal(plain_line(KEY), "some other passphrase", stated=22))
     assert datacut("run", "--plain", folder / "cut.yaml").code == 13

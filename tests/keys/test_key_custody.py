@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyrage
 import pytest
+import shamir_mnemonic
 
 from contracts.errors import DataCutError, EvidenceError, KeyMaterialError
 from flows.keys import age_files, destruction, shares
@@ -118,17 +121,40 @@ def test_any_k_of_n_shares_give_the_key_and_no_fewer() -> None:
             shares.combine(chosen, CUT)
 
 
+def test_the_words_alone_are_enough_for_any_slip_39_tool() -> None:
+    made = shares.split(KEY, CUT, 2, 3)
+    assert shamir_mnemonic.combine_mnemonics([made[0].words, made[2].words]) == KEY
+    assert [len(share.words.split()) for share in made] == [33, 33, 33]
+
+
 def test_fewer_shares_say_nothing_even_when_the_threshold_is_forged() -> None:
-    made = shares.split(KEY, CUT, 3, 5)
-    forged = [shares.parse(s.to_bytes(), where="x") for s in made[:2]]
-    forged = [shares.Share(s.cut, s.fingerprint, s.group, 2, s.count, s.number, s.part) for s in forged]
+    made = [shamir_mnemonic.Share.from_mnemonic(share.words) for share in shares.split(KEY, CUT, 3, 5)]
+    forged = [replace(held, words=words_of(part, member_threshold=2)) for held, part in zip(SHARES, made, strict=False)]
     with pytest.raises(KeyMaterialError, match="one of them is false"):
-        shares.combine(forged, CUT)
-    assert all(s.part[:16] != KEY[:16] and s.part[16:] != KEY[16:] for s in made)
+        shares.combine(forged[:2], CUT)
+    assert all(KEY not in part.value for part in made)
+
+
+@pytest.mark.parametrize("bad", [{"iteration_exponent": 15}, {"iteration_exponent": 5}, {"group_count": 3}])
+def test_words_that_ask_for_hours_or_for_groups_are_refused_at_once(bad: dict[str, int]) -> None:
+    parts = [shamir_mnemonic.Share.from_mnemonic(share.words) for share in SHARES]
+    hostile = [replace(held, words=words_of(part, **bad)) for held, part in zip(SHARES, parts, strict=True)]
+    begun = time.process_time()
+    with pytest.raises(KeyMaterialError, match=r"not allowed|groups"):
+        shares.combine(hostile, CUT)
+    assert time.process_time() - begun < 0.5
+
+
+def words_of(part: shamir_mnemonic.Share, **changes: int) -> str:
+    """Return the words of a share that says something else of itself, with the checksum put right."""
+    return replace(part, **changes).mnemonic()
+
+
+SHARES = shares.split(KEY, CUT, 2, 3)
 
 
 def test_a_share_file_comes_back_as_it_was_and_a_changed_one_does_not() -> None:
-    share = shares.split(KEY, CUT, 2, 3)[1]
+    share = SHARES[1]
     data = share.to_bytes()
     assert shares.parse(data, where="x") == share
     for bit in range(8 * len(data)):
@@ -145,9 +171,15 @@ def test_shares_that_do_not_belong_together_are_refused() -> None:
         shares.combine([made[0], made[0]], CUT)
     with pytest.raises(KeyMaterialError, match="another cut"):
         shares.combine(made[:2], OTHER_CUT)
-    liar = shares.Share(**{name: getattr(made[1], name) for name in shares.Share.__slots__} | {"part": bytes(32)})
+    part = shamir_mnemonic.Share.from_mnemonic(made[1].words)
+    liar = replace(made[1], words=replace(part, value=bytes(32)).mnemonic())
     with pytest.raises(KeyMaterialError, match="false"):
         shares.combine([made[0], liar], CUT)
+    with pytest.raises(KeyMaterialError, match="SLIP-39"):
+        shares.combine([made[0], replace(made[1], words=made[1].words[::-1])], CUT)
+    of_another = [replace(share, fingerprint="0" * 16) for share in made]
+    with pytest.raises(KeyMaterialError, match="false"):
+        shares.combine(of_another, CUT)
 
 
 @pytest.mark.parametrize(("threshold", "count"), [(1, 3), (0, 2), (4, 3), (2, 17), (-1, -1)])

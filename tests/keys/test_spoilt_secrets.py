@@ -22,6 +22,7 @@ from flows.cli import run as command
 from flows.keys import age_files
 from flows.keys.cut_key import plain_line
 from tests.command import Done
+from tests.keys import age_reference
 from tests.keys.conftest import private
 from tests.keys.test_key_secrecy import secrets_of, spellings
 from tests.mutations import spoil_bytes
@@ -32,7 +33,7 @@ from transforms.pseudonymise.keys import FieldKeys
 # SPOILT_SECRETS=200 for the whole campaign; every eighth runs under Prefect
 QUICK, SLOW, UNDER_PREFECT = 21, int(os.environ.get("SPOILT_SECRETS", "24")), 8
 CODES = {0, 2, 11, 12, 13, 14}
-PASSPHRASE = b"quarter chamfer widget 41"
+PASSPHRASE = "quarter chamfer widget 41"
 
 
 @dataclass
@@ -57,14 +58,15 @@ def held(tmp_path_factory) -> Iterator[Held]:
     key = bytes.fromhex((place.folder / "keys" / "cut.key").read_text().strip())
     identity, recipient = age_files.new_identity()
     private(place.folder / "keys" / "identity", identity.decode())
-    private(place.folder / "keys" / "passphrase", PASSPHRASE.decode())
+    private(place.folder / "keys" / "passphrase", PASSPHRASE)
     forms = {
         "plain": plain_line(key),
-        "sealed": age_files.seal(key, "FUZZ", PASSPHRASE),
+        "sealed": age_reference.armoured(age_reference.seal(plain_line(key), PASSPHRASE)),
         "age": age_files.wrap(plain_line(key), age_files.recipients_of(recipient)),
     }
     pieces = {key.hex()[at : at + 16].encode() for at in range(0, 49)}
-    secrets = secrets_of(FieldKeys(key, "FUZZ"), key) | spellings(identity.strip()) | spellings(PASSPHRASE) | pieces
+    secrets = secrets_of(FieldKeys(key, "FUZZ"), key) | spellings(identity.strip()) | pieces
+    secrets |= spellings(PASSPHRASE.encode())
     made = Held(place, key, forms, secrets)
     with pytest.MonkeyPatch.context() as patch:
         original = command._run
@@ -208,7 +210,7 @@ def test_the_search_would_find_a_key_and_a_value(held, tmp_path):
     mpan = form.table[1][2][0]
     for place in ("out", "work", "temporary"):
         (held.place.folder / place).mkdir(exist_ok=True)
-        for content in (held.key, held.key.hex().encode(), PASSPHRASE, mpan.encode()):
+        for content in (held.key, held.key.hex().encode(), PASSPHRASE.encode(), mpan.encode()):
             planted = held.place.folder / place / "planted.db"
             planted.write_bytes(b"SQLite format 3\0" + os.urandom(40).replace(b"|", b"x") + content)
             assert list(_faults(held, form, form.table, done, {"what was said": "", "the exception": ""})), place
