@@ -58,7 +58,8 @@ def _header(data: bytes, where: str) -> bytes:
 
 def seal(line: bytes, words: str) -> bytes:
     """Return an armoured age file of a plain key line under a passphrase; age chooses about a second of scrypt."""
-    return passphrase.encrypt(line, words, armored=True)
+    sealed: bytes = passphrase.encrypt(line, words, armored=True)
+    return sealed
 
 
 def unseal(data: bytes, words: str, *, where: str) -> bytes:
@@ -70,9 +71,10 @@ def unseal(data: bytes, words: str, *, where: str) -> bytes:
     if opened_by(data, where=where) != "passphrase":
         raise KeyMaterialError("is wrapped for an identity, not sealed under a passphrase", where=where)
     try:
-        return passphrase.decrypt(data, words)
+        line: bytes = passphrase.decrypt(data, words)
     except DecryptError:
         raise KeyMaterialError("the passphrase does not fit, or the file was changed", where=where) from None
+    return line
 
 
 def new_identity() -> tuple[bytes, str]:

@@ -107,7 +107,7 @@ def combine(shares: Sequence[Share], cut_id: str) -> bytes:
     if len(parts) < threshold:
         raise KeyMaterialError(f"wants {threshold} shares, not {len(parts)}")
     try:
-        key = combine_mnemonics([share.words for share in shares[:threshold]])
+        key: bytes = combine_mnemonics([share.words for share in shares[:threshold]])
         found = FieldKeys(key, cut_id).fingerprint()
     except MnemonicError:
         found = ""
