@@ -15,7 +15,7 @@ from contracts.conditions import sql
 from contracts.errors import AlignmentError
 from contracts.load import load_all
 from contracts.model import column_type
-from flows.cut.partitions import JUDGED, ORDER, Held, uncarried
+from flows.cut.partitions import JUDGED, ORDER, ParticipantExtract, uncarried
 from flows.cut.workspace import Workspace
 from transforms import align
 from transforms.quality.lookups import PARTICIPANT
@@ -24,24 +24,24 @@ REGISTRATION = "registration"
 TOLD = 3
 
 
-def alignment(workspace: Workspace, held: Sequence[Held]) -> list[dict[str, Any]]:
+def alignment(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> list[dict[str, Any]]:
     """Count agreement between the registration and every other extract, per pair of participants and item.
 
     Returns:
         One row per pair, extract and item for the evidence, with share, tolerance and outcome
         (:func:`transforms.align.judged`).
     """
-    if not any(h.extract == REGISTRATION for h in held):
+    if not any(h.extract == REGISTRATION for h in extracts):
         return []
-    specs = [spec for spec in comparisons() if any(h.extract == spec.right for h in held)]
+    specs = [spec for spec in comparisons() if any(h.extract == spec.right for h in extracts)]
     needed = {PARTICIPANT, *(name for spec in specs for name in [*spec.items, spec.expected, *_roots(spec)])}
-    lacking = uncarried(workspace, held)
+    lacking = uncarried(workspace, extracts)
     counts = []
     for number in range(workspace.partitions):
-        registration = _sent(workspace, held, REGISTRATION, number, needed)
+        registration = _sent(workspace, extracts, REGISTRATION, number, needed)
         for spec in specs:
-            senders = sorted({h.participant for h in held if h.extract == spec.right})
-            other = _sent(workspace, held, spec.right, number, {item.column for item in spec.items.values()})
+            senders = sorted({h.participant for h in extracts if h.extract == spec.right})
+            other = _sent(workspace, extracts, spec.right, number, {item.column for item in spec.items.values()})
             silent = (lacking.get(REGISTRATION, {}), lacking.get(spec.right, {}))
             counts.append(align.compare(registration, other, spec, senders, silent))
     rows = align.judged(align.total(counts), specs)
@@ -70,11 +70,11 @@ def _roots(spec: Comparison) -> list[str]:
 
 
 def _sent(
-    workspace: Workspace, held: Sequence[Held], extract: str, number: int, columns: Collection[str]
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], extract: str, number: int, columns: Collection[str]
 ) -> pl.DataFrame:
     """Return some columns of a judged partition of all participants, with who sent each row; empty where none is."""
     parts = []
-    for h in held:
+    for h in extracts:
         frame = workspace.scan(JUDGED, h.participant, extract, number) if h.extract == extract else None
         if frame is not None:
             names = [c for c in frame.collect_schema().names() if c in columns]

@@ -155,7 +155,7 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
         known = context(cut_file)
         known.workspace.note(BEGUN, {"at": now(), "digest": digest})
     return {
-        "sources": [[h.participant, h.extract] for h in known.held],
+        "sources": [[h.participant, h.extract] for h in known.extracts],
         "partitions": known.workspace.partitions,
         "resumed": resumed,
     }
@@ -163,7 +163,7 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
 
 def _ready(known: Context, kind: str) -> None:
     """Look at the signing keys, the plan and the place of the packs before anything is done."""
-    from flows.ringfence.plan import read_book
+    from flows.ringfence.plan import read_plan
 
     job, release = known.job, known.job.model.release
     load_signer(job.path(release.signing_key))
@@ -172,7 +172,7 @@ def _ready(known: Context, kind: str) -> None:
     if kind == "release" and job.model.ring_fence is not None:
         plan = job.path(job.model.ring_fence.plan)
         mpids = {participant.mpid for participant in job.model.participants}
-        strangers = sorted({d.participant for d in read_book(plan).demands if d.participant} - mpids)
+        strangers = sorted({d.participant for d in read_plan(plan).demands if d.participant} - mpids)
         if strangers:
             named = [name if len(name) <= MPID_LENGTH else "a name that is no MPID" for name in strangers[:5]]
             raise ConfigurationError(
@@ -221,7 +221,7 @@ def tabulate(cut_file: str) -> dict[str, Any]:
     known = context(cut_file)
     done = known.workspace.noted(TABLES)
     if done is None:
-        done = verdicts.write_tables(known.workspace, known.held, known.reference.tables, known.job.model.cut.date)
+        done = verdicts.write_tables(known.workspace, known.extracts, known.reference.tables, known.job.model.cut.date)
         known.workspace.note(TABLES, done)
     return {"tables": len(done["names"])}
 
@@ -232,7 +232,7 @@ def judge_part(cut_file: str, numbers: list[int]) -> dict[str, Any]:
     shared = verdicts.read_tables(known.workspace, known.reference.tables)
     for number in numbers:
         if not verdicts.is_judged(known.workspace, number):
-            verdicts.judge_partition(known.workspace, known.held, number, shared, known.job.model.cut.date)
+            verdicts.judge_partition(known.workspace, known.extracts, number, shared, known.job.model.cut.date)
         known.workspace.discard(STAGED, number)
     return {"partitions": len(numbers)}
 
@@ -244,14 +244,14 @@ def judge(cut_file: str) -> dict[str, Any]:
         How many rules there are, and how many MPANs are excluded.
     """
     known = context(cut_file)
-    workspace, held = known.workspace, known.held
+    workspace, extracts = known.workspace, known.extracts
     done = workspace.noted("rules")
     if done is None:
-        exclude_submitted(workspace, held)
-        workspace.note("coincident", coincident.exclude(workspace, held, known.pseudonymiser))
-        exclusions.cascade(workspace, exclusions.stated_links(workspace, held))
+        exclude_submitted(workspace, extracts)
+        workspace.note("coincident", coincident.exclude(workspace, extracts, known.pseudonymiser))
+        exclusions.cascade(workspace, exclusions.stated_links(workspace, extracts))
         names = {*known.reference.tables, *(workspace.noted(TABLES) or {})["names"]}
-        done = rule_counts.count_rules(workspace, held, names)
+        done = rule_counts.count_rules(workspace, extracts, names)
         workspace.note("rules", done)
     return {"rules": len(done["entries"]), "excluded": _excluded(known)}
 
@@ -269,7 +269,7 @@ def align(cut_file: str) -> dict[str, Any]:
     known = context(cut_file)
     done = known.workspace.noted("alignment")
     if done is None:
-        done = {"alignment": alignment.alignment(known.workspace, known.held)}
+        done = {"alignment": alignment.alignment(known.workspace, known.extracts)}
         known.workspace.note("alignment", done)
     alignment.require_alignment(done["alignment"])
     return {"pairs": len(done["alignment"])}
@@ -282,7 +282,8 @@ def augment(cut_file: str) -> dict[str, Any]:
     if done is None:
         done = augmentation(known)
         known.workspace.note(
-            "coherence", after_augmentation.coherence(known.workspace, known.held, known.job.model.cut.date)
+            "after_augmentation",
+            after_augmentation.judge_after_augmentation(known.workspace, known.extracts, known.job.model.cut.date),
         )
         known.workspace.note("augmentation", done)
     return {"items": len(done["augmentation"]), "excluded": _excluded(known)}

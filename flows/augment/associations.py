@@ -19,7 +19,7 @@ from flows.cut.partitions import JUDGED, ORDER, frames
 from transforms.augment import associations
 from transforms.augment.decision_tables import decide, incoherent, needed, reads, undecided
 from transforms.pseudonymise.mpan import order_key
-from transforms.release.leak_candidates import Sought
+from transforms.release.leak_candidates import PseudonymIndex
 
 KEYS = ("serial", "premises", "uprn")
 DIRECTION = "energy_direction"
@@ -50,7 +50,7 @@ def _slim(setting: Setting, number: int) -> pl.DataFrame | None:
         _digest(["uprn"], "uprn"),
         *named,
     )
-    meters = frames(setting.workspace, JUDGED, setting.held, "metering", number)
+    meters = frames(setting.workspace, JUDGED, setting.extracts, "metering", number)
     if not meters:
         return points.with_columns(pl.lit(None, pl.UInt64).alias("serial")).collect()
     serials = pl.concat(
@@ -62,7 +62,7 @@ def _slim(setting: Setting, number: int) -> pl.DataFrame | None:
 def _named_by_suppliers(setting: Setting, number: int) -> pl.DataFrame:
     """Return what suppliers state about links: ``point``, ``stated_by_supplier``."""
     parts = []
-    for frame in frames(setting.workspace, JUDGED, setting.held, "portfolio", number):
+    for frame in frames(setting.workspace, JUDGED, setting.extracts, "portfolio", number):
         if "linked_mpan" in frame.collect_schema().names():
             said = frame.filter(pl.col("linked_mpan").is_not_null())
             parts.append(said.select(pl.col(ORDER).alias("point"), order_key("linked_mpan").alias("by_supplier")))
@@ -141,8 +141,8 @@ def candidates(setting: Setting) -> pl.DataFrame:
             both = slim.filter(pl.col(named).is_not_null())
             wanted["point"] += [both["point"], both[named]]
     # looked up in place: a join would build a table of all exports of the market for each partition anew
-    sought = {name: Sought.of(pl.concat(parts).to_numpy()) for name, parts in wanted.items()}
-    found = [part for n in partitions if (part := _near(setting, n, sought)) is not None]
+    indexes = {name: PseudonymIndex.of(pl.concat(parts).to_numpy()) for name, parts in wanted.items()}
+    found = [part for n in partitions if (part := _near(setting, n, indexes)) is not None]
     return pl.concat(found) if found else pl.DataFrame(schema=NO_POINTS)
 
 
@@ -161,13 +161,13 @@ def _with_statements(setting: Setting, number: int) -> pl.DataFrame | None:
     )
 
 
-def _near(setting: Setting, number: int, sought: Mapping[str, Sought]) -> pl.DataFrame | None:
+def _near(setting: Setting, number: int, indexes: Mapping[str, PseudonymIndex]) -> pl.DataFrame | None:
     """Return the candidates of one partition: whoever shares a key with an export, or is named."""
     slim = _with_statements(setting, number)
     if slim is None:
         return None
-    given = {name: slim[name].is_not_null().to_numpy() for name in sought}
-    hits = [given[name] & keys.holds(slim[name].fill_null(0).to_numpy()) for name, keys in sought.items()]
+    given = {name: slim[name].is_not_null().to_numpy() for name in indexes}
+    hits = [given[name] & keys.contains(slim[name].fill_null(0).to_numpy()) for name, keys in indexes.items()]
     near = slim.filter(pl.Series(np.any(hits, axis=0))).select("point").unique()
     if near.is_empty():
         return None

@@ -15,7 +15,7 @@ import polars as pl
 from contracts.augmentation import Associations, Item, Tables, stated_column
 from contracts.load import load_all
 from flows.augment.participant_tables import MappingTables
-from flows.cut.partitions import COMPANION, JUDGED, ORDER, STAGES, Held, frames, read_exclusions
+from flows.cut.partitions import COMPANION, JUDGED, ORDER, STAGES, ParticipantExtract, frames, read_exclusions
 from flows.cut.workspace import Workspace
 from flows.intake.market_domain_data import Reference
 from transforms.augment.manufacture import Manufacturer
@@ -45,7 +45,7 @@ class Setting:
     """Everything that augmentation needs beside the rows."""
 
     workspace: Workspace
-    held: Sequence[Held]
+    extracts: Sequence[ParticipantExtract]
     tables: Tables
     rules: Associations
     mapping: MappingTables
@@ -61,11 +61,11 @@ class Setting:
 def registered(setting: Setting, number: int) -> pl.LazyFrame | None:
     """Return the registrations of a partition, of metering points with a pseudonym, with who sent them."""
     parts = []
-    for held in setting.held:
-        if held.extract == REGISTRATION:
-            frame = setting.workspace.scan(JUDGED, held.participant, REGISTRATION, number)
+    for source in setting.extracts:
+        if source.extract == REGISTRATION:
+            frame = setting.workspace.scan(JUDGED, source.participant, REGISTRATION, number)
             if frame is not None:
-                parts.append(frame.with_columns(pl.lit(held.participant).alias("sender")))
+                parts.append(frame.with_columns(pl.lit(source.participant).alias("sender")))
     return pl.concat(parts).filter(pl.col(ORDER).is_not_null()) if parts else None
 
 
@@ -76,7 +76,7 @@ def excluded(setting: Setting, number: int) -> pl.DataFrame:
 
 
 def _read(setting: Setting, extract: str, number: int, chosen: pl.LazyFrame) -> pl.LazyFrame | None:
-    parts = frames(setting.workspace, JUDGED, setting.held, extract, number)
+    parts = frames(setting.workspace, JUDGED, setting.extracts, extract, number)
     return pl.concat(parts).join(chosen, on=ORDER, how="semi") if parts else None
 
 
@@ -130,16 +130,16 @@ def stated_by_suppliers(
     """
     columns = _stated(items, "portfolio")
     parts = []
-    for held in setting.held:
+    for source in setting.extracts:
         frame = (
-            setting.workspace.scan(JUDGED, held.participant, "portfolio", number)
-            if held.extract == "portfolio"
+            setting.workspace.scan(JUDGED, source.participant, "portfolio", number)
+            if source.extract == "portfolio"
             else None
         )
         if frame is None or not columns:
             continue
         said = frame.select(ORDER, *columns).filter(pl.any_horizontal(pl.col(c).is_not_null() for c in columns))
-        parts.append(said.with_columns(pl.lit(held.participant).alias("supplier_mpid")))
+        parts.append(said.with_columns(pl.lit(source.participant).alias("supplier_mpid")))
     if not parts:
         return None
     whole = pl.concat(parts).join(chosen, on=ORDER, how="semi").collect()

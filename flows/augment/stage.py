@@ -62,7 +62,7 @@ def setting_of(known: Context) -> Setting:
     check(mine)
     return Setting(
         workspace=known.workspace,
-        held=known.held,
+        extracts=known.extracts,
         tables=mine,
         rules=associations(job.path(chosen.associations)) if chosen.associations else associations(),
         mapping=load_mapping(job),

@@ -70,11 +70,11 @@ def plan_command(  # noqa: PLR0913, PLR0917 - options, each by name
     if cut is not None and (population or demands or out):
         raise ConfigurationError("plan takes a cut, or --population, --demands and --out")
     if cut is not None:
-        from flows.ringfence.operations import Who, desk
+        from flows.ringfence.operations import Actor, open_ring_fence
 
-        with desk(cut) as opened:
-            planned = opened.plan(Who.named(by, why))
-            head = f"Plan {planned.batch} of cut {opened.cut}" + (" (as it stood already)" if planned.replayed else "")
+        with open_ring_fence(cut) as fence:
+            planned = fence.plan(Actor.named(by, why))
+            head = f"Plan {planned.batch} of cut {fence.cut}" + (" (as it stood already)" if planned.replayed else "")
         _report(_outcome(planned), head, as_json=as_json, report=report)
         return
     if population is None or demands is None or out is None:
@@ -96,10 +96,10 @@ def commit_command(
     as_json: AsJson = False,
 ) -> None:
     """Commit a plan as it stands: every MPAN of it, or none. A plan that the ledger has outrun is refused (17)."""
-    from flows.ringfence.operations import Who, desk
+    from flows.ringfence.operations import Actor, open_ring_fence
 
-    with desk(cut) as opened:
-        done = opened.commit(Who.named(by, why), plan)
+    with open_ring_fence(cut) as fence:
+        done = fence.commit(Actor.named(by, why), plan)
     _receipt(done, as_json=as_json)
 
 
@@ -111,11 +111,11 @@ def top_up_command(
     as_json: AsJson = False,
 ) -> None:
     """Give old and new test cases what they still lack, and commit it. What stands is not touched."""
-    from flows.ringfence.operations import Who, desk
+    from flows.ringfence.operations import Actor, open_ring_fence
 
-    with desk(cut) as opened:
-        done = opened.top_up(Who.named(by, why))
-    _report(_outcome(done), f"Change {done.batch} of cut {opened.cut}", as_json=as_json, report=report)
+    with open_ring_fence(cut) as fence:
+        done = fence.top_up(Actor.named(by, why))
+    _report(_outcome(done), f"Change {done.batch} of cut {fence.cut}", as_json=as_json, report=report)
 
 
 def status_command(  # noqa: PLR0917 - options, each by name
@@ -129,13 +129,13 @@ def status_command(  # noqa: PLR0917 - options, each by name
     as_json: AsJson = False,
 ) -> None:
     """Show who holds what: in all, the MPANs of a test case, or the test case and history of an MPAN."""
-    from flows.ringfence.operations import desk
+    from flows.ringfence.operations import open_ring_fence
 
-    with desk(cut) as opened:
-        chosen = _selection(opened, stage, test_case, participant, involving, mpan, state)
-        said = opened.status(chosen)
-        listed = opened.listing(chosen) if test_case or mpan else None
-        past = opened.history(mpan[0]) if mpan and len(mpan) == 1 else None
+    with open_ring_fence(cut) as fence:
+        chosen = _selection(fence, stage, test_case, participant, involving, mpan, state)
+        said = fence.status(chosen)
+        listed = fence.listing(chosen) if test_case or mpan else None
+        past = fence.history(mpan[0]) if mpan and len(mpan) == 1 else None
     if as_json:
         said["metering_points"] = [] if listed is None else listed.to_dicts()
         said["history"] = [] if past is None else past.to_dicts()
@@ -208,10 +208,10 @@ def explain_command(
     as_json: AsJson = False,
 ) -> None:
     """Say for every shortage which test cases compete, how many units would satisfy them, and what to relax."""
-    from flows.ringfence.operations import desk
+    from flows.ringfence.operations import open_ring_fence
 
-    with desk(cut) as opened:
-        found = opened.shortages(test_case, plan)
+    with open_ring_fence(cut) as fence:
+        found = fence.shortages(test_case, plan)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -230,10 +230,10 @@ def verify_command(
     from dataclasses import asdict
 
     from flows.ringfence.audit import verify_ledger
-    from flows.ringfence.operations import desk
+    from flows.ringfence.operations import open_ring_fence
 
-    with desk(cut) as opened:
-        found = verify_ledger(opened.ledger, opened.cut, head or ())
+    with open_ring_fence(cut) as fence:
+        found = verify_ledger(fence.ledger, fence.cut, head or ())
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=2))
         return
@@ -242,23 +242,23 @@ def verify_command(
 
 
 def _selection(  # noqa: PLR0917 - as the commands take them
-    opened: Any, stage: str, test_case: str, participant: str, involving: str, mpan: list[str] | None, state: str
+    fence: Any, stage: str, test_case: str, participant: str, involving: str, mpan: list[str] | None, state: str
 ) -> Selection:
     from flows.ringfence.transitions import Selection
 
     mpans = frozenset(mpan) if mpan else None
     if involving:
-        mpans = opened.involving(involving) if mpans is None else mpans & opened.involving(involving)
+        mpans = fence.involving(involving) if mpans is None else mpans & fence.involving(involving)
     return Selection(stage=stage, test_case=test_case, participant=participant, state=state, mpans=mpans)
 
 
 def _move(
-    cut: Path, chosen: tuple[Any, ...], to: Any, who: tuple[str | None, str], *, as_json: bool, pool: bool = True
+    cut: Path, chosen: tuple[Any, ...], to: Any, actor: tuple[str | None, str], *, as_json: bool, pool: bool = True
 ) -> None:
-    from flows.ringfence.operations import Who, desk
+    from flows.ringfence.operations import Actor, open_ring_fence
 
-    with desk(cut) as opened:
-        done = opened.move(Who.named(*who), _selection(opened, *chosen), to, pool=pool)
+    with open_ring_fence(cut) as fence:
+        done = fence.move(Actor.named(*actor), _selection(fence, *chosen), to, pool=pool)
     _receipt(done, as_json=as_json)
 
 

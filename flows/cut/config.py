@@ -159,7 +159,7 @@ class Augmentation(Strict):
     dip_ids: tuple[Path, ...] = ()
 
 
-class RingFence(Strict):
+class RingFenceConfig(Strict):
     """The plan that says which test case needs which metering points, and the ledger that remembers."""
 
     plan: Path
@@ -189,7 +189,7 @@ class CutFile(Strict):
     release: Release
     reference: ReferenceData = ReferenceData()
     augmentation: Augmentation = Augmentation()
-    ring_fence: RingFence | None = None
+    ring_fence: RingFenceConfig | None = None
     work: Path = Path("work")
     partitions: int | None = Field(default=None, ge=1, le=4096)
 

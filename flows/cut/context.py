@@ -17,7 +17,7 @@ from contracts.load import load_all
 from contracts.model import Contract
 from contracts.overlay import NONE, apply, read_overlay
 from flows.cut.config import Job, load_cut
-from flows.cut.partitions import Held
+from flows.cut.partitions import ParticipantExtract
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace, partition_count
 from flows.intake.market_domain_data import Reference, load_reference
@@ -61,9 +61,9 @@ class Context:
     contracts: Mapping[str, Contract]
 
     @property
-    def held(self) -> list[Held]:
+    def extracts(self) -> list[ParticipantExtract]:
         """Every extract of every participant, in the order of the file."""
-        return [Held(p.mpid, e.contract) for p in self.job.model.participants for e in p.extracts]
+        return [ParticipantExtract(p.mpid, e.contract) for p in self.job.model.participants for e in p.extracts]
 
 
 @lru_cache(maxsize=1)
@@ -154,5 +154,5 @@ def forget() -> None:
 
 def sources_of(known: Context) -> list[dict[str, Any]]:
     """Return the facts of every source that was read, in the order of the file."""
-    found = [known.workspace.noted(f"sources/{h.participant}-{h.extract}") for h in known.held]
+    found = [known.workspace.noted(f"sources/{h.participant}-{h.extract}") for h in known.extracts]
     return [facts for facts in found if facts]

@@ -26,21 +26,27 @@ STAGES = (SUBMITTED, QUALITY, "coincident", "augment", COMPANION)  # in the orde
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ParticipantExtract:
     """One extract of one participant."""
 
     participant: str
     extract: str
 
 
-def frames(workspace: Workspace, room: str, held: Iterable[Held], extract: str, number: int) -> list[pl.LazyFrame]:
+def frames(
+    workspace: Workspace, room: str, extracts: Iterable[ParticipantExtract], extract: str, number: int
+) -> list[pl.LazyFrame]:
     """Return a partition of one extract of all participants, one frame each."""
-    found = [workspace.scan(room, h.participant, h.extract, number) for h in held if h.extract == extract]
+    found = [workspace.scan(room, h.participant, h.extract, number) for h in extracts if h.extract == extract]
     return [frame for frame in found if frame is not None]
 
 
 def load(
-    workspace: Workspace, held: Sequence[Held], extract: str, number: int, columns: Collection[str] | None = None
+    workspace: Workspace,
+    extracts: Sequence[ParticipantExtract],
+    extract: str,
+    number: int,
+    columns: Collection[str] | None = None,
 ) -> pl.DataFrame | None:
     """Return a partition of one extract of all participants in memory, with ``participant``; None where none sends it.
 
@@ -48,7 +54,7 @@ def load(
         columns: the columns wanted, or None for all; those that the extract does not have are left out.
     """
     parts = []
-    for h in held:
+    for h in extracts:
         frame = workspace.scan(STAGED, h.participant, h.extract, number) if h.extract == extract else None
         if frame is not None:
             if columns is not None:
@@ -57,10 +63,10 @@ def load(
     return pl.concat(pl.collect_all(parts)) if parts else None
 
 
-def uncarried(workspace: Workspace, held: Sequence[Held]) -> dict[str, dict[str, set[str]]]:
+def uncarried(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> dict[str, dict[str, set[str]]]:
     """Return extract -> participant -> contract columns that its source does not carry."""
     found: dict[str, dict[str, set[str]]] = {}
-    for h in held:
+    for h in extracts:
         facts = workspace.noted(f"sources/{h.participant}-{h.extract}") or {}
         if "columns" in facts:
             every = {column.name for column in load_all()[h.extract].columns}

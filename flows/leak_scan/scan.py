@@ -22,10 +22,10 @@ from contracts.errors import ResidueError
 from contracts.load import load_all
 from contracts.vocabulary import Field, Form
 from flows.cut.parallel import map_parallel
-from flows.cut.partitions import Held
+from flows.cut.partitions import ParticipantExtract
 from flows.cut.workspace import Workspace
 from flows.leak_scan.read_back import Kind, Piece, pieces
-from flows.pseudonymise.pseudonym_index import coincident, keys_of, sought
+from flows.pseudonymise.pseudonym_index import coincident, keys_of, pseudonym_index
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.release import leak_candidates
@@ -123,14 +123,16 @@ class Scanner:
 
     Args:
         workspace: where the pseudonyms of every judged row lie.
-        held: all extracts of all participants.
+        extracts: all extracts of all participants.
         pseudonymiser: turns what stands in an output into what it would be called if it were raw.
     """
 
-    def __init__(self, workspace: Workspace, held: Sequence[Held], pseudonymiser: Pseudonymiser) -> None:
+    def __init__(
+        self, workspace: Workspace, extracts: Sequence[ParticipantExtract], pseudonymiser: Pseudonymiser
+    ) -> None:
         self._pseudonymiser = pseudonymiser
-        self._sought = {kind: sought(workspace, held, kind) for kind in leak_candidates.CANDIDATES}
-        own = coincident(self._sought[Field.MPAN], pseudonymiser)
+        self._indexes = {kind: pseudonym_index(workspace, extracts, kind) for kind in leak_candidates.CANDIDATES}
+        own = coincident(self._indexes[Field.MPAN], pseudonymiser)
         self._coincident = np.append(own, False)  # the last place stands for what is no pseudonym of the cut
         self._clean: set[tuple[str, int, int]] = set()
         self.findings = Findings()
@@ -138,8 +140,8 @@ class Scanner:
 
     @property
     def identifiers(self) -> int:
-        """How many raw identifiers are sought."""
-        return sum(int(sought.keys.size) for sought in self._sought.values())
+        """How many raw identifiers are looked for."""
+        return sum(int(index.keys.size) for index in self._indexes.values())
 
     def folder(self, root: Path, *, counts: bool = False, forms: bool = False) -> None:
         """Search every file below a folder, as many at once as there are cores.
@@ -196,7 +198,7 @@ class Scanner:
                 self._clean.add(mark)
 
     def _column(self, piece: Piece, found: Findings, how: _How) -> None:
-        values, kinds = piece.values, how.kinds(sought_in(piece.values.name))
+        values, kinds = piece.values, how.kinds(searched_fields(piece.values.name))
         if values.dtype != pl.String:  # a number can be an MPAN; shorter ones are numbers like any other
             if not values.abs().ge(SMALLEST_MPAN).any():
                 return
@@ -217,7 +219,7 @@ class Scanner:
                 some = some if kind is Field.MPAN else leak_candidates.plain(some)
                 candidates = how.candidates(kind, some)
                 found.searched[kind.value] += candidates.height
-                self._confirm(kind, some, self._held(kind, candidates), piece, found)
+                self._confirm(kind, some, self._raw_rows(kind, candidates), piece, found)
 
     def _bare(self, texts: pl.Series, piece: Piece, found: Findings) -> None:
         """Look for raw MPANs among texts of thirteen digits."""
@@ -232,7 +234,7 @@ class Scanner:
         if rows.size:
             found.hit(kind.value, f"{piece.where}{_row(piece, texts[int(rows.min())])}", rows.size)
 
-    def _held(self, kind: Field, candidates: pl.DataFrame) -> Rows:
+    def _raw_rows(self, kind: Field, candidates: pl.DataFrame) -> Rows:
         """Return the rows of the candidates that are raw identifiers of the cut."""
         rows: Rows = candidates["row"].to_numpy()
         if candidates.is_empty():
@@ -241,7 +243,7 @@ class Scanner:
             return rows[self._mpans(candidates["value"])[0]]
         again = self._pseudonymiser.values(kind, candidates["value"])
         present = again.is_not_null()
-        hits: Rows = rows[present.to_numpy()][self._sought[kind].holds(keys_of(kind, again.filter(present)))]
+        hits: Rows = rows[present.to_numpy()][self._indexes[kind].contains(keys_of(kind, again.filter(present)))]
         return hits
 
     def _mpans(self, values: pl.Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -250,17 +252,17 @@ class Scanner:
         A pseudonym of the cut, which is what nearly every such value is, was looked up once and for all.
         """
         keys, valid = mpan.keys(values)
-        known = self._sought[Field.MPAN]
-        places = np.where(valid, known.places(keys), -1)
-        hits: NDArray[np.bool_] = self._coincident[places]
-        strange = np.flatnonzero(valid & (places < 0))
-        hits[strange] = known.holds(self._pseudonymiser.permuted(keys[strange]))
+        known = self._indexes[Field.MPAN]
+        positions = np.where(valid, known.positions(keys), -1)
+        hits: NDArray[np.bool_] = self._coincident[positions]
+        strange = np.flatnonzero(valid & (positions < 0))
+        hits[strange] = known.contains(self._pseudonymiser.permuted(keys[strange]))
         return hits, valid
 
     def _beside_keyed(self, texts: pl.Series, rows: Rows) -> Rows:
         """Return the rows that hold an MPAN outside of what a key drew, where chance puts one now and then."""
         left = [leak_candidates.without_keyed(text) for text in texts.gather(rows)]
-        again = self._held(Field.MPAN, leak_candidates.mpan_candidates(pl.Series("", left, dtype=pl.String)))
+        again = self._raw_rows(Field.MPAN, leak_candidates.mpan_candidates(pl.Series("", left, dtype=pl.String)))
         return rows[np.unique(again)]
 
 
@@ -270,7 +272,7 @@ def _row(piece: Piece, text: str) -> str:
     return f", row {same.arg_true()[0] + 1}" if same.any() else ""
 
 
-def sought_in(column: str) -> tuple[Field, ...]:
+def searched_fields(column: str) -> tuple[Field, ...]:
     """Return the fields whose raw values are looked for in a column of that name."""
     if column in KEYED or column.endswith(DIP_ID) or column in _measured():
         return (Field.MPAN,)

@@ -243,10 +243,10 @@ def ring_fence(
     reason: Annotated[str, Field(title="Why", description="Goes into the ledger.", min_length=3)] = "scheduled top-up",
 ) -> dict[str, Any]:
     """Allocate what the plan lacks, for old and new test cases, and commit it; what stands is not touched."""
-    from flows.ringfence.operations import Who, desk
+    from flows.ringfence.operations import Actor, open_ring_fence
 
-    with _labelled(cut_file), concurrency(ONE_AT_A_TIME, strict=False), desk(cut_file) as opened:
-        done = opened.top_up(Who.named("prefect", reason))
+    with _labelled(cut_file), concurrency(ONE_AT_A_TIME, strict=False), open_ring_fence(cut_file) as fence:
+        done = fence.top_up(Actor.named("prefect", reason))
     short = [row for row in done.fulfilment.to_dicts() if row["short"]]
     if short and not server.temporary():
         names = ("test_case", "participant", "wanted", "allocated", "short")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from contracts.load import load_all
 from contracts.vocabulary import Field
 from flows.cut.parallel import map_parallel
-from flows.cut.partitions import JUDGED, Held
+from flows.cut.partitions import JUDGED, ParticipantExtract
 from flows.cut.workspace import Workspace
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
@@ -25,9 +25,11 @@ def keys_of(kind: Field, values: pl.Series) -> leak_candidates.Keys:
     return mpan.keys(values)[0] if kind is Field.MPAN else leak_candidates.text_keys(values)
 
 
-def sought(workspace: Workspace, held: Sequence[Held], kind: Field) -> leak_candidates.Sought:
+def pseudonym_index(
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], kind: Field
+) -> leak_candidates.PseudonymIndex:
     """Collect the keys of every pseudonym of a field, in any extract; each once a partition, for they come again."""
-    named = {h: [c.name for c in load_all()[h.extract].staged if c.treatment.field is kind] for h in held}
+    named = {h: [c.name for c in load_all()[h.extract].staged if c.treatment.field is kind] for h in extracts}
 
     def part(number: int) -> leak_candidates.Keys:
         parts = [np.zeros(0, dtype=np.uint64)]
@@ -38,13 +40,13 @@ def sought(workspace: Workspace, held: Sequence[Held], kind: Field) -> leak_cand
                 parts += [keys_of(kind, values[name].drop_nulls()) for name in names]
         return leak_candidates.once(np.concatenate(parts))
 
-    return leak_candidates.Sought.of(np.concatenate(map_parallel(part, range(workspace.partitions))))
+    return leak_candidates.PseudonymIndex.of(np.concatenate(map_parallel(part, range(workspace.partitions))))
 
 
-def coincident(known: leak_candidates.Sought, pseudonymiser: Pseudonymiser) -> NDArray[np.bool_]:
+def coincident(known: leak_candidates.PseudonymIndex, pseudonymiser: Pseudonymiser) -> NDArray[np.bool_]:
     """Tell which pseudonym MPANs of a cut are the real MPAN of somebody in it: their own pseudonym is one of the cut.
 
     Shape: one value for each of ``known.keys``.
     """
     slices = (known.keys[at : at + AT_ONCE] for at in range(0, known.keys.size, AT_ONCE))
-    return np.concatenate([np.zeros(0, np.bool_), *(known.holds(pseudonymiser.permuted(some)) for some in slices)])
+    return np.concatenate([np.zeros(0, np.bool_), *(known.contains(pseudonymiser.permuted(some)) for some in slices)])

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from contracts.errors import IntakeError, KeyMaterialError, RefusedError
 from contracts.model import Contract
 from flows.cut.config import Extract, Job, Participant
-from flows.cut.partitions import STAGED, SUBMITTED, Held, PartitionWriter, write_exclusions
+from flows.cut.partitions import STAGED, SUBMITTED, ParticipantExtract, PartitionWriter, write_exclusions
 from flows.cut.progress import Progress, silent
 from flows.cut.workspace import Workspace
 from flows.keys.signing_key import load_public
@@ -173,14 +173,14 @@ def _keep_excluded(path: Path, workspace: Workspace, where: str) -> int:
     return rows
 
 
-def exclude_submitted(workspace: Workspace, held: Sequence[Held]) -> None:
+def exclude_submitted(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> None:
     """Exclude, for every participant, the metering points that participants excluded in their submissions."""
     for number in range(workspace.partitions):
         parts = [
             frame.filter(pl.col("mpan_core").is_not_null()).select(
                 "mpan_core", "first_cause", "reasons", pl.lit(h.extract).alias("extract")
             )
-            for h in sorted(held, key=lambda h: exclusions.precedence(h.extract))
+            for h in sorted(extracts, key=lambda h: exclusions.precedence(h.extract))
             if (frame := workspace.scan(SUBMITTED, h.participant, h.extract, number)) is not None
         ]
         if parts:

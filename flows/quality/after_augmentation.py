@@ -15,20 +15,22 @@ import polars as pl
 from contracts.conditions import sql
 from contracts.load import RESULTS, load_all
 from contracts.model import Contract, column_type
-from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, Held, read_exclusions
+from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, ParticipantExtract, read_exclusions
 from flows.cut.workspace import Workspace
 from flows.quality.rule_counts import count_twice, entry
 from transforms.pseudonymise.mpan import Keys, order_key
 from transforms.quality import rules
 from transforms.quality.lookups import MPAN, PARTICIPANT
-from transforms.release.leak_candidates import Sought
+from transforms.release.leak_candidates import PseudonymIndex
 
 NAME = "augmented"
 CHECKED = "checked"
 TABLE = f"all:{NAME}"
 
 
-def coherence(workspace: Workspace, held: Sequence[Held], cut_date: date) -> dict[str, Any]:
+def judge_after_augmentation(
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], cut_date: date
+) -> dict[str, Any]:
     """Judge every augmented metering point that is not excluded.
 
     Writes room ``checked``: the columns that the rules read, and the masks, for each participant that registers.
@@ -41,7 +43,7 @@ def coherence(workspace: Workspace, held: Sequence[Held], cut_date: date) -> dic
     """
     contract = load_all(RESULTS)[NAME]
     linked = _linked(workspace, contract)
-    senders = [h.participant for h in held if h.extract == EXTRACT]
+    senders = [h.participant for h in extracts if h.extract == EXTRACT]
     for number in range(workspace.partitions):
         frame = _remaining(workspace, contract, number)
         if frame is None:
@@ -86,11 +88,11 @@ def _linked(workspace: Workspace, contract: Contract) -> pl.DataFrame:
     values = {root for d in contract.derived for root in sql(d.value).meta.root_names()} - {MPAN, ORDER}
     if not frames:
         return pl.DataFrame(schema={**dict.fromkeys([MPAN, *sorted(values)], pl.String), ORDER: pl.UInt64})
-    asked = Sought.of(np.concatenate([_asked(frame, contract) for frame in frames]))
+    asked = PseudonymIndex.of(np.concatenate([_asked(frame, contract) for frame in frames]))
     parts = []
     for frame in frames:
         rows = frame.select(MPAN, ORDER, *sorted(values)).collect()
-        parts.append(rows.filter(pl.Series(asked.holds(rows[ORDER].to_numpy()))))
+        parts.append(rows.filter(pl.Series(asked.contains(rows[ORDER].to_numpy()))))
     return pl.concat(parts)
 
 
@@ -103,8 +105,8 @@ def _asked(frame: pl.LazyFrame, contract: Contract) -> Keys:
 
 def _named(frame: pl.DataFrame, contract: Contract, linked: pl.DataFrame) -> pl.DataFrame:
     """Return those of the linked metering points that one partition names: a look-up groups all that it is given."""
-    asked = Sought.of(_asked(frame.lazy(), contract))
-    return linked.filter(pl.Series(asked.holds(linked[ORDER].to_numpy())))
+    asked = PseudonymIndex.of(_asked(frame.lazy(), contract))
+    return linked.filter(pl.Series(asked.contains(linked[ORDER].to_numpy())))
 
 
 def _remaining(workspace: Workspace, contract: Contract, number: int) -> pl.DataFrame | None:

@@ -10,15 +10,17 @@ import numpy as np
 import polars as pl
 
 from contracts.vocabulary import Field
-from flows.cut.partitions import Held, write_exclusions
+from flows.cut.partitions import ParticipantExtract, write_exclusions
 from flows.cut.workspace import Workspace
-from flows.pseudonymise.pseudonym_index import coincident, sought
+from flows.pseudonymise.pseudonym_index import coincident, pseudonym_index
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.quality.exclusions import COINCIDENT
 
 
-def exclude(workspace: Workspace, held: Sequence[Held], pseudonymiser: Pseudonymiser) -> dict[str, Any]:
+def exclude(
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], pseudonymiser: Pseudonymiser
+) -> dict[str, Any]:
     """Exclude pseudonyms that happen to be real MPANs of the cut; tell whether their number is in the band of chance.
 
     A pseudonym equals the real MPAN of another metering point exactly when the scheme, applied to it, gives a
@@ -27,7 +29,7 @@ def exclude(workspace: Workspace, held: Sequence[Held], pseudonymiser: Pseudonym
     Returns:
         How many there are and the band of chance, as the evidence has it.
     """
-    known = sought(workspace, held, Field.MPAN)
+    known = pseudonym_index(workspace, extracts, Field.MPAN)
     per_distributor = np.bincount((known.keys % 100).astype(np.int64), minlength=100).astype(float)
     expected = float((per_distributor**2).sum()) / 10**10
     hits = known.keys[coincident(known, pseudonymiser)]

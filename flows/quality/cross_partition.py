@@ -17,7 +17,7 @@ from contracts.conditions import sql
 from contracts.load import load_all
 from contracts.model import Contract, Rule
 from contracts.vocabulary import Expectation
-from flows.cut.partitions import Held, load
+from flows.cut.partitions import ParticipantExtract, load
 from flows.cut.workspace import Workspace
 from transforms.pseudonymise.mpan import order_key
 from transforms.quality.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, rests_on, table_of
@@ -26,26 +26,26 @@ ALL, EXTRACT, SENDERS = "all:", "extract:", "senders:"
 Hashes = NDArray[np.uint64]
 
 
-def spanning_tables(
-    workspace: Workspace, held: Sequence[Held], reference: Tables, cut_date: date
+def cross_partition_tables(
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], reference: Tables, cut_date: date
 ) -> dict[str, pl.DataFrame]:
     """Return every table over all partitions that a rule or derived column of the extracts held names."""
-    span = _Span(workspace, held, reference, cut_date)
+    walk = CrossPartitionTables(workspace, extracts, reference, cut_date)
     tables = {
         f"{SENDERS}{extract}": pl.DataFrame(
-            {PARTICIPANT: sorted({h.participant for h in held if h.extract == extract})},
+            {PARTICIPANT: sorted({h.participant for h in extracts if h.extract == extract})},
             schema={PARTICIPANT: pl.String},
         )
         for extract in load_all()
     }
-    for target in sorted({h.extract for h in held}):
-        if (table := span.referred(target)) is not None:
+    for target in sorted({h.extract for h in extracts}):
+        if (table := walk.referred(target)) is not None:
             tables[f"{ALL}{target}"] = table
-    for contract, rule in span.rules():
+    for contract, rule in walk.rules():
         if rule.expectation == Expectation.ONE_OWNER and rule.kwargs["column"] != MPAN:
-            tables[table_of(contract, rule)] = span.shared(contract, rule)
+            tables[table_of(contract, rule)] = walk.shared(contract, rule)
         elif rule.expectation == Expectation.USUAL_PAIR:
-            tables[table_of(contract, rule)] = span.unusual(contract, rule)
+            tables[table_of(contract, rule)] = walk.unusual(contract, rule)
     return tables
 
 
@@ -60,12 +60,14 @@ def local_tables(contract: Contract, frame: pl.DataFrame) -> dict[str, pl.DataFr
     return tables
 
 
-class _Span:
+class CrossPartitionTables:
     """Walks the partitions of a work folder, reading no more columns than a question needs."""
 
-    def __init__(self, workspace: Workspace, held: Sequence[Held], reference: Tables, cut_date: date) -> None:
-        self._workspace, self._held, self._reference, self._cut_date = workspace, held, reference, cut_date
-        self._contracts = [load_all()[e] for e in sorted({h.extract for h in held})]
+    def __init__(
+        self, workspace: Workspace, extracts: Sequence[ParticipantExtract], reference: Tables, cut_date: date
+    ) -> None:
+        self._workspace, self._extracts, self._reference, self._cut_date = workspace, extracts, reference, cut_date
+        self._contracts = [load_all()[e] for e in sorted({h.extract for h in extracts})]
 
     def rules(self) -> Iterator[tuple[Contract, Rule]]:
         """Give every rule of every extract held."""
@@ -155,7 +157,7 @@ class _Span:
         """Return a partition with some of its columns; derived ones are made, from other extracts if need be."""
         derived = rests_on(contract, columns)
         read = {*columns, MPAN, ORDER, *(r for d in derived for r in _roots([d.sql, *d.keys.values()]))}
-        frame = load(self._workspace, self._held, contract.extract, number, read)
+        frame = load(self._workspace, self._extracts, contract.extract, number, read)
         if frame is None or not derived:
             return frame
         tables = dict(self._reference)

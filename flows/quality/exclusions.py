@@ -10,7 +10,7 @@ from flows.cut.partitions import (
     COMPANION,
     JUDGED,
     STAGES,
-    Held,
+    ParticipantExtract,
     frames,
     read_exclusions,
     write_exclusions,
@@ -41,12 +41,12 @@ def cascade(workspace: Workspace, links: pl.DataFrame) -> int:
     return found.height
 
 
-def stated_links(workspace: Workspace, held: Sequence[Held]) -> pl.DataFrame:
+def stated_links(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> pl.DataFrame:
     """Return the related metering points that registrations state."""
     parts = [
         frame.select("mpan_core", pl.col("related_mpan").alias("other")).drop_nulls()
         for number in range(workspace.partitions)
-        for frame in frames(workspace, JUDGED, held, "registration", number)
+        for frame in frames(workspace, JUDGED, extracts, "registration", number)
     ]
     return (
         pl.concat(pl.collect_all(parts))

@@ -15,18 +15,20 @@ from contracts.vocabulary import Stage
 from flows.cut.partitions import (
     JUDGED,
     ORDER,
-    Held,
+    ParticipantExtract,
     uncarried,
 )
 from flows.cut.workspace import Workspace
-from flows.quality.cross_partition import EXTRACT, spanning_tables
+from flows.quality.cross_partition import EXTRACT, cross_partition_tables
 from flows.quality.exclusions import cascade, stated_links
 from flows.quality.verdicts import is_judged, judge_partition
 from transforms.quality import expectations, rules
 from transforms.quality.lookups import PARTICIPANT, Tables, judged, table_of
 
 
-def judge(workspace: Workspace, held: Sequence[Held], reference: Tables, cut_date: date) -> dict[str, Any]:
+def judge(
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], reference: Tables, cut_date: date
+) -> dict[str, Any]:
     """Judge every rule over every partition; partitions that are judged already are left as they are.
 
     Writes room ``judged``: the staged columns, derived columns, ``_in_<rule>`` of look-up rules, the masks, rows in
@@ -38,15 +40,17 @@ def judge(workspace: Workspace, held: Sequence[Held], reference: Tables, cut_dat
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
-    shared = {**reference, **spanning_tables(workspace, held, reference, cut_date)}
+    shared = {**reference, **cross_partition_tables(workspace, extracts, reference, cut_date)}
     for number in range(workspace.partitions):
         if not is_judged(workspace, number):
-            judge_partition(workspace, held, number, shared, cut_date)
-    cascade(workspace, stated_links(workspace, held))
-    return count_rules(workspace, held, shared)
+            judge_partition(workspace, extracts, number, shared, cut_date)
+    cascade(workspace, stated_links(workspace, extracts))
+    return count_rules(workspace, extracts, shared)
 
 
-def count_rules(workspace: Workspace, held: Sequence[Held], shared: Collection[str]) -> dict[str, Any]:
+def count_rules(
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], shared: Collection[str]
+) -> dict[str, Any]:
     """Count every rule by Great Expectations and hold the counts against the row verdicts.
 
     Args:
@@ -59,19 +63,19 @@ def count_rules(workspace: Workspace, held: Sequence[Held], shared: Collection[s
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
-    names = {*shared, *(f"{EXTRACT}{h.extract}" for h in held), *_local_names(held)}
-    entries, documents = rule_results(workspace, held, names)
+    names = {*shared, *(f"{EXTRACT}{h.extract}" for h in extracts), *_local_names(extracts)}
+    entries, documents = rule_results(workspace, extracts, names)
     return {"entries": entries, "documents": documents}
 
 
-def _local_names(held: Sequence[Held]) -> set[str]:
-    contracts = [load_all()[h.extract] for h in held]
+def _local_names(extracts: Sequence[ParticipantExtract]) -> set[str]:
+    contracts = [load_all()[h.extract] for h in extracts]
     return {table_of(contract, rule) for contract in contracts for rule in contract.rules
             if table_of(contract, rule).startswith("expect_value_to_have_one_owner:")}  # fmt: skip
 
 
 def rule_results(
-    workspace: Workspace, held: Sequence[Held], tables: Collection[str]
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], tables: Collection[str]
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Run Great Expectations over every extract and hold its counts against the row verdicts.
 
@@ -81,10 +85,10 @@ def rule_results(
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
-    missing = uncarried(workspace, held)
+    missing = uncarried(workspace, extracts)
     entries: list[dict[str, Any]] = []
     documents = {}
-    for h in held:
+    for h in extracts:
         contract, without = load_all()[h.extract], missing.get(h.extract, {}).get(h.participant, set())
         sender = pl.lit(h.participant).alias(PARTICIPANT)
         scans = (workspace.scan(JUDGED, h.participant, h.extract, n) for n in range(workspace.partitions))

@@ -20,13 +20,13 @@ from flows.cut.partitions import (
     JUDGED,
     ORDER,
     QUALITY,
-    Held,
+    ParticipantExtract,
     load,
     uncarried,
     write_exclusions,
 )
 from flows.cut.workspace import Workspace
-from flows.quality.cross_partition import EXTRACT, local_tables, plain_tables, spanning_tables
+from flows.quality.cross_partition import EXTRACT, cross_partition_tables, local_tables, plain_tables
 from transforms.quality import exclusions, rules
 from transforms.quality.lookups import PARTICIPANT, Tables, derive
 
@@ -34,9 +34,11 @@ SPANNING = "tables"
 TABLES = "tables"
 
 
-def write_tables(workspace: Workspace, held: Sequence[Held], reference: Tables, cut_date: date) -> dict[str, Any]:
+def write_tables(
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], reference: Tables, cut_date: date
+) -> dict[str, Any]:
     """Write the tables that span partitions into the work folder; return their names in the order of their files."""
-    tables = spanning_tables(workspace, held, reference, cut_date)
+    tables = cross_partition_tables(workspace, extracts, reference, cut_date)
     folder = workspace.folder(SPANNING)
     for number, table in enumerate(tables.values()):
         workspace.put(table, folder / f"{number:03d}.arrow")
@@ -50,31 +52,33 @@ def read_tables(workspace: Workspace, reference: Tables) -> dict[str, pl.DataFra
     return {**reference, **{name: pl.read_ipc(folder / f"{n:03d}.arrow") for n, name in enumerate(names)}}
 
 
-def judge_partition(workspace: Workspace, held: Sequence[Held], number: int, shared: Tables, cut_date: date) -> None:
+def judge_partition(
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], number: int, shared: Tables, cut_date: date
+) -> None:
     """Judge all extracts of one partition; write them sorted, with verdicts, and the MPANs that are excluded.
 
     Args:
         shared: reference tables and those of :func:`flows.quality.cross_partition.spanning_tables`.
     """
-    extracts = {h.extract for h in held}
-    loaded = {e: f for e in extracts if (f := load(workspace, held, e, number)) is not None}
+    names = {h.extract for h in extracts}
+    loaded = {e: f for e in names if (f := load(workspace, extracts, e, number)) is not None}
     if "registration" in loaded:
         contract, plain = load_all()["registration"], plain_tables(shared)
         own = [d.name for d in contract.derived if d.sql or d.table in plain]
         loaded["registration"] = derive(loaded["registration"], contract, plain, cut_date, only=own)
     tables = dict(shared)
-    for extract in extracts:  # a table that is held but empty here still judges: nothing is found in it
+    for extract in names:  # a table that is held but empty here still judges: nothing is found in it
         tables[f"{EXTRACT}{extract}"] = loaded.get(extract, _empty(load_all()[extract]))
     for extract, frame in loaded.items():
         tables.update(local_tables(load_all()[extract], frame))
-    missing = uncarried(workspace, held)
+    missing = uncarried(workspace, extracts)
     causes = []
     for extract in sorted(loaded):
         contract = load_all()[extract]
         ordered = in_order(loaded.pop(extract), contract)
         whole = rules.judge(ordered, contract, tables, cut_date, uncarried=missing.get(extract, {}))
         causes.append(exclusions.faulty(whole.lazy(), contract))
-        for h in held:
+        for h in extracts:
             if h.extract == extract:
                 own_rows = whole.filter(pl.col(PARTICIPANT) == h.participant).drop(PARTICIPANT)
                 if own_rows.height:

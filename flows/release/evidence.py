@@ -192,7 +192,7 @@ def _exclusions(known: Context) -> dict[str, Any]:
 
 def judged(workspace: Workspace) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Return every rule's entry for the evidence, before and after augmentation, and every checkpoint's document."""
-    notes = [workspace.noted(name) or {} for name in ("rules", "coherence")]
+    notes = [workspace.noted(name) or {} for name in ("rules", "after_augmentation")]
     entries = [entry for note in notes for entry in note.get("entries", ())]
     return entries, {name: text for note in notes for name, text in note.get("documents", {}).items()}
 
@@ -207,7 +207,7 @@ def _agreement(aligned: dict[str, Any], compared: Path | None) -> list[dict[str,
 
 def _half_hourly(known: Context) -> str:
     """Return what half-hourly readings the pack has: ``none``, ``synthetic``, or ``real`` by a line of the policy."""
-    if "half_hourly" not in {h.extract for h in known.held}:
+    if "half_hourly" not in {h.extract for h in known.extracts}:
         return "none"
     contract = known.contracts["half_hourly"]
     periods = [c for c in contract.columns if c.treatment.method is Method.SYNTHETIC]
@@ -222,7 +222,7 @@ def _policy(known: Context) -> dict[str, Any]:
             for c in contract.columns
         }
         for name, contract in known.contracts.items()
-        if name in {h.extract for h in known.held}
+        if name in {h.extract for h in known.extracts}
     }
     model = known.job.model
     return {
@@ -242,7 +242,7 @@ def _evidence(
     root: Path,
 ) -> dict[str, Any]:
     workspace, cut = known.workspace, known.job.model.cut
-    used = [known.contracts[name] for name in sorted({h.extract for h in known.held})]
+    used = [known.contracts[name] for name in sorted({h.extract for h in known.extracts})]
     aligned = workspace.noted("alignment") or {}
     augmented = workspace.noted("augmentation") or {}
     rules, _ = judged(workspace)

@@ -66,7 +66,7 @@ def _registered(known: Context, number: int, record: pl.DataFrame) -> pl.DataFra
     stated = {s.column for i in item_tables(known).items for s in i.stated if s.extract == EXTRACT}
     dates = {s.date for i in item_tables(known).items for s in i.stated if s.extract == EXTRACT}
     kept = [c.name for c in contract.released if c.name not in {*record.columns, *stated, *dates}]
-    parts = frames(known.workspace, JUDGED, known.held, EXTRACT, number)
+    parts = frames(known.workspace, JUDGED, known.extracts, EXTRACT, number)
     mine = pl.concat(parts).join(record.lazy().select(ORDER), on=ORDER, how="semi").select(ORDER, *kept)
     return treat(mine, contract, known.pseudonymiser).unique(ORDER, keep="first", maintain_order=True).collect()
 
@@ -76,7 +76,7 @@ def _facts(
 ) -> pl.DataFrame:
     """Return columns of another extract by key, the first row of each; empty where nobody sent it."""
     contract = known.contracts[extract]
-    parts = frames(known.workspace, JUDGED, known.held, extract, number)
+    parts = frames(known.workspace, JUDGED, known.extracts, extract, number)
     if not parts:
         kinds = {ORDER: pl.UInt64, DIGITS: pl.Int32}
         return pl.DataFrame(schema={name: kinds.get(name, pl.String) for name in (*keys, *facts)})

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from contracts.errors import QualityError
 from flows.cut.context import Context
-from flows.cut.partitions import JUDGED, SUBMITTED, Held, read_exclusions
+from flows.cut.partitions import JUDGED, SUBMITTED, ParticipantExtract, read_exclusions
 from flows.cut.workspace import disk
 from flows.quality import coincident
 from transforms.pseudonymise.pseudonymiser import treat
@@ -36,7 +36,9 @@ def sink(parts: Sequence[pl.LazyFrame], place: Place, relpath: str, form: str = 
             )
 
 
-def release_extract(known: Context, held: Held, rows_in: int, place: Place, formats: Sequence[str]) -> dict[str, Any]:
+def release_extract(
+    known: Context, source: ParticipantExtract, rows_in: int, place: Place, formats: Sequence[str]
+) -> dict[str, Any]:
     """Write one extract of one participant: released rows under the policy in force, and excluded rows.
 
     Returns:
@@ -45,34 +47,34 @@ def release_extract(known: Context, held: Held, rows_in: int, place: Place, form
     Raises:
         QualityError: a row was lost or made.
     """
-    contract, workspace = known.contracts[held.extract], known.workspace
+    contract, workspace = known.contracts[source.extract], known.workspace
     released, gone = [], []
     for number in range(workspace.partitions):
-        frame = workspace.scan(JUDGED, held.participant, held.extract, number)
+        frame = workspace.scan(JUDGED, source.participant, source.extract, number)
         if frame is not None:
             kept, out = exclusions.split(frame, contract, read_exclusions(workspace, number).lazy())
             released.append(treat(kept, contract, known.pseudonymiser))
             gone.append(out.collect())
-        already = workspace.scan(SUBMITTED, held.participant, held.extract, number)
+        already = workspace.scan(SUBMITTED, source.participant, source.extract, number)
         if already is not None:
             gone.append(already.select("mpan_core", "token", "first_cause", "reasons").collect())
     counts = {"released": 0, "excluded": 0}
     by_reason: Counter[str] = Counter()
     if released:
         for form in formats:
-            sink(released, place, f"data/{held.participant}/{held.extract}", form)
-        counts["released"] = _rows(place, f"data/{held.participant}/{held.extract}", formats)
+            sink(released, place, f"data/{source.participant}/{source.extract}", form)
+        counts["released"] = _rows(place, f"data/{source.participant}/{source.extract}", formats)
         excluded = unnamed(pl.concat(gone), known)
-        sink([excluded.lazy()], place, f"excluded/{held.participant}/{held.extract}")
+        sink([excluded.lazy()], place, f"excluded/{source.participant}/{source.extract}")
         by_reason.update(dict(excluded.group_by("first_cause").len().sort("first_cause").iter_rows()))
         counts["excluded"] = sum(by_reason.values())
     if counts["released"] + counts["excluded"] != rows_in:
         raise QualityError(
             f"{rows_in} rows came in, {counts['released']} are released and {counts['excluded']} excluded",
-            where=f"{held.participant}/{held.extract}",
+            where=f"{source.participant}/{source.extract}",
             remedy="report this: a row may never be lost",
         )
-    entry = {"participant": held.participant, "extract": held.extract, "rows_in": rows_in}
+    entry = {"participant": source.participant, "extract": source.extract, "rows_in": rows_in}
     return {**entry, **counts, "by_reason": dict(sorted(by_reason.items()))}
 
 

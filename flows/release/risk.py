@@ -64,19 +64,19 @@ def refuse(known: Context, found: dict[str, Any] | None) -> None:
 
 def _points(known: Context, number: int) -> pl.LazyFrame | None:
     """Return the released metering points of a partition with meter type and annual consumption, as they leave."""
-    workspace, held, under = known.workspace, known.held, known.contracts
-    registrations = frames(workspace, JUDGED, held, "registration", number)
+    workspace, extracts, under = known.workspace, known.extracts, known.contracts
+    registrations = frames(workspace, JUDGED, extracts, "registration", number)
     if not registrations:
         return None
     excluded = read_exclusions(workspace, number).lazy().select("mpan_core")
     points = pl.concat(registrations).filter(pl.col("mpan_core").is_not_null())
     points = points.join(excluded, on="mpan_core", how="anti")
     points = treat(points, under["registration"], known.pseudonymiser)
-    meters = frames(workspace, JUDGED, held, "metering", number)
+    meters = frames(workspace, JUDGED, extracts, "metering", number)
     if meters:
         meter = settlement_meter(pl.concat(meters), tables()).select("mpan_core", "meter_type")
         points = points.join(treat(meter, under["metering"], known.pseudonymiser), on="mpan_core", how="left")
-    consumption = frames(workspace, JUDGED, held, "annual_consumption", number)
+    consumption = frames(workspace, JUDGED, extracts, "annual_consumption", number)
     if consumption:
         yearly = treat(pl.concat(consumption), under["annual_consumption"], known.pseudonymiser)
         if "eac" in yearly.collect_schema().names():

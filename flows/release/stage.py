@@ -13,7 +13,7 @@ import polars as pl
 from flows.cut.config import Participant
 from flows.cut.context import Context, context
 from flows.cut.parallel import map_parallel
-from flows.cut.partitions import ALLOCATIONS, Held
+from flows.cut.partitions import ALLOCATIONS, ParticipantExtract
 from flows.cut.workspace import disk
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
 from flows.leak_scan import scan
@@ -49,7 +49,7 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
         with took.phase("write"):
             accounting = _payload(known, pack, kind)
         with took.phase("leak scan"):
-            scanner = scan.Scanner(known.workspace, known.held, known.pseudonymiser)
+            scanner = scan.Scanner(known.workspace, known.extracts, known.pseudonymiser)
             scanner.folder(pack.root)
             scan.refuse(scanner)
         with took.phase("risk"):
@@ -105,11 +105,11 @@ def _signers(known: Context) -> tuple[list[Signer], list[PublicKey]]:
 def _payload(known: Context, pack: PackWriter, kind: str) -> list[dict[str, Any]]:
     model, workspace = known.job.model, known.workspace
 
-    def one(held: Held) -> dict[str, Any]:
-        facts = workspace.noted(f"sources/{held.participant}-{held.extract}") or {"rows": 0}
-        return release.release_extract(known, held, facts["rows"], pack.path, model.release.formats)
+    def one(source: ParticipantExtract) -> dict[str, Any]:
+        facts = workspace.noted(f"sources/{source.participant}-{source.extract}") or {"rows": 0}
+        return release.release_extract(known, source, facts["rows"], pack.path, model.release.formats)
 
-    accounting = map_parallel(one, known.held)
+    accounting = map_parallel(one, known.extracts)
     if kind == "release":
         allocations = workspace.root / ALLOCATIONS
         frame = pl.read_ipc(allocations) if allocations.is_file() else None

@@ -19,7 +19,7 @@ from contracts.errors import ConfigurationError, RingFenceError
 from contracts.ringfence.model import Demand, State
 from flows.ringfence.hash_chain import canonical
 from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt
-from flows.ringfence.plan import Book, check_attributes, read_book
+from flows.ringfence.plan import AllocationPlan, check_attributes, read_plan
 from flows.ringfence.schema import ROW
 from transforms.ringfence.allocate import Allocation, Pool, check_demands, prepare, solve
 from transforms.ringfence.outstanding import CASE, fulfilment, lost, missing, serving, units_had
@@ -27,7 +27,7 @@ from transforms.ringfence.population import RESERVED, population_digest
 from transforms.ringfence.result_frames import demand_columns
 
 ALGORITHM = "ringfence/1"
-TOGETHER = ("meter_serial_number", "premises")
+KEEP_TOGETHER = ("meter_serial_number", "premises")
 """Columns whose equal values make one unit in a cut, unless its plan says otherwise: CIT and SIT share none of them."""
 
 ATTEMPTS = 5
@@ -45,7 +45,7 @@ class Request:
     """
 
     cut: str
-    book: Book
+    plan: AllocationPlan
     demands: list[Demand]
     pool: Pool
     key: bytes
@@ -76,40 +76,40 @@ class Outcome:
     replayed: bool
 
 
-def make_request(population: Path, plan: Path, cut_id: str, key: bytes) -> Request:
+def make_request(population: Path, plan_file: Path, cut_id: str, key: bytes) -> Request:
     """Read plan and population.
 
     Raises:
         ConfigurationError, IntakeError: one of them is not what it should be. KeyMaterialError: an unfit key.
     """
-    book = read_book(plan)
-    if book.cut not in ("", cut_id):
-        raise ConfigurationError(f"is for cut {book.cut}, not for {cut_id}", where=book.name)
+    plan = read_plan(plan_file)
+    if plan.cut not in ("", cut_id):
+        raise ConfigurationError(f"is for cut {plan.cut}, not for {cut_id}", where=plan.name)
     people = pl.scan_parquet(population)
     columns = people.collect_schema().names()
-    if book.policy.keep_together is None:
-        together = tuple(name for name in TOGETHER if name in columns)
-        book = replace(book, policy=replace(book.policy, keep_together=together))
-    check_attributes(book, [name for name in columns if name not in RESERVED])
-    demands = check_demands(book.demands)
-    pool = prepare(people, demands, key, book.policy)
+    if plan.policy.keep_together is None:
+        linked = tuple(name for name in KEEP_TOGETHER if name in columns)
+        plan = replace(plan, policy=replace(plan.policy, keep_together=linked))
+    check_attributes(plan, [name for name in columns if name not in RESERVED])
+    demands = check_demands(plan.demands)
+    pool = prepare(people, demands, key, plan.policy)
     parts = {
         "algorithm": ALGORITHM,
         "population": population_digest(pool.population),
-        "book": book.digest(),
+        "book": plan.digest(),
         "key": hmac.digest(key, b"fingerprint", "sha256").hex(),
     }
-    return Request(cut_id, book, demands, pool, key, hashlib.sha256(canonical(parts).encode()).hexdigest())
+    return Request(cut_id, plan, demands, pool, key, hashlib.sha256(canonical(parts).encode()).hexdigest())
 
 
 def plan_and_commit(  # noqa: PLR0917 - as ``flows.pipeline`` calls it
-    population: Path, plan: Path, ledger_url: str, cut_id: str, key: bytes, actor: str, at: str
+    population: Path, plan_file: Path, ledger_url: str, cut_id: str, key: bytes, actor: str, at: str
 ) -> Outcome:
     """Allocate metering points of a population to a plan's test cases and commit them to the ledger.
 
     Args:
         population: Parquet, columns as ``transforms.ringfence.population``.
-        plan: YAML plan or CSV demand book.
+        plan_file: YAML plan or CSV demand-plan.
         ledger_url: ``sqlite:///FILE`` or ``postgresql://...``.
         cut_id: the campaign in the ledger.
         key: 32 bytes of the ring-fence key.
@@ -120,8 +120,8 @@ def plan_and_commit(  # noqa: PLR0917 - as ``flows.pipeline`` calls it
         RingFenceError: the allocation did not pass its proof, or the ledger moved on again and again.
         PlaceError: the ledger's database is unfit.
     """
-    request = make_request(population, plan, cut_id, key)
-    change = Change(cut_id, f"run/{request.digest}", request.digest, actor, at, f"plan {request.book.name}")
+    request = make_request(population, plan_file, cut_id, key)
+    change = Change(cut_id, f"run/{request.digest}", request.digest, actor, at, f"plan {request.plan.name}")
     with Ledger(ledger_url) as ledger:
         receipt = ledger.find(cut_id, change.idempotency_key) or top_up(ledger, change, request)
         return outcome(ledger, receipt, request)
@@ -180,7 +180,7 @@ def solve_missing(ledger: Ledger, request: Request) -> tuple[dict[str, Any], pl.
         request.pool,
         lacking,
         request.key,
-        request.book.policy,
+        request.plan.policy,
         taken=held["mpan"],
         histories=used.select("mpan", "phase", "stage"),
     )

@@ -27,23 +27,23 @@ from flows.ringfence.transitions import Selection
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class Actor:
     """Who acts, and why."""
 
-    actor: str
+    name: str
     reason: str
 
     @classmethod
-    def named(cls, actor: str | None, reason: str) -> Who:
+    def named(cls, name: str | None, reason: str) -> Actor:
         """Return a person: by name, or the user of this machine."""
-        return cls(actor or getpass.getuser(), reason)
+        return cls(name or getpass.getuser(), reason)
 
     def change(self, cut: str, key: str, request: str) -> Change:
         """Return a change made now."""
-        return Change(cut, key, request, self.actor, datetime.now(UTC).isoformat(timespec="seconds"), self.reason)
+        return Change(cut, key, request, self.name, datetime.now(UTC).isoformat(timespec="seconds"), self.reason)
 
 
-class Desk:
+class RingFence:
     """The ring-fence of one cut.
 
     Args:
@@ -72,24 +72,24 @@ class Desk:
         if not pool.is_file():
             raise RingFenceError("the cut has no population yet", where=str(pool), remedy="run it with datacut run")
         key = cut_keys(self.job).field(RING_FENCE_FIELD).material()
-        assert plan is not None  # noqa: S101 - refused when the desk was opened
+        assert plan is not None  # noqa: S101 - refused when the ring-fence was opened
         return make_request(pool, self.job.path(plan.plan), cut.id, key)
 
-    def plan(self, who: Who) -> Outcome:
+    def plan(self, actor: Actor) -> Outcome:
         """Solve what is missing and write it down as a plan, which holds nothing."""
         request = self.request()
         key = f"plan/{request.digest}/{self.ledger.version(self.cut)}"
-        return outcome(self.ledger, propose(self.ledger, who.change(self.cut, key, request.digest), request), request)
+        return outcome(self.ledger, propose(self.ledger, actor.change(self.cut, key, request.digest), request), request)
 
-    def commit(self, who: Who, number: int | None) -> Receipt:
+    def commit(self, actor: Actor, number: int | None) -> Receipt:
         """Commit the last plan, or the one with a number, as it stands."""
-        return commit_plan(self.ledger, who.change(self.cut, "commit", "commit"), number)
+        return commit_plan(self.ledger, actor.change(self.cut, "commit", "commit"), number)
 
-    def top_up(self, who: Who) -> Outcome:
+    def top_up(self, actor: Actor) -> Outcome:
         """Solve what is missing, for old and new test cases, and commit it; what stands is not touched."""
         request = self.request()
         key = f"top-up/{request.digest}/{self.ledger.version(self.cut)}"
-        return outcome(self.ledger, top_up(self.ledger, who.change(self.cut, key, request.digest), request), request)
+        return outcome(self.ledger, top_up(self.ledger, actor.change(self.cut, key, request.digest), request), request)
 
     def shortages(self, test_case: str, plan: int | None) -> list[dict[str, Any]]:
         """Return the shortages of the last allocation, or of a plan; of all test cases, or of one.
@@ -106,12 +106,12 @@ class Desk:
 
     # -- changing ---------------------------------------------------------------------------------------------
 
-    def move(self, who: Who, selection: Selection, to: State, *, pool: bool = True) -> Receipt:
+    def move(self, actor: Actor, selection: Selection, to: State, *, pool: bool = True) -> Receipt:
         """Issue, consume, release or quarantine what is selected."""
         wanted = asdict(selection) | {"mpans": sorted(selection.mpans) if selection.mpans is not None else None}
         request = hashlib.sha256(canonical({"to": to.value, "pool": pool, **wanted}).encode()).hexdigest()
         version = self.ledger.version(self.cut)
-        change = replace(who.change(self.cut, f"{to.value}/{version}/{request}", request), base=version)
+        change = replace(actor.change(self.cut, f"{to.value}/{version}/{request}", request), base=version)
         return self.ledger.move(change, selection, to, pool=pool)
 
     def involving(self, mpid: str) -> frozenset[str]:
@@ -170,10 +170,10 @@ def _is(test_case: str, label: str) -> bool:
 
 
 @contextmanager
-def desk(cut: Path) -> Iterator[Desk]:
+def open_ring_fence(cut: Path) -> Iterator[RingFence]:
     """Open the ring-fence of a cut, and close it."""
-    opened = Desk(cut)
+    fence = RingFence(cut)
     try:
-        yield opened
+        yield fence
     finally:
-        opened.ledger.close()
+        fence.ledger.close()

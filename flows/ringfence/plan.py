@@ -104,7 +104,7 @@ YAML_NAMES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class AllocationPlan:
     """Demands and policy of a plan.
 
     Attributes:
@@ -124,7 +124,7 @@ class Book:
         return hashlib.sha256(canonical(document).encode()).hexdigest()
 
 
-def read_book(path: Path) -> Book:
+def read_plan(path: Path) -> AllocationPlan:
     """Read a plan: YAML by its name, else a CSV demand book.
 
     Raises:
@@ -132,12 +132,12 @@ def read_book(path: Path) -> Book:
     """
     text = read_text(path)
     if path.suffix.lower() not in YAML_NAMES:
-        return _checked(Book(path.name, tuple(read_demand_csv(text, path.name)), AllocationPolicy()))
-    plan, lines = read_yaml(text, path.name, RingFencePlan)
+        return _checked(AllocationPlan(path.name, tuple(read_demand_csv(text, path.name)), AllocationPolicy()))
+    document, lines = read_yaml(text, path.name, RingFencePlan)
     demands = tuple(
-        replace(demand, where=f"{path.name} line {lines(place)}") for place, demand in plan.demands()
+        replace(demand, where=f"{path.name} line {lines(place)}") for place, demand in document.demands()
     )  # fmt: skip
-    return _checked(Book(path.name, demands, plan.policy.allocation_policy(), plan.cut))
+    return _checked(AllocationPlan(path.name, demands, document.policy.allocation_policy(), document.cut))
 
 
 def read_policy(path: Path) -> AllocationPolicy:
@@ -149,38 +149,38 @@ def read_policy(path: Path) -> AllocationPolicy:
     return read_yaml(read_text(path), path.name, PlanPolicy)[0].allocation_policy()
 
 
-def _checked(book: Book) -> Book:
+def _checked(plan: AllocationPlan) -> AllocationPlan:
     """Refuse demands that come twice.
 
     Raises:
         ConfigurationError: names both lines.
     """
     seen: dict[tuple[object, ...], Demand] = {}
-    for demand in book.demands:
+    for demand in plan.demands:
         first = seen.setdefault(demand.key, demand)
         if first is not demand:
             raise ConfigurationError(
                 f"test case {demand.label()} comes twice in round {demand.round}, first in {first.where}",
                 where=demand.where,
             )
-    return book
+    return plan
 
 
-def check_attributes(book: Book, columns: Collection[str]) -> None:
+def check_attributes(plan: AllocationPlan, columns: Collection[str]) -> None:
     """Refuse criteria on attributes that the population does not have.
 
     Raises:
         ConfigurationError: names the lines, and what may have been meant.
     """
     faults: dict[str, None] = {}
-    for demand in book.demands:
+    for demand in plan.demands:
         for criterion in (*demand.criteria, *demand.export_criteria):
             if criterion.attribute not in columns and criterion.attribute != HAS_LINK:
                 close = difflib.get_close_matches(criterion.attribute, list(columns), 1)
                 meant = f", perhaps {close[0]}" if close else ""
-                line = demand.where.removeprefix(f"{book.name} ")
+                line = demand.where.removeprefix(f"{plan.name} ")
                 faults[f"{line}: the population has no attribute {criterion.attribute}{meant}"] = None
     if faults:
         shown = list(faults)[:20]
         more = f"; and {len(faults) - len(shown)} more" if len(faults) > len(shown) else ""
-        raise ConfigurationError("; ".join(shown) + more, where=book.name, remedy=f"it has {', '.join(columns)}")
+        raise ConfigurationError("; ".join(shown) + more, where=plan.name, remedy=f"it has {', '.join(columns)}")

@@ -1,6 +1,6 @@
 """The allocator alone, from files to a file: no cut, no ledger, no key needed.
 
-Population (Parquet or CSV): ``mpan, linked_mpan, conforming, direction`` and attributes. Demands: a CSV demand book or
+Population (Parquet or CSV): ``mpan, linked_mpan, conforming, direction`` and attributes. Demands: a CSV demand-plan or
 a YAML plan. Out: CSV with ``round, test_case, role, unit, mpan``; ``unit`` is the lowest MPAN of the unit.
 """
 
@@ -17,7 +17,7 @@ import polars as pl
 from contracts.errors import ConfigurationError, IntakeError
 from flows.cut.workspace import disk
 from flows.keys.cut_key import RING_FENCE_FIELD, read_key
-from flows.ringfence.plan import Book, check_attributes, read_book, read_policy
+from flows.ringfence.plan import AllocationPlan, check_attributes, read_plan, read_policy
 from transforms.ringfence.allocate import Allocation, allocate
 from transforms.ringfence.outstanding import CASE, Have, fulfilment, missing, units_had
 from transforms.ringfence.population import RESERVED
@@ -67,30 +67,30 @@ def allocate_files(terms: Terms) -> Solved:
         ConfigurationError, IntakeError, KeyMaterialError: an input is not what it should be.
         RingFenceError: the result did not pass its proof. PlaceError: the disk is unfit.
     """
-    book = _book(terms)
+    plan = _plan(terms)
     people = _scan(terms.population, "population")
     columns = _columns(people, terms.population)
-    check_attributes(book, [name for name in columns if name not in RESERVED])
+    check_attributes(plan, [name for name in columns if name not in RESERVED])
     taken: pl.Series | None = None
     have: Have = {}
     if terms.frozen is not None:
-        taken, have = _frozen(terms.frozen, book)
+        taken, have = _frozen(terms.frozen, plan)
     key = PUBLIC_KEY if terms.key is None else read_key(terms.key, "direct").field(RING_FENCE_FIELD).material()
-    lacking = missing(book.demands, have)
-    solved = allocate(people, lacking, key, book.policy, taken=taken, with_coverage=terms.coverage)
+    lacking = missing(plan.demands, have)
+    solved = allocate(people, lacking, key, plan.policy, taken=taken, with_coverage=terms.coverage)
     _write(terms.out, lambda aside: _sink(solved.rows.select(COLUMNS), aside, terms.out.suffix))
     now = units_had(solved.rows)
-    total = {d.key: _sum(have.get(d.key, (0, 0)), now.get(d.key, (0, 0))) for d in book.demands}
+    total = {d.key: _sum(have.get(d.key, (0, 0)), now.get(d.key, (0, 0))) for d in plan.demands}
     seen = {row[:-1]: row[-1] for row in solved.fulfilment.select(*CASE, "eligible").rows()} if lacking else {}
-    return Solved(book.name, solved, fulfilment(book.demands, total, seen))
+    return Solved(plan.name, solved, fulfilment(plan.demands, total, seen))
 
 
 def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
     return one[0] + other[0], one[1] + other[1]
 
 
-def _frozen(path: Path, book: Book) -> tuple[pl.Series, dict[tuple[object, ...], tuple[int, int]]]:
-    """Return the MPANs that are issued, and what of them serves demands of the book already."""
+def _frozen(path: Path, plan: AllocationPlan) -> tuple[pl.Series, dict[tuple[object, ...], tuple[int, int]]]:
+    """Return the MPANs that are issued, and what of them serves demands of the plan already."""
     lazy = _scan(path, "frozen allocation")
     names = _columns(lazy, path)
     if "mpan" not in names:
@@ -100,23 +100,23 @@ def _frozen(path: Path, book: Book) -> tuple[pl.Series, dict[tuple[object, ...],
     if set(COLUMNS) <= set(names):
         units = frame.group_by("round", "test_case", "role").agg(pl.col("unit").n_unique())
         counts = {tuple(row[:-1]): row[-1] for row in units.rows()}
-        twice = Counter((demand.round, demand.test_case) for demand in book.demands)
-        for demand in book.demands:
+        twice = Counter((demand.round, demand.test_case) for demand in plan.demands)
+        for demand in plan.demands:
             if twice[demand.round, demand.test_case] == 1:
                 base, spare = (counts.get((str(demand.round), demand.test_case, role), 0) for role in ("BASE", "SPARE"))
                 have[demand.key] = (base, spare)
     return frame["mpan"], have
 
 
-def _book(terms: Terms) -> Book:
-    book = read_book(terms.demands)
-    policy = read_policy(terms.policy) if terms.policy else book.policy
+def _plan(terms: Terms) -> AllocationPlan:
+    plan = read_plan(terms.demands)
+    policy = read_policy(terms.policy) if terms.policy else plan.policy
     if terms.round is not None:
-        wanted = tuple(demand for demand in book.demands if demand.round == terms.round)
+        wanted = tuple(demand for demand in plan.demands if demand.round == terms.round)
         if not wanted:
-            raise ConfigurationError(f"has no demand of round {terms.round}", where=book.name)
-        book = replace(book, demands=wanted)
-    return replace(book, policy=policy)
+            raise ConfigurationError(f"has no demand of round {terms.round}", where=plan.name)
+        plan = replace(plan, demands=wanted)
+    return replace(plan, policy=policy)
 
 
 def _scan(path: Path, what: str) -> pl.LazyFrame:

@@ -33,7 +33,7 @@ def test_the_advance_of_each_regime_before_its_estimate(tmp_path, maker, rows, t
     mini.add("DCOL", "annual_consumption", [{"mpan_core": ONE, **dict(zip(names, row, strict=True))} for row in rows])
     mini.judge()
     mine = pl.DataFrame({"mpan_core": [mini.pseudonym(ONE)]}).select(order_key().alias(ORDER)).lazy()
-    held = volumes(SimpleNamespace(workspace=mini.workspace, held=mini.held), 0, mine)
+    held = volumes(SimpleNamespace(workspace=mini.workspace, extracts=mini.extracts), 0, mine)
     assert held is not None
     (volume,) = held.select("eac", "aa").cast(pl.Float64).to_dicts()
     found = decided(maker, volume)

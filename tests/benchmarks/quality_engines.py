@@ -75,11 +75,11 @@ def sources(folder: Path) -> Iterator[tuple[str, Contract, list[Rule], list[pl.L
     from transforms.quality.lookups import PARTICIPANT, judged
 
     known = context(str(folder / "cut.yaml"))
-    workspace, held = known.workspace, known.held
-    missing = uncarried(workspace, held)
-    tables = {*known.reference.tables, *(workspace.noted(TABLES) or {})["names"], *_local_names(held)}
-    tables |= {f"{EXTRACT}{h.extract}" for h in held}
-    for h in held:
+    workspace, extracts = known.workspace, known.extracts
+    missing = uncarried(workspace, extracts)
+    tables = {*known.reference.tables, *(workspace.noted(TABLES) or {})["names"], *_local_names(extracts)}
+    tables |= {f"{EXTRACT}{h.extract}" for h in extracts}
+    for h in extracts:
         contract, without = known.contracts[h.extract], missing.get(h.extract, {}).get(h.participant, set())
         scans = [workspace.scan(JUDGED, h.participant, h.extract, n) for n in range(workspace.partitions)]
         rules = [*contract.rules_at(Stage.INTAKE), *judged(contract, Stage.QUALITY, tables)]

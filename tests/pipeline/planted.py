@@ -29,8 +29,10 @@ def verdicts(known: pipeline.Context) -> pl.DataFrame:
 
 def _verdicts(known: pipeline.Context) -> Iterator[pl.DataFrame]:
     augmented = load_all(RESULTS)["augmented"]
-    rooms = [(JUDGED, held.participant, held.extract, load_all()[held.extract]) for held in known.held]
-    rooms += [(CHECKED, h.participant, "registration", augmented) for h in known.held if h.extract == "registration"]
+    rooms = [(JUDGED, held.participant, held.extract, load_all()[held.extract]) for held in known.extracts]
+    rooms += [
+        (CHECKED, h.participant, "registration", augmented) for h in known.extracts if h.extract == "registration"
+    ]
     for room, participant, extract, contract in rooms:
         for number in range(known.workspace.partitions):
             frame = known.workspace.scan(room, participant, contract.extract, number)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.requirement("DQ32", "Q67")
 
 
 def scan(judged, folder: Path) -> leaks.Scanner:
-    scanner = leaks.Scanner(judged.workspace, judged.held, judged.pseudonymiser)
+    scanner = leaks.Scanner(judged.workspace, judged.extracts, judged.pseudonymiser)
     scanner.folder(folder)
     return scanner
 
@@ -124,7 +124,7 @@ def test_counts_and_pseudonyms_are_no_identifiers_by_chance(judged, raw, tmp_pat
     table(tmp_path, meter_serial_number=same, uprn=same, data_service_dip_id=same)
     (tmp_path / "register.csv").write_text("mpan_core,reading\n" + "".join(f"A,{value}\n" for value in same))
     assert scan(judged, tmp_path).findings.places == []
-    scanner = leaks.Scanner(judged.workspace, judged.held, judged.pseudonymiser)
+    scanner = leaks.Scanner(judged.workspace, judged.extracts, judged.pseudonymiser)
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "rules.json").write_text(json.dumps({"rows": [int(value) for value in same]}))
     (tmp_path / "report" / "rows.csv").write_text("rows\n" + "".join(f"{value}\n" for value in same))

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.errors import ConfigurationError, DataCutError
 from contracts.ringfence.model import Criterion, Kind, Pick
-from flows.ringfence.plan import check_attributes, read_book, read_policy
+from flows.ringfence.plan import check_attributes, read_plan, read_policy
 
 YAML = """\
 plan: 1
@@ -56,7 +56,7 @@ round,test_case,stage,participant,priority,base,spare,kind,criteria,export_crite
 def book(tmp_path, text: str, name: str = "plan.yaml"):
     file = tmp_path / name
     file.write_text(text, encoding="utf-8")
-    return read_book(file)
+    return read_plan(file)
 
 
 @pytest.mark.requirement("Q53", "Q57", "Q84", "Q29")
@@ -212,7 +212,7 @@ def test_broken_plans_are_refused_in_one_line_and_never_crash(tmp_path, name):
             )
         file.write_bytes(data)
         try:
-            read_book(file)
+            read_plan(file)
         except DataCutError as fault:
             assert fault.exit_code == 2
             assert "\n" not in fault.line()

@@ -15,14 +15,14 @@ import polars as pl
 from contracts.load import load_all
 from contracts.vocabulary import Field
 from flows.cut import partitions
-from flows.cut.partitions import JUDGED, STAGED, Held, PartitionWriter
+from flows.cut.partitions import JUDGED, STAGED, ParticipantExtract, PartitionWriter
 from flows.cut.workspace import Workspace
 from flows.intake import SourceSpec
 from flows.intake.market_domain_data import Reference, load_reference
 from flows.pseudonymise.source import anonymise_batch
 from flows.quality import exclusions
 from flows.quality import verdicts as quality
-from flows.quality.cross_partition import spanning_tables
+from flows.quality.cross_partition import cross_partition_tables
 from transforms.column_map import map_columns
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
@@ -192,7 +192,7 @@ class MiniCut:
         self.reference = reference or load_reference(market_domain_data(folder / "mdd"), CUT)
         self.workspace = Workspace(folder / "work", partitions)
         self.pseudonymiser = Pseudonymiser(FieldKeys(bytes(range(32)), "MINI"))
-        self.held: list[Held] = []
+        self.extracts: list[ParticipantExtract] = []
 
     def add(self, participant: str, extract: str, rows: Sequence[Row], *, good: Row | None = None) -> MiniCut:
         """Stage rows of one extract; what a row does not say is taken from a good row."""
@@ -207,16 +207,16 @@ class MiniCut:
         writer.close()
         carried = {name: name for name in frame.columns if frame[name].null_count() < frame.height}
         self.workspace.note(f"sources/{participant}-{extract}", {"columns": carried})
-        self.held.append(Held(participant, extract))
+        self.extracts.append(ParticipantExtract(participant, extract))
         return self
 
     def judge(self) -> MiniCut:
         """Take all rows through the row verdicts and the cascade of the quality stage."""
         shared = dict(self.reference.tables)
-        shared |= spanning_tables(self.workspace, self.held, self.reference.tables, CUT)
+        shared |= cross_partition_tables(self.workspace, self.extracts, self.reference.tables, CUT)
         for number in range(self.workspace.partitions):
-            quality.judge_partition(self.workspace, self.held, number, shared, CUT)
-        exclusions.cascade(self.workspace, exclusions.stated_links(self.workspace, self.held))
+            quality.judge_partition(self.workspace, self.extracts, number, shared, CUT)
+        exclusions.cascade(self.workspace, exclusions.stated_links(self.workspace, self.extracts))
         return self
 
     def pseudonym(self, raw: str) -> str:

@@ -30,7 +30,7 @@ def cut(tmp_path, reference, partitions: int = 1) -> list[dict]:
     mini.add("SUPA", "portfolio", [{"mpan_core": A, "energisation_status": "D"}, {"mpan_core": B}, {"mpan_core": E}])
     mini.add("SUPB", "portfolio", [{"mpan_core": B, "supplier_mpid": "SUPB"}])
     mini.add("MOPA", "metering", [{"mpan_core": A}, {"mpan_core": B, "meter_serial_number": "E12Z070111"}]).judge()
-    return alignment(mini.workspace, mini.held)
+    return alignment(mini.workspace, mini.extracts)
 
 
 @pytest.mark.requirement("Q74", "Q78", "Q83")
@@ -60,7 +60,7 @@ def test_what_a_source_does_not_carry_is_not_compared(mini):
     bare = {"supplier_mpid": "SUPA", "energisation_status": "E"}
     mini.add("SUPA", "portfolio", [{"mpan_core": A, "measurement_class": None}], good=bare)
     mini.add("SUPB", "portfolio", [{"mpan_core": B, "measurement_class": None}, {"mpan_core": A}]).judge()
-    rows = [r for r in alignment(mini.workspace, mini.held) if r["extract_right"] == "portfolio"]
+    rows = [r for r in alignment(mini.workspace, mini.extracts) if r["extract_right"] == "portfolio"]
     found = {(r["right"], r["item"]): (r["compared"], r["disagree"]) for r in rows}
     assert ("SUPA", "measurement_class") not in found
     assert ("SUPA", "data_collector_mpid") not in found
@@ -73,7 +73,7 @@ def test_present_is_what_the_expected_sender_holds(mini):
     mini.add("EELC", "registration", [{"mpan_core": A, "supplier_mpid": "SUPB"}, {"mpan_core": B}])
     mini.add("SUPA", "portfolio", [{"mpan_core": A}, {"mpan_core": B}])
     mini.add("SUPB", "portfolio", [{"mpan_core": C, "supplier_mpid": "SUPB"}]).judge()
-    rows = {(r["left"], r["right"]): r for r in alignment(mini.workspace, mini.held) if r["item"] == "presence"}
+    rows = {(r["left"], r["right"]): r for r in alignment(mini.workspace, mini.extracts) if r["item"] == "presence"}
     assert (rows["EELC", "SUPB"]["expected"], rows["EELC", "SUPB"]["missing_right"]) == (1, 1)
     assert (rows["EELC", "SUPA"]["expected"], rows["EELC", "SUPA"]["missing_right"]) == (1, 0)
     assert "DQ24_registered_not_supplied" in mini.broken("EELC", "registration", A)

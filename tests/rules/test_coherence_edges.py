@@ -10,9 +10,9 @@ import pytest
 
 from contracts.augmentation import tables
 from contracts.load import RESULTS, load_all
-from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, Held
+from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, ParticipantExtract
 from flows.cut.workspace import Workspace
-from flows.quality.after_augmentation import CHECKED, NAME, coherence
+from flows.quality.after_augmentation import CHECKED, NAME, judge_after_augmentation
 from tests.rules.cutting import mpan
 from transforms.augment.decision_tables import incoherent
 from transforms.pseudonymise.mpan import order_key
@@ -111,7 +111,7 @@ def test_both_ends_of_a_link(tmp_path, other, of_import, of_export, partitions):
     if other is not None:
         rows.append({"mpan_core": two, "linked_mpan": one, **IMPORT, "energy_direction": "E", **other})
     workspace = written(tmp_path, rows, partitions)
-    found = coherence(workspace, [Held("EELC", EXTRACT)], date(2023, 8, 19))
+    found = judge_after_augmentation(workspace, [ParticipantExtract("EELC", EXTRACT)], date(2023, 8, 19))
     assert broken(workspace) == {one: of_import} | ({two: of_export} if other is not None else {})
     counts = {entry["rule"]: entry["failed"] for entry in found["entries"]}
     assert {rule for rule, count in counts.items() if count} == of_import | of_export

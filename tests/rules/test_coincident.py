@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from contracts.vocabulary import Field
-from flows.cut.partitions import JUDGED, Held, read_exclusions
+from flows.cut.partitions import JUDGED, ParticipantExtract, read_exclusions
 from flows.cut.workspace import Workspace
 from flows.quality import coincident
 from transforms.pseudonymise import mpan
@@ -19,7 +19,7 @@ MPANS = ("mpan_core", "related_mpan", "linked_mpan")
 
 def test_one_that_others_name_as_related_counts_once(tmp_path):
     pseudonymiser = Pseudonymiser(FieldKeys(bytes(range(32)), "C1"))
-    workspace, held = Workspace(tmp_path / "work", PARTITIONS), [Held("EELC", "registration")]
+    workspace, extracts = Workspace(tmp_path / "work", PARTITIONS), [ParticipantExtract("EELC", "registration")]
     known = mpan.texts(np.array([987_654_321_010], np.uint64)).item()  # body, distributor
     (its_own,) = pseudonymiser.values(Field.MPAN, pl.Series([known])).to_list()
     numbers = pl.DataFrame({"mpan_core": [known, its_own]}).select(workspace.partition_number()).to_series().to_list()
@@ -27,7 +27,7 @@ def test_one_that_others_name_as_related_counts_once(tmp_path):
     for number, point, related in ((numbers[0], known, None), (numbers[1], its_own, known)):
         frame = pl.DataFrame([[point], [related], [None]], schema=dict.fromkeys(MPANS, pl.String))
         workspace.write(frame, JUDGED, "EELC", "registration", number)
-    assert coincident.exclude(workspace, held, pseudonymiser)["count"] == 1
+    assert coincident.exclude(workspace, extracts, pseudonymiser)["count"] == 1
     assert coincident.found(workspace).to_list() == [known]
     excluded = [read_exclusions(workspace, number)["mpan_core"].to_list() for number in range(PARTITIONS)]
     assert excluded == [[known] if number == numbers[0] else [] for number in range(PARTITIONS)]

@@ -43,17 +43,17 @@ def test_the_accounting_balances(tmp_path_factory, reference, registrations, met
     named = [(mini.pseudonym(a), mini.pseudonym(b)) for a, b in links]
     cascade(mini.workspace, pl.DataFrame(named, schema={"mpan_core": pl.String, "other": pl.String}, orient="row"))
     given_rows = {"registration": len(registrations), "metering": len(meters)}
-    for held in mini.held:
-        contract = load_all()[held.extract]
+    for source in mini.extracts:
+        contract = load_all()[source.extract]
         released, gone = [], []
         for number in range(partitions):
-            frame = mini.workspace.scan(JUDGED, held.participant, held.extract, number)
+            frame = mini.workspace.scan(JUDGED, source.participant, source.extract, number)
             if frame is not None:
                 kept, out = exclusions.split(frame, contract, read_exclusions(mini.workspace, number).lazy())
                 released.append(kept)
                 gone.append(out)
         inside, outside = pl.concat(released).collect(), pl.concat(gone).collect()
-        assert inside.height + outside.height == given_rows[held.extract]
+        assert inside.height + outside.height == given_rows[source.extract]
         assert inside.columns == [c.name for c in contract.released]
         assert not set(inside["mpan_core"]) & set(outside["mpan_core"].drop_nulls())
         assert outside["first_cause"].null_count() == 0
@@ -98,10 +98,10 @@ def test_an_excluded_metering_point_is_out_of_every_extract_of_everybody(mini):
     mini.add("ELEX", "bmu_mapping", [{"mpan_core": point}]).judge()
     rows = {("EELC", "registration"): 2, ("MOPA", "metering"): 2, ("SUPA", "portfolio"): 2, ("ELEX", "bmu_mapping"): 1}
     excluded = read_exclusions(mini.workspace, 0).lazy()
-    for held in mini.held:
-        judged = mini.rows(held.participant, held.extract).lazy()
-        kept, gone = (f.collect() for f in exclusions.split(judged, load_all()[held.extract], excluded))
-        assert kept.height == rows[held.participant, held.extract] - 1
+    for source in mini.extracts:
+        judged = mini.rows(source.participant, source.extract).lazy()
+        kept, gone = (f.collect() for f in exclusions.split(judged, load_all()[source.extract], excluded))
+        assert kept.height == rows[source.participant, source.extract] - 1
         assert gone.rows() == [(mini.pseudonym(point), None, "DQ05", "DQ05")]
 
 

@@ -98,28 +98,28 @@ _NOTHING = pl.DataFrame(schema={"row": pl.Int64, "match": pl.String})
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
-    """What is looked for: the keys of every pseudonym of one field, sorted, and a filter before them."""
+class PseudonymIndex:
+    """The keys of every pseudonym of one field, sorted, and a filter before them."""
 
     keys: Keys
-    maybe: NDArray[np.bool_]
+    bloom_filter: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, keys: Keys) -> Sought:
+    def of(cls, keys: Keys) -> PseudonymIndex:
         """Make it from keys in any order."""
         ordered = once(keys)
-        maybe = np.zeros(1 << FILTER_BITS if ordered.size > 1 << 16 else 1 << 20, dtype=np.bool_)
-        maybe[_slot(ordered, maybe.size)] = True
-        return cls(ordered, maybe)
+        bloom_filter = np.zeros(1 << FILTER_BITS if ordered.size > 1 << 16 else 1 << 20, dtype=np.bool_)
+        bloom_filter[_slot(ordered, bloom_filter.size)] = True
+        return cls(ordered, bloom_filter)
 
-    def holds(self, keys: Keys) -> NDArray[np.bool_]:
-        """Tell which of ``keys`` are sought."""
-        return self.places(keys) >= 0
+    def contains(self, keys: Keys) -> NDArray[np.bool_]:
+        """Tell which of ``keys`` the index has."""
+        return self.positions(keys) >= 0
 
-    def places(self, keys: Keys) -> NDArray[np.int64]:
-        """Return where each of ``keys`` stands among those sought; -1 where it does not."""
+    def positions(self, keys: Keys) -> NDArray[np.int64]:
+        """Return where each of ``keys`` is in the index; -1 where it is not."""
         out = np.full(keys.size, -1, dtype=np.int64)
-        near = np.flatnonzero(self.maybe[_slot(keys, self.maybe.size)])
+        near = np.flatnonzero(self.bloom_filter[_slot(keys, self.bloom_filter.size)])
         if near.size and self.keys.size:
             at = np.minimum(np.searchsorted(self.keys, keys[near]), self.keys.size - 1)
             there = self.keys[at] == keys[near]

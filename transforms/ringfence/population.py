@@ -40,7 +40,7 @@ def population_digest(population: Population) -> str:
     digest.update(f"width {population.names.width}\n".encode())
     add("conforming", population.conforming)
     add("direction", population.direction)
-    for number, (rows, targets) in enumerate((*population.links, *population.together)):
+    for number, (rows, targets) in enumerate((*population.links, *population.linked)):
         add(f"link {number} from", rows)
         add(f"link {number} to", targets)
     for coding in population.codings:
@@ -90,7 +90,7 @@ class Population:
         conforming: whether the MPAN met the required standard.
         direction: IMPORT, EXPORT or UNSTATED.
         links: for each link, the row and the id it points at (which may be absent from the population).
-        together: for each keep-together column, rows and the smallest row with the same value.
+        linked: for each keep-together column, rows and the smallest row with the same value.
         codings: coded attributes, sorted by name; ``codes[attribute]`` holds one code for each row.
         coverage: attributes fit to compare an allocation with the population.
     """
@@ -100,7 +100,7 @@ class Population:
     conforming: NDArray[np.bool_]
     direction: NDArray[np.uint8]
     links: tuple[tuple[Ints, Ints], ...]
-    together: tuple[tuple[Ints, Ints], ...]
+    linked: tuple[tuple[Ints, Ints], ...]
     codings: tuple[Coding, ...]
     codes: dict[str, NDArray[np.unsignedinteger]]
     coverage: tuple[str, ...]
@@ -263,7 +263,7 @@ def _sorted_arrays(
     place = np.empty(len(ids), dtype=np.int64)
     place[order] = np.arange(len(ids))
     links = tuple(_link(place, ids, keys.pop(name)) for name in LINKS if name in keys)
-    together = tuple(_same_value(place, columns.pop(f"@same:{name}")) for name in keep_together)
+    linked = tuple(_same_value(place, columns.pop(f"@same:{name}")) for name in keep_together)
     few = tuple(c.attribute for c in codings if 1 < len(c.values) <= COVERAGE_VALUES)
     return Population(
         ids=ids,
@@ -271,7 +271,7 @@ def _sorted_arrays(
         conforming=columns.pop("@conforming").to_numpy()[order],
         direction=columns.pop("@direction").to_numpy()[order],
         links=links,
-        together=together,
+        linked=linked,
         codings=codings,
         codes={coding.attribute: columns.pop(coding.attribute).to_numpy()[order] for coding in codings},
         coverage=few,

@@ -109,8 +109,8 @@ def _edges(population: Population) -> tuple[Ints, Ints, Ints]:
     ends = at.astype(np.int64)
     ends[~found] = rows + place
     del outside
-    left = np.concatenate([sources, *[row for row, _ in population.together]])
-    right = np.concatenate([ends, *[first for _, first in population.together]])
+    left = np.concatenate([sources, *[row for row, _ in population.linked]])
+    right = np.concatenate([ends, *[first for _, first in population.linked]])
     return left, right, sources[~found]
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from contracts.load import load_all
 from contracts.vocabulary import Stage
 from flows.quality import cross_partition
-from flows.quality.cross_partition import spanning_tables
+from flows.quality.cross_partition import cross_partition_tables
 from tests.rules.cutting import CUT, MiniCut, mpan
 from transforms.quality.lookups import judged, table_of, tables_of
 
@@ -41,7 +41,7 @@ def test_owners_are_those_of_a_plain_reading(tmp_path_factory, reference, meters
             mini.add(f"MOP{sender}", "metering", rows)
     for _, _, serial, device in meters:
         owners[device].add(serial)
-    if not mini.held:
+    if not mini.extracts:
         return
     mini.judge()
     for point, who, _, device in meters:
@@ -54,7 +54,7 @@ def test_owners_are_those_of_a_plain_reading(tmp_path_factory, reference, meters
 def test_values_that_share_a_hash_are_told_apart(tmp_path, reference, monkeypatch):
     """With hashes of values of one bit all but two collide: what is found must not change."""
 
-    class Coarse(cross_partition._Span):
+    class Coarse(cross_partition.CrossPartitionTables):
         def shared(self, contract, rule):
             fine = pl.Expr.hash
             coarse = lambda self, seed=0: fine(self, seed=seed) % 2 if seed == 0 else fine(self, seed=seed)  # noqa: E731
@@ -64,7 +64,7 @@ def test_values_that_share_a_hash_are_told_apart(tmp_path, reference, monkeypatc
             finally:
                 monkeypatch.setattr(pl.Expr, "hash", fine)
 
-    monkeypatch.setattr(cross_partition, "_Span", Coarse)
+    monkeypatch.setattr(cross_partition, "CrossPartitionTables", Coarse)
     mini = MiniCut(tmp_path, partitions=4, reference=reference)
     rows = [
         {"mpan_core": mpan(10, n), "meter_serial_number": f"L04C000{n:02d}", "esme_id": esme(min(n, 18))}
@@ -80,7 +80,7 @@ def test_only_what_is_referred_to_is_kept(tmp_path, reference):
     rows = [{"mpan_core": mpan(10, n)} for n in range(50)]
     rows[3]["related_mpan"] = rows[4]["mpan_core"]
     mini.add("EELC", "registration", rows)
-    tables = spanning_tables(mini.workspace, mini.held, mini.reference.tables, CUT)
+    tables = cross_partition_tables(mini.workspace, mini.extracts, mini.reference.tables, CUT)
     assert tables["all:registration"]["mpan_core"].to_list() == [mini.pseudonym(rows[4]["mpan_core"])]
     assert tables["senders:registration"].rows() == [("EELC",)]
     assert tables["senders:portfolio"].height == 0
