@@ -1,18 +1,10 @@
-"""Reads what participants must agree on, and how far they may differ (``alignment.yaml``)."""
+"""What participants must agree on, and how far they may differ (``alignment.yaml``), as frozen values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
-from contracts.errors import ContractError
-from contracts.load import read_document
-
-PATH = Path(__file__).parent / "alignment.yaml"
 REPORT, FAIL = "report", "fail"
 
 
@@ -53,38 +45,3 @@ class Comparison:
     scope: str
     presence: Tolerance
     items: Mapping[str, Item]
-
-
-@cache
-def comparisons(path: Path = PATH) -> tuple[Comparison, ...]:
-    """Read the comparisons, in the order of the file.
-
-    Raises:
-        ContractError: the file is missing or wrong.
-    """
-    document, _ = read_document(path)
-    try:
-        usual = document["policy"]["beyond"]
-        return tuple(_comparison(node, usual) for node in document["comparisons"])
-    except (KeyError, TypeError, ValueError, AttributeError) as fault:
-        raise ContractError(
-            f"an entry is missing or wrong ({fault})", where=path.name, remedy="run datacut contracts check"
-        ) from None
-
-
-def _comparison(node: Mapping[str, Any], usual: str) -> Comparison:
-    items = {
-        name: Item(spec["column"], _tolerance(spec, usual), bool(spec.get("where_held", False)))
-        for name, spec in node["items"].items()
-    }
-    return Comparison(
-        right=node["right"],
-        expected=node["expected"],
-        scope=node["scope"],
-        presence=_tolerance(node["presence"], usual),
-        items=MappingProxyType(items),
-    )
-
-
-def _tolerance(node: Mapping[str, Any], usual: str) -> Tolerance:
-    return Tolerance(float(node["tolerance"]), str(node.get("beyond", usual)))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from contracts.alignment import comparisons
 from contracts.codes import codes
-from contracts.load import RESULTS, load_all
+from contracts.load import RESULTS, comparisons, load_all
 from contracts.model import Column, Contract, DtcLayout, Rule
 from contracts.reference import definitions
 from contracts.requirements import requirements

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from contracts.alignment import Comparison, Item, Tolerance
+from contracts.codes import codes, is_list
 from contracts.errors import ContractError
 from contracts.headings import headings
 from contracts.model import Column, Contract, Derived, DtcLayout, Fold, Rule, Treatment
@@ -20,6 +22,7 @@ from contracts.yaml_loader import safe_load
 HERE = Path(__file__).parent
 EXTRACTS = HERE / "extracts"
 RESULTS = HERE / "results"
+ALIGNMENT = HERE / "alignment.yaml"
 
 
 def custom(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,6 +88,7 @@ def _column(node: Mapping[str, Any]) -> Column:
 def _rule(node: Mapping[str, Any]) -> Rule:
     extras = custom(node)
     implementation = node["implementation"]
+    kwargs = dict(implementation.get("kwargs") or {})
     return Rule(
         id=node["id"],
         reason=extras["reason"],
@@ -93,10 +97,11 @@ def _rule(node: Mapping[str, Any]) -> Rule:
         basis=tuple(str(b) for b in extras["basis"]),
         dimension=Dimension(node["dimension"]),
         expectation=implementation["type"],
-        kwargs=MappingProxyType(dict(implementation.get("kwargs") or {})),
+        kwargs=MappingProxyType(kwargs),
         description=str(node["description"]).strip(),
         unless=tuple(extras.get("unless") or ()),
         carried=str(extras.get("carried", "")),
+        codes=tuple(codes(str(kwargs["code_list"]))) if is_list(kwargs.get("code_list")) else (),
     )
 
 
@@ -181,3 +186,38 @@ def load_all(folder: Path = EXTRACTS) -> Mapping[str, Contract]:
             raise ContractError(f"extract {contract.extract!r} has two contracts", where=path.name)
         contracts[contract.extract] = contract
     return MappingProxyType(contracts)
+
+
+@cache
+def comparisons(path: Path = ALIGNMENT) -> tuple[Comparison, ...]:
+    """Read the comparisons, in the order of the file.
+
+    Raises:
+        ContractError: the file is missing or wrong.
+    """
+    document, _ = read_document(path)
+    try:
+        usual = document["policy"]["beyond"]
+        return tuple(_comparison(node, usual) for node in document["comparisons"])
+    except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        raise ContractError(
+            f"an entry is missing or wrong ({fault})", where=path.name, remedy="run datacut contracts check"
+        ) from None
+
+
+def _comparison(node: Mapping[str, Any], usual: str) -> Comparison:
+    items = {
+        name: Item(spec["column"], _tolerance(spec, usual), bool(spec.get("where_held", False)))
+        for name, spec in node["items"].items()
+    }
+    return Comparison(
+        right=node["right"],
+        expected=node["expected"],
+        scope=node["scope"],
+        presence=_tolerance(node["presence"], usual),
+        items=MappingProxyType(items),
+    )
+
+
+def _tolerance(node: Mapping[str, Any], usual: str) -> Tolerance:
+    return Tolerance(float(node["tolerance"]), str(node.get("beyond", usual)))

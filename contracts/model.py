@@ -95,6 +95,7 @@ class Rule:
         unless: earlier rules of the same contract; where one of them is broken this rule is not judged, so that
             one fault has one reason.
         carried: an optional column; the rule is judged only for sources that carry it.
+        codes: the codes of the list that ``kwargs`` names as ``code_list``, in the list's order.
     """
 
     id: str
@@ -108,6 +109,7 @@ class Rule:
     description: str
     unless: tuple[str, ...] = ()
     carried: str = ""
+    codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from contracts.alignment import FAIL, Comparison, comparisons
+from contracts.alignment import FAIL, Comparison
 from contracts.conditions import sql
 from contracts.errors import AlignmentError
-from contracts.load import load_all
+from contracts.load import comparisons, load_all
 from contracts.model import column_type
 from flows.cut.partitions import JUDGED, ORDER, ParticipantExtract, uncarried
 from flows.cut.workspace import Workspace

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from contracts.augmentation.model import (
+    TABLES,
     Associations,
     Condition,
     Decision,
@@ -33,6 +34,7 @@ from contracts.errors import ContractError
 from contracts.yaml_loader import safe_load
 
 __all__ = [
+    "TABLES",
     "Associations",
     "Condition",
     "Decision",
@@ -56,7 +58,6 @@ HERE = Path(__file__).parent
 ITEMS, ASSOCIATIONS, SERVICES = (HERE / f"{name}.yaml" for name in ("items", "associations", "services"))
 REASON = "DQ31"  # coherence after augmentation: an undecided item is never guessed
 PARTIAL = "DQ27"  # a related group that is not complete, or contradicts itself
-TABLES = ("services", "dip_ids")  # mapping tables that a row may look up
 
 
 def read_yaml(path: Path) -> tuple[Any, str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+TABLES = ("services", "dip_ids")  # mapping tables that a row may look up
+
 
 class Source(StrEnum):
     """Where a value comes from (Q59, Q63)."""

@@ -13,6 +13,11 @@ from contracts.errors import ContractError
 HERE = Path(__file__).parent
 
 
+def is_list(name: object) -> bool:
+    """Tell whether there is a code list of that name."""
+    return isinstance(name, str) and name.isidentifier() and (HERE / f"{name}.csv").is_file()
+
+
 @cache
 def code_table(name: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Return the header and the rows of ``name.csv``.

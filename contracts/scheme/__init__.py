@@ -9,11 +9,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from contracts.codes import code_table
 from contracts.errors import ContractError
+from contracts.scheme.model import HIGHEST_NUMBER, INWARD_LETTERS, SchemeLists
+
+__all__ = ["HIGHEST_NUMBER", "INWARD_LETTERS", "SchemeLists", "scheme_lists"]
 
 HERE = Path(__file__).parent
 PINS = {
@@ -21,23 +24,6 @@ PINS = {
     "street_types.csv": "b9a0c09273ee6f77947d09f6098fdac2c092777b0effb0ee549d4695af2fe50a",
     "post_towns.csv": "64b6079f2d558c6c01dafc65bc652a676816faca53491fb683cda3f95f3b7519",
 }
-INWARD_LETTERS = "ABDEFGHJLNPQRSTUWXYZ"  # C I K M O V never stand in an inward code
-HIGHEST_NUMBER = 250
-
-
-@dataclass(frozen=True, slots=True)
-class SchemeLists:
-    """The lists that an address pseudonym is chosen from.
-
-    Attributes:
-        streets: street names, in the file's order.
-        street_types: abbreviation to word, both upper case.
-        post_towns: postcode area to post town.
-    """
-
-    streets: tuple[str, ...]
-    street_types: dict[str, str]
-    post_towns: dict[str, str]
 
 
 @cache
@@ -60,4 +46,5 @@ def scheme_lists() -> SchemeLists:
         streets=tuple(text["streets.txt"].split("\n")[:-1]),
         street_types={row[0]: row[1] for row in pairs["street_types.csv"]},
         post_towns={row[0]: row[1] for row in pairs["post_towns.csv"]},
+        daily_shapes=tuple((int(row[1]), int(row[2])) for row in code_table("half_hourly_shapes")[1]),
     )

@@ -32,13 +32,14 @@ def pseudonym_command(
     A value that cannot be pseudonymised gives an empty line, and exit code 12 at the end. An address is one line:
     its nine lines and its postcode, separated by `|`; the postcode is the last part.
     """
+    from contracts.scheme import scheme_lists
     from flows.cut.self_test import self_test
     from flows.keys.cut_key import read_key
     from flows.keys.passphrase import Unlock
     from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
     self_test()
-    pseudonymiser = Pseudonymiser(read_key(key, cut, unlock=Unlock(passphrase_file, identity)))
+    pseudonymiser = Pseudonymiser(read_key(key, cut, unlock=Unlock(passphrase_file, identity)), lists=scheme_lists())
     refused = 0
     for lines in _blocks():
         out = _addresses(pseudonymiser, lines) if field is Field.ADDRESS else _values(pseudonymiser, field, lines)

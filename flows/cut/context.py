@@ -16,6 +16,7 @@ import contracts
 from contracts.load import load_all
 from contracts.model import Contract
 from contracts.overlay import NONE, apply, read_overlay
+from contracts.scheme import scheme_lists
 from flows.cut.config import Job, load_cut
 from flows.cut.partitions import ParticipantExtract
 from flows.cut.self_test import self_test
@@ -81,7 +82,7 @@ def context(cut_file: str) -> Context:
     reference = load_reference(job.path(folder) if folder else None, cut.date)
     overlay = read_overlay(job.path(cut.policy.overlay), load_all()) if cut.policy.overlay else NONE
     workspace = Workspace(work_folder(job), partitions(job))
-    pseudonymiser = Pseudonymiser(keys, cut.policy.postcode)
+    pseudonymiser = Pseudonymiser(keys, cut.policy.postcode, lists=scheme_lists())
     return Context(job, keys, pseudonymiser, workspace, reference, apply(load_all(), overlay))
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import polars as pl
 
 from contracts.errors import ConfigurationError, EvidenceError, PlaceError
-from contracts.messages import SCHEMA, Messages, messages
+from contracts.messages import SCHEMA, messages
+from contracts.messages.model import Messages
 from flows.pack.bag import pack_reference
 from transforms.release.dip_messages import Subject, Terms, compose, respelt, why_not
 

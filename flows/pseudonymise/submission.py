@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from contracts.errors import IntakeError, KeyMaterialError, RefusedError
 from contracts.model import Contract
+from contracts.scheme import scheme_lists
 from flows.cut.config import Extract, Job, Participant
 from flows.cut.partitions import STAGED, SUBMITTED, ParticipantExtract, PartitionWriter, write_exclusions
 from flows.cut.progress import Progress, silent
@@ -139,7 +140,7 @@ def _stage(path: Path, contract: Contract, workspace: Workspace, where: str, pro
             frame = pl.DataFrame(batch)
             missing = [pl.lit(None, pl.String).alias(c.name) for c in contract.staged if c.name not in held]
             frame = frame.with_columns(missing).select(*(c.name for c in contract.staged))
-            _refuse_foreign_values(unlike_staged(frame, contract), where)
+            _refuse_foreign_values(unlike_staged(frame, contract, scheme_lists()), where)
             writer.add(frame.with_columns(pl.lit(None, pl.String).alias("_token"), *masks))
             rows += frame.height
             progress(where, rows)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigurationError, EvidenceError, IntakeError, RefusedError
+from contracts.scheme import scheme_lists
 from flows.cut.config import load_cut
 from flows.cut.progress import Progress, silent
 from flows.intake import SourceSpec
@@ -112,7 +113,7 @@ def restore(
     cut = evidence["cut"]["id"]
     keys = read_keys(cut, evidence["key_fingerprint"])
     policy = PostcodePolicy(evidence.get("policy", {}).get("postcode", PostcodePolicy.OUTWARD))
-    pseudonymiser = Pseudonymiser(keys, policy)
+    pseudonymiser = Pseudonymiser(keys, policy, lists=scheme_lists())
     participant = evidence["inputs"][0]["participant"]
     sources = {entry["extract"]: source_of(backup, participant, entry) for entry in evidence["inputs"]}
     found = Restored(participant, cut, verified)

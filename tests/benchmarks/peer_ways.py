@@ -40,13 +40,14 @@ def ours() -> Work:
     import polars as pl
     import pyarrow.parquet as pq
 
+    from contracts.scheme import scheme_lists
     from contracts.vocabulary import Field
     from transforms.pseudonymise import mpan
     from transforms.pseudonymise.keys import FieldKeys
     from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
     def work(source: Path, out: Path) -> None:
-        pseudonymiser, writer = Pseudonymiser(FieldKeys(KEY, "benchmark")), None
+        pseudonymiser, writer = Pseudonymiser(FieldKeys(KEY, "benchmark"), lists=scheme_lists()), None
         for batch in pl.scan_csv(source, infer_schema=False).collect_batches(chunk_size=131_072, maintain_order=True):
             whole = batch.rechunk()
             hidden = pl.DataFrame(

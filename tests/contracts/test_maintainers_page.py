@@ -16,6 +16,7 @@ import pytest
 import contracts
 from contracts.lint import check_contracts
 from contracts.load import load_contract
+from contracts.scheme import scheme_lists
 from flows.intake import SourceSpec
 from flows.pseudonymise.source import anonymise_batch
 from transforms.column_map import map_columns
@@ -82,7 +83,10 @@ def test_column_and_rules_are_sound_and_judge(copy):
     frame = pl.DataFrame(rows).with_columns(
         MSN=pl.lit("L04C15502"), meter_type=pl.lit("N"), meter_install_date=pl.lit("20040615")
     )
-    pseudonymiser, spec = Pseudonymiser(FieldKeys(bytes(range(32)), "PAGE")), SourceSpec("MOPA/metering", Path("x"))
+    pseudonymiser, spec = (
+        Pseudonymiser(FieldKeys(bytes(range(32)), "PAGE"), lists=scheme_lists()),
+        SourceSpec("MOPA/metering", Path("x")),
+    )
     columns = map_columns(contract, frame.columns, where="x")
     assert columns.dropped == ("dates",)
     staged = anonymise_batch(frame, contract, columns, pseudonymiser, spec)

@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("contracts", "transforms", "flows")
 LONGEST_FILE, LONGEST_FUNCTION = 500, 62
+# what transforms may import of contracts, beside the ``model`` of each room: values and words, no loader
+VALUES = {"contracts.vocabulary", "contracts.errors", "contracts.conditions", "contracts.alignment"}
 FORBIDDEN_IN_TRANSFORMS = {"print", "open", "input"}
 
 
@@ -33,6 +35,19 @@ def test_imports_run_one_way():
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_transforms_take_values_from_contracts_and_no_loader():
+    """Code lists, tables and contracts are arguments: a transform that reads a file, cached or not, is none."""
+    foreign = {}
+    for path in sorted((ROOT / "transforms").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            given = [n for n in names if n.split(".")[0] == "contracts"]
+            if odd := [n for n in given if n not in VALUES and not n.endswith(".model")]:
+                foreign[str(path.relative_to(ROOT))] = odd
+    assert not foreign
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))

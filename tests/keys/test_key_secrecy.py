@@ -24,6 +24,7 @@ import pytest
 import yaml
 
 from contracts.errors import DataCutError
+from contracts.scheme import scheme_lists
 from contracts.vocabulary import Field
 from flows.keys import age_files, shares
 from flows.keys.cut_key import plain_line, read_key
@@ -254,7 +255,7 @@ def test_the_plans_of_an_engine_that_takes_keys_would_be_caught(monkeypatch: pyt
 def test_no_plan_of_the_scheme_holds_key_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     plans = Plans(monkeypatch)
     keys = FieldKeys(KEY, CUT)
-    pseudonymiser = Pseudonymiser(keys)
+    pseudonymiser = Pseudonymiser(keys, lists=scheme_lists())
     mpans = pl.Series(["2000000000006", "20 0000 0000 006", "x", None])
     for field in (Field.MPAN, Field.METER_SERIAL, Field.ESME_ID, Field.UPRN):
         pseudonymiser.values(field, pl.concat([mpans, pl.Series(["K95A43607", "00-11-22-33-44-55-66-77", "12"])]))

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from contracts.load import load_all
+from contracts.scheme import scheme_lists
 from contracts.vocabulary import Field
 from flows.cut.config import Job, load_cut
 from flows.intake import SourceSpec, open_source
@@ -117,7 +118,7 @@ def market(tmp_path_factory) -> Market:
     assert done.code == 0, done.err
     job = load_cut(folder / "cut.yaml")
     keys = FieldKeys(bytes.fromhex((folder / "keys/cut.key").read_text().strip()), CUT)
-    found = Market(folder, job, Pseudonymiser(keys, job.model.cut.policy.postcode))
+    found = Market(folder, job, Pseudonymiser(keys, job.model.cut.policy.postcode, lists=scheme_lists()))
     before = os.umask(0o022)
     try:
         for mpid in PARTICIPANTS:

@@ -12,6 +12,7 @@ import yaml
 
 from contracts.augmentation import tables
 from contracts.load import load_all
+from contracts.scheme import scheme_lists
 from flows.intake import SourceSpec
 from flows.pseudonymise.source import anonymise_batch
 from flows.release.augmented import held_by
@@ -221,7 +222,10 @@ def test_a_file_of_the_release_takes_one_place_on_the_disk(market):
 
 @pytest.mark.requirement("Q62", "Q6")
 def test_a_backup_may_spell_an_esme_id_otherwise():
-    contract, pseudonymiser = load_all()["metering"], Pseudonymiser(FieldKeys(bytes(range(32)), "ESME"))
+    contract, pseudonymiser = (
+        load_all()["metering"],
+        Pseudonymiser(FieldKeys(bytes(range(32)), "ESME"), lists=scheme_lists()),
+    )
     pack, backup = "00-1C-5E-01-23-45-67-89", "00:1c:5e:01:23:45:67:89"
     batches = {}
     for esme in (pack, backup):

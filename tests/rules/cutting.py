@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from contracts.load import load_all
+from contracts.scheme import scheme_lists
 from contracts.vocabulary import Field
 from flows.cut import partitions
 from flows.cut.partitions import JUDGED, STAGED, ParticipantExtract, PartitionWriter
@@ -191,7 +192,7 @@ class MiniCut:
     def __init__(self, folder: Path, *, partitions: int = 1, reference: Reference | None = None) -> None:
         self.reference = reference or load_reference(market_domain_data(folder / "mdd"), CUT)
         self.workspace = Workspace(folder / "work", partitions)
-        self.pseudonymiser = Pseudonymiser(FieldKeys(bytes(range(32)), "MINI"))
+        self.pseudonymiser = Pseudonymiser(FieldKeys(bytes(range(32)), "MINI"), lists=scheme_lists())
         self.extracts: list[ParticipantExtract] = []
 
     def add(self, participant: str, extract: str, rows: Sequence[Row], *, good: Row | None = None) -> MiniCut:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.alignment import FAIL, REPORT, Comparison, Item, Tolerance, comparisons
+from contracts.alignment import FAIL, REPORT, Comparison, Item, Tolerance
 from contracts.errors import AlignmentError, ContractError
+from contracts.load import comparisons
 from flows.align import alignment, require_alignment
 from tests.rules.cutting import MiniCut, mpan
 from transforms import align

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from contracts.scheme import scheme_lists
 from contracts.vocabulary import Field
 from flows.cut.partitions import JUDGED, ParticipantExtract, read_exclusions
 from flows.cut.workspace import Workspace
@@ -18,7 +19,7 @@ MPANS = ("mpan_core", "related_mpan", "linked_mpan")
 
 
 def test_one_that_others_name_as_related_counts_once(tmp_path):
-    pseudonymiser = Pseudonymiser(FieldKeys(bytes(range(32)), "C1"))
+    pseudonymiser = Pseudonymiser(FieldKeys(bytes(range(32)), "C1"), lists=scheme_lists())
     workspace, extracts = Workspace(tmp_path / "work", PARTITIONS), [ParticipantExtract("EELC", "registration")]
     known = mpan.texts(np.array([987_654_321_010], np.uint64)).item()  # body, distributor
     (its_own,) = pseudonymiser.values(Field.MPAN, pl.Series([known])).to_list()

@@ -23,7 +23,7 @@ from transforms.pseudonymise.mpan import WEIGHTS, MpanPermutation, valid
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 CUTS = ((bytes(range(11, 43)), "SIT-CUT-2"), (bytes(range(90, 26, -2)), "q"))
-PSEUDONYMISER = Pseudonymiser(FieldKeys(*CUTS[0]))
+PSEUDONYMISER = Pseudonymiser(FieldKeys(*CUTS[0]), lists=scheme_lists())
 LISTS = scheme_lists()
 
 
@@ -57,7 +57,7 @@ def _agree(field: Field, count: int) -> None:
     for number, (cut_key, cut_id) in enumerate(CUTS):
         rng = random.Random(f"{field}{number}")
         values = [make(rng) for _ in range(count)]
-        out = Pseudonymiser(FieldKeys(cut_key, cut_id)).values(field, pl.Series(values)).to_list()
+        out = Pseudonymiser(FieldKeys(cut_key, cut_id), lists=scheme_lists()).values(field, pl.Series(values)).to_list()
         key = plain.field_key(cut_key, cut_id, field)
         assert [text or "" for text in out] == [reference(key, value) for value in values]
 
@@ -95,7 +95,7 @@ def _addresses_agree(count: int) -> None:
     rng = random.Random(21)
     rows = [_row(rng) for _ in range(count)]
     for cut_key, cut_id in CUTS:
-        out = Pseudonymiser(FieldKeys(cut_key, cut_id)).addresses(_frame(rows))
+        out = Pseudonymiser(FieldKeys(cut_key, cut_id), lists=scheme_lists()).addresses(_frame(rows))
         key = plain.field_key(cut_key, cut_id, "address")
         for row, made in zip(rows, out.iter_rows(named=True), strict=True):
             if not plain.premises(row[:9], row[9], LISTS.street_types):

@@ -92,7 +92,7 @@ def test_addresses_agree_with_the_second_implementation() -> None:
     frame = pl.DataFrame(
         [[c or None for c in row] for row in rows], schema=dict.fromkeys(COLUMNS, pl.String), orient="row"
     )
-    out = addresses(KEYS.field("address"), frame)
+    out = addresses(KEYS.field("address"), frame, scheme_lists())
     lists = scheme_lists()
     for row, made in zip(rows, out.iter_rows(named=True), strict=True):
         expected = plain.address(_key("address"), row[:9], row[9], list(lists.streets), lists.street_types)

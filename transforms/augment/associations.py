@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from contracts.augmentation import Associations, Condition, Evidence
+from contracts.augmentation.model import Associations, Condition, Evidence
 from transforms.augment.decision_tables import sql
 from transforms.connected_components import smallest_connected
 

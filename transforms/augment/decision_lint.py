@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from contracts.augmentation import TABLES, Decision, Input, Item, Outcome, Tables
+from contracts.augmentation.model import TABLES, Decision, Input, Item, Outcome, Tables
 from contracts.errors import ContractError
 from contracts.model import Contract
 from contracts.vocabulary import Method

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from contracts.augmentation import Tables
+from contracts.augmentation.model import Tables
 
 SEGMENTS = "meter_segments"
 

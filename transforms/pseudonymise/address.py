@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 import polars as pl
 
-from contracts.scheme import HIGHEST_NUMBER, INWARD_LETTERS, SchemeLists, scheme_lists
+from contracts.scheme.model import HIGHEST_NUMBER, INWARD_LETTERS, SchemeLists
 from transforms.pseudonymise.keyed_hash import hmac_sha256
 from transforms.pseudonymise.keys import Subkey
 from transforms.pseudonymise.premises_key import LINES, POSTCODE, postcode_text, premises_key
@@ -31,19 +31,21 @@ class PostcodePolicy(StrEnum):
     AREA = "area"
 
 
-def addresses(key: Subkey, frame: pl.DataFrame, policy: PostcodePolicy = PostcodePolicy.OUTWARD) -> pl.DataFrame:
+def addresses(
+    key: Subkey, frame: pl.DataFrame, lists: SchemeLists, policy: PostcodePolicy = PostcodePolicy.OUTWARD
+) -> pl.DataFrame:
     """Return the pseudonym address of each row.
 
     Args:
         key: field key ``address``.
         frame: any of ``address_line_1`` .. ``address_line_9``, and ``postcode`` (all text).
+        lists: the frozen lists of the scheme.
         policy: keep the outward part of the postcode, or only its area.
 
     Returns:
         The columns of ``COLUMNS``. All are null for a row without any address; the postcode and the post town are
         null where the real postcode is malformed, since nothing of it may pass then.
     """
-    lists = scheme_lists()
     if POSTCODE not in frame.columns:
         frame = frame.with_columns(pl.lit(None, pl.String).alias(POSTCODE))
     premises = premises_key(frame, lists)

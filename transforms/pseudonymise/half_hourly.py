@@ -7,15 +7,15 @@ that a series is the same wherever the cut key is, and tells nothing of when any
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from contracts.codes import code_table
 from transforms.pseudonymise.keyed_hash import hmac_sha256
 from transforms.pseudonymise.keys import Subkey
 
-SHAPES = "half_hourly_shapes"
 EXPORTS = ("AE", "RE")
 WATT_HOURS = 1000
 SCALE = 3  # decimals of a kWh
@@ -25,7 +25,9 @@ _STEP, _MIX = np.uint64(0x9E3779B97F4A7C15), (np.uint64(0xBF58476D1CE4E5B9), np.
 Weights = NDArray[np.float64]
 
 
-def synthetic_days(key: Subkey, points: pl.Series, frame: pl.DataFrame, periods: list[str]) -> list[pl.Series]:
+def synthetic_days(
+    key: Subkey, points: pl.Series, frame: pl.DataFrame, periods: list[str], shapes: Sequence[Sequence[int]]
+) -> list[pl.Series]:
     """Return invented values for each period of each row.
 
     Args:
@@ -33,6 +35,7 @@ def synthetic_days(key: Subkey, points: pl.Series, frame: pl.DataFrame, periods:
         points: pseudonym MPAN of each row, null where there is none.
         frame: columns ``measurement_quantity``, ``settlement_date`` and the periods, kWh.
         periods: names of the period columns, in order.
+        shapes: of each half hour of a day, the weight of its import and of its export.
 
     Returns:
         The period columns: null where the row has no value, has no pseudonym, or sums up to less than nothing; all
@@ -44,7 +47,7 @@ def synthetic_days(key: Subkey, points: pl.Series, frame: pl.DataFrame, periods:
     day = pl.col("settlement_date").cast(pl.String).fill_null("")
     names = frame.select(pl.concat_str([points, pl.col("measurement_quantity").fill_null(""), day], separator="|"))
     seeds = hmac_sha256(key, names.to_series().fill_null(""))[:, :8].copy().view("<u8").ravel()
-    weights = _shape(frame["measurement_quantity"], len(periods)) * (0.4 + 1.2 * _uniform(seeds, len(periods)))
+    weights = _shape(frame["measurement_quantity"], len(periods), shapes) * (0.4 + 1.2 * _uniform(seeds, len(periods)))
     weights[~present] = 0
     usable = points.is_not_null().to_numpy() & (total >= 0)
     made = _spread(np.where(usable, total, 0), weights)
@@ -56,10 +59,9 @@ def synthetic_days(key: Subkey, points: pl.Series, frame: pl.DataFrame, periods:
     ]
 
 
-def _shape(quantities: pl.Series, periods: int) -> Weights:
+def _shape(quantities: pl.Series, periods: int, shapes: Sequence[Sequence[int]]) -> Weights:
     """Return the daily shape of each row's direction; a longer day repeats its last periods."""
-    _, rows = code_table(SHAPES)
-    table = np.array([[int(cell) for cell in row[1:]] for row in rows], dtype=np.float64) + 1
+    table = np.array(shapes, dtype=np.float64) + 1
     place = np.minimum(np.arange(periods), table.shape[0] - 1)
     exports = quantities.is_in(list(EXPORTS)).fill_null(value=False).to_numpy()
     chosen: Weights = np.where(exports[:, None], table[place, 1][None, :], table[place, 0][None, :])

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from contracts.scheme import SchemeLists
+from contracts.scheme.model import SchemeLists
 from transforms.pseudonymise.byte_columns import Bytes, Rows, buffers
 
 LINES = tuple(f"address_line_{n}" for n in range(1, 10))

@@ -7,6 +7,7 @@ import polars as pl
 
 from contracts.errors import ContractError
 from contracts.model import Column, Contract, Treatment
+from contracts.scheme.model import SchemeLists
 from contracts.vocabulary import Classification, Field, Method
 from transforms.conform import bad
 from transforms.pseudonymise import address, identifiers
@@ -31,9 +32,12 @@ class Pseudonymiser:
     Args:
         keys: the cut's field keys.
         postcode: how much of a postcode stays (policy).
+        lists: the frozen lists of the scheme.
     """
 
-    def __init__(self, keys: FieldKeys, postcode: PostcodePolicy = PostcodePolicy.OUTWARD) -> None:
+    def __init__(
+        self, keys: FieldKeys, postcode: PostcodePolicy = PostcodePolicy.OUTWARD, *, lists: SchemeLists
+    ) -> None:
         self._mpan = MpanPermutation(keys.field(Field.MPAN))
         self._serial = keys.field(Field.METER_SERIAL)
         self._esme = keys.field(Field.ESME_ID)
@@ -41,7 +45,7 @@ class Pseudonymiser:
         self._address = keys.field(Field.ADDRESS)
         self._token = keys.field(TOKEN_FIELD)
         self._series = keys.field(SYNTHETIC_FIELD)
-        self._postcode = postcode
+        self._postcode, self._lists = postcode, lists
         self.cut_id = keys.cut_id
 
     def __repr__(self) -> str:
@@ -71,11 +75,11 @@ class Pseudonymiser:
 
     def addresses(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the pseudonym address columns of a frame with address lines and postcode."""
-        return address.addresses(self._address, frame, self._postcode)
+        return address.addresses(self._address, frame, self._lists, self._postcode)
 
     def days(self, points: pl.Series, frame: pl.DataFrame, periods: list[str]) -> list[pl.Series]:
         """Return invented half-hourly series of the same totals; ``points`` are the rows' pseudonym MPANs."""
-        return synthetic_days(self._series, points, frame, periods)
+        return synthetic_days(self._series, points, frame, periods, self._lists.daily_shapes)
 
     def tokens(self, values: pl.Series, purpose: str) -> pl.Series:
         """Return keyed tokens (HMAC-SHA-256, 32 hex digits) of texts; ``purpose`` keeps columns apart."""

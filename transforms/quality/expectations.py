@@ -7,7 +7,6 @@ from typing import Any
 
 import polars as pl
 
-from contracts.codes import codes
 from contracts.model import Contract, Rule
 from contracts.vocabulary import LOOK_UPS, Effect, Expectation, Stage
 from transforms.quality.lookups import found
@@ -38,7 +37,7 @@ def _expectation(rule: Rule) -> dict[str, Any]:
     elif kind in LOOK_UPS:
         kind, kwargs = str(Expectation.SATISFY), {"condition": found(rule.id)}
     elif kind == Expectation.IN_SET:
-        kwargs = {"column": kwargs["column"], "value_set": list(codes(kwargs["code_list"]))}
+        kwargs = {"column": kwargs["column"], "value_set": list(rule.codes)}
     elif kind == Expectation.UNIQUE:
         kwargs = {"column_list": unique_key(kwargs["column_list"]), "ignore_row_if": "any_value_is_missing"}
         if len(kwargs["column_list"]) == 1:

@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from contracts.codes import codes
 from contracts.conditions import sql
 from contracts.errors import ContractError
 from contracts.model import Contract, Rule
@@ -105,8 +104,8 @@ def _verdict(expectation: str, kwargs: Mapping[str, Any], rule: Rule) -> pl.Expr
             verdict = formed & column.is_not_null() if kwargs.get("required") else formed
         case Expectation.COLUMNS_CONFORM:
             verdict = ~pl.any_horizontal(pl.col(bad(name)) for name in kwargs["column_list"])
-        case Expectation.IN_SET:
-            verdict = column.is_in(list(codes(str(kwargs["code_list"])))).fill_null(value=True)
+        case Expectation.IN_SET if rule.codes:
+            verdict = column.is_in(list(rule.codes)).fill_null(value=True)
         case Expectation.MATCH:
             verdict = column.str.contains(kwargs["regex"]).fill_null(value=True)
         case Expectation.NO_MATCH:
@@ -120,7 +119,7 @@ def _verdict(expectation: str, kwargs: Mapping[str, Any], rule: Rule) -> pl.Expr
         case _ if expectation in LOOK_UPS:
             verdict = pl.col(found(rule.id))
         case _:
-            raise ContractError(f"expectation {expectation!r} is not known", where=rule.id)
+            raise ContractError(f"expectation {expectation!r} is not known, or has no codes", where=rule.id)
     return verdict
 
 

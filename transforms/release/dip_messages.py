@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from contracts.errors import ContractError
-from contracts.messages import Interface, Key, Messages
+from contracts.messages.model import Interface, Key, Messages
 
 LOCAL = ZoneInfo("Europe/London")  # settlement days are local days
 ROLES = {"MS": "metering_service", "DS": "data_service", "SUP": "supplier", "REGS": "registration_service"}

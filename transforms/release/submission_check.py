@@ -11,7 +11,7 @@ from collections.abc import Callable
 import polars as pl
 
 from contracts.model import Column, Contract
-from contracts.scheme import HIGHEST_NUMBER, INWARD_LETTERS, scheme_lists
+from contracts.scheme.model import HIGHEST_NUMBER, INWARD_LETTERS, SchemeLists
 from contracts.vocabulary import REASON_CODE, Field, Form, Method
 from transforms.conform import CODE_PATTERN, TEXT_PATTERN
 from transforms.pseudonymise import mpan
@@ -30,16 +30,17 @@ PSEUDONYMS = {
 EXCLUDED = {"mpan_core": "", "token": TOKEN, "first_cause": f"^{REASON}$", "reasons": f"^{REASON}(?: {REASON})*$"}
 
 
-def unlike_staged(frame: pl.DataFrame, contract: Contract) -> list[str]:
+def unlike_staged(frame: pl.DataFrame, contract: Contract, lists: SchemeLists) -> list[str]:
     """Return the columns of released rows that hold a value which no run can have written; names, never values (Q62).
 
     Args:
         frame: any of the contract's staged columns; empty ones may be of any type.
         contract: the extract's contract. What a participant's policy may do besides (token, generalise, suppress) is
             allowed for, since the SI does not know it.
+        lists: the frozen lists of the pseudonym scheme.
     """
     held = [column for column in contract.staged if column.name in frame.columns]
-    return [c.name for c in held if not _as_written(c, frame[c.name]).fill_null(value=True).all()]
+    return [c.name for c in held if not _as_written(c, frame[c.name], lists).fill_null(value=True).all()]
 
 
 def unlike_excluded(frame: pl.DataFrame) -> list[str]:
@@ -53,10 +54,10 @@ def unlike_excluded(frame: pl.DataFrame) -> list[str]:
     return odd
 
 
-def _as_written(column: Column, values: pl.Series) -> pl.Series:
+def _as_written(column: Column, values: pl.Series, lists: SchemeLists) -> pl.Series:
     """Tell for each value whether a run can have written it; null for null."""
     if column.treatment.field is Field.ADDRESS:
-        return _address(column.name, values)
+        return _address(column.name, values, lists)
     if column.form is Form.MPAN:
         return _of(values, mpan.valid if column.key else lambda texts: mpan.valid(texts) | texts.str.contains(TOKEN))
     if column.treatment.method is not Method.TOKEN and column.form in PSEUDONYMS:
@@ -72,9 +73,8 @@ def _as_written(column: Column, values: pl.Series) -> pl.Series:
     return _text(values, "|".join(f"(?:{pattern})" for pattern in (*kept, TOKEN)))
 
 
-def _address(name: str, values: pl.Series) -> pl.Series:
+def _address(name: str, values: pl.Series, lists: SchemeLists) -> pl.Series:
     """Tell which values are lines of a pseudonym address, or tokens of such."""
-    lists = scheme_lists()
     known = {
         "address_line_1": [str(n) for n in range(1, HIGHEST_NUMBER + 1)],
         "address_line_5": list(lists.streets),
