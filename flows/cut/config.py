@@ -6,8 +6,8 @@ Relative paths are taken from the folder of ``cut.yaml``. Faults are collected a
 from __future__ import annotations
 
 import datetime
-import re
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
@@ -16,9 +16,9 @@ from contracts.errors import ConfigurationError
 from contracts.load import load_all
 from contracts.validation import PlacedError, Strict, load_model, matching, none_of, read_file
 from flows.intake import SourceSpec
+from flows.intake.files import found, is_pattern
+from flows.intake.source import safe_name
 from transforms.pseudonymise.address import PostcodePolicy
-
-MOST_DIGITS_TOLD = 6
 
 Mpid = Annotated[str, matching(r"[A-Z0-9]{4}", "must be an MPID: four capital letters or digits")]
 CutId = Annotated[
@@ -81,13 +81,22 @@ class Cut(Strict):
     policy: Policy = Policy()
 
 
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
 class Source(Strict):
-    """Where one extract lies: a file, a table or query of a database, or a participant's submission pack.
+    """Where one extract lies: files, a table or query of a database, or a participant's submission pack.
+
+    ``path`` takes files, folders and globs, one or a list; ``columns`` says what the source calls a column of the
+    contract; ``harmless`` names headings that only sound like a person's.
 
     A pack is believed on the word of ``public_key`` alone, and read only once its signature and digests hold.
     """
 
-    path: Path | None = None
+    path: Annotated[tuple[Path, ...], BeforeValidator(_listed)] | None = Field(default=None, min_length=1)
+    columns: dict[str, str] = Field(default_factory=dict)
+    harmless: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     pack: Path | None = None
     public_key: Path | None = None
     url: str | None = None
@@ -108,7 +117,7 @@ class Source(Strict):
 
 
 def _source(value: object) -> object:
-    return {"path": value} if isinstance(value, str) else value
+    return {"path": value} if isinstance(value, str | list) else value
 
 
 class Extract(Strict):
@@ -195,12 +204,14 @@ class CutFile(Strict):
 
     @model_validator(mode="after")
     def _once(self) -> CutFile:
-        seen = set()
+        seen: dict[tuple[str, str], tuple[int, bool]] = {}
         for number, participant in enumerate(self.participants):
             for place, extract in enumerate(participant.extracts):
-                if (participant.mpid, extract.contract) in seen:
+                # several systems of one participant may each send a part of it (Q86); a pack is the whole of it
+                key, part = (participant.mpid, extract.contract), extract.source.pack is None
+                if key in seen and not (part and seen[key] == (number, part)):
                     raise PlacedError("appears twice", "participants", number, "extracts", place)
-                seen.add((participant.mpid, extract.contract))
+                seen[key] = (number, part)
         return self
 
 
@@ -214,19 +225,27 @@ class Job:
         """Return a path of the file as an absolute one."""
         return relative if relative.is_absolute() else self.folder / relative
 
-    def location(self, participant: Participant, extract: Extract) -> Path | None:
-        """Return the file that a source is read from; None for a database."""
+    def files(self, participant: Participant, extract: Extract) -> list[Path]:
+        """Return the files on disk that one entry of an extract is read from: none for a database, or not there yet."""
         source = extract.source
         if source.pack is not None:
-            return self.path(source.pack) / f"data/{participant.mpid}/{extract.contract}.parquet"
-        return self.path(source.path) if source.path else None
+            return [self.path(source.pack) / f"data/{participant.mpid}/{extract.contract}.parquet"]
+        return found(self.source(participant, extract))
+
+    def entries(self, participant: Participant, contract: str) -> list[Extract]:
+        """Return the entries of one extract: one for each system of the participant that sends a part of it (Q86)."""
+        return [extract for extract in participant.extracts if extract.contract == contract]
 
     def source(self, participant: Participant, extract: Extract) -> SourceSpec:
         """Return the specification that intake reads."""
         source = extract.source
+        paths = tuple(self.path(path) for path in source.path or ())
+        alone = len(paths) == 1 and not (paths[0].is_dir() or is_pattern(paths[0]))
         return SourceSpec(
             name=f"{participant.mpid}/{extract.contract} ({_told(source)})",
-            path=self.path(source.path) if source.path else None,
+            path=paths[0] if alone else None,
+            paths=() if alone else paths,
+            file=paths[0].name if alone else "",
             url=source.url,
             query=source.query,
             form=source.form,
@@ -234,12 +253,14 @@ class Job:
             delimiter=source.delimiter,
             member=source.member,
             root=self.folder,
+            columns=MappingProxyType(source.columns),
+            harmless=source.harmless,
         )
 
     @property
     def sources(self) -> int:
         """How many sources the cut reads."""
-        return sum(len(participant.extracts) for participant in self.model.participants)
+        return sum(len({e.contract for e in participant.extracts}) for participant in self.model.participants)
 
     @property
     def ledger_url(self) -> str:
@@ -252,11 +273,10 @@ class Job:
 
 
 def _told(source: Source) -> str:
-    """Return what errors call a source; digits of a file's name are hidden where they could be an identifier's."""
+    """Return what errors call a source."""
     if source.path is None:
         return "database"
-    name = "".join(c for c in source.path.name if c.isprintable())
-    return re.sub("[0-9]", "#", name) if len(re.findall("[0-9]", name)) >= MOST_DIGITS_TOLD else name
+    return safe_name(source.path[0].name) if len(source.path) == 1 else f"{len(source.path)} paths"
 
 
 def load_cut(file: Path) -> Job:

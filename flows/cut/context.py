@@ -46,7 +46,7 @@ def cut_keys(job: Job) -> FieldKeys:
     return keys
 
 
-BYTES_PER_ROW = {".parquet": 60, ".gz": 40, ".zip": 40}
+BYTES_PER_ROW = {".parquet": 60, ".gz": 40, ".tgz": 40, ".zip": 40}
 PLAIN_BYTES_PER_ROW = 170
 
 
@@ -64,7 +64,11 @@ class Context:
     @property
     def extracts(self) -> list[ParticipantExtract]:
         """Every extract of every participant, in the order of the file."""
-        return [ParticipantExtract(p.mpid, e.contract) for p in self.job.model.participants for e in p.extracts]
+        return list(
+            dict.fromkeys(
+                ParticipantExtract(p.mpid, e.contract) for p in self.job.model.participants for e in p.extracts
+            )
+        )
 
 
 @lru_cache(maxsize=1)
@@ -98,9 +102,9 @@ def partitions(job: Job) -> int:
     rows = 0
     for participant in job.model.participants:
         for extract in participant.extracts:
-            path = job.location(participant, extract)
-            if extract.contract == "registration" and path and path.is_file():
-                rows += path.stat().st_size // BYTES_PER_ROW.get(path.suffix, PLAIN_BYTES_PER_ROW)
+            if extract.contract == "registration":
+                sizes = [(p.suffix, p.stat().st_size) for p in job.files(participant, extract) if p.is_file()]
+                rows += sum(size // BYTES_PER_ROW.get(suffix, PLAIN_BYTES_PER_ROW) for suffix, size in sizes)
     return partition_count(rows)
 
 
@@ -115,9 +119,8 @@ def run_digest(known: Context) -> str:
     sources = []
     for participant in known.job.model.participants:
         for extract in participant.extracts:
-            path = known.job.location(participant, extract)
-            state = path.stat() if path and path.exists() else None
-            sources.append([participant.mpid, extract.contract, state and [state.st_size, state.st_mtime_ns]])
+            states = [path.stat() for path in known.job.files(participant, extract) if path.exists()]
+            sources.append([participant.mpid, extract.contract, *([s.st_size, s.st_mtime_ns] for s in states)])
     whole = [
         tool_version(),
         _digest(known.job.file),

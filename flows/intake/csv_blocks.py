@@ -168,6 +168,11 @@ class Lines:
         self._piece = max(min(limits.block_bytes, PIECE), 64)
         self._held, self._line, self._ended = b"", 1, False
 
+    @property
+    def taken(self) -> int:
+        """How many lines have been taken off."""
+        return self._line - 1
+
     def first_line(self) -> bytes:
         """Take the first line off, without its line end, in UTF-8; empty if there is none.
 

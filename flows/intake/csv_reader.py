@@ -48,6 +48,19 @@ class DelimitedReader(Reader):
         """Encoding as known so far."""
         return self._lines.decoder.encoding
 
+    @property
+    def preamble(self) -> int:
+        """How many lines the header took, with all that stands before it; final once the reader is open."""
+        return self._lines.taken
+
+    def blocks(self) -> Iterator[Block]:
+        """Give the records below the header in blocks, for whoever parses those of several files together."""
+        return self._lines.blocks()
+
+    def parse(self, block: Block) -> pl.DataFrame:
+        """Return the rows of a block: of this file, or of files whose header is byte for byte the same."""
+        return self._parse(block)
+
     def _detect(self, line: bytes) -> str:
         """Return the one delimiter that occurs outside quotation marks."""
         bare = re.sub(rb'"[^"]*"', b"", line)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from contracts.errors import ConfigurationError, IntakeError, RefusedError
 from contracts.model import DtcLayout
+from flows.intake.archives import Peeked
 from flows.intake.csv_reader import DelimitedReader
 from flows.intake.gzip_stream import ByteStream, GzipStream, PlainStream
 from flows.intake.raw_file import Digest, RawFile
@@ -19,27 +20,6 @@ _ARCHIVES = (_GZIP, *_ZIP, b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!"
 _OTHERS = (b"%PDF", b"SQLite format 3\0", b"\xd0\xcf\x11\xe0", b"ARROW1", b"ORC")
 _DTC = (b"ZHV|", b"ZHD|")
 _MARK = b"\xef\xbb\xbf"
-
-
-class _Peeked:
-    """A stream whose first bytes have been looked at."""
-
-    def __init__(self, stream: ByteStream) -> None:
-        self._stream, self.start = stream, b""
-        while len(self.start) < 16 and (part := stream.read(16 - len(self.start))):
-            self.start += part
-        self._left = self.start
-
-    def read(self, count: int) -> bytes:
-        """Return the looked-at bytes first, then the stream's."""
-        if not self._left:
-            return self._stream.read(count)
-        data, self._left = self._left[:count], self._left[count:]
-        return data
-
-    def finish(self) -> None:
-        """Pass on."""
-        self._stream.finish()
 
 
 def open_reader(
@@ -69,25 +49,40 @@ def _by_content(
     raw: RawFile, spec: SourceSpec, layout: DtcLayout | tuple[DtcLayout, ...] | None, limits: Limits
 ) -> Reader:
     start = raw.pread(16, 0)
-    if start.startswith(_SEALED_PARQUET):
-        raise RefusedError("is encrypted Parquet", where=spec.name, remedy="send it unencrypted")
-    if start.startswith(_PARQUET):
-        _agree(spec, "parquet")
+    if is_parquet(start, spec):
         from flows.intake.parquet_reader import ParquetReader
 
         return ParquetReader(spec, raw, limits)
-    stream = _Peeked(_stream(raw, start, spec, limits))
-    _refuse_foreign(stream.start, spec.name)
-    if stream.start.removeprefix(_MARK).startswith(_DTC):
-        _agree(spec, "dtc")
-        from flows.intake.dtc_reader import DtcReader
-
-        reader: Reader = DtcReader(spec, stream, limits, layout)
-    else:
-        _agree(spec, "csv")
-        reader = DelimitedReader(spec, stream, limits)
+    reader = text_reader(spec, Peeked(_stream(raw, start, spec, limits)), layout, limits)
     reader.size = raw.size
     return reader
+
+
+def text_reader(
+    spec: SourceSpec, stream: Peeked, layout: DtcLayout | tuple[DtcLayout, ...] | None, limits: Limits
+) -> Reader:
+    """Return the reader of a stream of text, unpacked.
+
+    Raises:
+        IntakeError, RefusedError: it is no text, or not of the form that it is declared to be.
+    """
+    if is_flow(stream.start, spec):
+        from flows.intake.dtc_reader import DtcReader
+
+        return DtcReader(spec, stream, limits, layout)
+    return DelimitedReader(spec, stream, limits)
+
+
+def is_flow(start: bytes, spec: SourceSpec) -> bool:
+    """Tell by its first bytes whether a text is a DTC user file, else it is a table.
+
+    Raises:
+        IntakeError, RefusedError: it is no text, or not of the form that it is declared to be.
+    """
+    _refuse_foreign(start, spec.name)
+    flow = start.removeprefix(_MARK).lstrip().startswith(_DTC)
+    _agree(spec, "dtc" if flow else "csv")
+    return flow
 
 
 def _stream(raw: RawFile, start: bytes, spec: SourceSpec, limits: Limits) -> ByteStream:
@@ -117,6 +112,20 @@ def _refuse_foreign(start: bytes, label: str) -> None:
         raise RefusedError("is Parquet inside an archive", where=label, remedy="Parquet needs no compression")
     if start.startswith(_OTHERS):
         raise IntakeError("is a document or database, not a table", where=label, remedy="export it as CSV")
+
+
+def is_parquet(start: bytes, spec: SourceSpec) -> bool:
+    """Tell whether a file is Parquet.
+
+    Raises:
+        RefusedError: it is encrypted Parquet. IntakeError: it is declared to be something else.
+    """
+    if start.startswith(_SEALED_PARQUET):
+        raise RefusedError("is encrypted Parquet", where=spec.name, remedy="send it unencrypted")
+    if start.startswith(_PARQUET):
+        _agree(spec, "parquet")
+        return True
+    return False
 
 
 def _agree(spec: SourceSpec, found: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from contracts.errors import IntakeError, RefusedError
 from flows.intake.raw_file import RawFile
 from flows.intake.source import MIB, Limits
+
+if TYPE_CHECKING:
+    from flows.intake.archives import Bytes
 
 RATIO_FLOOR = MIB  # output below this is never a bomb, however well it was compressed
 _CHUNK = MIB
@@ -75,7 +78,7 @@ class PlainStream:
 class GzipStream:
     """The content of a gzip file, all its members one after the other; lengths and CRCs are checked by zlib."""
 
-    def __init__(self, raw: RawFile, limits: Limits) -> None:
+    def __init__(self, raw: RawFile | Bytes, limits: Limits) -> None:
         self._raw = raw
         self._budget = Budget(raw.label, limits)
         self._inflate = zlib.decompressobj(wbits=31)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from contracts.errors import ConfigurationError
 
@@ -20,7 +23,9 @@ class SourceSpec:
 
     Attributes:
         name: label that errors carry (``<participant>/<extract>``); never data.
-        path: the file; this or ``url``.
+        path: the file; this, ``paths`` or ``url``.
+        paths: files, folders and globs, in any number; :func:`flows.intake.files.expand` makes a specification of each.
+        file: what its owner calls the file: its path below the backup folder.
         url: ``postgresql://...``; kept out of ``repr``, since it may hold a password.
         query: name of a table, or one ``SELECT``; kept out of ``repr``, since it may hold an identifier.
         form: ``auto``, ``csv``, ``parquet``, ``dtc`` or ``database``.
@@ -28,10 +33,14 @@ class SourceSpec:
         delimiter: ``auto``, ``comma``, ``tab`` or ``pipe``.
         member: member of a zip archive, when it holds several.
         root: backup folder; the file, links resolved, must lie inside it. Without it the file may not be a link.
+        columns: contract column -> its heading in this source.
+        harmless: headings that only sound like a person's.
     """
 
     name: str
     path: Path | None = None
+    paths: tuple[Path, ...] = ()
+    file: str = ""
     url: str | None = field(default=None, repr=False)
     query: str | None = field(default=None, repr=False)
     form: str = "auto"
@@ -39,6 +48,8 @@ class SourceSpec:
     delimiter: str = "auto"
     member: str | None = None
     root: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    harmless: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Refuse a specification that contradicts itself.
@@ -55,7 +66,7 @@ class SourceSpec:
                 raise ConfigurationError(
                     f"unknown {label}", where=self.name, remedy=f"choose one of {', '.join(words)}"
                 )
-        if (self.path is None) == (self.url is None):
+        if [self.path is None, not self.paths, self.url is None].count(False) != 1:
             raise ConfigurationError("a source is either a file or a database", where=self.name)
         if self.url is not None:
             self._check_database(self.url)
@@ -90,7 +101,30 @@ class Limits:
     max_line_bytes: int = 65536
     max_columns: int = 512
     max_ratio: int = 200
-    max_members: int = 100
+    max_members: int = 500_000
     max_bytes: int | None = None
     max_rows: int | None = None
     block_bytes: int = 32 * MIB
+
+
+DIGITS_OF_A_NAME = 8
+# What tells of nobody: flow and version, a day with or without its time, zeros before a number.
+_INNOCENT = re.compile(
+    r"(?<![A-Z0-9])D0\d{3}(?:00\d)?(?!\d)"
+    r"|(?<!\d)(?:19|20)\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])(?:[T_-]?(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?(?!\d)"
+    r"|(?<!\d)0+"
+)
+_POSTCODE = re.compile(r"[A-Z]{1,2}\d[A-Z\d]?[ ._-]?\d[A-Z]{2}(?![A-Z])")
+
+
+def telling(name: str) -> bool:
+    """Tell whether the name of a file may hold an identifier: many digits besides flow and day, or a postcode."""
+    text = name.upper().replace("_", " ")
+    left = _INNOCENT.sub(" ", text)
+    return sum(c.isdigit() for c in left) > DIGITS_OF_A_NAME or bool(_POSTCODE.search(left))
+
+
+def safe_name(name: str) -> str:
+    """Return the name of a file as errors and evidence may show it: digits hidden where they may identify somebody."""
+    printable = "".join(c for c in name if c.isprintable())
+    return re.sub("[0-9]", "#", printable) if telling(printable) else printable

@@ -13,18 +13,22 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from contracts.errors import IntakeError, RefusedError
 from flows.intake.gzip_stream import DAMAGED, LESS, RATIO_FLOOR, Budget
 from flows.intake.raw_file import RawFile
 from flows.intake.source import MIB, Limits
 
+if TYPE_CHECKING:
+    from flows.intake.archives import Bytes
+
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # traditional, strong, masked directory
-_DIRECTORY_LIMIT = 4 * MIB
+_DIRECTORY_LIMIT = 32 * MIB
+_TOTAL_FLOOR = 64 * MIB  # what the members together may inflate to, however well they were compressed
 _CHUNK = MIB
 _REPACK = "pack the table anew, by itself"
-_ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".tar", ".zst", ".lz4", ".cab", ".jar")
 _TABLES = (".csv", ".tsv", ".psv", ".txt", ".usr", ".dat")
 _BROKEN = (
     zipfile.BadZipFile,
@@ -53,7 +57,7 @@ class Member:
 class _Window(io.RawIOBase):
     """The file as the directory reader may see it: seekable, and a bounded number of bytes in all."""
 
-    def __init__(self, raw: RawFile) -> None:
+    def __init__(self, raw: RawFile | Bytes) -> None:
         self._raw, self._at, self._left = raw, 0, _DIRECTORY_LIMIT
 
     def readable(self) -> bool:
@@ -82,13 +86,13 @@ class _Window(io.RawIOBase):
         return data
 
 
-def find_member(raw: RawFile, wanted: str | None, limits: Limits) -> Member:
-    """Return the member to read, after the whole directory has been judged.
+def list_members(raw: RawFile | Bytes, limits: Limits) -> list[Member]:
+    """Return the files of an archive, after the whole directory has been judged.
 
     Raises:
-        IntakeError: the directory is damaged, or does not name one table.
-        RefusedError: too many members, encryption, overlaps, duplicates, nested archives, names with a path in them
-            that leads out, or a declared size beyond the ratio.
+        IntakeError: the directory is damaged.
+        RefusedError: too many members, encryption, overlaps, duplicates, names with a path in them that leads out, or
+            declared sizes beyond the ratio.
     """
     try:
         with zipfile.ZipFile(_Window(raw)) as archive:
@@ -100,34 +104,43 @@ def find_member(raw: RawFile, wanted: str | None, limits: Limits) -> Member:
         raise RefusedError(f"holds more than {limits.max_members} members", where=raw.label, remedy=_REPACK)
     names: set[str] = set()
     for entry in entries:
-        _judge_name(entry, names, raw.label)
+        judge_name(entry.orig_filename, names, raw.label)
         _judge_size(entry, limits, raw.label)
+    total = sum(entry.file_size for entry in entries)
+    if total > _TOTAL_FLOOR and total > limits.max_ratio * raw.size:
+        raise RefusedError(f"inflates to more than {limits.max_ratio} times its size", where=raw.label, remedy=LESS)
     members = [_locate(raw, entry) for entry in entries]
     _judge_overlaps(raw.label, entries, members, start_of_directory)
-    return _choose([m for m, e in zip(members, entries, strict=True) if not e.is_dir()], wanted, raw.label)
+    return [m for m, e in zip(members, entries, strict=True) if not e.is_dir()]
 
 
-def _judge_name(entry: zipfile.ZipInfo, names: set[str], label: str) -> None:
-    plain = entry.orig_filename.replace("\\", "/")
+def find_member(raw: RawFile | Bytes, wanted: str | None, limits: Limits) -> Member:
+    """Return the one member to read.
+
+    Raises:
+        IntakeError, RefusedError: as :func:`list_members`, or the archive does not name one table.
+    """
+    return _choose(list_members(raw, limits), wanted, raw.label)
+
+
+def judge_name(name: str, names: set[str], label: str) -> None:
+    """Refuse a member whose name leads somewhere or stands twice; ``names`` takes it in.
+
+    Raises:
+        RefusedError: the name is absolute, has ``..`` or a drive in it, cannot be printed, or is there already.
+    """
+    plain = name.replace("\\", "/").removeprefix("./")
     parts = plain.rstrip("/").split("/")
-    printable = plain.isprintable() and plain
-    if not printable or plain.startswith("/") or ".." in parts or ":" in plain:
+    if not (plain and plain.isprintable()) or plain.startswith("/") or ".." in parts or ":" in plain:
         raise RefusedError("a member's name leads out of the archive", where=label, remedy=_REPACK)
     if plain.casefold().rstrip("/") in names:
         raise RefusedError("two members have the same name", where=label, remedy=_REPACK)
     names.add(plain.casefold().rstrip("/"))
-    kind = stat.S_IFMT(entry.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise RefusedError("a member is a link or device", where=label, remedy=_REPACK)
-    if plain.casefold().endswith(_ARCHIVES):
-        raise RefusedError(
-            "holds an archive inside the archive",
-            where=label,
-            remedy="send the tables themselves, one level deep",
-        )
 
 
 def _judge_size(entry: zipfile.ZipInfo, limits: Limits, label: str) -> None:
+    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise RefusedError("a member is a link or device", where=label, remedy=_REPACK)
     if entry.flag_bits & _ENCRYPTED:
         raise RefusedError("a member is encrypted", where=label, remedy="send it without a password")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -138,7 +151,7 @@ def _judge_size(entry: zipfile.ZipInfo, limits: Limits, label: str) -> None:
         )
 
 
-def _locate(raw: RawFile, entry: zipfile.ZipInfo) -> Member:
+def _locate(raw: RawFile | Bytes, entry: zipfile.ZipInfo) -> Member:
     """Find the bytes of ``entry``, holding its local header against the directory."""
     header = raw.pread(_LOCAL_HEADER.size, max(entry.header_offset, 0))
     if entry.header_offset < 0 or len(header) < _LOCAL_HEADER.size:
@@ -183,10 +196,15 @@ def _choose(members: list[Member], wanted: str | None, label: str) -> Member:
 
 
 class ZipStream:
-    """The content of one member; the rest of the archive passes by, so that the digest covers it all."""
+    """The content of one member.
 
-    def __init__(self, raw: RawFile, member: Member, limits: Limits) -> None:
-        self._raw, self._member = raw, member
+    Args:
+        whole: whether the rest of the archive passes by, so that the digest covers it all; else the member is read
+            where it lies, as one of several.
+    """
+
+    def __init__(self, raw: RawFile | Bytes, member: Member, limits: Limits, *, whole: bool = True) -> None:
+        self._raw, self._member, self._whole = raw, member, whole
         self._budget = Budget(raw.label, limits)
         self._inflate = zlib.decompressobj(wbits=-15) if member.deflated else None
         self._at = self._crc = 0
@@ -208,10 +226,17 @@ class ZipStream:
 
     def finish(self) -> None:
         """Let the rest of the archive pass, and see that the file did not change."""
-        self._raw.finish()
+        if self._whole:
+            self._raw.finish()
 
     def _raw_bytes(self, count: int) -> bytes:
         """Return up to ``count`` bytes of the member as packed, passing over what lies before it."""
+        if not self._whole:
+            self._at = max(self._at, self._member.start)
+            data = self._raw.pread(min(count, self._member.stop - self._at), self._at)
+            self._at += len(data)
+            self._budget.taken += len(data)
+            return data
         while self._at < self._member.start:
             skipped = self._raw.read(min(_CHUNK, self._member.start - self._at))
             if not skipped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def look(cut_file: Path) -> Look:
     job = load_cut(cut_file)
     memory = job.path(job.model.work) / MEMORY
     before = _remembered(memory)
-    now = {name: _state(path) for name, path in _inputs(job).items()}
+    now = _inputs(job)
     settled = {name for name, state in now.items() if state is not None and before.get(name) == state}
     known = set(before.get("settled") or ())
     complete = bool(now) and len(settled) == len(now) and (known != settled or not before.get("complete"))
@@ -56,25 +57,29 @@ def look(cut_file: Path) -> Look:
     )
 
 
-def _inputs(job: Job) -> dict[str, Path]:
-    """Return where each input will lie: a backup, or a participant's submission pack; a database lies nowhere."""
-    places = {
-        f"{participant.mpid}/{extract.contract}": extract.source.path or extract.source.pack
-        for participant in job.model.participants
-        for extract in participant.extracts
-    }
-    return {name: job.path(place) for name, place in places.items() if place is not None}
+def _inputs(job: Job) -> dict[str, list[int] | None]:
+    """Return the state of each input: a backup, or a participant's submission pack; a database has none.
+
+    Of an input of several files, the files that are there now are its state: it has arrived when none is added.
+    """
+    states: dict[str, list[int] | None] = {}
+    for participant in job.model.participants:
+        for extract in participant.extracts:
+            source, name = extract.source, f"{participant.mpid}/{extract.contract}"
+            places = [job.path(source.pack)] if source.pack else job.files(participant, extract)
+            if source.url is None:
+                mine = _state(places)
+                before = states.get(name, [])
+                states[name] = None if mine is None or before is None else [*before, *mine]
+    return states
 
 
-def _state(path: Path) -> list[int] | None:
+def _state(places: Sequence[Path]) -> list[int] | None:
     """Return what changes when a file or a pack changes: sizes and times; None where nothing is."""
-    if path.is_dir():
-        files = [p.stat() for p in sorted(path.rglob("*")) if p.is_file()]
-        return [len(files), sum(f.st_size for f in files), max((f.st_mtime_ns for f in files), default=0)]
-    if not path.exists():
+    if not places or not all(place.exists() for place in places):
         return None
-    found = path.stat()
-    return [1, found.st_size, found.st_mtime_ns]
+    files = [f.stat() for p in places for f in ([p] if p.is_file() else sorted(p.rglob("*"))) if f.is_file()]
+    return [len(files), sum(f.st_size for f in files), max((f.st_mtime_ns for f in files), default=0)]
 
 
 def _remembered(memory: Path) -> dict[str, object]:

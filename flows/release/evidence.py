@@ -288,4 +288,5 @@ def _lineage(root: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _source_files(known: Context) -> list[Path]:
     job = known.job
-    return [file for p in job.model.participants for e in p.extracts if (file := job.location(p, e)) is not None]
+    files = [file for p in job.model.participants for e in p.extracts for file in job.files(p, e)]
+    return list({file.parent: file for file in files}.values())  # what lies side by side lies in one pack

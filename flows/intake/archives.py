@@ -1,0 +1,216 @@
+"""The files in an archive, one after the other: zip or tar of any number of members, packed once more at most.
+
+Nothing is extracted, so no name can lead anywhere; what a member is, is told by its first bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from contracts.errors import IntakeError, RefusedError
+from flows.intake.files import beside
+from flows.intake.gzip_stream import DAMAGED, ByteStream, GzipStream
+from flows.intake.raw_file import RawFile
+from flows.intake.source import MIB, Limits
+from flows.intake.zip_stream import ZipStream, judge_name, list_members
+
+ZIP, GZIP = (b"PK\3\4", b"PK\5\6"), b"\x1f\x8b"
+TAR, TAR_AT = b"ustar", 257
+PEEK = 512
+_INNER_LIMIT = 256 * MIB  # an archive within an archive is read in memory
+_DEEPEST = 2
+_UNPACK = "unpack the outer archive"
+
+
+class Bytes:
+    """Bytes in memory, read like a file and like a stream."""
+
+    def __init__(self, data: bytes, label: str) -> None:
+        self._data, self.label, self.size, self._at = data, label, len(data), 0
+
+    def read(self, count: int) -> bytes:
+        """Return the next bytes."""
+        piece = self._data[self._at : self._at + count]
+        self._at += len(piece)
+        return piece
+
+    def pread(self, count: int, offset: int) -> bytes:
+        """Return bytes at a position."""
+        return self._data[offset : offset + count]
+
+    def finish(self) -> None:
+        """There is nothing to check."""
+
+
+class Peeked:
+    """A stream whose first bytes have been looked at."""
+
+    def __init__(self, stream: ByteStream, count: int = PEEK) -> None:
+        self._stream, self.start = stream, b""
+        while len(self.start) < count and (part := stream.read(count - len(self.start))):
+            self.start += part
+        self._left = self.start
+
+    def read(self, count: int) -> bytes:
+        """Return the looked-at bytes first, then the stream's."""
+        if not self._left:
+            return self._stream.read(count)
+        data, self._left = self._left[:count], self._left[count:]
+        return data
+
+    def finish(self) -> None:
+        """Pass on."""
+        self._stream.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of an archive: its name there, and its bytes, to be read before the next entry is asked for.
+
+    Attributes:
+        name: path in the archive; of an archive within it, both joined by ``/``.
+        stream: its bytes; ``None`` for what lies beside backups and is not read.
+    """
+
+    name: str
+    stream: ByteStream | None
+
+
+def is_archive(start: bytes) -> bool:
+    """Tell by its first bytes whether a file may hold several."""
+    return start.startswith(ZIP) or start[TAR_AT : TAR_AT + len(TAR)] == TAR
+
+
+def entries(raw: RawFile | Bytes, limits: Limits, *, wanted: str | None = None, depth: int = 1) -> Iterator[Entry]:
+    """Yield the files of an archive in its order; of a file that is none, itself under no name.
+
+    Args:
+        wanted: the one member to read; ``None`` for all.
+
+    Raises:
+        IntakeError: damaged, or the archive has no member of that name.
+        RefusedError: a bomb, a path trick, encryption, or archives in archives in archives.
+    """
+    if raw.pread(4, 0).startswith(ZIP):
+        yield from _zip(raw, limits, wanted, depth)
+        return
+    stream: ByteStream = GzipStream(raw, limits) if raw.pread(2, 0) == GZIP else _Whole(raw)
+    peeked = Peeked(stream)
+    if is_archive(peeked.start) and not peeked.start.startswith(ZIP):
+        yield from _tar(peeked, raw.label, limits, depth)
+        peeked.finish()
+        return
+    yield Entry("", peeked)
+
+
+class _Whole:
+    """The bytes of a file as they stand."""
+
+    def __init__(self, raw: RawFile | Bytes) -> None:
+        self._raw = raw
+
+    def read(self, count: int) -> bytes:
+        return self._raw.read(count)
+
+    def finish(self) -> None:
+        self._raw.finish()
+
+
+def _zip(raw: RawFile | Bytes, limits: Limits, wanted: str | None, depth: int) -> Iterator[Entry]:
+    members = list_members(raw, limits)
+    if wanted is not None:
+        members = [member for member in members if member.name == wanted]
+        if not members:
+            raise IntakeError("has no member of that name", where=raw.label, remedy="check `member` of the source")
+    for member in members:
+        if member.name.endswith("/"):
+            continue
+        if wanted is None and beside(member.name):
+            yield Entry(member.name, None)
+            continue
+        yield from _member(member.name, ZipStream(raw, member, limits, whole=False), raw.label, limits, depth)
+    raw.finish()
+
+
+def _member(name: str, stream: ByteStream, label: str, limits: Limits, depth: int) -> Iterator[Entry]:
+    """Yield a member, or what it holds where it is packed itself."""
+    peeked = Peeked(stream)
+    packed = peeked.start.startswith((*ZIP, GZIP)) or is_archive(peeked.start)
+    if not packed:
+        yield Entry(name, peeked)
+        return
+    if depth >= _DEEPEST and not peeked.start.startswith(GZIP):
+        raise RefusedError("holds archives within archives within an archive", where=label, remedy=_UNPACK)
+    parts, size = [], 0
+    while part := peeked.read(MIB):
+        parts.append(part)
+        size += len(part)
+        if size > _INNER_LIMIT:
+            raise RefusedError(f"holds an archive of more than {_INNER_LIMIT // MIB} MB", where=label, remedy=_UNPACK)
+    for entry in entries(Bytes(b"".join(parts), label), limits, depth=depth + 1):
+        yield Entry(f"{name}/{entry.name}" if entry.name else name, entry.stream)
+
+
+class _TarSource(io.RawIOBase):
+    """A stream as tarfile wants a file."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, count: int = -1) -> bytes:
+        parts = []
+        while count > 0 and (part := self._stream.read(count)):
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+
+class _TarMember:
+    """The bytes of one member of a tar."""
+
+    def __init__(self, file: io.BufferedReader, size: int, label: str) -> None:
+        self._file, self._left, self._label = file, size, label
+
+    def read(self, count: int) -> bytes:
+        try:
+            data = self._file.read(count)
+        except tarfile.TarError:
+            data = b""
+        if not data and self._left:
+            raise IntakeError("ends in the middle of a member", where=self._label, remedy=DAMAGED)
+        self._left -= len(data)
+        return data
+
+    def finish(self) -> None:
+        """There is nothing to check: the archive goes on."""
+
+
+def _tar(stream: ByteStream, label: str, limits: Limits, depth: int) -> Iterator[Entry]:
+    names: set[str] = set()
+    try:
+        with tarfile.open(fileobj=_TarSource(stream), mode="r|", errorlevel=0) as archive:
+            while (member := archive.next()) is not None:
+                vars(archive)["members"].clear()  # it would keep them all
+                if len(names) >= limits.max_members:
+                    raise RefusedError(f"holds more than {limits.max_members} members", where=label, remedy=_UNPACK)
+                judge_name(member.name, names, label)
+                if member.isdir():
+                    continue
+                if not member.isreg() or member.issparse():
+                    raise RefusedError("a member is a link or device", where=label, remedy="pack the tables alone")
+                if beside(member.name):
+                    yield Entry(member.name, None)
+                    continue
+                file = archive.extractfile(member)
+                if file is None:
+                    raise IntakeError("is not a sound tar archive", where=label, remedy=DAMAGED)
+                yield from _member(member.name, _TarMember(file, member.size, label), label, limits, depth)  # type: ignore[arg-type]
+    except (tarfile.TarError, zlib.error, EOFError, OSError):
+        raise IntakeError("is not a sound tar archive", where=label, remedy=DAMAGED) from None
