@@ -166,13 +166,15 @@ def _refuse_persons(
 
 def _lacks(contract: Contract, required: Sequence[str], dropped: Sequence[str], where: str) -> IntakeError:
     """Say what is missing, and which of the headings that are left over may be it."""
-    remedy = "see datacut contracts doc"
+    remedy, more = "see datacut contracts doc", "; see datacut contracts doc"
     undecided = {plain(heading): columns for heading, columns in contract.undecided.items()}
     for heading in dropped:
         if meant := [name for name in undecided.get(plain(heading), ()) if name in required]:
-            remedy = f"if {shown(heading)} is it, say so: `columns: {{{meant[0]}: {heading.strip()}}}` of the source"
+            remedy = (
+                f"if {shown(heading)} is it, say so: `columns: {{{meant[0]}: {heading.strip()}}}` of the source{more}"
+            )
             break
     else:
         if dropped:
-            remedy = f"if one of these is it, say so with `columns: {{{required[0]}: ...}}`: {listed(dropped)}"
+            remedy = f"if one of these is it, say so with `columns: {{{required[0]}: ...}}`: {listed(dropped)}{more}"
     return IntakeError(f"lacks the required column {', '.join(required)}", where=where, remedy=remedy)

@@ -255,6 +255,7 @@ class Job:
             root=self.folder,
             columns=MappingProxyType(source.columns),
             harmless=source.harmless,
+            cut_date=source.cut_date,
         )
 
     @property

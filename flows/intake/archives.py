@@ -126,13 +126,13 @@ def _zip(raw: RawFile | Bytes, limits: Limits, wanted: str | None, depth: int) -
         members = [member for member in members if member.name == wanted]
         if not members:
             raise IntakeError("has no member of that name", where=raw.label, remedy="check `member` of the source")
+    alone = sum(not beside(member.name) for member in members) == 1 or wanted is not None
     for member in members:
-        if member.name.endswith("/"):
-            continue
         if wanted is None and beside(member.name):
             yield Entry(member.name, None)
             continue
-        yield from _member(member.name, ZipStream(raw, member, limits, whole=False), raw.label, limits, depth)
+        name = "" if alone else member.name
+        yield from _member(name, ZipStream(raw, member, limits, whole=False), raw.label, limits, depth)
     raw.finish()
 
 
@@ -152,7 +152,7 @@ def _member(name: str, stream: ByteStream, label: str, limits: Limits, depth: in
         if size > _INNER_LIMIT:
             raise RefusedError(f"holds an archive of more than {_INNER_LIMIT // MIB} MB", where=label, remedy=_UNPACK)
     for entry in entries(Bytes(b"".join(parts), label), limits, depth=depth + 1):
-        yield Entry(f"{name}/{entry.name}" if entry.name else name, entry.stream)
+        yield Entry("/".join(filter(None, (name, entry.name))), entry.stream)
 
 
 class _TarSource(io.RawIOBase):

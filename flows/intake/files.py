@@ -56,10 +56,12 @@ def expand(spec: SourceSpec) -> tuple[list[SourceSpec], list[str]]:
     owner = spec.name.split(" ")[0]
     for path in spec.paths:
         if not path.exists() and not is_pattern(path):
-            raise IntakeError("there is no such file", where=spec.name, remedy="check the path of the source")
+            where = f"{owner} ({safe_name(path.name)})"
+            raise IntakeError("there is no such file", where=where, remedy="check the path of the source")
         if not any(True for _ in _of_path(path)):
             what = "is a folder without a file" if path.is_dir() else "no file is called so"
-            raise IntakeError(f"{safe_name(path.name)} {what}", where=owner, remedy="check the path of the source")
+            where = f"{owner} ({safe_name(path.name)})"
+            raise IntakeError(what, where=where, remedy="check the path of the source")
     files, skipped, named = [], [], set()
     for path, told in _files(spec, everything=True):
         name = _name(path, spec.root)

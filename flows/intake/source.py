@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 
@@ -35,6 +36,7 @@ class SourceSpec:
         root: backup folder; the file, links resolved, must lie inside it. Without it the file may not be a link.
         columns: contract column -> its heading in this source.
         harmless: headings that only sound like a person's.
+        cut_date: the day it was taken, where ``cut.yaml`` states it.
     """
 
     name: str
@@ -50,6 +52,7 @@ class SourceSpec:
     root: Path | None = None
     columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     harmless: tuple[str, ...] = ()
+    cut_date: date | None = None
 
     def check(self) -> None:
         """Refuse a specification that contradicts itself.
@@ -107,24 +110,25 @@ class Limits:
     block_bytes: int = 32 * MIB
 
 
-DIGITS_OF_A_NAME = 8
+TOLD_DIGITS, KEPT_DIGITS = 5, 8  # digits of a name that a message repeats, and that its sender's evidence keeps
 # What tells of nobody: flow and version, a day with or without its time, zeros before a number.
 _INNOCENT = re.compile(
-    r"(?<![A-Z0-9])D0\d{3}(?:00\d)?(?!\d)"
-    r"|(?<!\d)(?:19|20)\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])(?:[T_-]?(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?(?!\d)"
-    r"|(?<!\d)0+"
+    r"(?<![A-Z0-9])D0\d{3}(?:00\d(?!\d))?"
+    r"|(?<!\d)(?:19|20)\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])"
+    r"(?:[T -]?(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?(?!\d)"
 )
-_POSTCODE = re.compile(r"[A-Z]{1,2}\d[A-Z\d]?[ ._-]?\d[A-Z]{2}(?![A-Z])")
+_ZEROS = re.compile(r"(?<!\d)0+")
+_POSTCODE = re.compile(r"(?<![A-Z])[A-Z]{1,2}\d[A-Z\d]?[ .-]?\d[A-Z]{2}(?![A-Z])")
 
 
-def telling(name: str) -> bool:
+def telling(name: str, digits: int = KEPT_DIGITS) -> bool:
     """Tell whether the name of a file may hold an identifier: many digits besides flow and day, or a postcode."""
     text = name.upper().replace("_", " ")
-    left = _INNOCENT.sub(" ", text)
-    return sum(c.isdigit() for c in left) > DIGITS_OF_A_NAME or bool(_POSTCODE.search(left))
+    left = _ZEROS.sub(" ", _INNOCENT.sub(" ", text))
+    return sum(c.isdigit() for c in left) > digits or bool(_POSTCODE.search(left))
 
 
-def safe_name(name: str) -> str:
-    """Return the name of a file as errors and evidence may show it: digits hidden where they may identify somebody."""
+def safe_name(name: str, digits: int = TOLD_DIGITS) -> str:
+    """Return the name of a file as it may be shown: digits hidden where they may identify somebody."""
     printable = "".join(c for c in name if c.isprintable())
-    return re.sub("[0-9]", "#", printable) if telling(printable) else printable
+    return re.sub("[0-9]", "#", printable) if telling(printable, digits) else printable

@@ -29,6 +29,7 @@ _DIRECTORY_LIMIT = 32 * MIB
 _TOTAL_FLOOR = 64 * MIB  # what the members together may inflate to, however well they were compressed
 _CHUNK = MIB
 _REPACK = "pack the table anew, by itself"
+_ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".tar", ".zst", ".lz4", ".cab", ".jar")
 _TABLES = (".csv", ".tsv", ".psv", ".txt", ".usr", ".dat")
 _BROKEN = (
     zipfile.BadZipFile,
@@ -120,7 +121,12 @@ def find_member(raw: RawFile | Bytes, wanted: str | None, limits: Limits) -> Mem
     Raises:
         IntakeError, RefusedError: as :func:`list_members`, or the archive does not name one table.
     """
-    return _choose(list_members(raw, limits), wanted, raw.label)
+    members = list_members(raw, limits)
+    if any(member.name.casefold().endswith(_ARCHIVES) for member in members):
+        raise RefusedError(
+            "holds an archive inside the archive", where=raw.label, remedy="send the tables themselves, one level deep"
+        )
+    return _choose(members, wanted, raw.label)
 
 
 def judge_name(name: str, names: set[str], label: str) -> None:

@@ -5,12 +5,9 @@ Raw identifiers live in the batch at hand and nowhere else.
 
 from __future__ import annotations
 
-import hmac
-import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import partial
-from pathlib import Path
 
 import polars as pl
 
@@ -22,17 +19,18 @@ from flows.cut.parallel import WORKERS, map_ordered
 from flows.cut.partitions import STAGED, PartitionWriter
 from flows.cut.progress import Progress, silent
 from flows.cut.workspace import Workspace
-from flows.intake import SourceSpec, open_source
-from transforms.column_map import ColumnMap, map_columns
+from flows.intake import SourceFiles, SourceSpec, key_digest
+from flows.intake.joined import FileRead, FilesReader
+from flows.intake.source import KEPT_DIGITS, safe_name, telling
+from transforms.column_map import ColumnMap, map_columns, shown
 from transforms.conform import bad, conform, normalise_mpans
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import OWN_IDENTIFIER, Pseudonymiser, pseudonymise
 from transforms.quality.rules import any_broken, fault_masks
-from transforms.release.leak_candidates import ANY_POSTCODE, own_row
+from transforms.release.leak_candidates import own_row
 from transforms.release.source_form import Written, written_dates
 
 INPUT_FIELD = "input-digest"
-DIGITS_OF_A_DATE = 8
 NAME_SHOWN = 100  # characters of a source's column name that the evidence keeps
 
 
@@ -52,6 +50,11 @@ class SourceFacts:
     dropped_columns: int
     columns: dict[str, str]  # contract column -> what the source calls it
     written: dict[str, object]  # how the source is written, so that what goes back has its form
+    files: tuple[dict[str, object], ...] = ()  # of several files: name, bytes, rows and keyed digest of each
+    passed_over: tuple[str, ...] = ()  # names of files beside the backup, and of flows that are none of this extract
+    dropped: tuple[str, ...] = ()  # headings that no contract names
+    missing: tuple[str, ...] = ()  # optional columns of the contract that the source does not carry
+    aliases: dict[str, str] = field(default_factory=dict)  # contract column -> the name of our list that matched
 
 
 def check_cut_date(stated: str | None, cut_date: date, *, where: str) -> None:
@@ -65,7 +68,9 @@ def check_cut_date(stated: str | None, cut_date: date, *, where: str) -> None:
     text = stated.replace("-", "").replace("/", "")
     if text != cut_date.strftime("%Y%m%d"):
         raise RefusedError(
-            "states another cut date than the cut (DQ25)", where=where, remedy=f"send the backup of {cut_date}"
+            "states another cut date than the cut (DQ25)",
+            where=where,
+            remedy=f"send the backup of {cut_date}; if only the files were made on another day, state its `cut_date`",
         )
 
 
@@ -91,51 +96,140 @@ def anonymise_source(
         IntakeError, RefusedError: the source cannot be read, or is refused at a gate.
         PlaceError: the work folder cannot be written.
     """
-    spec = job.source(participant, extract)
     cut = job.model.cut
-    digest = hmac.new(keys.field(INPUT_FIELD).material(), digestmod="sha256")
-    stated = extract.source.cut_date
-    check_cut_date(stated.isoformat() if stated else None, cut.date, where=spec.name)
+    specs = [job.source(participant, entry) for entry in job.entries(participant, extract.contract)]
+    for spec in specs:
+        stated = spec.cut_date.isoformat() if spec.cut_date else None
+        check_cut_date(stated, cut.date, where=spec.name)
+    files = SourceFiles(specs, layouts=contract.dtc_layouts, new_digest=key_digest(keys.field(INPUT_FIELD).material()))
     writer = PartitionWriter(workspace, STAGED, participant.mpid, extract.contract)
-    rows = 0
-    with open_source(spec, layout=contract.dtc_layouts or None, digest=digest) as reader:
-        # a DTC header tells when the file was made, maybe after midnight: what cut.yaml says of it goes before
-        said = stated.isoformat() if stated and reader.form == "dtc" else reader.stated_cut_date
-        check_cut_date(said, cut.date, where=spec.name)
-        columns = map_columns(contract, reader.header, where=spec.name)
-        dates: dict[str, str] = {}
-        hide = partial(_hidden, contract=contract, columns=columns, pseudonymiser=pseudonymiser, spec=spec)
+    found, label = _Found(), specs[0].name if len(specs) == 1 else f"{participant.mpid}/{extract.contract}"
+    for reader in files.readers():
+        where = reader.label
+        said = _stated(reader)
+        check_cut_date(said, cut.date, where=where)
+        columns = source_columns(contract, reader)
+        hide = partial(_hidden, contract=contract, columns=columns, pseudonymiser=pseudonymiser, spec=reader.spec)
         for batch, seen in map_ordered(hide, reader.batches(), WORKERS // job.sources):
-            dates = {**seen, **dates}
+            found.dates = {**seen, **found.dates}
             writer.add(batch)
-            rows += batch.height
-            progress(spec.name, rows)
-        names = {name: physical.strip()[:NAME_SHOWN] for physical, name in columns.names.items()}
-        dropped, size, form = reader.dropped_columns + len(columns.dropped), reader.size, reader.form
-        order = tuple(columns.names.values())
-        how = Written(form, reader.delimiter or "", reader.encoding, reader.flow, order, names, dates)
+            found.rows += batch.height
+            progress(label, found.rows)
+        found.add(reader, columns, dated=said is not None)
     writer.close()
+    several = len(files.files) > 1 or files.files[0].spec.file != specs[0].file
     return SourceFacts(
         participant=participant.mpid,
         role=participant.role,
         extract=extract.contract,
-        file=_told_name(spec.path.name, extract.contract) if spec.path else "database",
-        form=form,
-        bytes=size,
-        rows=rows,
-        hmac_sha256=digest.hexdigest(),
-        cut_date=stated.isoformat() if stated else cut.date.isoformat() if said else None,  # no other date passes
-        dropped_columns=dropped,
-        columns=names,
-        written=how.facts(),
+        file=f"{len(files.files)} files" if several else _told_name(files.files[0].spec, extract.contract),
+        form=found.form,
+        bytes=sum(file.bytes for file in files.files),
+        rows=found.rows,
+        hmac_sha256=files.digest(),
+        cut_date=cut.date.isoformat() if found.dated else None,  # no other date passes
+        dropped_columns=found.fields + len(found.dropped),
+        columns=found.names,
+        written=found.written().facts(),
+        files=tuple(_file_facts(file) for file in files.files) if several else (),
+        passed_over=tuple(safe_name(name, KEPT_DIGITS) for name in files.skipped),
+        dropped=tuple(found.dropped),
+        missing=found.missing(contract),
+        aliases=found.aliases,
     )
 
 
-def _told_name(name: str, extract: str) -> str:
+def source_columns(contract: Contract, reader: FilesReader) -> ColumnMap:
+    """Return how the headings of some files of a source map to its contract.
+
+    Raises:
+        RefusedError, IntakeError, ConfigurationError: as :func:`map_columns`.
+    """
+    spec = reader.spec
+    return map_columns(contract, reader.header, where=reader.label, own=spec.columns, harmless=spec.harmless)
+
+
+def _stated(reader: FilesReader) -> str | None:
+    """Return the day on which a source says it was taken.
+
+    A DTC header tells when the file was made, maybe after midnight: what ``cut.yaml`` says of it goes before.
+    """
+    declared = reader.spec.cut_date
+    if declared is not None and reader.form == "dtc":
+        return declared.isoformat()
+    return reader.stated_cut_date or (declared.isoformat() if declared else None)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the files of a source have in common, added up reader by reader.
+
+    Attributes:
+        names: contract column -> what the source calls it; of several names the first that was read.
+        fields: fields of DTC files that no layout names.
+        dropped: headings that no contract names.
+    """
+
+    rows: int = 0
+    fields: int = 0
+    dated: bool = False
+    form: str = ""
+    first: FilesReader | None = None
+    flows: set[str] = field(default_factory=set)
+    forms: set[str] = field(default_factory=set)
+    names: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, None] = field(default_factory=dict)
+    dates: dict[str, str] = field(default_factory=dict)
+
+    def add(self, reader: FilesReader, columns: ColumnMap, *, dated: bool) -> None:
+        """Take in a reader that has been read to its end."""
+        self.first = self.first or reader
+        self.form = self.form or reader.form
+        self.forms.add(reader.form)
+        self.flows.add(reader.flow)
+        self.fields = max(self.fields, reader.dropped_columns)  # the same fields, file after file
+        self.dated = self.dated or dated
+        for heading, name in columns.names.items():
+            self.names.setdefault(name, heading.strip()[:NAME_SHOWN])
+            self.aliases.setdefault(name, columns.aliases.get(name, name))
+        self.dropped |= {told_heading(heading): None for heading in columns.dropped}
+
+    def missing(self, contract: Contract) -> tuple[str, ...]:
+        """Return the columns of the contract that no file carries."""
+        return tuple(column.name for column in contract.columns if column.name not in self.names)
+
+    def written(self) -> Written:
+        """Return how the source is written: as its first file is; as a table where its files are of several kinds."""
+        first = self.first
+        assert first is not None  # noqa: S101 - a source has at least one file
+        alike = len(self.forms) == 1 and len(self.flows) == 1
+        form = first.form if alike else "csv"
+        flow = first.flow if alike else ""
+        order = tuple(self.names)
+        return Written(form, first.delimiter or "", first.encoding, flow, order, self.names, self.dates)
+
+
+def told_heading(heading: str) -> str:
+    """Return a heading as the evidence keeps it for its sender."""
+    return shown(heading).strip('"')
+
+
+def _file_facts(file: FileRead) -> dict[str, object]:
+    """Return what the evidence says of one file among several, for its sender alone."""
+    return {
+        "name": safe_name(file.spec.file or "database", KEPT_DIGITS),
+        "bytes": file.bytes,
+        "rows": file.rows,
+        "hmac_sha256": file.hmac_sha256,
+    }
+
+
+def _told_name(spec: SourceSpec, extract: str) -> str:
     """Return what the evidence calls a file: its name, unless digits or a postcode in it may identify somebody."""
-    words = name.upper().replace("_", " ")
-    telling = sum(c.isdigit() for c in words) > DIGITS_OF_A_DATE or re.search(ANY_POSTCODE, words)
-    return f"{extract}{Path(name).suffix}" if telling else name
+    if spec.path is None:
+        return "database"
+    return f"{extract}{spec.path.suffix}" if telling(spec.path.name) else spec.path.name
 
 
 def _hidden(

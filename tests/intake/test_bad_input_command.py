@@ -178,7 +178,8 @@ SPOILT = {
         lambda d: renamed(d, b"Supplier,", b"mpan core,"), "registration", "r.csv", 11, "columns 1 and 2", "rename",
     ),
     "two names of one column": (
-        lambda d: renamed(d, b"Supplier,", b"MPAN,"), "registration", "r.csv", 12, "two columns mean mpan_core", "keep",
+        lambda d: renamed(d, b"Supplier,", b"MPAN,"), "registration", "r.csv", 12,
+        "two columns mean mpan_core", "columns:",
     ),
     "missing column": (
         lambda d: renamed(d, b"GSP Group", b"Group"), "registration", "r.csv", 11, "column gsp_group_id",
@@ -220,7 +221,7 @@ def test_places_that_are_no_file(place):
     (place.folder / "link.csv").symlink_to(place.elsewhere / "r.csv")
     (place.folder / "gone.csv").symlink_to(place.folder / "nowhere")
     for path, code, at, remedy in (
-        ("folder", 11, "is a folder, not a file", "name the backup file"),
+        ("folder", 11, "is a folder without a file", "check the path"),
         ("link.csv", 12, "outside the backup folder", "copy it"),
         ("../elsewhere/r.csv", 12, "outside the backup folder", "copy it"),
         (str(place.elsewhere / "r.csv"), 12, "outside the backup folder", "copy it"),

@@ -209,7 +209,6 @@ REFUSED = {
     "member of another name": patched(archive(("r.csv", TABLE)), b"\0\0r.csv", b"\0\0s.csv").replace(
         b"s.csv", b"r.csv", 1
     ),
-    "too many members": archive(*((f"{i}.csv", b"a\n") for i in range(101))),
     "gzip in gzip": gzip.compress(gzip.compress(TABLE)),
     "Parquet in gzip": gzip.compress(b"PAR1" + b"\0" * 100),
     "xz": b"\xfd7zXZ\0" + b"\0" * 100,
@@ -253,7 +252,7 @@ BOMBS = {
     "zip that says so": (lambda: lying_zip(deflate(ROWS, 256, -15), 256 * len(ROWS)), {12}),
     "zip that lies": (lambda: lying_zip(deflate(ROWS, 256, -15), 1000), {12}),
     "zip with a vast directory": (
-        lambda: b"PK\3\4" + b"\0" * 5 * MIB + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, 5 * MIB, 4, 0),
+        lambda: b"PK\3\4" + b"\0" * 33 * MIB + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, 33 * MIB, 4, 0),
         {12},
     ),
 }

@@ -45,14 +45,12 @@ MISTAKES = {
     "no such contract": ("contract: bmu_mapping", "contract: bmu_mappings", [
         "line 58: participant ELEX, extract bmu_mappings, contract: "
         "there is no contract 'bmu_mappings'; did you mean 'bmu_mapping'?"]),
-    "an extract twice": ("contract: register, source: {path: MOPA", "contract: metering, source: {path: MOPA", [
-        "line 45: participant MOPA, extract metering: appears twice"]),
     "a list without its dash": (SUPA, SUPA.replace("- {", "{"), [
         "line 31: participant SUPA, extracts: must be a list"]),
     "a word for an extract": (SUPA, "      - portfolio", [
         "line 32: participant SUPA, extract 1: must be a map of entries ('name: value')"]),
     "an empty source": (SOURCE, "source: ", ["line 32: participant SUPA, extract portfolio, source: is empty"]),
-    "a list for a source": (SOURCE, "source: [[a], [b]]", None),
+    "a list for a source": (SOURCE, "source: [[a]]", None),
     "a delimiter in another word": ("delimiter: tab", "delimiter: tabulator", [
         "line 36: participant SUPB, extract portfolio, source.delimiter: must be auto, comma, tab or pipe"]),
     "a British date": ("  date: 2023-08-19", "  date: 19/08/2023", ["line 6: cut.date: must be a date as 2023-08-19"]),
