@@ -36,6 +36,9 @@ class TableDefinition:
         columns: column -> (header as published, width to pad with zeros to, 0 for none).
         effective_from, effective_to: headers of the dates that bound a row's life; empty where rows have none.
         present: column that must not be empty for a row to count; empty for none.
+        optional: whether a publication may come without the file; the table is then not there.
+        optional_columns: columns that a publication may come without; they are then null.
+        aliases: column -> other headings under which it is published.
         derived: columns made from another one by a map or by patterns, as the file says.
     """
 
@@ -45,6 +48,9 @@ class TableDefinition:
     effective_from: str = ""
     effective_to: str = ""
     present: str = ""
+    optional: bool = False
+    optional_columns: frozenset[str] = frozenset()
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     derived: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
 
     def names(self) -> list[str]:
@@ -81,6 +87,11 @@ def _table(node: Mapping[str, Any]) -> TableDefinition:
         effective_from=str(extras.get("effectiveFrom", "")),
         effective_to=str(extras.get("effectiveTo", "")),
         present=str(extras.get("present", "")),
+        optional=bool(extras.get("optional", False)),
+        optional_columns=frozenset(p["name"] for p in node["properties"] if custom(p).get("optional", False)),
+        aliases=MappingProxyType(
+            {p["name"]: tuple(map(str, custom(p)["aliases"])) for p in node["properties"] if "aliases" in custom(p)}
+        ),
         derived=MappingProxyType({kind: extras[kind] for kind in ("map", "match") if kind in extras}),
     )
 

@@ -93,7 +93,9 @@ def tables(path: Path = ITEMS) -> Tables:
             impossible=_conditions(document.get("impossible") or (), "never"),
             minor_meters=tuple(meters["minor"]),
             segments={str(kind): segment for segment, kinds in meters["segments"].items() for kind in kinds},
-            items=tuple(_item(node, document.get("defaults") or {}) for node in document["items"]),
+            items=tuple(
+                _item(node, document.get("defaults") or {}, document.get("senders") or {}) for node in document["items"]
+            ),
             coherence=_conditions(document.get("coherence") or (), "holds"),
             digest=digest,
         )
@@ -168,7 +170,7 @@ def _input(name: str, node: Mapping[str, Any]) -> Input:
     return Input(name, tuple(node.get("values") or ()), str(node.get("codes", "")), bool(node.get("nullable", False)))
 
 
-def _item(node: Mapping[str, Any], defaults: Mapping[str, Any]) -> Item:
+def _item(node: Mapping[str, Any], defaults: Mapping[str, Any], senders: Mapping[str, str]) -> Item:
     known = {**defaults, **node}
     if known["undecided"] not in ("exclude", "leave"):
         raise ValueError(f"{known['item']}: undecided is exclude or leave")
@@ -184,17 +186,18 @@ def _item(node: Mapping[str, Any], defaults: Mapping[str, Any]) -> Item:
         held_by=tuple(known["held_by"]),
         decimal=bool(known.get("decimal", False)),
         treated_as=str(known.get("treated_as", "")),
-        stated=tuple(_statement(s) for s in known.get("stated") or ()),
+        stated=tuple(_statement(s, senders) for s in known.get("stated") or ()),
         rows=tuple(_decision(r) for r in known["rows"]),
     )
 
 
-def _statement(node: str | Mapping[str, Any]) -> Statement:
+def _statement(node: str | Mapping[str, Any], senders: Mapping[str, str]) -> Statement:
     full: Mapping[str, Any] = {"column": node} if isinstance(node, str) else node
     extract, _, column = str(full["column"]).partition(".")
     if not column:
         raise ValueError(f"{extract}: a stated column is written extract.column")
-    return Statement(extract, column, str(full.get("effective_from", "")), str(full.get("when", "")))
+    whose = str(senders.get(extract, extract))
+    return Statement(extract, column, str(full.get("effective_from", "")), str(full.get("when", "")), whose)
 
 
 def _decision(node: Mapping[str, Any]) -> Decision:
@@ -214,4 +217,6 @@ def _decision(node: Mapping[str, Any]) -> Decision:
         scheme=dict(given) if kind is Outcome.MANUFACTURE else None,
         yields_to=tuple(node.get("yields_to") or ()),
         otherwise=bool(node.get("otherwise", False)),
+        decided_by=str(node.get("decided_by", "")),
+        decided_as=str(node.get("decided_as", "")),
     )

@@ -50,6 +50,8 @@ class Decision:
         scheme: parameters of a manufactured value.
         yields_to: earlier rows of another outcome that may hold too and win.
         otherwise: a last row for everything that no earlier row decides.
+        decided_by: the source that the row goes by, in words; empty where it is not told.
+        decided_as: the item whose source the row goes by; empty for none.
     """
 
     rule: str
@@ -61,6 +63,8 @@ class Decision:
     scheme: Mapping[str, Any] | None = None
     yields_to: tuple[str, ...] = ()
     otherwise: bool = False
+    decided_by: str = ""
+    decided_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,14 @@ class Statement:
         extract, column: where it is stated.
         date: column of the same extract with its effective-from date; empty where there is none.
         when: SQL condition under which the statement is taken.
+        decided_by: whose word it is.
     """
 
     extract: str
     column: str
     date: str = ""
     when: str = ""
+    decided_by: str = ""
 
     @property
     def name(self) -> str:
@@ -123,6 +129,11 @@ class Item:
     def rules(self) -> tuple[str, ...]:
         """Every rule id that can decide the item: its statements, then its rows."""
         return (*(s.name for s in self.stated), *(r.rule for r in self.rows))
+
+    @property
+    def tells_source(self) -> bool:
+        """Whether a value says in words which source decided it."""
+        return any(row.decided_by or row.decided_as for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)

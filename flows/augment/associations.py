@@ -21,6 +21,7 @@ from transforms.augment.decision_tables import decide, incoherent, needed, reads
 from transforms.pseudonymise.mpan import order_key
 from transforms.release.leak_candidates import PseudonymIndex
 
+OWN_SERIAL = "own_serial"  # of the meter that the registration holds, where no meter operator holds one
 KEYS = ("serial", "premises", "uprn")
 DIRECTION = "energy_direction"
 NO_POINTS = {"point": pl.UInt64}
@@ -37,7 +38,10 @@ def _digest(columns: Sequence[str], name: str) -> pl.Expr:
 
 
 def _slim(setting: Setting, number: int) -> pl.DataFrame | None:
-    """Return what tells candidates of one partition apart: a row per metering point and meter serial."""
+    """Return what tells candidates of one partition apart: a row per metering point and meter serial.
+
+    Serials are the meter operator's, else the one that the registration holds.
+    """
     lazy = registered(setting, number)
     if lazy is None:
         return None
@@ -48,15 +52,17 @@ def _slim(setting: Setting, number: int) -> pl.DataFrame | None:
         _digest(setting.rules.site, "site"),
         _digest(PREMISES, "premises"),
         _digest(["uprn"], "uprn"),
+        _digest(["meter_serial_number"], OWN_SERIAL),
         *named,
     )
     meters = frames(setting.workspace, JUDGED, setting.extracts, "metering", number)
     if not meters:
-        return points.with_columns(pl.lit(None, pl.UInt64).alias("serial")).collect()
+        return points.rename({OWN_SERIAL: "serial"}).collect()
     serials = pl.concat(
         m.select(pl.col(ORDER).alias("point"), _digest(["meter_serial_number"], "serial")) for m in meters
     )
-    return points.join(serials.drop_nulls().unique(), on="point", how="left").collect()
+    both = points.join(serials.drop_nulls().unique(), on="point", how="left").collect()
+    return both.with_columns(pl.coalesce("serial", OWN_SERIAL).alias("serial")).drop(OWN_SERIAL)
 
 
 def _named_by_suppliers(setting: Setting, number: int) -> pl.DataFrame:

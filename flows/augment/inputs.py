@@ -20,11 +20,13 @@ from flows.cut.workspace import Workspace
 from flows.intake.market_domain_data import Reference
 from transforms.augment.manufacture import Manufacturer
 from transforms.augment.settlement_meter import settlement_meter
+from transforms.augment.timeswitch import timeswitch_attributes
 from transforms.pseudonymise.mpan import order_key
 
 REGISTRATION, AUGMENT = "registration", "augment"
 PREMISES = ("address_line_1", "address_line_5", "postcode")  # what tells pseudonym addresses apart
-METER = ("meter_serial_number", "meter_type", "meter_install_date")
+METER_TYPE = "meter_type"
+METER = ("meter_serial_number", METER_TYPE, "meter_install_date")
 ALWAYS = frozenset({"mpan_core", "related_mpan", "uprn", "supplier_effective_from", *PREMISES})
 # what a ring-fence plan may ask for beside the items
 ATTRIBUTES = (
@@ -83,13 +85,15 @@ def _read(setting: Setting, extract: str, number: int, chosen: pl.LazyFrame) -> 
 def meters(setting: Setting, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:
     """Return the settlement meter of each chosen metering point, None where no meters are held.
 
-    Columns out: ``_order``, those of ``METER``, ``stated.metering.esme_id``, ``meter_segments``.
+    Columns out: ``_order``, ``meter_serial_number``, ``meter_install_date``, ``meter_segments``, and as stated by the
+    meter operator ``meter_type`` and ``esme_id``.
     """
     lazy = _read(setting, "metering", number, chosen)
     if lazy is None:
         return None
     held = lazy.select(ORDER, *METER, pl.col("esme_id").alias(stated_column("metering", "esme_id"))).collect()
-    return settlement_meter(held.lazy(), setting.tables, key=ORDER).collect()
+    chosen_meters = settlement_meter(held.lazy(), setting.tables, key=ORDER)
+    return chosen_meters.rename({METER_TYPE: stated_column("metering", METER_TYPE)}).collect()
 
 
 def volumes(setting: Setting, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:
@@ -172,7 +176,11 @@ def gathered(setting: Setting, number: int, chosen: pl.DataFrame, items: Sequenc
     frame = lazy.join(chosen_lazy, on=ORDER, how="semi").select(*_kept(setting), **stated).collect()
     frame = frame.drop([name for name in stated if frame[name].null_count() == frame.height])
     frame = _with_distributor(frame, setting)
-    meter = dict.fromkeys(METER, pl.String) | {"meter_install_date": pl.Date, "meter_segments": pl.Int64}
+    frame = _with_timeswitch(frame, setting)
+    meter = dict.fromkeys(("meter_serial_number",), pl.String) | {
+        "meter_install_date": pl.Date,
+        "meter_segments": pl.Int64,
+    }
     unclear = frame["llfc_direction"].null_count() > 0
     joined: list[tuple[pl.DataFrame | None, Mapping[str, Any]]] = [
         (meters(setting, number, chosen_lazy), meter),
@@ -184,20 +192,51 @@ def gathered(setting: Setting, number: int, chosen: pl.DataFrame, items: Sequenc
             frame = frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items())
         else:
             frame = frame.join(other, on=ORDER, how="left", maintain_order="left")
+    frame = _with_registered_meter(frame, setting.tables)
     said = stated_by_suppliers(setting, number, chosen_lazy, items)
     if said is not None:
         frame = frame.join(said, on=[ORDER, "supplier_mpid"], how="left", maintain_order="left")
-    return frame.with_columns(pl.col("meter_segments").fill_null(0)).sort(ORDER)
+    return frame.sort(ORDER)
 
 
-def _kept(setting: Setting) -> list[str]:
+def _with_registered_meter(frame: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+    """Take the distributor's own meter where no meter operator holds one; consumes ``registered.<column>``.
+
+    Its type is a statement of the registration, weaker than the meter operator's (``items.yaml``).
+    """
+    stated = stated_column(REGISTRATION, METER_TYPE)
+    unmetered = pl.col("meter_serial_number").is_null()
+    speaks: pl.Expr = pl.lit(0, pl.Int64)
+    if stated in frame.columns:
+        speaks = pl.col(stated).is_in(list(tables.segments)).fill_null(value=False).cast(pl.Int64)
+    taken = [
+        pl.when(unmetered).then(pl.col(_registered(c))).otherwise(pl.col(c)).alias(c) for c in METER if c != METER_TYPE
+    ]
+    done = frame.with_columns(pl.col("meter_segments").fill_null(speaks), *taken)
+    return done.drop(_registered(c) for c in METER if c != METER_TYPE)
+
+
+def _registered(column: str) -> str:
+    return f"registered.{column}"
+
+
+def _with_timeswitch(frame: pl.DataFrame, setting: Setting) -> pl.DataFrame:
+    """Add what market domain data says of the timeswitch code (``mtc_...``), null where it is not at hand."""
+    known = setting.reference.tables
+    names = ("meter_timeswitch_classes", "local_timeswitch_codes", "payment_types")
+    return timeswitch_attributes(frame, *(known.get(name) for name in names))
+
+
+def _kept(setting: Setting) -> list[pl.Expr]:
     """Return the registration's columns that conditions, associations or readers of the result need."""
     contract = load_all()[REGISTRATION]
     read = (
         {i.name for i in setting.tables.inputs} | set(ATTRIBUTES) | ALWAYS | {*setting.rules.site, *setting.rules.same}
     )
     derived = [d.name for d in contract.derived]
-    return [*(c.name for c in contract.staged if c.name in read), *derived, "cut_date", ORDER, "sender"]
+    own = [c.name for c in contract.staged if c.name in read - {*METER}]
+    meter = [pl.col(c).alias(_registered(c)) for c in METER if c != METER_TYPE]
+    return [*map(pl.col, own), *meter, *map(pl.col, (*derived, "cut_date", ORDER, "sender"))]
 
 
 def _with_distributor(frame: pl.DataFrame, setting: Setting) -> pl.DataFrame:

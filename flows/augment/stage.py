@@ -120,7 +120,7 @@ def augmentation(known: Context) -> dict[str, Any]:
     cascade(workspace, found.together)
     checks = _checked(setting, members)
     facts = Done(
-        items=[_entry(item, tally) for item in setting.tables.items],
+        items=[_entry(item, tally) for item in setting.tables.items if item.held_by],
         associations={
             "evidence": _evidence(setting, found.outcomes),
             "constraints": checks,
@@ -190,7 +190,9 @@ def _written(setting: Setting, columns: Sequence[str]) -> list[pl.Expr]:
     items = setting.tables.items
     dates = {stated_column(s.extract, s.date) for i in items for s in i.stated if s.date}
     read = {name for i in items for name in sql(i.effective_from, where=i.item).meta.root_names()}
-    kept = [c for c in columns if c in dates | read or not (c in WORKING or c.startswith(("stated.", "partner_")))]
+    kept = [
+        c for c in columns if c in dates | read or not (c in WORKING or c.startswith(("stated.", "partner_", "mtc_")))
+    ]
     return [*(pl.col(c) for c in kept), pl.col("link_grade").alias("linked_mpan_confidence")]
 
 

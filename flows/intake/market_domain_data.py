@@ -7,7 +7,7 @@ cut date are left out, so a line loss factor class that ended the day before is 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -57,7 +57,9 @@ def load_reference(folder: Path | None, cut_date: date) -> Reference:
     if folder is None:
         return Reference(tables, digests)
     for name, definition in definitions().items():
-        path = _file(folder, definition.file)
+        path = _file(folder, definition.file, optional=definition.optional)
+        if path is None:
+            continue
         raw = _read(path)
         digests[name] = hashlib.sha256(raw).hexdigest()
         tables[name] = _table(raw, definition, cut_date, where=path.name)
@@ -68,13 +70,15 @@ def load_reference(folder: Path | None, cut_date: date) -> Reference:
     return Reference(tables, digests)
 
 
-def _file(folder: Path, stem: str) -> Path:
+def _file(folder: Path, stem: str, *, optional: bool) -> Path | None:
     exact = folder / f"{stem}.csv"
     versions = [p for p in sorted(folder.glob(f"{stem}_*.csv")) if p.stem[len(stem) + 1 :].isdigit()]
     if exact.is_file():
         return exact
     if versions:
         return versions[-1]
+    if optional:
+        return None
     raise IntakeError(
         "the market domain data lacks this file", where=f"{stem}.csv", remedy="put Elexon's MDD of the cut date there"
     )
@@ -96,12 +100,15 @@ def _table(raw: bytes, definition: TableDefinition, cut_date: date, *, where: st
         ) from None
     headers = {plain(name): name for name in frame.columns}
 
-    def column(header: str) -> pl.Expr:
-        if plain(header) not in headers:
+    def column(header: str, others: Sequence[str] = (), *, optional: bool = False) -> pl.Expr:
+        there = [headers[plain(name)] for name in (header, *others) if plain(name) in headers]
+        if not there and optional:
+            return pl.lit(None, pl.String)
+        if not there:
             raise IntakeError(
                 f"lacks the column {header!r}", where=where, remedy="export the table with its published headings"
             )
-        text = pl.col(headers[plain(header)]).str.strip_chars()
+        text = pl.col(there[0]).str.strip_chars()
         return pl.when(text.str.len_bytes() > 0).then(text)
 
     if definition.effective_from:
@@ -111,10 +118,10 @@ def _table(raw: bytes, definition: TableDefinition, cut_date: date, *, where: st
         )
         alive = (start <= cut_date) & (column(definition.effective_to).is_null() | (end >= cut_date))
         frame = frame.filter(alive)
-    picked = [
-        (column(header).str.zfill(width) if width else column(header)).alias(name)
-        for name, (header, width) in definition.columns.items()
-    ]
+    picked = []
+    for name, (header, width) in definition.columns.items():
+        text = column(header, definition.aliases.get(name, ()), optional=name in definition.optional_columns)
+        picked.append((text.str.zfill(width) if width else text).alias(name))
     out = frame.select(picked)
     if definition.present:
         out = out.filter(pl.col(definition.present).is_not_null())

@@ -234,7 +234,7 @@ class Writer:
         record = self._records.get(mpan)
         if record is None:
             return None, "is not in the expected records"
-        if reason := why_not(self._table.interfaces[group.interface], group.event, record):
+        if reason := why_not(self._table, self._table.interfaces[group.interface], group.event, record):
             return None, reason
         message = compose(
             self._table, group.interface, group.event, self._subject(record, group.test_case), self._terms

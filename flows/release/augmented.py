@@ -18,7 +18,7 @@ from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, read_exclusions
 from flows.pack.writer import PackWriter
 from flows.release.table_files import ParquetTable
-from transforms.augment.decision_tables import provenance
+from transforms.augment.decision_tables import provenance, reasons, told_columns
 from transforms.pseudonymise.mpan import order_key
 from transforms.pseudonymise.pseudonymiser import treat
 
@@ -114,8 +114,8 @@ class _Share:
         own = own_points(self._known, self._participant, number)
         if own is not None:
             mine = records.lazy().join(own, on=ORDER, how="semi", maintain_order="left")
-            told = [column.meta.output_name() for column in provenance(self._items, ())]
-            rows = mine.select("mpan_core", *told, CONFIDENCE).collect()
+            told = [name for item in self._items for name in told_columns(item)]
+            rows = mine.select("mpan_core", *told, CONFIDENCE, reasons(self._items)).collect()
             self._table.add(rows)
             for name, found in self._counts.items():
                 found.update(_by_source(rows, name))
@@ -130,7 +130,8 @@ def release_augmented(known: Context, participants: Sequence[Participant], pack:
     """Write ``data/<participant>/augmented.parquet`` of each: the items of its own metering points.
 
     Columns out: ``mpan_core``, per item that the participant's role holds ``<item>``, ``<item>_rule``,
-    ``<item>_source``, ``<item>_from``; ``linked_mpan_confidence``. Notes how many values each item has by source.
+    ``<item>_source``, ``<item>_from`` and where the tables tell it ``<item>_decided_by``; ``linked_mpan_confidence``;
+    ``undecided``, why items are empty that nothing decides. Notes how many values each item has by source.
     Records are read once for every ``AT_ONCE`` participants.
     """
     for begin in range(0, len(participants), AT_ONCE):

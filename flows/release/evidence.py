@@ -20,13 +20,14 @@ from flows.cut.workspace import Workspace
 from flows.pack import payload, previous
 from flows.release import augmented as released
 from transforms import align
-from transforms.augment.decision_tables import reads
+from transforms.augment.decision_tables import REASONS, reads
+from transforms.augment.timeswitch import ATTRIBUTES
 from transforms.pseudonymise.keys import SCHEME
 from transforms.release.attestation import evidence_document
 
 AUGMENTED = "augmented"
 METER_COLUMNS = {"meter_type", "meter_serial_number", "meter_install_date"}  # of the settlement meter
-COMPANIONS = ("rule", "source", "from", "confidence")  # what stands beside an augmented item
+COMPANIONS = ("rule", "source", "from", "decided_by", "confidence")  # what stands beside an augmented item
 _JOINED = (AUGMENTED, "registration", "metering", "register", "bmu_mapping")  # the first that has a column gives it
 # Inputs of decision tables that are no column of a contract, and what they are read from.
 _DERIVED = {
@@ -34,6 +35,7 @@ _DERIVED = {
     "distributor_mpid": "registration.mpan_core",
     "measured_direction": "register.measurement_quantity",
     "meter_segments": "metering.meter_type",
+    **dict.fromkeys(ATTRIBUTES, "market domain data.meter_timeswitch_code"),
 }
 # What associations are found by: `contracts/augmentation/associations.yaml`.
 _LINK_SOURCES = (
@@ -71,7 +73,22 @@ def lineage_section(
         for contract in contracts
         for column in contract.columns
     ]
-    return rows + [_augmented(item, contracts, items) for item in items]
+    held = [item for item in items if item.held_by]
+    return rows + [_augmented(item, contracts, items) for item in held] + ([_reasons(held)] if held else [])
+
+
+def _reasons(items: Sequence[Item]) -> dict[str, Any]:
+    """Return the entry of the column that says why items are empty."""
+    return {
+        "extract": AUGMENTED,
+        "column": REASONS,
+        "item": "",
+        "description": "Why items are empty that no source decides.",
+        "classification": Classification.ATTRIBUTE.value,
+        "treatment": "derive",
+        "released": True,
+        "sources": [{"column": f"{AUGMENTED}.{item.item}"} for item in items],
+    }
 
 
 def _source_names(inputs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, list[str]]]:
@@ -85,7 +102,8 @@ def _source_names(inputs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], 
 def _augmented(item: Item, contracts: Sequence[Contract], items: Sequence[Item]) -> dict[str, Any]:
     """Return the entry of an augmented item; its sources are the columns that state it or that its rows read."""
     words = reads(item)
-    origins = {f"{AUGMENTED}.{other.item}" for other in items if other.item in words and other is not item}
+    words |= {w for o in items if o.item in words and not o.held_by for w in reads(o)}  # steps on the way
+    origins = {f"{AUGMENTED}.{o.item}" for o in items if o.item in words and o is not item and o.held_by}
     origins |= {f"{s.extract}.{s.column}" for s in item.stated}
     for contract in contracts:
         if contract.extract == "registration":

@@ -21,7 +21,8 @@ from transforms.pseudonymise.pseudonymiser import treat
 
 EXPECTED = "expected"
 SERIAL = "meter_serial_number"
-METER_FACTS = ("make_and_model", "meter_asset_provider_mpid")
+PROVIDER, OWN_PROVIDER = "meter_asset_provider_mpid", "own_provider"  # the meter operator's, the registration's
+METER_FACTS = ("make_and_model", PROVIDER)
 DIGITS = "number_of_digits"
 DIP_ROLES = {"supplier": "SUP", "distributor": "LDSO", "registration_service": "REGS"}
 
@@ -43,9 +44,9 @@ def build_expected(known: Context, allocations: pl.DataFrame) -> None:
 
 def _records(known: Context, number: int, frame: pl.LazyFrame) -> pl.DataFrame:
     columns = frame.collect_schema().names()
-    every = provenance(item_tables(known).items, columns)
-    items = [e for e in every if not e.meta.output_name().endswith(("_rule", "_source"))]
-    names = [e.meta.output_name() for e in items]
+    every = item_tables(known).items
+    names = [name for item in every if item.held_by for name in (item.item, f"{item.item}_from")]
+    items = [e for e in provenance(every, columns) if e.meta.output_name() in names]
     kept = ("distributor_id", "distributor_mpid", "meter_type", "meter_install_date", SERIAL)
     record = frame.select(ORDER, *(c for c in kept if c not in names), *items, CONFIDENCE).collect()
     record = _registered(known, number, record).join(record, on=ORDER, how="right", maintain_order="right")
@@ -57,18 +58,22 @@ def _records(known: Context, number: int, frame: pl.LazyFrame) -> pl.DataFrame:
         record = record.join(
             _facts(known, extract, number, record, keys, facts), on=keys, how="left", maintain_order="left"
         )
-    return _with_dip_ids(known, record)
+    provider = pl.coalesce(PROVIDER, OWN_PROVIDER).alias(PROVIDER)
+    return _with_dip_ids(known, record.with_columns(provider).drop(OWN_PROVIDER))
 
 
 def _registered(known: Context, number: int, record: pl.DataFrame) -> pl.DataFrame:
-    """Return the registration's columns that the items do not replace."""
+    """Return the registration's columns that the items do not replace; its asset provider as ``own_provider``."""
     contract = known.contracts[EXTRACT]
     stated = {s.column for i in item_tables(known).items for s in i.stated if s.extract == EXTRACT}
     dates = {s.date for i in item_tables(known).items for s in i.stated if s.extract == EXTRACT}
     kept = [c.name for c in contract.released if c.name not in {*record.columns, *stated, *dates}]
     parts = frames(known.workspace, JUDGED, known.extracts, EXTRACT, number)
     mine = pl.concat(parts).join(record.lazy().select(ORDER), on=ORDER, how="semi").select(ORDER, *kept)
-    return treat(mine, contract, known.pseudonymiser).unique(ORDER, keep="first", maintain_order=True).collect()
+    done = treat(mine, contract, known.pseudonymiser).unique(ORDER, keep="first", maintain_order=True).collect()
+    if PROVIDER not in done.columns:
+        return done.with_columns(pl.lit(None, pl.String).alias(OWN_PROVIDER))
+    return done.rename({PROVIDER: OWN_PROVIDER})
 
 
 def _facts(

@@ -13,6 +13,7 @@ from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, read_exclusions
 from flows.cut.workspace import disk
 
 POPULATION = "population.parquet"
+DIRECTIONS = {"E": "EXPORT", "I": "IMPORT"}
 
 
 def _premises() -> pl.Expr:
@@ -29,15 +30,16 @@ def _premises() -> pl.Expr:
 def population(known: Context) -> Path:
     """Write the population.
 
-    Columns out: ``mpan``, ``linked_mpan``, ``related_mpan``, ``conforming``, ``direction`` (IMPORT or EXPORT),
-    ``meter_serial_number`` and ``premises`` (pseudonyms; equal ones make one unit of allocation), and the attributes
-    that criteria may name: ``distributor_id``, ``meter_type``, ``ATTRIBUTES``, ``linked_mpan_confidence``, and every
-    item with a list of values or an MPID.
+    Columns out: ``mpan``, ``linked_mpan``, ``related_mpan``, ``conforming``, ``direction`` (IMPORT, EXPORT, or null
+    where nothing tells it), ``meter_serial_number`` and ``premises`` (pseudonyms; equal ones make one unit of
+    allocation), and the attributes that criteria may name: ``distributor_id``, ``meter_type``, ``ATTRIBUTES``,
+    ``linked_mpan_confidence``, and every released item with a list of values or an MPID. An item that is not decided
+    is null, and no criterion that names it is met.
     """
     workspace = known.workspace
     chosen = known.job.model.augmentation.items
     every = (tables(known.job.path(chosen)) if chosen else tables()).items
-    items = [i.item for i in every if i.values or i.item.endswith("_mpid")]
+    items = [i.item for i in every if i.held_by and (i.values or i.item.endswith("_mpid"))]
     attributes = dict.fromkeys(("distributor_id", "meter_type", "linked_mpan_confidence", *ATTRIBUTES, *items))
     parts = []
     for number in range(workspace.partitions):
@@ -45,7 +47,7 @@ def population(known: Context) -> Path:
         if frame is None:
             continue
         excluded = read_exclusions(workspace, number).lazy().select("mpan_core")
-        direction = pl.when(pl.col("energy_direction") == "E").then(pl.lit("EXPORT")).otherwise(pl.lit("IMPORT"))
+        direction = pl.col("energy_direction").replace_strict(DIRECTIONS, default=None, return_dtype=pl.String)
         parts.append(
             frame.join(excluded, on="mpan_core", how="anti", maintain_order="left").select(
                 pl.col("mpan_core").alias("mpan"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import polars as pl
 import pytest
 import yaml
@@ -198,3 +200,33 @@ def test_what_a_policy_hides_does_not_come_back_by_an_item(variant, pack):
     assert rows["profile_class"].null_count() == rows.height
     assert set(rows["market_segment_from"].dt.strftime("%m-%d")) == {"01-01"}
     assert set(rows["annual_consumption"].drop_nulls().cast(pl.Float64) % 1000) == {0.0}
+
+
+@pytest.mark.requirement("Q63", "Q88")
+def test_the_meter_that_a_distributor_holds_decides_where_no_operator_sends_one(variant, pack):
+    """Serial, type, date and asset provider in the registration are taken; the segment says who decided."""
+
+    def registrations_only(document: dict) -> None:
+        document["participants"] = [p for p in document["participants"] if p["role"] == "LDSO"]
+        document.pop("ring_fence")
+
+    cut = variant(registrations_only)
+    path = cut.parent / "EELC/registration.csv"
+    heading, *rows = path.read_text().splitlines()
+    heading += ",MSN,Meter Type,Install Date,MAP Id"
+    rows = [f"{row},L04C{n:05d},{'RCAMR' if n % 2 else 'NONE'},01/06/2004,AMAP" for n, row in enumerate(rows)]
+    path.write_text("\n".join([heading, *rows]) + "\n")
+    known = run_until_augmented(cut)
+    by_mpid = {p.mpid: p for p in known.job.model.participants}
+    release_augmented(known, [by_mpid["EELC"]], pack)
+    released = pl.read_parquet(pack.root / "data/EELC/augmented.parquet")
+    typed = released.filter(pl.col("meter_type_decided_by") == "distributor")
+    assert typed.height > released.height // 3
+    assert set(typed["meter_type"]) == {"RCAMR"}  # a type in no code list decides nothing
+    assert set(typed["meter_type_from"]) == {date(2004, 6, 1)}
+    whole = typed.filter(connection_type="W", market_segment_decided_by="distributor")
+    assert whole.height > 100
+    assert set(whole["market_segment"]) == {"A"}
+    serials = augmented(known).filter(distributor_id="10")["meter_serial_number"].drop_nulls()
+    assert serials.n_unique() > 700
+    assert not set(serials) & {f"L04C{n:05d}" for n in range(50)}

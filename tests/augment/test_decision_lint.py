@@ -63,7 +63,7 @@ CONSENT, SEGMENT, CONNECTION = "consent_granularity", "market_segment", "connect
 @pytest.mark.parametrize(
     ("change", "finding"),
     [
-        (_less(SEGMENT, 7), "market_segment: no row decides"),
+        (_less(SEGMENT, -1), "market_segment: no row decides"),
         (_less(CONNECTION, -1), "connection_type: no row decides"),
         (_row(SEGMENT, "MS4", yields_to=None), "market_segment: MS1 and MS4 both decide"),
         (_row(CONNECTION, "CT4", when="measurement_class = 'B'"), "CT4 can never decide"),

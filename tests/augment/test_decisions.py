@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from contracts.augmentation import tables
-from transforms.augment.decision_tables import decide, incoherent, layers, provenance, reads, undecided
+from transforms.augment.decision_tables import decide, incoherent, layers, provenance, reads, reasons, undecided
 
-SILENT = ("NSS", "SPECL", "CHECK", "LAG_", "LEAD_", "MAIN_")
+SILENT = ("SPECL", "CHECK", "LAG_", "LEAD_", "MAIN_")
 NOBODY = {
     "link_mpan": None, "link_rule": None, "link_role": None, "relation_mpan": None, "relation_role": None,
     "partner_supplier_mpid": None, "partner_data_service_mpid": None, "partner_metering_service_mpid": None,
@@ -20,6 +20,7 @@ USUAL = {
     "supplier_effective_from": date(2020, 1, 1), "cut_date": date(2023, 8, 19), "meter_timeswitch_code": "801",
     "line_loss_factor_class_id": "001", "measurement_class": "A", "energisation_status": "E",
     "data_collector_mpid": "DCOL", "meter_operator_mpid": "MOPA", "llfc_direction": "I", "llfc_voltage": "W",
+    "mtc_meter_type": "UN", "mtc_payment": None, "mtc_communicates": "N", "mtc_half_hourly": "N",
     "measured_direction": None, "meter_type": "N", "meter_segments": 1, "meter_serial_number": "L04C15502",
     "meter_install_date": date(2004, 6, 1), "address_line_1": "1", "address_line_5": "HIGH STREET",
     "postcode": "IP1 1AA", "eac": None, "aa": None, "partner_supplier_effective_from": None,
@@ -29,13 +30,18 @@ USUAL = {
 TEXT = {name: pl.String for name, value in USUAL.items() if value is None and not name.endswith("_from")}
 
 
+METER_TYPE = "stated.metering.meter_type"  # what a meter operator says; the tests call it meter_type
+
+
 def frame(*points: dict) -> pl.DataFrame:
     rows = [{**USUAL, "_order": n, **point} for n, point in enumerate(points, start=1)]
+    rows = [{METER_TYPE if name == "meter_type" else name: value for name, value in row.items()} for row in rows]
     kinds = TEXT | {
         "_order": pl.UInt64,
         "eac": pl.Float64,
         "aa": pl.Float64,
         "partner_supplier_effective_from": pl.Date,
+        "meter_install_date": pl.Date,
     }
     names = dict.fromkeys(name for row in rows for name in row)
     kinds |= {n: pl.String for n in names if n not in kinds and all(row.get(n) is None for row in rows)}
@@ -73,22 +79,108 @@ def test_segment_and_connection(maker, point, connection, segment):
     assert not found.select(undecided(tables().items)).item()
 
 
+NO_METER = {"meter_type": None, "meter_segments": 0, "meter_serial_number": None, "meter_install_date": None}
+
+
 @pytest.mark.requirement("DQ31")
 @pytest.mark.parametrize(
-    ("point", "item", "rule"),
+    ("point", "item", "reason"),
     [
-        *(({"meter_type": kind, "meter_segments": 0}, "market_segment", "MS6") for kind in SILENT),
-        ({"meter_type": None, "meter_segments": 0}, "market_segment", "MS8"),
-        ({"meter_type": "S2A", "meter_segments": 2}, "market_segment", "MS3"),
-        ({"llfc_voltage": "U"}, "connection_type", "CT3"),
-        ({"llfc_direction": None}, "energy_direction", "ED3"),
+        *(({"meter_type": kind, "meter_segments": 0}, "market_segment", "meter type does not tell") for kind in SILENT),
+        ({**NO_METER, "measurement_class": "F"}, "market_segment", "neither a meter"),
+        ({**NO_METER, "measurement_class": "G", "mtc_half_hourly": "H"}, "market_segment", "neither a meter"),
+        ({**NO_METER}, "meter_type", "no meter is held"),
+        ({**NO_METER, "energisation_status": "D"}, "meter_type", "de-energised metering point may have none"),
+        ({"llfc_direction": None}, "energy_direction", "neither the line loss factor class nor a register"),
+        ({"stated.registration.domestic_premises_indicator": None}, "consent_granularity", "premises are domestic"),
     ],
 )
-def test_what_cannot_be_told_is_excluded_and_not_guessed(maker, point, item, rule):
+def test_what_is_unknown_is_released_empty_with_its_reason(maker, point, item, reason):
+    """Undecided is not excluded, and not guessed."""
     found = decided(maker, point)
     assert found[item][0] is None
-    assert found[f"{item}_rule"][0] == rule
-    assert found.select(undecided(tables().items)).item()
+    assert not found.select(undecided(tables().items) | incoherent(tables().coherence)).to_series().any()
+    (why,) = found.select(reasons(tables().items)).to_series()
+    assert any(part.startswith(f"{item}: ") and reason in part for part in why.split("; ")), why
+
+
+@pytest.mark.requirement("DQ31")
+@pytest.mark.parametrize(
+    ("point", "code"),
+    [
+        ({"meter_type": "S2A", "meter_segments": 2}, "DQ31-N"),
+        ({"llfc_voltage": "U"}, "DQ31-L"),
+        ({"mtc_meter_type": "UM"}, "DQ31-V"),
+        ({"mtc_meter_type": "PH", "measurement_class": "C"}, "DQ31-V"),
+    ],
+)
+def test_what_contradicts_itself_is_excluded(maker, point, code):
+    found = decided(maker, point)
+    broken = [c.code for c in tables().coherence if found.select(incoherent([c])).item()]
+    assert code in broken
+
+
+@pytest.mark.requirement("DQ31")
+def test_a_de_energised_metering_point_without_a_meter_is_no_contradiction(maker):
+    found = decided(maker, {**NO_METER, "energisation_status": "D"})
+    assert not found.select(undecided(tables().items) | incoherent(tables().coherence)).to_series().any()
+    assert found["market_segment"][0] == "S"
+
+
+@pytest.mark.requirement("Q63", "Q88")
+@pytest.mark.parametrize(
+    ("point", "segment", "source"),
+    [
+        ({"meter_type": "RCAMR"}, "A", "meter operator"),
+        ({"meter_type": "RCAMR", "stated.registration.meter_type": "S2A"}, "A", "meter operator"),
+        ({"meter_type": None, "stated.registration.meter_type": "RCAMR"}, "A", "distributor"),
+        ({"meter_type": None, "stated.registration.meter_type": "K"}, "S", "distributor"),
+        ({"meter_type": "NSS"}, "S", "market default"),
+        ({"meter_type": "SPECL", "stated.registration.dcc_service_flag": "A"}, "S", "DCC service flag"),
+        ({**NO_METER, "stated.registration.dcc_service_flag": "A"}, "S", "DCC service flag"),
+        ({**NO_METER, "stated.registration.dcc_service_flag": "I", "measurement_class": "F"}, "S", "DCC service flag"),
+        ({**NO_METER, "mtc_payment": "KEY", "measurement_class": "F"}, "S", "meter timeswitch code"),
+        (
+            {**NO_METER, "mtc_communicates": "Y", "stated.registration.profile_class": "03"},
+            "A",
+            "meter timeswitch code",
+        ),
+        ({**NO_METER, "mtc_communicates": "Y", "stated.registration.profile_class": "01"}, "S", "market default"),
+        (
+            {**NO_METER, "measurement_class": "G", "mtc_half_hourly": "H", "stated.registration.dcc_service_flag": "N"},
+            "A",
+            "meter timeswitch code",
+        ),
+        ({**NO_METER, "measurement_class": "G", "stated.registration.dcc_service_flag": "N"}, "A", "measurement class"),
+        ({**NO_METER, "measurement_class": "E"}, "A", "measurement class"),
+        ({**NO_METER, "llfc_voltage": "L"}, "A", "line loss factor class"),
+        ({**NO_METER, "stated.registration.profile_class": "06"}, "A", "profile class"),
+        ({**NO_METER, "stated.registration.profile_class": "08", "llfc_direction": "E"}, "S", "market default"),
+        (NO_METER, "S", "market default"),
+        ({"stated.registration.market_segment": "A"}, "A", "distributor"),
+    ],
+)
+def test_the_segment_says_which_source_decided(maker, point, segment, source):
+    found = decided(maker, point)
+    told = found.select(*provenance(tables().items, found.columns))
+    assert (told["market_segment"][0], told["market_segment_decided_by"][0]) == (segment, source)
+
+
+@pytest.mark.requirement("Q63", "Q88")
+def test_the_meter_type_says_which_source_decided(maker):
+    found = decided(
+        maker,
+        {"meter_type": "S2A", "stated.registration.meter_type": "N"},
+        {"meter_type": None, "stated.registration.meter_type": "N"},
+        {**NO_METER, "mtc_payment": "TOKEN"},
+        {**NO_METER, "measurement_class": "C"},
+        NO_METER,
+    )
+    told = found.select(*provenance(tables().items, found.columns))
+    assert told["meter_type"].to_list() == ["S2A", "N", "T", "H", None]
+    assert told["meter_type_decided_by"].to_list() == [
+        "meter operator", "distributor", "meter timeswitch code", "measurement class", None
+    ]  # fmt: skip
 
 
 @pytest.mark.requirement("Q63")

@@ -11,8 +11,11 @@ import polars as pl
 from contracts.vocabulary import Field
 from flows.cut.context import Context
 from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, read_exclusions
+from flows.release.augmented import item_tables
+from transforms.augment.decision_tables import provenance
 
-ITEMS = ("market_segment", "connection_type", "energy_direction")
+SEGMENT = "market_segment"
+ITEMS = (SEGMENT, "connection_type", "energy_direction")
 
 
 def truth(known: Context, sample: Path) -> pl.DataFrame:
@@ -26,12 +29,24 @@ def truth(known: Context, sample: Path) -> pl.DataFrame:
 
 def records(known: Context) -> Iterator[pl.DataFrame]:
     """Yield the augmented records of each partition that are released."""
-    wanted = ["mpan_core", *ITEMS, "linked_mpan", "linked_mpan_confidence", "association_role", "related_mpan"]
+    deciders = [f"{item}_rule" for item in ITEMS]
+    wanted = [
+        "mpan_core",
+        *ITEMS,
+        *deciders,
+        "linked_mpan",
+        "linked_mpan_confidence",
+        "association_role",
+        "related_mpan",
+    ]
     for number in range(known.workspace.partitions):
         frame = known.workspace.scan(AUGMENTED, ALL, EXTRACT, number)
         if frame is not None:
             out = read_exclusions(known.workspace, number).lazy().select("mpan_core")
-            yield frame.join(out, on="mpan_core", how="anti").select(wanted).collect()
+            released = frame.join(out, on="mpan_core", how="anti")
+            told = provenance(item_tables(known).items, frame.collect_schema().names())
+            (source,) = (e for e in told if e.meta.output_name() == f"{SEGMENT}_decided_by")
+            yield released.select(*wanted, source).collect()
 
 
 def compare(known: Context, sample: Path) -> dict[str, Any]:
@@ -46,6 +61,10 @@ def compare(known: Context, sample: Path) -> dict[str, Any]:
         item: sorted((str(f), str(t), n) for f, t, n in both.group_by(item, f"{item}_true").len().rows())
         for item in ITEMS
     }
+    segments = (f"{SEGMENT}_rule", SEGMENT, f"{SEGMENT}_true")
+    sourced = (f"{SEGMENT}_decided_by", *segments[1:])
+    by_source = sorted((str(r), str(f), str(t), n) for r, f, t, n in both.group_by(sourced).len().rows())
+    by_rule = sorted((str(r), str(f), str(t), n) for r, f, t, n in both.group_by(segments).len().rows())
     exports = both.filter(pl.col("energy_direction_true") == "E").with_columns(
         pl.col("linked_mpan_true").is_in(whole["mpan_core"].implode()).alias("partner_released")
     )
@@ -59,7 +78,15 @@ def compare(known: Context, sample: Path) -> dict[str, Any]:
     grades = dict(exports["linked_mpan_confidence"].value_counts().rows())
     related = both.filter(pl.any_horizontal(pl.col("related_mpan", "related_mpan_true").is_not_null()))
     pairs = {"right": int((related["related_mpan"] == related["related_mpan_true"]).sum()), "rows": related.height}
-    return {"rows": both.height, "confusion": confusion, "links": counts, "grades": grades, "related": pairs}
+    return {
+        "rows": both.height,
+        "confusion": confusion,
+        "segment_by_rule": by_rule,
+        "segment_by_source": by_source,
+        "links": counts,
+        "grades": grades,
+        "related": pairs,
+    }
 
 
 def shares(links: dict[str, int]) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from tests.report.chromium import Chromium
 
 pytestmark = pytest.mark.slow
 # Companions of an augmented item, and what allocation adds: not columns of a contract.
-COMPANIONS = re.compile(r"(.+)_(source|rule|confidence|from)")
+COMPANIONS = re.compile(r"(.+)_(source|rule|confidence|from|decided_by)")
 
 
 def configure(cut: Path, **release: str) -> None:

@@ -6,7 +6,7 @@ a few that stand for all); an item that another reads brings its own values and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -32,9 +32,10 @@ def findings(tables: Tables, codes: Mapping[str, Sequence[str]], contracts: Mapp
     """
     found = _names(tables)
     known: dict[str, list[Any]] = {i.name: _values(i, codes) for i in tables.inputs}
+    told: set[str] = set()
     for item in tables.items:
         try:
-            found += _statements(item, contracts) + _rows(item)
+            found += _statements(item, contracts) + _rows(item, told)
             unknown = sorted(reads(item) - set(known))
             if unknown:
                 found.append(f"{item.item}: reads {', '.join(unknown)}, which is no input and no item above it")
@@ -43,6 +44,8 @@ def findings(tables: Tables, codes: Mapping[str, Sequence[str]], contracts: Mapp
         except ContractError as fault:
             found.append(f"{item.item}: {fault.line()}")
         known[item.item] = [*(item.values or ("x",)), None]
+        if item.tells_source:
+            told.add(item.item)
     for condition in tables.coherence:
         try:
             unknown = sorted(set(sql(condition.sql, where=condition.code).meta.root_names()) - set(known))
@@ -79,10 +82,14 @@ def _statements(item: Item, contracts: Mapping[str, Contract]) -> list[str]:
     return found
 
 
-def _rows(item: Item) -> list[str]:
+def _rows(item: Item, known: Container[str]) -> list[str]:
     found = []
     earlier: list[str] = []
     for row in item.rows:
+        if row.decided_as and row.decided_as not in known:
+            found.append(
+                f"{item.item}: {row.rule} is decided as {row.decided_as}, no item above it that tells its source"
+            )
         if item.values and row.outcome is Outcome.VALUE and row.argument not in item.values:
             found.append(f"{item.item}: {row.rule} gives a value that is none of the item's")
         if row.lookup and row.lookup.table not in TABLES:

@@ -15,6 +15,7 @@ from contracts.errors import ContractError
 from transforms.augment.manufacture import CHOICE, DIP_ID, EUI64, TOKEN36, Manufacturer, meter_text
 
 POINT = "_order"  # the metering point as one integer (``transforms.pseudonymise.mpan.order_key``)
+REASONS = "undecided"  # column that says why items are empty
 _AT, _FOUND = "_at", "_found"
 Lookups = Mapping[str, pl.DataFrame]
 
@@ -226,9 +227,11 @@ def provenance(items: Sequence[Item], columns: Sequence[str]) -> list[pl.Expr]:
     """Return, for each item, its value, rule, source and effective-from date as expressions over decided rows.
 
     Columns out: ``<item>``, ``<item>_rule``, ``<item>_source`` (``stated``, ``derived``, ``manufactured``; null where
-    nothing could be decided), ``<item>_from`` (date; null where there is no value).
+    nothing could be decided), ``<item>_from`` (date; null where there is no value), and where an item's rows tell it
+    ``<item>_decided_by`` (whose word or which attribute decided; null where nothing did).
     """
     kinds = pl.Enum([s.value for s in Source])
+    by_name = {item.item: item for item in items}
     out = []
     for item in items:
         rule = pl.col(rule_column(item))
@@ -244,12 +247,49 @@ def provenance(items: Sequence[Item], columns: Sequence[str]) -> list[pl.Expr]:
                 date = pl.coalesce(own, date)
         since = pl.when(pl.col(item.item).is_not_null()).then(date)
         out += [pl.col(item.item), rule, source.alias(f"{item.item}_source"), since.alias(f"{item.item}_from")]
+        if item.tells_source:
+            out.append(_decided_by(item, by_name).alias(f"{item.item}_decided_by"))
     return out
+
+
+def told_columns(item: Item) -> list[str]:
+    """Return the columns that :func:`provenance` makes of an item, in order."""
+    name = item.item
+    told = [name, rule_column(item), f"{name}_source", f"{name}_from"]
+    return [*told, f"{name}_decided_by"] if item.tells_source else told
+
+
+def _decided_by(item: Item, others: Mapping[str, Item]) -> pl.Expr:
+    """Return in words which source decided an item; null where none did."""
+    rule = pl.col(rule_column(item))
+    words = {s.name: s.decided_by for s in item.stated} | {r.rule: r.decided_by for r in item.rows if r.decided_by}
+    told = rule.replace_strict(list(words), list(words.values()), default=None, return_dtype=pl.String)
+    for row in item.rows:
+        if row.decided_as:
+            told = pl.when(rule == row.rule).then(_decided_by(others[row.decided_as], others)).otherwise(told)
+    return told
+
+
+def reasons(items: Sequence[Item]) -> pl.Expr:
+    """Return why items are empty that nothing decides, as one text over decided rows; null where all are decided.
+
+    An item and its reason are joined by a colon, several by a semicolon.
+    """
+    told = []
+    for item in items:
+        rule = pl.col(rule_column(item))
+        words = {r.rule: f"{item.item}: {r.argument}" for r in item.rows if r.outcome is Outcome.UNDECIDED}
+        if words:
+            told.append(rule.replace_strict(list(words), list(words.values()), default=None, return_dtype=pl.String))
+    if not told:
+        return pl.lit(None, pl.String).alias(REASONS)
+    text = pl.concat_str(told, separator="; ", ignore_nulls=True)
+    return pl.when(text.str.len_bytes() > 0).then(text).alias(REASONS)
 
 
 def undecided(items: Sequence[Item]) -> pl.Expr:
     """Tell which metering points an item that excludes leaves undecided."""
-    return pl.any_horizontal(pl.col(item.item).is_null() for item in items if item.excludes)
+    return pl.any_horizontal(pl.lit(value=False), *(pl.col(i.item).is_null() for i in items if i.excludes))
 
 
 def incoherent(conditions: Sequence[Condition]) -> pl.Expr:

@@ -64,8 +64,11 @@ class Subject:
     related: Sequence[Record] = ()
 
 
-def why_not(interface: Interface, event: str, record: Record) -> str:
-    """Return why no message of an event is made for a metering point; empty where one is."""
+def why_not(table: Messages, interface: Interface, event: str, record: Record) -> str:
+    """Return why no message of an event is made for a metering point; empty where one is.
+
+    No message is made that would lack what its blocks must hold: an item that nothing decided is empty (DQ31).
+    """
     for column, values in interface.refuses.items():
         if (value := record.get(column)) in values:
             return values[str(value)]
@@ -73,6 +76,13 @@ def why_not(interface: Interface, event: str, record: Record) -> str:
     for column in (*interface.needs, *interface.event_needs.get(event, ()), *to, _dip_id(interface)):
         if record.get(column) is None:
             return f"{column} is not held"
+    for block in interface.events[event]:
+        without = interface.optional.get(block)
+        if block in table.lists or (without is not None and record.get(without) is None):
+            continue
+        for key in table.blocks[block]:
+            if not key.nullable and not key.context and record.get(key.column) is None:
+                return f"{key.column} is not held"
     return ""
 
 
