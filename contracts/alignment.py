@@ -22,7 +22,7 @@ class Tolerance:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ComparedItem:
     """One item that two extracts must agree on.
 
     Attributes:
@@ -44,4 +44,4 @@ class Comparison:
     expected: str
     scope: str
     presence: Tolerance
-    items: Mapping[str, Item]
+    items: Mapping[str, ComparedItem]

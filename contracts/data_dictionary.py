@@ -9,7 +9,7 @@ from contracts.load import RESULTS, comparisons, load_all
 from contracts.model import Column, Contract, DtcLayout, Rule
 from contracts.reference import definitions
 from contracts.requirements import requirements
-from contracts.vocabulary import Classification, Effect, Expectation, Form, Method, Stage
+from contracts.vocabulary import Classification, Effect, Expectation, Form, Method, RuleStage
 
 HEAD = """\
 # Data dictionary
@@ -156,7 +156,7 @@ def _rules(contract: Contract) -> Iterator[str]:
 
 
 def _rule(rule: Rule) -> tuple[str, ...]:
-    words = ["at intake" if rule.stage is Stage.INTAKE else "on pseudonyms"]
+    words = ["at intake" if rule.stage is RuleStage.INTAKE else "on pseudonyms"]
     if rule.carried:
         words.append(f"where the source carries `{rule.carried}`")
     if condition := rule.kwargs.get("row_condition"):

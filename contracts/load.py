@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from contracts.alignment import Comparison, Item, Tolerance
+from contracts.alignment import ComparedItem, Comparison, Tolerance
 from contracts.codes import codes, is_list
 from contracts.errors import ContractError
 from contracts.headings import headings
 from contracts.model import Column, Contract, Derived, DtcLayout, Fold, Rule, Treatment
-from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, Stage
+from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, RuleStage
 from contracts.yaml_loader import safe_load
 
 HERE = Path(__file__).parent
@@ -93,7 +93,7 @@ def _rule(node: Mapping[str, Any]) -> Rule:
         id=node["id"],
         reason=extras["reason"],
         effect=Effect(extras["effect"]),
-        stage=Stage(extras.get("stage", "quality")),
+        stage=RuleStage(extras.get("stage", "quality")),
         basis=tuple(str(b) for b in extras["basis"]),
         dimension=Dimension(node["dimension"]),
         expectation=implementation["type"],
@@ -207,7 +207,7 @@ def comparisons(path: Path = ALIGNMENT) -> tuple[Comparison, ...]:
 
 def _comparison(node: Mapping[str, Any], usual: str) -> Comparison:
     items = {
-        name: Item(spec["column"], _tolerance(spec, usual), bool(spec.get("where_held", False)))
+        name: ComparedItem(spec["column"], _tolerance(spec, usual), bool(spec.get("where_held", False)))
         for name, spec in node["items"].items()
     }
     return Comparison(

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, Stage
+from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, RuleStage
 
 DECIMAL_DIGITS, DECIMAL_SCALE = 16, 3
 
@@ -101,7 +101,7 @@ class Rule:
     id: str
     reason: str
     effect: Effect
-    stage: Stage
+    stage: RuleStage
     basis: tuple[str, ...]
     dimension: Dimension
     expectation: str
@@ -225,6 +225,6 @@ class Contract:
         """Columns that leave, in contract order: all but those dropped by the contract or the policy."""
         return tuple(c for c in self.staged if self.treatment(c).method is not Method.DROP)
 
-    def rules_at(self, stage: Stage) -> tuple[Rule, ...]:
+    def rules_at(self, stage: RuleStage) -> tuple[Rule, ...]:
         """Return the rules judged at ``stage``, in contract order: the first one is the first cause."""
         return tuple(rule for rule in self.rules if rule.stage is stage)

@@ -64,7 +64,7 @@ class Effect(StrEnum):
     REJECT = "reject"
 
 
-class Stage(StrEnum):
+class RuleStage(StrEnum):
     """When a rule is judged: on raw text in memory, or on pseudonymised rows."""
 
     INTAKE = "intake"
@@ -83,7 +83,7 @@ class Dimension(StrEnum):
     UNIQUENESS = "uniqueness"
 
 
-class Role(StrEnum):
+class SenderRole(StrEnum):
     """Who sends an extract (``domain`` 6.6); ``SI`` for what the systems integrator makes itself."""
 
     LDSO = "LDSO"

@@ -18,7 +18,7 @@ from contracts.errors import ConfigurationError, IntakeError, PlaceError, Refuse
 from flows import align as alignment
 from flows.augment.stage import augmentation
 from flows.cut import partitions
-from flows.cut.config import Extract, Job, Participant, load_cut
+from flows.cut.config import ExtractConfig, Job, Participant, load_cut
 from flows.cut.context import Context, context, forget, now, run_digest, work_folder
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import STAGED
@@ -186,7 +186,7 @@ def _ready(known: Context, kind: str) -> None:
         raise PlaceError("cannot be written to", where=release.folder.name, remedy="choose a release.folder that can")
 
 
-def _find(job: Job, mpid: str, extract: str) -> tuple[Participant, Extract]:
+def _find(job: Job, mpid: str, extract: str) -> tuple[Participant, ExtractConfig]:
     for participant in job.model.participants:
         for candidate in participant.extracts:
             if (participant.mpid, candidate.contract) == (mpid, extract):

@@ -25,9 +25,9 @@ from contracts.augmentation.model import (
     Lookup,
     Outcome,
     Services,
-    Source,
     Statement,
     Tables,
+    ValueSource,
     stated_column,
 )
 from contracts.errors import ContractError
@@ -44,9 +44,9 @@ __all__ = [
     "Lookup",
     "Outcome",
     "Services",
-    "Source",
     "Statement",
     "Tables",
+    "ValueSource",
     "associations",
     "items",
     "services",
@@ -206,13 +206,13 @@ def _decision(node: Mapping[str, Any]) -> Decision:
         raise ValueError(f"{node['rule']}: a row has one of {', '.join(Outcome)}")
     (kind,) = kinds
     given = node[kind.value]
-    fallback = Source.MANUFACTURED if kind is Outcome.MANUFACTURE else Source.DERIVED
+    fallback = ValueSource.MANUFACTURED if kind is Outcome.MANUFACTURE else ValueSource.DERIVED
     return Decision(
         rule=str(node["rule"]),
         when="true" if node.get("otherwise") else str(node.get("when", "true")),
         outcome=kind,
         argument="" if isinstance(given, Mapping) else str(given),
-        source=Source(node.get("source", fallback)),
+        source=ValueSource(node.get("source", fallback)),
         lookup=Lookup(given["table"], dict(given["keys"]), given["value"]) if kind is Outcome.LOOKUP else None,
         scheme=dict(given) if kind is Outcome.MANUFACTURE else None,
         yields_to=tuple(node.get("yields_to") or ()),

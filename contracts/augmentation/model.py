@@ -10,7 +10,7 @@ from typing import Any
 TABLES = ("services", "dip_ids")  # mapping tables that a row may look up
 
 
-class Source(StrEnum):
+class ValueSource(StrEnum):
     """Where a value comes from (Q59, Q63)."""
 
     STATED = "stated"
@@ -58,7 +58,7 @@ class Decision:
     when: str
     outcome: Outcome
     argument: str
-    source: Source
+    source: ValueSource
     lookup: Lookup | None = None
     scheme: Mapping[str, Any] | None = None
     yields_to: tuple[str, ...] = ()

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from contracts.lint.document import Findings
+from contracts.lint.document import LintFindings
 from contracts.model import Column, Contract, Rule, plain
 from contracts.overlay import HIDING, refusal
-from contracts.vocabulary import Classification, Expectation, Field, Form, Method, Stage
+from contracts.vocabulary import Classification, Expectation, Field, Form, Method, RuleStage
 
 # Forms of identifiers, and the field of the pseudonym scheme that each has.
 FIELDS = {
@@ -35,7 +35,7 @@ FALLIBLE = (Form.CODE, Form.TEXT, Form.DATE, Form.DECIMAL, Form.INTEGER, Form.FL
 MPAN_LIKE = "1" * 13
 
 
-def check_columns(contract: Contract, findings: Findings) -> None:
+def check_columns(contract: Contract, findings: LintFindings) -> None:
     """Check the columns of one contract."""
     _check_names(contract, findings)
     _check_key(contract, findings)
@@ -50,7 +50,7 @@ def check_columns(contract: Contract, findings: Findings) -> None:
             )
 
 
-def _check_names(contract: Contract, findings: Findings) -> None:
+def _check_names(contract: Contract, findings: LintFindings) -> None:
     claimed: dict[str, str] = {}
     forbidden = {plain(phrase): phrase for phrase in contract.forbidden}
     for column in contract.columns:
@@ -67,7 +67,7 @@ def _check_names(contract: Contract, findings: Findings) -> None:
             findings.add("C22", f"column {column.name}", "is named like an identifier and must be treated as one")
 
 
-def _check_key(contract: Contract, findings: Findings) -> None:
+def _check_key(contract: Contract, findings: LintFindings) -> None:
     positions = sorted(column.key for column in contract.columns if column.key)
     if positions != list(range(1, len(positions) + 1)):
         findings.add("C23", "primary key", "positions are not 1, 2, 3 and so on")
@@ -75,7 +75,7 @@ def _check_key(contract: Contract, findings: Findings) -> None:
         findings.add("C23", "primary key", "does not begin with mpan_core")
 
 
-def _check_treatment(column: Column, findings: Findings) -> None:
+def _check_treatment(column: Column, findings: LintFindings) -> None:
     place, treatment = f"column {column.name}", column.treatment
     field = FIELDS.get(column.form)
     if field is not None and column.classification is not Classification.IDENTIFIER:
@@ -90,7 +90,7 @@ def _check_treatment(column: Column, findings: Findings) -> None:
         findings.add("C24", place, fault)
 
 
-def _check_options(column: Column, findings: Findings) -> None:
+def _check_options(column: Column, findings: LintFindings) -> None:
     place = f"column {column.name}"
     for name in column.options:
         if name not in OPTIONS.get(column.form, ()):
@@ -118,14 +118,14 @@ def _columns_with_a_verdict(rules: Sequence[Rule]) -> set[str]:
     """Return the columns whose malformed values some rule makes known."""
     judged: set[str] = set()
     for rule in rules:
-        if rule.stage is Stage.INTAKE and rule.expectation == Expectation.CONFORM:
+        if rule.stage is RuleStage.INTAKE and rule.expectation == Expectation.CONFORM:
             judged.add(str(rule.kwargs.get("column")))
-        elif rule.stage is Stage.INTAKE and rule.expectation == Expectation.COLUMNS_CONFORM:
+        elif rule.stage is RuleStage.INTAKE and rule.expectation == Expectation.COLUMNS_CONFORM:
             judged |= set(rule.kwargs.get("column_list", ()))
     return judged
 
 
-def check_common(contracts: Mapping[str, Contract], findings: Mapping[str, Findings]) -> None:
+def check_common(contracts: Mapping[str, Contract], findings: Mapping[str, LintFindings]) -> None:
     """Check that one name means one thing in every contract, and that what one extract refuses every extract does."""
     refused = {plain(phrase): phrase for contract in contracts.values() for phrase in contract.forbidden}
     for file, contract in contracts.items():

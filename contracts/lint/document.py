@@ -24,8 +24,8 @@ from contracts.vocabulary import (
     Field,
     Form,
     Method,
-    Role,
-    Stage,
+    RuleStage,
+    SenderRole,
 )
 from contracts.yaml_loader import safe_load
 
@@ -52,7 +52,7 @@ class Finding:
         return f"{self.file}: {place}{self.what} [{self.rule}]"
 
 
-class Findings:
+class LintFindings:
     """Collects the findings of one file."""
 
     def __init__(self, file: str) -> None:
@@ -84,7 +84,7 @@ def odcs_schema() -> Mapping[str, Any]:
     return schema
 
 
-def read(raw: bytes, findings: Findings) -> Mapping[str, Any] | None:
+def read(raw: bytes, findings: LintFindings) -> Mapping[str, Any] | None:
     """Read YAML; note what makes that impossible."""
     try:
         document = safe_load(raw)
@@ -104,7 +104,7 @@ def _validator() -> Draft201909Validator:
     return Draft201909Validator(odcs_schema())
 
 
-def check_schema(document: Mapping[str, Any], findings: Findings) -> None:
+def check_schema(document: Mapping[str, Any], findings: LintFindings) -> None:
     """Hold a document against the ODCS schema."""
     for fault in sorted(_validator().iter_errors(document), key=lambda f: list(map(str, f.path))):
         deepest = _deepest(fault)
@@ -140,12 +140,12 @@ def _path(document: Any, path: Sequence[Any]) -> str:
     return "/".join(parts)
 
 
-def check_words(document: Mapping[str, Any], findings: Findings) -> bool:
+def check_words(document: Mapping[str, Any], findings: LintFindings) -> bool:
     """Check every closed word of a contract; tell whether the contract can be read further."""
     before = len(findings.found)
     try:
         extras = custom(document)
-        findings.word("C03", "", "role", extras.get("role"), list(Role))
+        findings.word("C03", "", "role", extras.get("role"), list(SenderRole))
         tables = document["schema"]
         if len(tables) != 1:
             findings.add("C03", "schema", "a contract describes one extract")
@@ -158,7 +158,7 @@ def check_words(document: Mapping[str, Any], findings: Findings) -> bool:
     return len(findings.found) == before
 
 
-def _column_words(node: Mapping[str, Any], findings: Findings) -> None:
+def _column_words(node: Mapping[str, Any], findings: LintFindings) -> None:
     place, extras = f"column {node['name']}", custom(node)
     findings.word("C04", place, "classification", node.get("classification"), list(Classification))
     findings.word("C05", place, "form", extras.get("form"), list(Form))
@@ -173,14 +173,14 @@ def _column_words(node: Mapping[str, Any], findings: Findings) -> None:
         findings.add("C07", place, "has no description")
 
 
-def _rule_words(node: Mapping[str, Any], findings: Findings) -> None:
+def _rule_words(node: Mapping[str, Any], findings: LintFindings) -> None:
     place, extras = f"rule {node['id']}", custom(node)
     findings.word("C08", place, "dimension", node.get("dimension"), list(Dimension))
     if findings.word("C09", place, "effect", extras.get("effect"), list(Effect)):
         wanted = _SEVERITY[extras["effect"]]
         if node.get("severity") != wanted:
             findings.add("C09", place, f"effect {extras['effect']} goes with severity {wanted}")
-    findings.word("C10", place, "stage", extras.get("stage", "quality"), list(Stage))
+    findings.word("C10", place, "stage", extras.get("stage", "quality"), list(RuleStage))
     findings.word("C11", place, "expectation", node.get("implementation", {}).get("type"), list(Expectation))
     reason = str(extras.get("reason", ""))
     if not re.fullmatch(REASON_CODE, reason):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from contracts.errors import ContractError
 from contracts.lint.columns import check_columns, check_common
-from contracts.lint.document import Finding, Findings, check_schema, check_words, read
+from contracts.lint.document import Finding, LintFindings, check_schema, check_words, read
 from contracts.lint.rules import Place, check_derived, check_rules
 from contracts.lint.sources import check_alignment, check_code_list, check_layouts
 from contracts.load import parse_contract
@@ -38,7 +38,7 @@ def check_contracts(folder: Path = HOME) -> list[Finding]:
     files = [p for p in sorted(room.glob(PATTERN)) if p.name != MARKET_DATA]
     if not files:
         raise ContractError(f"holds no contract ({PATTERN})", where=str(folder), remedy="name a folder with contracts")
-    collected = {path.name: Findings(path.name) for path in files}
+    collected = {path.name: LintFindings(path.name) for path in files}
     contracts = _parsed(files, collected)
     _check_extracts(contracts, collected)
     extra = [*_results(folder, contracts), _market_data(folder), *_code_lists(folder)]
@@ -47,7 +47,7 @@ def check_contracts(folder: Path = HOME) -> list[Finding]:
     return [finding for some in [*collected.values(), *extra] for finding in some.found]
 
 
-def _parsed(files: Sequence[Path], collected: Mapping[str, Findings]) -> dict[str, Contract]:
+def _parsed(files: Sequence[Path], collected: Mapping[str, LintFindings]) -> dict[str, Contract]:
     """Return the contracts that can be read, by file name; note what is wrong with the others."""
     found: dict[str, Contract] = {}
     extracts: dict[str, str] = {}
@@ -63,7 +63,7 @@ def _parsed(files: Sequence[Path], collected: Mapping[str, Findings]) -> dict[st
     return found
 
 
-def _parse(path: Path, findings: Findings) -> Contract | None:
+def _parse(path: Path, findings: LintFindings) -> Contract | None:
     """Return the contract of a file, None where it cannot be read; note what is wrong with it."""
     try:
         raw = path.read_bytes()
@@ -78,7 +78,7 @@ def _parse(path: Path, findings: Findings) -> Contract | None:
 @lru_cache(maxsize=64)
 def _examined(raw: bytes, name: str) -> tuple[Contract | None, tuple[Finding, ...]]:
     """Examine the text of a contract by itself; the same text once only."""
-    findings = Findings(name)
+    findings = LintFindings(name)
     document = read(raw, findings)
     contract = None
     if document is not None:
@@ -91,7 +91,7 @@ def _examined(raw: bytes, name: str) -> tuple[Contract | None, tuple[Finding, ..
     return contract, tuple(findings.found)
 
 
-def _check_extracts(contracts: Mapping[str, Contract], collected: Mapping[str, Findings]) -> None:
+def _check_extracts(contracts: Mapping[str, Contract], collected: Mapping[str, LintFindings]) -> None:
     by_extract = {contract.extract: contract for contract in contracts.values()}
     unread = len(contracts) < len(collected)
     reference = table_columns()
@@ -107,12 +107,12 @@ def _check_extracts(contracts: Mapping[str, Contract], collected: Mapping[str, F
     check_common(contracts, collected)
 
 
-def _results(folder: Path, contracts: Mapping[str, Contract]) -> list[Findings]:
+def _results(folder: Path, contracts: Mapping[str, Contract]) -> list[LintFindings]:
     """Check the contracts of what the product makes itself: rules over results, judged after augmentation."""
     by_extract = {contract.extract: contract for contract in contracts.values()}
     checked = []
     for path in sorted((folder / RESULTS).glob(PATTERN)):
-        findings = Findings(path.name)
+        findings = LintFindings(path.name)
         checked.append(findings)
         contract = _parse(path, findings)
         if contract is not None:
@@ -122,8 +122,8 @@ def _results(folder: Path, contracts: Mapping[str, Contract]) -> list[Findings]:
     return checked
 
 
-def _market_data(folder: Path) -> Findings:
-    findings, path = Findings(MARKET_DATA), folder / MARKET_DATA
+def _market_data(folder: Path) -> LintFindings:
+    findings, path = LintFindings(MARKET_DATA), folder / MARKET_DATA
     if not path.is_file():
         return findings
     document = read(path.read_bytes(), findings)
@@ -147,17 +147,17 @@ def _market_data(folder: Path) -> Findings:
     return findings
 
 
-def _code_lists(folder: Path) -> list[Findings]:
+def _code_lists(folder: Path) -> list[LintFindings]:
     checked = []
     for path in sorted((folder / "codes").glob("*.csv")):
-        findings = Findings(path.name)
+        findings = LintFindings(path.name)
         check_code_list(path, findings)
         checked.append(findings)
     return checked
 
 
-def _alignment(folder: Path, contracts: Mapping[str, Contract]) -> Findings:
-    findings, path = Findings("alignment.yaml"), folder / "alignment.yaml"
+def _alignment(folder: Path, contracts: Mapping[str, Contract]) -> LintFindings:
+    findings, path = LintFindings("alignment.yaml"), folder / "alignment.yaml"
     document = read(path.read_bytes(), findings) if path.is_file() else None
     if document is not None:
         check_alignment(document, {c.extract: c for c in contracts.values()}, findings)

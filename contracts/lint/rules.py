@@ -11,9 +11,9 @@ from contracts.codes import codes
 from contracts.conditions import NotRowWiseError, sql
 from contracts.errors import ContractError
 from contracts.lint.columns import pattern_fault
-from contracts.lint.document import Findings
+from contracts.lint.document import LintFindings
 from contracts.model import Contract, Derived, Rule, column_type
-from contracts.vocabulary import ARGUMENTS, LOOK_UPS, Expectation, Stage
+from contracts.vocabulary import ARGUMENTS, LOOK_UPS, Expectation, RuleStage
 
 # What a row has beside the contract's columns; what raw text at intake has.
 GIVEN: Mapping[str, pl.DataType] = {"cut_date": pl.Date(), "participant": pl.String(), "_order": pl.UInt64()}
@@ -89,7 +89,7 @@ def _yields(text: str, roots: tuple[tuple[str, pl.DataType], ...]) -> pl.DataTyp
         return type(fault).__name__
 
 
-def check_derived(place: Place, findings: Findings) -> None:
+def check_derived(place: Place, findings: LintFindings) -> None:
     """Check the derived columns, in their order: each may read those before it."""
     for derived in place.contract.derived:
         where = f"derived column {derived.name}"
@@ -98,7 +98,7 @@ def check_derived(place: Place, findings: Findings) -> None:
         place.derived[derived.name] = _derived_type(place, derived, where, findings)
 
 
-def _derived_type(place: Place, derived: Derived, where: str, findings: Findings) -> pl.DataType:
+def _derived_type(place: Place, derived: Derived, where: str, findings: LintFindings) -> pl.DataType:
     if derived.sql:
         fault, found = condition_fault(derived.sql, place.quality(), boolean=False)
         if fault:
@@ -120,7 +120,7 @@ def _derived_type(place: Place, derived: Derived, where: str, findings: Findings
     return found or pl.String()
 
 
-def _check_keys(place: Place, table: str, keys: Mapping[str, str], where: str, findings: Findings) -> None:
+def _check_keys(place: Place, table: str, keys: Mapping[str, str], where: str, findings: LintFindings) -> None:
     columns = place.table(table) or {}
     if not keys:
         findings.add("C33", where, "has no key")
@@ -134,7 +134,7 @@ def _check_keys(place: Place, table: str, keys: Mapping[str, str], where: str, f
             findings.add("C33", where, f"key {column}: {fault}")
 
 
-def check_rules(place: Place, findings: Findings) -> None:
+def check_rules(place: Place, findings: LintFindings) -> None:
     """Check the rules of one contract."""
     earlier: dict[str, Rule] = {}
     for rule in place.contract.rules:
@@ -144,7 +144,7 @@ def check_rules(place: Place, findings: Findings) -> None:
         for other in rule.unless:
             if other not in earlier:
                 findings.add("C35", where, f"unless {other!r}: there is no such rule before it")
-            elif rule.stage is Stage.INTAKE and earlier[other].stage is not Stage.INTAKE:
+            elif rule.stage is RuleStage.INTAKE and earlier[other].stage is not RuleStage.INTAKE:
                 findings.add("C35", where, f"unless {other!r}: that rule is judged later")
         if rule.carried and rule.carried not in {c.name for c in place.contract.columns if not c.required}:
             findings.add("C36", where, f"carried {rule.carried!r}: there is no such optional column")
@@ -153,7 +153,7 @@ def check_rules(place: Place, findings: Findings) -> None:
         earlier[rule.id] = rule
 
 
-def _check_arguments(rule: Rule, where: str, findings: Findings) -> bool:
+def _check_arguments(rule: Rule, where: str, findings: LintFindings) -> bool:
     """Check that an expectation has what it needs and nothing that it does not know."""
     needed, optional = ARGUMENTS[Expectation(rule.expectation)]
     given = set(rule.kwargs)
@@ -164,13 +164,13 @@ def _check_arguments(rule: Rule, where: str, findings: Findings) -> bool:
     return needed <= given
 
 
-def _check_meaning(place: Place, rule: Rule, where: str, findings: Findings) -> None:
+def _check_meaning(place: Place, rule: Rule, where: str, findings: LintFindings) -> None:
     kwargs = rule.kwargs
-    schema = place.raw if rule.stage is Stage.INTAKE else place.quality()
+    schema = place.raw if rule.stage is RuleStage.INTAKE else place.quality()
     marks = rule.expectation in (Expectation.CONFORM, Expectation.COLUMNS_CONFORM)
-    if marks and rule.stage is not Stage.INTAKE:
+    if marks and rule.stage is not RuleStage.INTAKE:
         findings.add("C38", where, "whether a text takes its form is known at intake only: it needs stage intake")
-    if rule.stage is Stage.INTAKE and rule.expectation in {*LOOK_UPS, Expectation.UNIQUE}:
+    if rule.stage is RuleStage.INTAKE and rule.expectation in {*LOOK_UPS, Expectation.UNIQUE}:
         findings.add("C38", where, "looks beyond its row, which is possible at the quality stage only")
     known = {*schema, OWN_IDENTIFIER} if marks else set(schema)
     names = [str(kwargs[word]) for word in ("column", "partner") if word in kwargs] + list(
@@ -204,7 +204,7 @@ def _codes_fault(name: str) -> str:
     return ""
 
 
-def _check_reference(place: Place, rule: Rule, where: str, findings: Findings) -> None:
+def _check_reference(place: Place, rule: Rule, where: str, findings: LintFindings) -> None:
     name = str(rule.kwargs["table"])
     table = place.table(name)
     if table is None:

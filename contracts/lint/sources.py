@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from contracts.lint.document import Findings
+from contracts.lint.document import LintFindings
 from contracts.lint.rules import condition_fault
 from contracts.model import Contract, DtcLayout, column_type
 
@@ -17,7 +17,7 @@ BARRED_GROUPS = {"D0268": ("02A",)}
 _FLOW, _GROUP = re.compile(r"D\d{4}"), re.compile(r"[0-9A-Z]{3}")
 
 
-def check_layouts(contract: Contract, findings: Findings) -> None:
+def check_layouts(contract: Contract, findings: LintFindings) -> None:
     """Check where the columns of a contract stand in DTC user files."""
     parents: dict[str, Mapping[str, str]] = {}
     for layout in contract.dtc_layouts:
@@ -27,7 +27,7 @@ def check_layouts(contract: Contract, findings: Findings) -> None:
             findings.add("C44", where, "has other parents than the layout of the same flow before it")
 
 
-def _check_layout(contract: Contract, layout: DtcLayout, where: str, findings: Findings) -> None:
+def _check_layout(contract: Contract, layout: DtcLayout, where: str, findings: LintFindings) -> None:
     if not _FLOW.fullmatch(layout.flow):
         findings.add("C41", where, "a flow is D and four digits")
     folded = [*layout.fold.columns, *filter(None, [layout.fold.flag_column])] if layout.fold else []
@@ -65,7 +65,7 @@ def _circle(parents: Mapping[str, str]) -> bool:
     return False
 
 
-def check_code_list(path: Path, findings: Findings) -> None:
+def check_code_list(path: Path, findings: LintFindings) -> None:
     """Check one code list: a header, rows that fit it, no code twice."""
     try:
         with path.open(encoding="utf-8", newline="") as stream:
@@ -82,7 +82,7 @@ def check_code_list(path: Path, findings: Findings) -> None:
         findings.add("C45", "", "a code stands twice")
 
 
-def check_alignment(document: Mapping[str, Any], contracts: Mapping[str, Contract], findings: Findings) -> None:
+def check_alignment(document: Mapping[str, Any], contracts: Mapping[str, Contract], findings: LintFindings) -> None:
     """Check the comparisons between participants."""
     registration = contracts.get("registration")
     if registration is None:

@@ -45,7 +45,7 @@ SERVING = (State.COMMITTED, State.ISSUED, State.CONSUMED)
 """States in which a metering point counts for its test case."""
 
 
-class Kind(StrEnum):
+class UnitKind(StrEnum):
     """What one unit of a demand is made of."""
 
     SINGLE = "SINGLE"
@@ -130,7 +130,7 @@ class Demand:
     priority: int = 1
     spare: int = 0
     minimum: int = 0
-    kind: Kind = Kind.SINGLE
+    kind: UnitKind = UnitKind.SINGLE
     criteria: tuple[Criterion, ...] = ()
     export_criteria: tuple[Criterion, ...] = ()
     mutates: bool = True

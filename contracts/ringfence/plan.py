@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from contracts.ringfence.model import AllocationPolicy, Criterion, Demand, Kind, Pick, SingleOnPair
+from contracts.ringfence.model import AllocationPolicy, Criterion, Demand, Pick, SingleOnPair, UnitKind
 
 HUB = {
     "supplier": "supplier_mpid",
@@ -100,7 +100,7 @@ class TestCase(_Strict):
     quantity: Annotated[int, Field(ge=1, le=10_000_000)]
     minimum: Annotated[int, Field(ge=0)] = 0
     spares: Annotated[int, Field(ge=0, le=10_000_000)] = 0
-    unit: Kind = Kind.SINGLE
+    unit: UnitKind = UnitKind.SINGLE
     priority: Annotated[int, Field(ge=1, le=99)] = 1
     mutates: bool = True
     reuse: bool = False
@@ -125,14 +125,14 @@ class TestCase(_Strict):
     def _agrees_with_itself(self) -> TestCase:
         if self.minimum > self.quantity:
             raise ValueError("minimum is greater than quantity")
-        if self.export_criteria and self.unit is not Kind.PAIR:
+        if self.export_criteria and self.unit is not UnitKind.PAIR:
             raise ValueError("export_criteria belong to unit 'pair' only")
         if self.reuse and self.mutates:
             raise ValueError("a test case that mutates its MPANs cannot allow their reuse")
         return self
 
 
-class Stage(_Strict):
+class PlannedStage(_Strict):
     """A stage of a phase; ``round`` orders its issue among the stages."""
 
     stage: str
@@ -144,7 +144,7 @@ class Phase(_Strict):
     """CIT or SIT: no metering point, meter or premises is ever in both (Q57)."""
 
     phase: Literal["CIT", "SIT"]
-    stages: Annotated[list[Stage], Field(min_length=1)]
+    stages: Annotated[list[PlannedStage], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _has_its_own_stages(self) -> Phase:
@@ -206,7 +206,7 @@ class RingFencePlan(_Strict):
                     place = ("phases", at, "stages", within, "test_cases", number)
                     yield place, self._demand(phase, stage, case)
 
-    def _demand(self, phase: Phase, stage: Stage, case: TestCase) -> Demand:
+    def _demand(self, phase: Phase, stage: PlannedStage, case: TestCase) -> Demand:
         hub = {name: getattr(case.hub, name) for name in HUB}
         trio = [
             Criterion(self.policy.hub[name], values=tuple(sorted(set(words)))) for name, words in hub.items() if words

@@ -37,7 +37,7 @@ RELATED_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class AugmentationResult:
     """What the stage found: sections of the evidence."""
 
     items: list[dict[str, Any]]
@@ -119,7 +119,7 @@ def augmentation(known: Context) -> dict[str, Any]:
             members.append(done.filter(related).select(RELATED_COLUMNS))
     cascade(workspace, found.together)
     checks = _checked(setting, members)
-    facts = Done(
+    facts = AugmentationResult(
         items=[_entry(item, tally) for item in setting.tables.items if item.held_by],
         associations={
             "evidence": _evidence(setting, found.outcomes),

@@ -33,12 +33,12 @@ def approve_command(
     """
     from flows.keys.signing_key import load_public, load_signer
     from flows.pack.approve import approve_pack
-    from flows.pack.verify import Terms
+    from flows.pack.verify import VerificationPolicy
 
     phrase = typer.prompt("Passphrase", hide_input=True).encode() if ask_passphrase else None
     signer = load_signer(key, passphrase=phrase)
     operators = [load_public(path) for path in public_key]
-    found = approve_pack(pack, signer, operators, Terms(today=datetime.now(UTC).date()))
+    found = approve_pack(pack, signer, operators, VerificationPolicy(today=datetime.now(UTC).date()))
     typer.echo(f"Approved: {pack.name} now carries the signatures of keys {', '.join(found.signed_by)}, {signer.keyid}")
 
 

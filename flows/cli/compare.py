@@ -57,9 +57,9 @@ def compare_command(
 
 def _verify(pack: Path, public_keys: Sequence[Path]) -> None:
     from flows.keys.signing_key import load_public
-    from flows.pack.verify import Terms, verify_pack
+    from flows.pack.verify import VerificationPolicy, verify_pack
 
-    verify_pack(pack, [load_public(path) for path in public_keys], Terms(require=1))
+    verify_pack(pack, [load_public(path) for path in public_keys], VerificationPolicy(require=1))
 
 
 def _print(found: dict[str, Any], threshold: float, *, show_all: bool) -> None:

@@ -48,19 +48,18 @@ def messages_command(  # noqa: PLR0913 - the options of a command
     from dataclasses import asdict
 
     from flows.keys.signing_key import load_public
-    from flows.messages.write import Asked, write_messages
+    from flows.messages.write import MessageSelection, write_messages
     from flows.pack.previous import read_evidence
-    from flows.pack.verify import Terms as Trust
-    from flows.pack.verify import hold_together, verify_pack
-    from transforms.release.dip_messages import LOCAL, Terms
+    from flows.pack.verify import VerificationPolicy, hold_together, verify_pack
+    from transforms.release.dip_messages import LOCAL, MessageDefaults
 
     if public_key:
-        verify_pack(pack, [load_public(path) for path in public_key], Trust())
+        verify_pack(pack, [load_public(path) for path in public_key], VerificationPolicy())
     else:
         hold_together(pack)
     cut = datetime.fromisoformat(read_evidence(pack)["cut"]["date"])
     moment = (sent or cut.replace(hour=9)).replace(tzinfo=LOCAL)
-    terms = Terms(
+    terms = MessageDefaults(
         sent=moment,
         action=(action or moment).date(),
         settlement=(settlement or cut).date(),
@@ -69,7 +68,7 @@ def messages_command(  # noqa: PLR0913 - the options of a command
         version=schema_version,
         connection_provider=connection_provider,
     )
-    done = write_messages(pack, out, Asked(tuple(test_case or ()), tuple(interface or ()), spelling), terms)
+    done = write_messages(pack, out, MessageSelection(tuple(test_case or ()), tuple(interface or ()), spelling), terms)
     if as_json:
         typer.echo(json.dumps({**asdict(done), "out": str(out)}, indent=2))
     else:

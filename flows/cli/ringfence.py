@@ -12,7 +12,7 @@ from contracts.errors import ConfigurationError
 from contracts.ringfence.model import State
 
 if TYPE_CHECKING:
-    from flows.ringfence.allocation import Outcome
+    from flows.ringfence.allocation import AllocationOutcome
     from flows.ringfence.transitions import Selection
 
 WIDTH = 140
@@ -79,10 +79,10 @@ def plan_command(  # noqa: PLR0913, PLR0917 - options, each by name
         return
     if population is None or demands is None or out is None:
         raise ConfigurationError("plan takes a cut, or --population, --demands and --out")
-    from flows.ringfence.standalone import Terms, allocate_files
+    from flows.ringfence.standalone import AllocationOptions, allocate_files
     from flows.ringfence.summary import document
 
-    done = allocate_files(Terms(population, demands, out, round_, frozen, key, policy, coverage))
+    done = allocate_files(AllocationOptions(population, demands, out, round_, frozen, key, policy, coverage))
     solved = done.allocation
     said = document(done.fulfilment, solved.shortages, solved.coverage.to_dicts(), solved.facts)
     _report(said, f"{done.name}: {solved.rows.height:,} MPANs in {out}", as_json=as_json, report=report)
@@ -272,7 +272,7 @@ def _receipt(done: Any, *, as_json: bool) -> None:
     typer.echo(f"Head of the ledger: {done.sha256}")
 
 
-def _outcome(done: Outcome) -> dict[str, Any]:
+def _outcome(done: AllocationOutcome) -> dict[str, Any]:
     from flows.ringfence.summary import document
 
     said = document(done.fulfilment, done.shortages, done.coverage, done.facts)

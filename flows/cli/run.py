@@ -95,9 +95,9 @@ def _backups(sample: Path | None, out: Path) -> None:
             remedy="make one with datacut sample --mpans 5000 --seed 1 --out DIR",
         )
     elif not (out / "cut.yaml").is_file():
-        from flows.sample import Request, generate
+        from flows.sample import SampleRequest, generate
 
-        generate(Request(*SAMPLE_REQUEST), out)
+        generate(SampleRequest(*SAMPLE_REQUEST), out)
 
 
 def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str = "") -> dict[str, Any]:

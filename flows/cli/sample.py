@@ -27,9 +27,9 @@ def sample_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")] = False,
 ) -> None:
     """Write sample backups of ten participants, with known defects, keys, a plan and a cut.yaml beside them."""
-    from flows.sample import Request, generate
+    from flows.sample import SampleRequest, generate
 
-    request = Request(mpans, seed, defects)
+    request = SampleRequest(mpans, seed, defects)
     begun = time.monotonic()
     with _progress(mpans) as told:
         made = generate(request, out, told)

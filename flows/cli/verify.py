@@ -17,7 +17,7 @@ from contracts.errors import ConfigurationError, DataCutError
 from flows.keys.signing_key import load_public
 from flows.pack.bag import shown
 from flows.pack.checks import Progress
-from flows.pack.verify import PackFaultError, Terms, Verification, verify_pack
+from flows.pack.verify import PackFaultError, Verification, VerificationPolicy, verify_pack
 
 NOT_CHECKED = (
     "whether the data is right: a signature says who vouches for it",
@@ -58,7 +58,7 @@ def verify_command(  # noqa: PLR0917 - options, each by name
     keys = [load_public(path) for path in public_key]
     if not os.path.lexists(pack):
         raise ConfigurationError("is not there", where=shown(pack.name), remedy="name the folder of a pack")
-    terms = Terms(require, tuple(previous or ()), cut, datetime.now(UTC).date())
+    terms = VerificationPolicy(require, tuple(previous or ()), cut, datetime.now(UTC).date())
     try:
         with _progress() as seen:
             found = verify_pack(pack, keys, terms, seen=seen)

@@ -85,7 +85,7 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-class Source(Strict):
+class SourceConfig(Strict):
     """Where one extract lies: files, a table or query of a database, or a participant's submission pack.
 
     ``path`` takes files, folders and globs, one or a list; ``columns`` says what the source calls a column of the
@@ -108,7 +108,7 @@ class Source(Strict):
     cut_date: datetime.date | None = None
 
     @model_validator(mode="after")
-    def _pack_and_key(self) -> Source:
+    def _pack_and_key(self) -> SourceConfig:
         if (self.pack is None) != (self.public_key is None):
             raise ValueError("pack and public_key go together")
         if self.pack is not None and (self.path is not None or self.url is not None):
@@ -120,11 +120,11 @@ def _source(value: object) -> object:
     return {"path": value} if isinstance(value, str | list) else value
 
 
-class Extract(Strict):
+class ExtractConfig(Strict):
     """One extract of a participant: its contract and its source."""
 
     contract: str
-    source: Annotated[Source, BeforeValidator(_source)]
+    source: Annotated[SourceConfig, BeforeValidator(_source)]
 
     @field_validator("contract")
     @classmethod
@@ -140,7 +140,7 @@ class Participant(Strict):
 
     mpid: Mpid
     role: str
-    extracts: tuple[Extract, ...]
+    extracts: tuple[ExtractConfig, ...]
     services: Path | None = None
     dip_ids: Path | None = None
 
@@ -225,18 +225,18 @@ class Job:
         """Return a path of the file as an absolute one."""
         return relative if relative.is_absolute() else self.folder / relative
 
-    def files(self, participant: Participant, extract: Extract) -> list[Path]:
+    def files(self, participant: Participant, extract: ExtractConfig) -> list[Path]:
         """Return the files on disk that one entry of an extract is read from: none for a database, or not there yet."""
         source = extract.source
         if source.pack is not None:
             return [self.path(source.pack) / f"data/{participant.mpid}/{extract.contract}.parquet"]
         return found(self.source(participant, extract))
 
-    def entries(self, participant: Participant, contract: str) -> list[Extract]:
+    def entries(self, participant: Participant, contract: str) -> list[ExtractConfig]:
         """Return the entries of one extract: one for each system of the participant that sends a part of it (Q86)."""
         return [extract for extract in participant.extracts if extract.contract == contract]
 
-    def source(self, participant: Participant, extract: Extract) -> SourceSpec:
+    def source(self, participant: Participant, extract: ExtractConfig) -> SourceSpec:
         """Return the specification that intake reads."""
         source = extract.source
         paths = tuple(self.path(path) for path in source.path or ())
@@ -273,7 +273,7 @@ class Job:
         return url
 
 
-def _told(source: Source) -> str:
+def _told(source: SourceConfig) -> str:
     """Return what errors call a source."""
     if source.path is None:
         return "database"

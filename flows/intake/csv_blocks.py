@@ -150,7 +150,7 @@ class Block:
     quoted: bool
 
 
-class Lines:
+class BlockReader:
     """Cuts a byte stream into blocks.
 
     Args:

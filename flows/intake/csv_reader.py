@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from contracts.errors import IntakeError
-from flows.intake.csv_blocks import Block, Lines
+from flows.intake.csv_blocks import Block, BlockReader
 from flows.intake.gzip_stream import ByteStream
 from flows.intake.reader import ReadAhead, Reader
 from flows.intake.source import DELIMITERS, Limits, SourceSpec
@@ -34,7 +34,7 @@ class DelimitedReader(Reader):
             IntakeError: there is none, it is ambiguous, or names repeat.
         """
         super().__init__(spec, limits)
-        self._lines = Lines(stream, label=spec.name, limits=limits, encoding=spec.encoding, quotes=True)
+        self._lines = BlockReader(stream, label=spec.name, limits=limits, encoding=spec.encoding, quotes=True)
         line = self._lines.first_line()
         if not line.strip():
             raise IntakeError("is empty", where=self.label, remedy="a header is needed even without rows")

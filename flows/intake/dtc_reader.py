@@ -15,7 +15,7 @@ import polars as pl
 
 from contracts.errors import IntakeError, RefusedError
 from contracts.model import DtcLayout
-from flows.intake.csv_blocks import Block, Lines
+from flows.intake.csv_blocks import Block, BlockReader
 from flows.intake.csv_reader import parse_text
 from flows.intake.dtc_nesting import Nesting
 from flows.intake.gzip_stream import ByteStream
@@ -50,7 +50,7 @@ class DtcReader(Reader):
             ContractError: the layout takes fields from below its row group.
         """
         super().__init__(spec, limits)
-        self._lines = Lines(stream, label=spec.name, limits=limits, encoding=spec.encoding, quotes=False)
+        self._lines = BlockReader(stream, label=spec.name, limits=limits, encoding=spec.encoding, quotes=False)
         self._lines.delimiter = b"|"
         fields = self._lines.first_line().decode().split("|")
         if fields[0] != "ZHV" or len(fields) < 9 or fields[-1]:

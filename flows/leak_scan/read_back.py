@@ -21,7 +21,7 @@ OVERLAP = 128  # characters of a text that are searched again with the next bloc
 FEW = 4  # bytes a cell, uncompressed, below which a column is read as its distinct values
 
 
-class Kind(Enum):
+class PieceKind(Enum):
     """What a piece is made of."""
 
     TEXTS = auto()  # lines, names, metadata: no postcode may stand here
@@ -33,7 +33,7 @@ class Kind(Enum):
 class Piece:
     """Some values of a file and where they stand; ``cells`` is how many values they stand for."""
 
-    kind: Kind
+    kind: PieceKind
     values: pl.Series
     where: str
     cells: int
@@ -56,14 +56,14 @@ def pieces(path: Path, name: str) -> Iterator[Piece]:
 
 def _texts(texts: Iterable[str], where: str) -> Piece:
     values = pl.Series("", list(texts), dtype=pl.String)
-    return Piece(Kind.TEXTS, values, where, values.len())
+    return Piece(PieceKind.TEXTS, values, where, values.len())
 
 
 def _parquet(path: Path, name: str) -> Iterator[Piece]:
     file = pq.ParquetFile(path)
     yield _texts(_metadata(file), f"{name}, names and metadata")
     for column, bounds in _statistics(file).items():
-        yield Piece(Kind.COLUMN, pl.Series(column, bounds), f"{name}, statistics of column {column}", len(bounds))
+        yield Piece(PieceKind.COLUMN, pl.Series(column, bounds), f"{name}, statistics of column {column}", len(bounds))
     few = [column for column, size in _cell_sizes(file).items() if size < FEW]
     file = pq.ParquetFile(path, read_dictionary=few)
     wanted = [f.name for f in file.schema_arrow if _textual(f.type) or _wide(f.type)]
@@ -92,9 +92,9 @@ def _batches(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[Piece]:
             where = f"{name}, column {column}, rows from {at + 1}"
             if pa.types.is_dictionary(array.type):
                 values = pl.Series(column, array.dictionary.cast(pa.large_string()))
-                yield Piece(Kind.DISTINCT, values, where, batch.num_rows)
+                yield Piece(PieceKind.DISTINCT, values, where, batch.num_rows)
             else:
-                yield Piece(Kind.COLUMN, pl.Series(column, array), where, batch.num_rows)
+                yield Piece(PieceKind.COLUMN, pl.Series(column, array), where, batch.num_rows)
         at += batch.num_rows
 
 

@@ -24,7 +24,7 @@ from contracts.vocabulary import Field, Form
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ParticipantExtract
 from flows.cut.workspace import Workspace
-from flows.leak_scan.read_back import Kind, Piece, pieces
+from flows.leak_scan.read_back import Piece, PieceKind, pieces
 from flows.pseudonymise.pseudonym_index import coincident, keys_of, pseudonym_index
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
@@ -64,7 +64,7 @@ COUNT_DIGITS = 11  # in a document a number of up to so many digits is a count o
 
 
 @dataclass(slots=True)
-class Findings:
+class LeakFindings:
     """What was searched and found.
 
     Attributes:
@@ -86,7 +86,7 @@ class Findings:
         self.confirmed[kind] += count
         self.places.append(f"{kind} in {where}")
 
-    def add(self, other: Findings) -> None:
+    def add(self, other: LeakFindings) -> None:
         """Add what was found elsewhere."""
         self.files, self.bytes, self.cells = (
             self.files + other.files, self.bytes + other.bytes, self.cells + other.cells
@@ -135,7 +135,7 @@ class Scanner:
         own = coincident(self._indexes[Field.MPAN], pseudonymiser)
         self._coincident = np.append(own, False)  # the last place stands for what is no pseudonym of the cut
         self._clean: set[tuple[str, int, int]] = set()
-        self.findings = Findings()
+        self.findings = LeakFindings()
         self._adding = Lock()
 
     @property
@@ -160,26 +160,26 @@ class Scanner:
     def document(self, document: object, where: str) -> None:
         """Search every text of a JSON document, keys included."""
         texts = pl.Series("", list(_strings(document)), dtype=pl.String)
-        self._piece(Piece(Kind.TEXTS, texts, where, texts.len()), self.findings, _How(says=True))
+        self._piece(Piece(PieceKind.TEXTS, texts, where, texts.len()), self.findings, _How(says=True))
 
-    def _file(self, path: Path, name: str, how: _How) -> Findings:
-        found = Findings(files=1, bytes=path.stat().st_size)
-        self._piece(Piece(Kind.TEXTS, pl.Series("", [name]), "the name of a file", 1), found, _How())
+    def _file(self, path: Path, name: str, how: _How) -> LeakFindings:
+        found = LeakFindings(files=1, bytes=path.stat().st_size)
+        self._piece(Piece(PieceKind.TEXTS, pl.Series("", [name]), "the name of a file", 1), found, _How())
         how = replace(how, forms=how.forms and path.suffix != ".parquet")
         for piece in pieces(path, name):
             self._piece(piece, found, how)
         return found
 
-    def _piece(self, piece: Piece, found: Findings, how: _How) -> None:
+    def _piece(self, piece: Piece, found: LeakFindings, how: _How) -> None:
         found.cells += piece.cells
-        if piece.kind is Kind.TEXTS:
+        if piece.kind is PieceKind.TEXTS:
             self._texts(piece, found, how)
-        elif piece.kind is Kind.DISTINCT and how == _How():
+        elif piece.kind is PieceKind.DISTINCT and how == _How():
             self._distinct(piece, found)
         else:
             self._column(piece, found, how)
 
-    def _texts(self, piece: Piece, found: Findings, how: _How) -> None:
+    def _texts(self, piece: Piece, found: LeakFindings, how: _How) -> None:
         texts = piece.values.drop_nulls()
         self._search(texts, how.kinds(KINDS), piece, found, how)
         if not how.forms and (
@@ -187,7 +187,7 @@ class Scanner:
         ):
             found.hit("postcode", piece.where, count)
 
-    def _distinct(self, piece: Piece, found: Findings) -> None:
+    def _distinct(self, piece: Piece, found: LeakFindings) -> None:
         """Search distinct values, unless the same ones of the same column were searched before."""
         values = piece.values
         mark = (values.name, values.len(), int(values.hash(seed=1).sum() or 0))
@@ -197,7 +197,7 @@ class Scanner:
             if found.confirmed.total() == before:
                 self._clean.add(mark)
 
-    def _column(self, piece: Piece, found: Findings, how: _How) -> None:
+    def _column(self, piece: Piece, found: LeakFindings, how: _How) -> None:
         values, kinds = piece.values, how.kinds(searched_fields(piece.values.name))
         if values.dtype != pl.String:  # a number can be an MPAN; shorter ones are numbers like any other
             if not values.abs().ge(SMALLEST_MPAN).any():
@@ -208,7 +208,7 @@ class Scanner:
             return
         self._search(texts, kinds, piece, found, how)
 
-    def _search(self, texts: pl.Series, kinds: tuple[Field, ...], piece: Piece, found: Findings, how: _How) -> None:
+    def _search(self, texts: pl.Series, kinds: tuple[Field, ...], piece: Piece, found: LeakFindings, how: _How) -> None:
         """Look in texts without nulls for the raw values of some fields, the MPAN among them."""
         sieved = leak_candidates.sieve(texts, kinds)
         if sieved.bare.any():
@@ -221,14 +221,14 @@ class Scanner:
                 found.searched[kind.value] += candidates.height
                 self._confirm(kind, some, self._raw_rows(kind, candidates), piece, found)
 
-    def _bare(self, texts: pl.Series, piece: Piece, found: Findings) -> None:
+    def _bare(self, texts: pl.Series, piece: Piece, found: LeakFindings) -> None:
         """Look for raw MPANs among texts of thirteen digits."""
         hits, valid = self._mpans(texts)
         found.searched[Field.MPAN.value] += int(valid.sum())
         if hits.any():
             found.hit(Field.MPAN.value, f"{piece.where}{_row(piece, texts[int(hits.argmax())])}", int(hits.sum()))
 
-    def _confirm(self, kind: Field, texts: pl.Series, rows: Rows, piece: Piece, found: Findings) -> None:
+    def _confirm(self, kind: Field, texts: pl.Series, rows: Rows, piece: Piece, found: LeakFindings) -> None:
         if kind is Field.MPAN and 0 < rows.size <= MOST_BY_CHANCE:
             rows = self._beside_keyed(texts, rows)
         if rows.size:

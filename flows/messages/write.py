@@ -20,7 +20,7 @@ from contracts.errors import ConfigurationError, EvidenceError, PlaceError
 from contracts.messages import SCHEMA, messages
 from contracts.messages.model import Messages
 from flows.pack.bag import pack_reference
-from transforms.release.dip_messages import Subject, Terms, compose, respelt, why_not
+from transforms.release.dip_messages import MessageDefaults, Subject, compose, respelt, why_not
 
 MOST = 10  # faults that one message may list
 # what a caller of the command chooses: option -> attribute of the terms, and where the schema says what it may be
@@ -39,7 +39,7 @@ def _validator() -> Any:
     return Draft202012Validator(json.loads(SCHEMA.read_bytes()))
 
 
-def term_faults(terms: Terms) -> list[str]:
+def term_faults(terms: MessageDefaults) -> list[str]:
     """Name the options whose value no message may carry; an empty one stands for the table's own."""
     faults = []
     for option, (attribute, block, key) in CHOSEN.items():
@@ -68,7 +68,7 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MessageSelection:
     """Which messages are wanted.
 
     Attributes:
@@ -83,7 +83,7 @@ class Asked:
 
 
 @dataclass(slots=True)
-class Done:
+class MessageCounts:
     """What was written: files, messages, and what no message is made for."""
 
     files: int = 0
@@ -92,7 +92,7 @@ class Done:
     test_cases: list[str] = field(default_factory=list)
 
 
-def write_messages(pack: Path, out: Path, asked: Asked, terms: Terms) -> Done:
+def write_messages(pack: Path, out: Path, asked: MessageSelection, terms: MessageDefaults) -> MessageCounts:
     """Write the messages of a release or return pack into a new folder.
 
     Raises:
@@ -108,7 +108,7 @@ def write_messages(pack: Path, out: Path, asked: Asked, terms: Terms) -> Done:
         raise PlaceError("exists already", where=out.name, remedy="name a new folder")
     aside = out.absolute().parent / f".{out.name}.partial"
     shutil.rmtree(aside, ignore_errors=True)
-    writer = Writer(aside, records, terms, asked.spelling)
+    writer = MessageWriter(aside, records, terms, asked.spelling)
     done = writer.done
     done.test_cases = given["test_case"].unique().sort().to_list()
     try:
@@ -126,7 +126,7 @@ def write_messages(pack: Path, out: Path, asked: Asked, terms: Terms) -> Done:
     return done
 
 
-def _check(asked: Asked, table: Messages, terms: Terms) -> None:
+def _check(asked: MessageSelection, table: Messages, terms: MessageDefaults) -> None:
     if wrong := term_faults(terms):
         where = SCHEMA.name
         raise ConfigurationError(f"the schema does not know the value of {', '.join(wrong)}", where=where)
@@ -138,7 +138,7 @@ def _check(asked: Asked, table: Messages, terms: Terms) -> None:
         raise ConfigurationError("no such spelling", where=asked.spelling, remedy=f"{' or '.join(table.spellings)}")
 
 
-def allocated(pack: Path, asked: Asked) -> pl.DataFrame:
+def allocated(pack: Path, asked: MessageSelection) -> pl.DataFrame:
     """Return the allocations wanted, each once: ``test_case``, ``mpan_core``, ``role``, in order.
 
     Raises:
@@ -170,7 +170,7 @@ def expected(pack: Path, given: pl.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class MessageGroup:
     """The metering points of one test case for one event of one interface."""
 
     test_case: str
@@ -179,32 +179,32 @@ class Group:
     members: Sequence[tuple[str, str]]
 
 
-def _groups(given: pl.DataFrame, asked: Asked, table: Messages) -> Iterator[Group]:
+def _groups(given: pl.DataFrame, asked: MessageSelection, table: Messages) -> Iterator[MessageGroup]:
     for (test_case,), rows in given.group_by("test_case", maintain_order=True):
         members = list(zip(rows["mpan_core"], rows["role"], strict=True))
         for name, interface in table.interfaces.items():
             if not asked.interfaces or name in asked.interfaces:
                 for event in interface.events:
-                    yield Group(str(test_case), name, event, members)
+                    yield MessageGroup(str(test_case), name, event, members)
 
 
-class Writer:
+class MessageWriter:
     """Writes groups of messages below a folder, and a line of the manifest for each metering point and event."""
 
-    def __init__(self, folder: Path, records: Mapping[str, Record], terms: Terms, spelling: str) -> None:
+    def __init__(self, folder: Path, records: Mapping[str, Record], terms: MessageDefaults, spelling: str) -> None:
         self._folder, self._terms, self._spelling, self._table = folder, terms, spelling, messages()
         self._records = records
         self._exports, self._secondaries = _by_partner(records)
         self._text = io.StringIO()
         self._manifest = csv.writer(self._text, lineterminator="\n")
         self._manifest.writerow(HEADER)
-        self.done = Done()
+        self.done = MessageCounts()
 
     def manifest(self) -> str:
         """Return the manifest as CSV."""
         return self._text.getvalue()
 
-    def write(self, group: Group) -> None:
+    def write(self, group: MessageGroup) -> None:
         """Write the messages of one group as one file, a JSON array.
 
         Raises:
@@ -229,7 +229,7 @@ class Writer:
             self.done.files += 1
             self.done.messages += len(body)
 
-    def _message(self, group: Group, mpan: str) -> tuple[dict[str, Any] | None, str]:
+    def _message(self, group: MessageGroup, mpan: str) -> tuple[dict[str, Any] | None, str]:
         """Return the message, or why there is none."""
         record = self._records.get(mpan)
         if record is None:

@@ -14,14 +14,14 @@ from flows.keys import dsse
 from flows.keys.signing_key import PublicKey, Signer
 from flows.pack import bag
 from flows.pack.checks import Progress
-from flows.pack.verify import MAX_ENVELOPE, Terms, Verification, verify_pack
+from flows.pack.verify import MAX_ENVELOPE, Verification, VerificationPolicy, verify_pack
 
 
 def approve_pack(
     root: Path,
     approver: Signer,
     operators: Sequence[PublicKey],
-    terms: Terms | None = None,
+    terms: VerificationPolicy | None = None,
     *,
     seen: Progress | None = None,
 ) -> Verification:
@@ -35,7 +35,7 @@ def approve_pack(
         EvidenceError: the pack does not ask for this key's signature.
         PlaceError: the signature file cannot be written.
     """
-    terms = replace(terms or Terms(), pending=frozenset({approver.keyid}))
+    terms = replace(terms or VerificationPolicy(), pending=frozenset({approver.keyid}))
     found = verify_pack(root, operators, terms, seen=seen)
     signers = (found.evidence or {}).get("signers", ())
     if {"keyid": approver.keyid, "role": "approver"} not in [{k: s.get(k) for k in ("keyid", "role")} for s in signers]:

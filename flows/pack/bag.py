@@ -45,7 +45,7 @@ _VARYING = {"bagging-date", "bag-size", "payload-oxum"}
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class PackFault:
     """One file of a pack that does not hold, and why, in words."""
 
     file: str
@@ -57,7 +57,7 @@ class Listing:
     """What lies in a folder: regular files with their bytes, and what must not be there at all."""
 
     files: dict[str, int] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[PackFault] = field(default_factory=list)
 
 
 def shown(name: str) -> str:
@@ -83,14 +83,14 @@ def path_fault(path: str) -> str:
     return ""
 
 
-def clashes(paths: Iterable[str]) -> list[Fault]:
+def clashes(paths: Iterable[str]) -> list[PackFault]:
     """Name every path that differs from another by letter case alone: on many disks they are one file."""
     seen: dict[str, str] = {}
     faults = []
     for path in sorted(paths):
         other = seen.setdefault(path.casefold(), path)
         if other != path:
-            faults.append(Fault(path, f"differs from {shown(other)} by letter case alone"))
+            faults.append(PackFault(path, f"differs from {shown(other)} by letter case alone"))
     return faults
 
 
@@ -105,19 +105,19 @@ def listing(folder: Path) -> Listing:
         prefix = pending.pop()
         entries = sorted(os.scandir(folder / prefix), key=lambda entry: entry.name)
         if not entries and prefix not in ("", f"{PAYLOAD}/"):
-            found.faults.append(Fault(prefix.rstrip("/"), "is an empty folder that no manifest knows"))
+            found.faults.append(PackFault(prefix.rstrip("/"), "is an empty folder that no manifest knows"))
         for entry in entries:
             path = prefix + entry.name
             mode = entry.stat(follow_symlinks=False).st_mode
             if trouble := path_fault(path):
-                found.faults.append(Fault(path, trouble))
+                found.faults.append(PackFault(path, trouble))
             elif stat.S_ISDIR(mode):
                 pending.append(f"{path}/")
             elif stat.S_ISREG(mode):
                 found.files[path] = entry.stat(follow_symlinks=False).st_size
             else:
                 kind = "a symbolic link" if stat.S_ISLNK(mode) else "neither a file nor a folder"
-                found.faults.append(Fault(path, f"is {kind}"))
+                found.faults.append(PackFault(path, f"is {kind}"))
     found.faults += clashes(found.files)
     return found
 

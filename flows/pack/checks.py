@@ -9,7 +9,7 @@ from pathlib import Path
 
 from contracts.errors import EvidenceError
 from flows.pack import bag
-from flows.pack.bag import Fault, Listing
+from flows.pack.bag import Listing, PackFault
 
 FIXED = (bag.DECLARATION, bag.INFO, bag.MANIFEST, bag.TAGMANIFEST, bag.SIGNATURE, bag.EVIDENCE)
 
@@ -22,7 +22,7 @@ class Check:
 
     name: str
     words: str
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[PackFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +46,20 @@ class OpenPack:
             raise EvidenceError(f"cannot be read: {fault.strerror}", where=name) from None
 
 
-def open_pack(root: Path) -> OpenPack | Fault:
+def open_pack(root: Path) -> OpenPack | PackFault:
     """List a pack's folder, or say why it cannot be listed."""
     name = root.absolute().name
     try:
         if root.is_symlink() or not root.is_dir():
-            return Fault(name, "is not a folder")
+            return PackFault(name, "is not a folder")
         return OpenPack(root, bag.listing(root))
     except OSError as fault:
-        return Fault(name, f"cannot be read: {fault.strerror}")
+        return PackFault(name, f"cannot be read: {fault.strerror}")
 
 
 def structure_check(pack: OpenPack) -> Check:
     """Look at names and kinds of files alone."""
-    absent = [Fault(name, "is missing") for name in FIXED if name not in pack.listing.files]
+    absent = [PackFault(name, "is missing") for name in FIXED if name not in pack.listing.files]
     words = f"{len(pack.listing.files)} files; no link, no unsafe path, no two names equal but for case"
     return Check("structure", words, (*pack.listing.faults, *absent))
 
@@ -70,7 +70,7 @@ def contents_check(pack: OpenPack, signed_digest: str, seen: Progress | None) ->
     Args:
         signed_digest: SHA-256 that the tag manifest must have; empty when no signature vouches for one.
     """
-    faults: list[Fault] = []
+    faults: list[PackFault] = []
     counted = 0
     listed = {bag.SIGNATURE, bag.TAGMANIFEST}
     complete = True
@@ -86,13 +86,13 @@ def contents_check(pack: OpenPack, signed_digest: str, seen: Progress | None) ->
         faults += wrong
         counted += read
     if complete:
-        faults += [Fault(name, "is in no manifest") for name in sorted(set(pack.listing.files) - listed)]
+        faults += [PackFault(name, "is in no manifest") for name in sorted(set(pack.listing.files) - listed)]
     vouched = "the signed manifests" if signed_digest else "the manifests, which no signature vouches for"
     words = f"{len(listed)} files, {counted:,} bytes: SHA-256 of each as in {vouched}; nothing added, nothing missing"
     return Check("contents", words, tuple(faults))
 
 
-def _manifest(pack: OpenPack, name: str, signed_digest: str, faults: list[Fault]) -> dict[str, str] | None:
+def _manifest(pack: OpenPack, name: str, signed_digest: str, faults: list[PackFault]) -> dict[str, str] | None:
     """Read one manifest; ``None``, and perhaps a fault, when it cannot vouch for anything."""
     try:
         data = pack.read(name)
@@ -105,7 +105,7 @@ def _manifest(pack: OpenPack, name: str, signed_digest: str, faults: list[Fault]
         if trouble := _wrong_rooms(name, digests):
             raise EvidenceError(trouble)
     except EvidenceError as fault:
-        faults.append(Fault(name, fault.what))
+        faults.append(PackFault(name, fault.what))
         return None
     return digests
 
@@ -122,19 +122,19 @@ def _wrong_rooms(name: str, digests: Mapping[str, str]) -> str:
     return "" if needed <= set(digests) else "does not list every file that a pack must have"
 
 
-def _digests(pack: OpenPack, digests: Mapping[str, str], seen: Progress | None) -> tuple[list[Fault], int]:
+def _digests(pack: OpenPack, digests: Mapping[str, str], seen: Progress | None) -> tuple[list[PackFault], int]:
     faults, counted = [], 0
     for path, digest in digests.items():
         if path not in pack.listing.files:
             if path not in FIXED:  # those the structure has told already
-                faults.append(Fault(path, "is missing"))
+                faults.append(PackFault(path, "is missing"))
             continue
         try:
             actual, size = bag.digest_file(pack.root / path, seen=seen)
         except (OSError, EvidenceError):
-            faults.append(Fault(path, "cannot be read"))
+            faults.append(PackFault(path, "cannot be read"))
             continue
         counted += size
         if actual != digest:
-            faults.append(Fault(path, "is not the file that was sealed: its digest differs"))
+            faults.append(PackFault(path, "is not the file that was sealed: its digest differs"))
     return faults, counted

@@ -10,7 +10,7 @@ from typing import Any
 
 from contracts.errors import EvidenceError
 from flows.pack import bag
-from flows.pack.bag import Fault
+from flows.pack.bag import PackFault
 from flows.pack.checks import Check, contents_check, open_pack, structure_check
 from flows.pack.schema import schema_faults
 from transforms.release.attestation import strict_json
@@ -49,10 +49,10 @@ def _named(evidence: Mapping[str, Any]) -> set[str]:
     return {str(entry.get("tagmanifest_sha256")) for entry in entries if isinstance(entry, dict)}
 
 
-def _follow(root: Path, links: set[str]) -> list[Fault] | None:
+def _follow(root: Path, links: set[str]) -> list[PackFault] | None:
     """Return a linked pack's faults, adding its own links to ``links``; ``None`` while no link leads to it."""
     pack = open_pack(root)
-    if isinstance(pack, Fault):
+    if isinstance(pack, PackFault):
         return [pack]
     name = root.absolute().name
     try:
@@ -60,17 +60,17 @@ def _follow(root: Path, links: set[str]) -> list[Fault] | None:
         if digest not in links:
             return None
         checks = (structure_check(pack), contents_check(pack, digest, None))
-        faults = [Fault(f"{name}/{fault.file}", fault.what) for check in checks for fault in check.faults]
+        faults = [PackFault(f"{name}/{fault.file}", fault.what) for check in checks for fault in check.faults]
         if not faults:
             document = strict_json(bag.read_small(root / bag.EVIDENCE), where=bag.EVIDENCE)
             links |= _named(document) if isinstance(document, dict) else set()
     except EvidenceError as fault:
-        return [Fault(f"{name}/{bag.TAGMANIFEST}", fault.what)]
+        return [PackFault(f"{name}/{bag.TAGMANIFEST}", fault.what)]
     return faults
 
 
-def _unlinked(root: Path) -> Fault:
-    return Fault(f"{root.absolute().name}/{bag.TAGMANIFEST}", "is not a pack that this one was made from")
+def _unlinked(root: Path) -> PackFault:
+    return PackFault(f"{root.absolute().name}/{bag.TAGMANIFEST}", "is not a pack that this one was made from")
 
 
 _TOTALS = ("rows_in", "released", "excluded")

@@ -16,7 +16,7 @@ from contracts.errors import ConfigurationError, EvidenceError
 from flows.keys import dsse
 from flows.keys.signing_key import PublicKey
 from flows.pack import bag
-from flows.pack.bag import Fault
+from flows.pack.bag import PackFault
 from flows.pack.checks import Check, OpenPack, Progress, contents_check, open_pack, structure_check
 from flows.pack.previous import links_check
 from flows.pack.schema import schema_faults
@@ -32,7 +32,7 @@ MAX_ENVELOPE = 128 << 20  # bytes; base64 of an evidence of 90 MB, a thousand ti
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class VerificationPolicy:
     """What a reader asks of a pack beyond being unchanged.
 
     Attributes:
@@ -67,7 +67,7 @@ class Verification:
     signed_by: tuple[str, ...] = ()
 
     @property
-    def faults(self) -> list[Fault]:
+    def faults(self) -> list[PackFault]:
         return [fault for check in self.checks for fault in check.faults]
 
     @property
@@ -87,7 +87,11 @@ class PackFaultError(EvidenceError):
 
 
 def verify_pack(
-    root: Path, public_keys: Sequence[PublicKey], terms: Terms | None = None, *, seen: Progress | None = None
+    root: Path,
+    public_keys: Sequence[PublicKey],
+    terms: VerificationPolicy | None = None,
+    *,
+    seen: Progress | None = None,
 ) -> Verification:
     """Verify a pack against keys; no other key makes anything true.
 
@@ -98,14 +102,14 @@ def verify_pack(
         PackFaultError: anything does not hold; names every file at fault.
         ConfigurationError: no key is given, or more signatures are required than keys.
     """
-    terms = terms or Terms()
+    terms = terms or VerificationPolicy()
     trusted = {key.keyid: key for key in public_keys}
     wanted = len(trusted) if terms.require is None else terms.require
     if not 1 <= wanted <= len(trusted):
         raise ConfigurationError(f"{wanted} signatures are required, {len(trusted)} different keys given")
     found = Verification(root.absolute().name)
     pack = open_pack(root)
-    if isinstance(pack, Fault):
+    if isinstance(pack, PackFault):
         found.checks.append(Check("structure", "", (pack,)))
         raise PackFaultError(found)
     found.checks.append(structure_check(pack))
@@ -130,7 +134,7 @@ def hold_together(root: Path, *, seen: Progress | None = None) -> None:
     """
     found = Verification(root.absolute().name)
     pack = open_pack(root)
-    if isinstance(pack, Fault):
+    if isinstance(pack, PackFault):
         found.checks.append(Check("structure", "", (pack,)))
     else:
         found.checks += [structure_check(pack), contents_check(pack, "", seen)]
@@ -154,7 +158,7 @@ def _signatures_check(
         digest, evidence = statement_parts(document, where=bag.SIGNATURE)
         declared = _declared(evidence)
     except EvidenceError as fault:
-        return Check("signatures", "", (Fault(bag.SIGNATURE, fault.what),))
+        return Check("signatures", "", (PackFault(bag.SIGNATURE, fault.what),))
     found.signed_by, found.evidence, found.tagmanifest_sha256 = tuple(sorted(good)), evidence, digest
     whats = _unsigned(envelope, declared, good, pending)
     one = len(found.signed_by) == 1
@@ -162,7 +166,7 @@ def _signatures_check(
     words += f"{', '.join(found.signed_by)} {'holds' if one else 'hold'}"
     if others := sorted(set(declared) - set(found.signed_by) - pending):
         words += f"; named besides, and present: {', '.join(others)}"
-    return Check("signatures", words, tuple(Fault(bag.SIGNATURE, what) for what in whats))
+    return Check("signatures", words, tuple(PackFault(bag.SIGNATURE, what) for what in whats))
 
 
 def _unsigned(
@@ -215,11 +219,11 @@ def _evidence_check(pack: OpenPack, evidence: dict[str, Any]) -> Check:
     try:
         data = pack.read(bag.EVIDENCE)
         if data is not None and data != canonical_bytes(evidence):
-            faults.append(Fault(bag.EVIDENCE, "is not the evidence that was signed"))
+            faults.append(PackFault(bag.EVIDENCE, "is not the evidence that was signed"))
     except EvidenceError as fault:
-        faults.append(Fault(bag.EVIDENCE, fault.what))
+        faults.append(PackFault(bag.EVIDENCE, fault.what))
     broken = schema_faults(evidence) or accounting_faults(evidence) or gate_faults(evidence)
-    faults += [Fault(bag.EVIDENCE, bag.shown(what)) for what in broken]
+    faults += [PackFault(bag.EVIDENCE, bag.shown(what)) for what in broken]
     return Check("evidence", "" if broken else _evidence_words(evidence), tuple(faults))
 
 
@@ -234,7 +238,7 @@ def _evidence_words(evidence: Mapping[str, Any]) -> str:
     return f"{words}; the run sought {scan['identifiers']:,} raw identifiers and found 0" if scan else words
 
 
-def _cut_check(pack: OpenPack, evidence: dict[str, Any], terms: Terms, *, whole: bool) -> Check:
+def _cut_check(pack: OpenPack, evidence: dict[str, Any], terms: VerificationPolicy, *, whole: bool) -> Check:
     """Hold the bag's own words, the expected cut and the expiry date against the evidence."""
     match evidence.get("cut"):
         case {"id": str(cut), **rest}:
@@ -242,28 +246,28 @@ def _cut_check(pack: OpenPack, evidence: dict[str, Any], terms: Terms, *, whole:
         case _:
             return Check("cut", "cannot be told")  # the schema has told already
     if terms.cut_id and terms.cut_id != cut:
-        faults.append(Fault(bag.EVIDENCE, "belongs to another cut"))
+        faults.append(PackFault(bag.EVIDENCE, "belongs to another cut"))
     expires = str(rest.get("expires", ""))
     if terms.today and expires and expires < terms.today.isoformat():
-        faults.append(Fault(bag.EVIDENCE, f"expired on {bag.shown(expires)}"))
+        faults.append(PackFault(bag.EVIDENCE, f"expired on {bag.shown(expires)}"))
     until = f"not expired: until {bag.shown(expires)}" if expires else "names no expiry date"
     return Check(
         "cut", f"{bag.shown(cut)} in evidence and bag-info.txt; payload size as stated; {until}", tuple(faults)
     )
 
 
-def _info_faults(pack: OpenPack, cut: str) -> Iterator[Fault]:
+def _info_faults(pack: OpenPack, cut: str) -> Iterator[PackFault]:
     try:
         declaration, data = pack.read(bag.DECLARATION), pack.read(bag.INFO)
         info = bag.parse_info(data) if data is not None else None
     except EvidenceError as fault:
-        yield Fault(bag.INFO, fault.what)
+        yield PackFault(bag.INFO, fault.what)
         return
     if declaration is not None and declaration != bag.DECLARATION_BYTES:
-        yield Fault(bag.DECLARATION, "does not declare BagIt 1.0 in UTF-8")
+        yield PackFault(bag.DECLARATION, "does not declare BagIt 1.0 in UTF-8")
     if info is not None:
         sizes = [size for path, size in pack.listing.files.items() if path.startswith(f"{bag.PAYLOAD}/")]
         if info.get("Payload-Oxum") != f"{sum(sizes)}.{len(sizes)}":
-            yield Fault(bag.INFO, "its Payload-Oxum is not the payload's")
+            yield PackFault(bag.INFO, "its Payload-Oxum is not the payload's")
         if info.get(bag.CUT_LABEL) != cut:
-            yield Fault(bag.INFO, "names another cut than the evidence")
+            yield PackFault(bag.INFO, "names another cut than the evidence")

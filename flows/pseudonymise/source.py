@@ -13,8 +13,8 @@ import polars as pl
 
 from contracts.errors import IntakeError, RefusedError
 from contracts.model import Contract
-from contracts.vocabulary import Effect, Stage
-from flows.cut.config import Extract, Job, Participant
+from contracts.vocabulary import Effect, RuleStage
+from flows.cut.config import ExtractConfig, Job, Participant
 from flows.cut.parallel import WORKERS, map_ordered
 from flows.cut.partitions import STAGED, PartitionWriter
 from flows.cut.progress import Progress, silent
@@ -77,7 +77,7 @@ def check_cut_date(stated: str | None, cut_date: date, *, where: str) -> None:
 def anonymise_source(
     job: Job,
     participant: Participant,
-    extract: Extract,
+    extract: ExtractConfig,
     *,
     keys: FieldKeys,
     pseudonymiser: Pseudonymiser,
@@ -257,7 +257,7 @@ def anonymise_batch(
             own = own | column
         marks = named.select(pl.col("^_bad_.*$")).with_columns(own.alias(bad(OWN_IDENTIFIER)))
         judged = raw.drop(marks.columns, strict=False).hstack(marks)
-        masks = judged.select(fault_masks(contract, contract.rules_at(Stage.INTAKE)))
+        masks = judged.select(fault_masks(contract, contract.rules_at(RuleStage.INTAKE)))
     except pl.exceptions.PolarsError as fault:
         what = f"a batch could not be processed ({type(fault).__name__})"
         raise IntakeError(what, where=spec.name, remedy="please report it") from None

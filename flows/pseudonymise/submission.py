@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 from contracts.errors import IntakeError, KeyMaterialError, RefusedError
 from contracts.model import Contract
 from contracts.scheme import scheme_lists
-from flows.cut.config import Extract, Job, Participant
+from flows.cut.config import ExtractConfig, Job, Participant
 from flows.cut.partitions import STAGED, SUBMITTED, ParticipantExtract, PartitionWriter, write_exclusions
 from flows.cut.progress import Progress, silent
 from flows.cut.workspace import Workspace
 from flows.keys.signing_key import load_public
-from flows.pack.verify import Terms, verify_pack
+from flows.pack.verify import VerificationPolicy, verify_pack
 from flows.pseudonymise.source import SourceFacts, check_cut_date
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.quality import exclusions
@@ -40,7 +40,7 @@ def verified(pack: Path, public_key: Path, cut_id: str) -> dict[str, Any]:
     Raises:
         PackFaultError: it does not hold. KeyMaterialError: the public key cannot be read.
     """
-    found = verify_pack(pack, [load_public(public_key)], Terms(cut_id=cut_id))
+    found = verify_pack(pack, [load_public(public_key)], VerificationPolicy(cut_id=cut_id))
     return found.evidence or {}
 
 
@@ -68,7 +68,7 @@ def refuse_foreign(evidence: dict[str, Any], cut: Any, keys: FieldKeys, *, where
 def take_submission(
     job: Job,
     participant: Participant,
-    extract: Extract,
+    extract: ExtractConfig,
     *,
     keys: FieldKeys,
     workspace: Workspace,
@@ -103,7 +103,7 @@ def take_submission(
 
 
 def _entry(
-    evidence: dict[str, Any], section: str, participant: Participant, extract: Extract, where: str
+    evidence: dict[str, Any], section: str, participant: Participant, extract: ExtractConfig, where: str
 ) -> dict[str, Any]:
     for entry in evidence[section]:
         if (entry["participant"], entry["extract"]) == (participant.mpid, extract.contract):

@@ -11,7 +11,7 @@ import polars as pl
 from contracts.errors import QualityError
 from contracts.load import load_all
 from contracts.model import Contract, Rule
-from contracts.vocabulary import Stage
+from contracts.vocabulary import RuleStage
 from flows.cut.partitions import (
     JUDGED,
     ORDER,
@@ -95,7 +95,7 @@ def rule_results(
         parts = [scan.with_columns(sender) for scan in scans if scan is not None]
         if not parts:
             continue
-        at_hand = [*contract.rules_at(Stage.INTAKE), *judged(contract, Stage.QUALITY, tables)]
+        at_hand = [*contract.rules_at(RuleStage.INTAKE), *judged(contract, RuleStage.QUALITY, tables)]
         mine = [rule for rule in at_hand if not rule.carried or rule.carried not in without]
         name = f"{h.participant}-{h.extract}"
         counts, documents[name] = count_twice(parts, contract, mine, name)

@@ -8,7 +8,7 @@ from typing import Any
 from contracts.errors import EvidenceError
 from flows.cut.config import Job, load_cut
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
-from flows.pack.verify import Terms, verify_pack
+from flows.pack.verify import VerificationPolicy, verify_pack
 
 
 def check_returns(cut_file: Path) -> list[dict[str, Any]]:
@@ -23,7 +23,7 @@ def check_returns(cut_file: Path) -> list[dict[str, Any]]:
         participant's.
     """
     job = load_cut(cut_file)
-    keys, terms = _keys(job), Terms(cut_id=job.model.cut.id)
+    keys, terms = _keys(job), VerificationPolicy(cut_id=job.model.cut.id)
     folder = job.path(job.model.release.folder)
     release = verify_pack(folder / f"{job.model.cut.id}-release", keys, terms)
     wanted = job.model.release.recipients

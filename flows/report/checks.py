@@ -13,7 +13,7 @@ from flows.report.formatting import listed, long_date, number, percent, plural, 
 from transforms.release.attestation import accounting_faults
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """How an answer weighs in the verdict."""
 
     PLAIN = "plain"  # a fact, neither good nor bad
@@ -32,7 +32,7 @@ class Answer:
     question: str
     short: str
     detail: str
-    state: State = State.PLAIN
+    state: CheckState = CheckState.PLAIN
     section: str = ""
     code: bool = False
     claim: str = ""
@@ -42,7 +42,7 @@ class Answer:
 class Verdict:
     """What the answers make together: a state, a headline, and the reasons when it is not good."""
 
-    state: State
+    state: CheckState
     headline: str
     reasons: tuple[str, ...]
 
@@ -67,13 +67,13 @@ def answers(evidence: Mapping[str, Any], signed_by: Sequence[str], approvers: Se
 
 def verdict(found: Sequence[Answer]) -> Verdict:
     """Return the worst state among the answers in words."""
-    bad = tuple(answer.claim or answer.short for answer in found if answer.state is State.BAD)
+    bad = tuple(answer.claim or answer.short for answer in found if answer.state is CheckState.BAD)
     if bad:
-        return Verdict(State.BAD, "Not fit to rely on", bad)
-    notes = tuple(answer.claim or answer.short for answer in found if answer.state is State.NOTE)
-    parts = [answer.claim for answer in found if answer.state is State.GOOD and answer.claim]
+        return Verdict(CheckState.BAD, "Not fit to rely on", bad)
+    notes = tuple(answer.claim or answer.short for answer in found if answer.state is CheckState.NOTE)
+    parts = [answer.claim for answer in found if answer.state is CheckState.GOOD and answer.claim]
     headline = listed(parts)
-    return Verdict(State.NOTE if notes else State.GOOD, headline[:1].upper() + headline[1:], notes)
+    return Verdict(CheckState.NOTE if notes else CheckState.GOOD, headline[:1].upper() + headline[1:], notes)
 
 
 def _which_cut(evidence: Mapping[str, Any]) -> Answer:
@@ -101,12 +101,14 @@ def _complete(evidence: Mapping[str, Any]) -> Answer:
     question, rows = "Is it complete?", evidence["accounting"]
     if faults := accounting_faults(evidence):
         short = "No: rows are lost or counted twice."
-        return Answer(question, short, "; ".join(faults), State.BAD, "rows", claim="Rows are lost or counted twice.")
+        return Answer(
+            question, short, "; ".join(faults), CheckState.BAD, "rows", claim="Rows are lost or counted twice."
+        )
     total = sum(row["rows_in"] for row in rows)
     released, excluded = (sum(row[name] for row in rows) for name in ("released", "excluded"))
     short = f"Yes: {number(total)} rows in = {number(released)} released + {number(excluded)} excluded."
     detail = f"Each of {plural(len(rows), 'extract')} balances by itself."
-    return Answer(question, short, detail, State.GOOD, "rows", claim="every row is accounted for")
+    return Answer(question, short, detail, CheckState.GOOD, "rows", claim="every row is accounted for")
 
 
 def _excluded(evidence: Mapping[str, Any]) -> Answer:
@@ -131,25 +133,25 @@ def _raw_left(evidence: Mapping[str, Any]) -> Answer:
     question, scan = "Is any raw identifier left?", evidence.get("leak_scan")
     if scan is None:
         short, claim = "Nobody has looked yet.", "The pack was not searched for raw identifiers."
-        return Answer(question, short, "A release is searched as a whole.", State.NOTE, "leaks", claim=claim)
+        return Answer(question, short, "A release is searched as a whole.", CheckState.NOTE, "leaks", claim=claim)
     looked = f"{plural(scan['files'], 'file')}, {size(scan['bytes'])}, searched for every one of "
     looked += f"{plural(scan['identifiers'], 'raw identifier')} of the inputs."
     if scan["confirmed"]:
         short = f"Yes: {plural(scan['confirmed'], 'raw identifier')} found."
-        return Answer(question, short, looked, State.BAD, "leaks", claim=short.removeprefix("Yes: "))
-    return Answer(question, "None was found.", looked, State.GOOD, "leaks", claim="no raw identifier was found")
+        return Answer(question, short, looked, CheckState.BAD, "leaks", claim=short.removeprefix("Yes: "))
+    return Answer(question, "None was found.", looked, CheckState.GOOD, "leaks", claim="no raw identifier was found")
 
 
 def _signed(signed_by: Sequence[str], approvers: Sequence[str]) -> Answer:
     if not signed_by:
         detail = "Nobody vouches for this pack."
-        return Answer("Is it signed?", "No.", detail, State.BAD, "verify", claim="The pack is not signed.")
+        return Answer("Is it signed?", "No.", detail, CheckState.BAD, "verify", claim="The pack is not signed.")
     short = f"Yes, by key {listed(list(signed_by))}."
     detail = "A page cannot vouch for itself: run datacut verify with the keys you trust."
     if approvers:
         short = f"By the operator’s key {listed(list(signed_by))}; key {listed(list(approvers))} must approve."
         detail = "It counts once both have signed. A page cannot tell: run datacut verify with both keys."
-    return Answer("Is it signed?", short, detail, State.GOOD, "verify", claim="the pack is signed")
+    return Answer("Is it signed?", short, detail, CheckState.GOOD, "verify", claim="the pack is signed")
 
 
 def _risk(risk: Mapping[str, Any]) -> list[Answer]:
@@ -163,7 +165,7 @@ def _risk(risk: Mapping[str, Any]) -> list[Answer]:
     if above:
         short = f"The risk of re-identification is above what the policy tolerates: {listed(above)}."
         detail = "Coarser columns or fewer rows would lower it; releasing as it is, is the controllers’ decision."
-        return [Answer(question, short, detail, State.NOTE, "risk")]
+        return [Answer(question, short, detail, CheckState.NOTE, "risk")]
     sizes = risk.get("class_sizes") or [{"size": "", "metering_points": 0}]
     alone, whole = sizes[0]["metering_points"], sum(entry["metering_points"] for entry in sizes)
     knows = listed([str(name).replace("_", " ") for name in risk.get("quasi_identifiers", ())], 8)
@@ -178,19 +180,19 @@ def _warnings(evidence: Mapping[str, Any]) -> list[Answer]:
     if evidence.get("policy", {}).get("half_hourly") == "real":
         detail = "Five consecutive half-hour readings identify most homes. The policy asks for this by name."
         found.append(
-            Answer("Half-hourly data", "Real half-hourly readings are released.", detail, State.NOTE, "policy")
+            Answer("Half-hourly data", "Real half-hourly readings are released.", detail, CheckState.NOTE, "policy")
         )
     crashed = sorted({row["rule"] for row in evidence["rules"] if row["crashed"]})
     if crashed:
         short = f"{plural(len(crashed), 'rule')} could not be judged."
-        found.append(Answer("Were all rules judged?", short, f"{listed(crashed)}.", State.NOTE, "rules"))
+        found.append(Answer("Were all rules judged?", short, f"{listed(crashed)}.", CheckState.NOTE, "rules"))
     chance = evidence.get("coincident")
     if chance and not chance["expected_low"] <= chance["count"] <= chance["expected_high"]:
         short = "Coincident pseudonyms are outside the band of chance."
         band = f"{number(round(chance['expected_low']))} to {number(round(chance['expected_high']))}"
         detail = f"{number(chance['count'])}, where chance gives {band}: perhaps the key was not applied."
-        found.append(Answer("Was the key applied?", short, detail, State.NOTE, "limits"))
+        found.append(Answer("Was the key applied?", short, detail, CheckState.NOTE, "limits"))
     if evidence.get("self_test", {}).get("passed") is False:
         short = "The pseudonym scheme did not reproduce its own vectors."
-        found.append(Answer("Did the scheme work?", short, "Nothing here can be relied on.", State.BAD, "made"))
+        found.append(Answer("Did the scheme work?", short, "Nothing here can be relied on.", CheckState.BAD, "made"))
     return found

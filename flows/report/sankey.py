@@ -24,7 +24,7 @@ OTHERS = "others"
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class SankeyBar:
     """A bar with its label: ``kind`` is the class that colours it."""
 
     x: float
@@ -49,23 +49,23 @@ class Ribbon:
 
 
 @dataclass(slots=True)
-class Flow:
+class Sankey:
     """The whole picture: its height, bars by column, ribbons, and how much the reasons are enlarged."""
 
     height: float = 0.0
-    sources: list[Bar] = field(default_factory=list)
-    ends: list[Bar] = field(default_factory=list)
-    reasons: list[Bar] = field(default_factory=list)
+    sources: list[SankeyBar] = field(default_factory=list)
+    ends: list[SankeyBar] = field(default_factory=list)
+    reasons: list[SankeyBar] = field(default_factory=list)
     ribbons: list[Ribbon] = field(default_factory=list)
     wedge: str = ""
     enlarged: float = 1.0
 
 
-def flow(accounting: Sequence[Mapping[str, Any]]) -> Flow:
+def flow(accounting: Sequence[Mapping[str, Any]]) -> Sankey:
     """Lay out the accounting; an empty one gives a picture of no height."""
     sources = _sources(accounting)
     total = sum(source["rows_in"] for source in sources)
-    picture = Flow()
+    picture = Sankey()
     if not total:
         return picture
     scale = max(TALL, SCALE * len(sources)) / total
@@ -77,7 +77,7 @@ def flow(accounting: Sequence[Mapping[str, Any]]) -> Flow:
         slot = max(tall, SLOT)
         top = y + (slot - tall) / 2
         picture.sources.append(
-            Bar(LEFT, top, tall, "f0", source["participant"], source["rows_in"], y + slot / 2, source["extract"])
+            SankeyBar(LEFT, top, tall, "f0", source["participant"], source["rows_in"], y + slot / 2, source["extract"])
         )
         y += slot + GAP
     left = y - GAP
@@ -116,15 +116,15 @@ def _reasons(accounting: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
     return [*kept, (f"{len(rest)} {OTHERS}", sum(count for _, count in rest))]
 
 
-def _ends(picture: Flow, sources: list[dict[str, Any]], scale: float, released: int, excluded: int) -> None:
+def _ends(picture: Sankey, sources: list[dict[str, Any]], scale: float, released: int, excluded: int) -> None:
     """Draw the released and the excluded bar, and a ribbon from every source to each."""
     tall = max(released * scale, 1.0)
     thin = max(excluded * scale, 2.5) if excluded else 0.0
     top = max(0.0, (picture.height - tall - thin - 46) / 2)
     below = top + tall + 46
-    picture.ends.append(Bar(MIDDLE, top, tall, "f0", "Released", released, top + tall / 2))
+    picture.ends.append(SankeyBar(MIDDLE, top, tall, "f0", "Released", released, top + tall / 2))
     if excluded:
-        picture.ends.append(Bar(MIDDLE, below, thin, "f1", "Excluded", excluded, below + thin / 2))
+        picture.ends.append(SankeyBar(MIDDLE, below, thin, "f1", "Excluded", excluded, below + thin / 2))
     at = [top, below]
     for bar, source in zip(picture.sources, sources, strict=True):
         y = bar.y
@@ -140,7 +140,7 @@ def _ends(picture: Flow, sources: list[dict[str, Any]], scale: float, released: 
             at[lane] += end
 
 
-def _open(picture: Flow, parts: list[tuple[str, int]], excluded: int, scale: float) -> None:
+def _open(picture: Sankey, parts: list[tuple[str, int]], excluded: int, scale: float) -> None:
     """Enlarge what was excluded into its reasons."""
     gaps = (len(parts) - 1) * GAP
     tall = min(picture.height, max(FAN, len(parts) * SLOT + gaps))
@@ -148,7 +148,7 @@ def _open(picture: Flow, parts: list[tuple[str, int]], excluded: int, scale: flo
     top = y = min(max(picture.ends[-1].middle - tall / 2, 0.0), picture.height - tall)
     for reason, count in parts:
         slot = SLOT + spare * count / excluded
-        picture.reasons.append(Bar(RIGHT, y + 2, max(slot - 4, 2.0), "f1", reason, count, y + slot / 2))
+        picture.reasons.append(SankeyBar(RIGHT, y + 2, max(slot - 4, 2.0), "f1", reason, count, y + slot / 2))
         y += slot + GAP
     bar = picture.ends[-1]
     picture.wedge = _band(MIDDLE + BAR, bar.y, bar.height, RIGHT, top, tall)

@@ -21,7 +21,7 @@ Points = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
-class Extract:
+class RestoredExtract:
     """One extract of a return pack, and where the participant keeps its own of it."""
 
     pack: Path

@@ -16,7 +16,7 @@ from contracts.model import Contract
 from flows.cut.progress import Progress
 from flows.intake import open_source
 from flows.pseudonymise.source import anonymise_batch
-from flows.restore.backup import Extract, _Batch
+from flows.restore.backup import RestoredExtract, _Batch
 from flows.restore.load_files import ExcludedList, Filler, LoadFile
 from flows.restore.real_identifiers import RealNames
 from flows.restore.unmatched import compare, list_unmatched
@@ -39,7 +39,7 @@ class Rows:
     real: RealNames
 
 
-def restore_extract(extract: Extract, folder: Path, pseudonymiser: Pseudonymiser, progress: Progress) -> Rows:
+def restore_extract(extract: RestoredExtract, folder: Path, pseudonymiser: Pseudonymiser, progress: Progress) -> Rows:
     """Write the load file of one extract: the rows of the backup whose metering points the pack returns, as they were.
 
     Raises:
@@ -93,7 +93,7 @@ def restore_extract(extract: Extract, folder: Path, pseudonymiser: Pseudonymiser
     return Rows(found, files, real)
 
 
-def _compared(extract: Extract, contract: Contract) -> list[str]:
+def _compared(extract: RestoredExtract, contract: Contract) -> list[str]:
     """Return the columns whose values pack and backup must agree on: those that no policy made coarser."""
     treated = extract.evidence.get("policy", {}).get("extracts", {}).get(extract.name, {})
     names = set(pq.read_schema(extract.file("data")).names)

@@ -26,7 +26,7 @@ from transforms.pseudonymise.mpan import normalise, order_key
 from transforms.release.source_form import TEST_FLAG, Written
 
 if TYPE_CHECKING:
-    from flows.restore.backup import Extract
+    from flows.restore.backup import RestoredExtract
 
 NAMES = ("linked_mpan", "related_mpan", "esme_id")  # they name other metering points and meters: not by pseudonym
 
@@ -43,7 +43,7 @@ class Filler:
         self._values, self._columns = values, columns
 
     @classmethod
-    def of(cls, extract: Extract, columns: ColumnMap) -> Self:
+    def of(cls, extract: RestoredExtract, columns: ColumnMap) -> Self:
         """Find the columns to fill, and read what to fill them with."""
         sources = {c: a for item in tables().items if _adds(item) for c, a in _stated_in(item, extract.name).items()}
         path = Path(extract.pack) / f"data/{extract.participant}/augmented.parquet"

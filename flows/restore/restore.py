@@ -22,10 +22,10 @@ from flows.cut.progress import Progress, silent
 from flows.intake import SourceSpec
 from flows.keys.signing_key import PublicKey
 from flows.pack.previous import read_evidence
-from flows.pack.verify import Terms, hold_together, verify_pack
+from flows.pack.verify import VerificationPolicy, hold_together, verify_pack
 from flows.pack.writer import private_folder
 from flows.restore.augmented import restore_items
-from flows.restore.backup import Extract
+from flows.restore.backup import RestoredExtract
 from flows.restore.extracts import restore_extract
 from transforms.pseudonymise.address import PostcodePolicy
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
@@ -77,7 +77,7 @@ def open_return(pack: Path, public_keys: list[PublicKey]) -> tuple[dict[str, Any
         PackFaultError, EvidenceError: the pack does not hold. RefusedError: it is no return pack.
     """
     if public_keys:
-        verify_pack(pack, public_keys, Terms())
+        verify_pack(pack, public_keys, VerificationPolicy())
     else:
         hold_together(pack)
     evidence = read_evidence(pack)
@@ -120,7 +120,7 @@ def restore(
     with private_folder(out) as folder:
         real = None
         for entry in evidence["inputs"]:
-            extract = Extract(pack, participant, entry, evidence, sources[entry["extract"]])
+            extract = RestoredExtract(pack, participant, entry, evidence, sources[entry["extract"]])
             rows = restore_extract(extract, folder, pseudonymiser, progress)
             found.extracts.append(rows.facts)
             found.files += rows.files

@@ -37,7 +37,7 @@ ALLOCATION_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Request:
+class AllocationRequest:
     """A plan on a population, made ready to be solved. Holds the ring-fence key: never printed, never stored.
 
     Attributes:
@@ -53,7 +53,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AllocationOutcome:
     """What the ring-fence of a cut is, after planning or committing.
 
     Attributes:
@@ -76,7 +76,7 @@ class Outcome:
     replayed: bool
 
 
-def make_request(population: Path, plan_file: Path, cut_id: str, key: bytes) -> Request:
+def make_request(population: Path, plan_file: Path, cut_id: str, key: bytes) -> AllocationRequest:
     """Read plan and population.
 
     Raises:
@@ -99,12 +99,12 @@ def make_request(population: Path, plan_file: Path, cut_id: str, key: bytes) -> 
         "book": plan.digest(),
         "key": hmac.digest(key, b"fingerprint", "sha256").hex(),
     }
-    return Request(cut_id, plan, demands, pool, key, hashlib.sha256(canonical(parts).encode()).hexdigest())
+    return AllocationRequest(cut_id, plan, demands, pool, key, hashlib.sha256(canonical(parts).encode()).hexdigest())
 
 
 def plan_and_commit(  # noqa: PLR0917 - as ``flows.pipeline`` calls it
     population: Path, plan_file: Path, ledger_url: str, cut_id: str, key: bytes, actor: str, at: str
-) -> Outcome:
+) -> AllocationOutcome:
     """Allocate metering points of a population to a plan's test cases and commit them to the ledger.
 
     Args:
@@ -127,7 +127,7 @@ def plan_and_commit(  # noqa: PLR0917 - as ``flows.pipeline`` calls it
         return outcome(ledger, receipt, request)
 
 
-def top_up(ledger: Ledger, change: Change, request: Request) -> Receipt:
+def top_up(ledger: Ledger, change: Change, request: AllocationRequest) -> Receipt:
     """Solve what the ledger does not hold yet and commit it; solved anew where somebody else was faster.
 
     Raises:
@@ -136,7 +136,7 @@ def top_up(ledger: Ledger, change: Change, request: Request) -> Receipt:
     return _until_fresh(ledger, change, request, ledger.commit)
 
 
-def propose(ledger: Ledger, change: Change, request: Request) -> Receipt:
+def propose(ledger: Ledger, change: Change, request: AllocationRequest) -> Receipt:
     """Solve what the ledger does not hold yet and write it down as a plan, which holds nothing."""
     return _until_fresh(ledger, change, request, ledger.propose)
 
@@ -157,7 +157,7 @@ def commit_plan(ledger: Ledger, change: Change, number: int | None = None) -> Re
 
 
 def _until_fresh(
-    ledger: Ledger, change: Change, request: Request, write: Callable[[Change, pl.DataFrame], Receipt]
+    ledger: Ledger, change: Change, request: AllocationRequest, write: Callable[[Change, pl.DataFrame], Receipt]
 ) -> Receipt:
     for _ in range(ATTEMPTS):
         version = ledger.version(change.campaign)
@@ -171,7 +171,7 @@ def _until_fresh(
     raise RingFenceError("the ledger changes faster than it can be planned", where="ledger", remedy="try again later")
 
 
-def solve_missing(ledger: Ledger, request: Request) -> tuple[dict[str, Any], pl.DataFrame]:
+def solve_missing(ledger: Ledger, request: AllocationRequest) -> tuple[dict[str, Any], pl.DataFrame]:
     """Return the body and the rows of a batch that gives the demands what they lack."""
     held, back = ledger.reservations(request.cut), ledger.given_back(request.cut)
     lacking = missing(request.demands, units_had(_usable(request, serving(held, back))))
@@ -202,7 +202,7 @@ def _eligible(solved: Allocation) -> list[list[Any]]:
     return [list(row) for row in solved.fulfilment.select(*CASE, "eligible").rows()]
 
 
-def _usable(request: Request, held: pl.DataFrame) -> pl.DataFrame:
+def _usable(request: AllocationRequest, held: pl.DataFrame) -> pl.DataFrame:
     """Leave out units with a member that has left the population, or does not conform any more."""
     gone = held.filter(lost(request.pool.population, request.pool.bundles, held["mpan"]))
     return held.join(gone.select("unit", *CASE).unique(), on=["unit", *CASE], how="anti")
@@ -216,7 +216,7 @@ def reservation_rows(solved: Allocation, demands: list[Demand]) -> pl.DataFrame:
     return solved.rows.join(reuse, on=list(CASE), how="left", maintain_order="left").select(ROW)
 
 
-def outcome(ledger: Ledger, receipt: Receipt, request: Request) -> Outcome:
+def outcome(ledger: Ledger, receipt: Receipt, request: AllocationRequest) -> AllocationOutcome:
     """Return what the ledger now holds for the demands, with the reasons found when it was last solved."""
     held, back = ledger.reservations(request.cut), ledger.given_back(request.cut)
     if receipt.kind == PLAN:
@@ -232,7 +232,7 @@ def outcome(ledger: Ledger, receipt: Receipt, request: Request) -> Outcome:
     live = usable.join(held, on=["mpan", *CASE], how="semi").rename({"mpan": "mpan_core"})
     eligible = {tuple(row[:-1]): row[-1] for row in body["eligible"]}
     filled = fulfilment(request.demands, units_had(usable), eligible)
-    return Outcome(
+    return AllocationOutcome(
         live.select(ALLOCATION_COLUMNS).sort(
             "round", "test_case", "participant", "participant_role", "unit", "mpan_core"
         ),

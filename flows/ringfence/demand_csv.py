@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigurationError
-from contracts.ringfence.model import Criterion, Demand, Kind
+from contracts.ringfence.model import Criterion, Demand, UnitKind
 
 NEEDED = ("round", "test_case", "stage", "participant", "priority", "base", "spare", "kind", "criteria")
 OPTIONAL = ("export_criteria", "mutates", "phase", "role", "minimum", "reuse")
@@ -94,7 +94,7 @@ def _demand(cells: dict[str, str], where: str) -> Demand:
         reuse=_flag(cells.get("reuse", ""), "reuse"),
         where=where,
     )
-    if demand.export_criteria and kind is not Kind.PAIR:
+    if demand.export_criteria and kind is not UnitKind.PAIR:
         raise _LineError("export_criteria belong to kind PAIR only")
     if demand.minimum > demand.base:
         raise _LineError("minimum is greater than base")
@@ -109,9 +109,9 @@ def phase_of(stage: str) -> str:
     return word[:3] if word.startswith(("CIT", "SIT")) else word or "SIT"
 
 
-def _kind(text: str) -> Kind:
+def _kind(text: str) -> UnitKind:
     try:
-        return Kind(text.strip().upper() or "SINGLE")
+        return UnitKind(text.strip().upper() or "SINGLE")
     except ValueError:
         raise _LineError("kind is SINGLE, PAIR or GROUP") from None
 

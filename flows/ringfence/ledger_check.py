@@ -6,7 +6,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from contracts.errors import ConfigurationError
-from flows.pack.bag import Fault
+from flows.pack.bag import PackFault
 from flows.pack.checks import Check
 from flows.pack.verify import Verification
 from flows.ringfence.audit import audit
@@ -30,7 +30,7 @@ def check_ledger(found: Verification, url: str) -> Check:
     with Ledger(url, make=False) as ledger:
         seen = audit(ledger, evidence["cut"]["id"], [head])
     words = f"{seen.batches:,} changes and {seen.events:,} events are chained, the head in the evidence among them"
-    return Check("ledger", words, tuple(Fault(FILE, fault) for fault in seen.faults))
+    return Check("ledger", words, tuple(PackFault(FILE, fault) for fault in seen.faults))
 
 
 def refuse_password(url: str) -> None:

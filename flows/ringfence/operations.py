@@ -19,7 +19,15 @@ from contracts.ringfence.plan import HUB
 from flows.cut.config import Job, load_cut
 from flows.cut.context import cut_keys
 from flows.keys.cut_key import RING_FENCE_FIELD
-from flows.ringfence.allocation import Outcome, Request, commit_plan, make_request, outcome, propose, top_up
+from flows.ringfence.allocation import (
+    AllocationOutcome,
+    AllocationRequest,
+    commit_plan,
+    make_request,
+    outcome,
+    propose,
+    top_up,
+)
 from flows.ringfence.hash_chain import canonical
 from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt
 from flows.ringfence.stage import pool_file
@@ -62,7 +70,7 @@ class RingFence:
 
     # -- planning ---------------------------------------------------------------------------------------------
 
-    def request(self) -> Request:
+    def request(self) -> AllocationRequest:
         """Return the cut's plan on the population of its last run.
 
         Raises:
@@ -75,7 +83,7 @@ class RingFence:
         assert plan is not None  # noqa: S101 - refused when the ring-fence was opened
         return make_request(pool, self.job.path(plan.plan), cut.id, key)
 
-    def plan(self, actor: Actor) -> Outcome:
+    def plan(self, actor: Actor) -> AllocationOutcome:
         """Solve what is missing and write it down as a plan, which holds nothing."""
         request = self.request()
         key = f"plan/{request.digest}/{self.ledger.version(self.cut)}"
@@ -85,7 +93,7 @@ class RingFence:
         """Commit the last plan, or the one with a number, as it stands."""
         return commit_plan(self.ledger, actor.change(self.cut, "commit", "commit"), number)
 
-    def top_up(self, actor: Actor) -> Outcome:
+    def top_up(self, actor: Actor) -> AllocationOutcome:
         """Solve what is missing, for old and new test cases, and commit it; what stands is not touched."""
         request = self.request()
         key = f"top-up/{request.digest}/{self.ledger.version(self.cut)}"

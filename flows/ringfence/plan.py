@@ -22,7 +22,7 @@ MOST_FAULTS = 20
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class Lines:
+class YamlLines:
     """Lines of a YAML document by the path of an entry."""
 
     def __init__(self, root: yaml.Node | None) -> None:
@@ -44,7 +44,7 @@ class Lines:
         return line
 
 
-def read_yaml(text: str, name: str, model: type[Model]) -> tuple[Model, Lines]:
+def read_yaml(text: str, name: str, model: type[Model]) -> tuple[Model, YamlLines]:
     """Return a validated document and its lines.
 
     Args:
@@ -63,7 +63,7 @@ def read_yaml(text: str, name: str, model: type[Model]) -> tuple[Model, Lines]:
         raise ConfigurationError("is not valid YAML", where=f"{name} line {mark.line + 1}" if mark else name) from None
     except RecursionError:
         raise ConfigurationError("is nested too deeply", where=name) from None
-    lines = Lines(root)
+    lines = YamlLines(root)
     try:
         return model.model_validate(document), lines
     except ValidationError as fault:
@@ -88,7 +88,7 @@ def _refuse_twice(root: yaml.Node | None, name: str) -> None:
             nodes += node.value
 
 
-def _told(fault: ValidationError, lines: Lines) -> str:
+def _told(fault: ValidationError, lines: YamlLines) -> str:
     told: dict[str, None] = {}
     for error in fault.errors(include_input=False, include_url=False):
         place = [step for step in error["loc"] if isinstance(step, str)]

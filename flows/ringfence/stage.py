@@ -10,10 +10,10 @@ from flows.cut.context import Context, now
 from flows.cut.partitions import ALLOCATIONS
 from flows.cut.workspace import disk, second_name
 from flows.keys.cut_key import RING_FENCE_FIELD
-from flows.ringfence.allocation import Outcome, plan_and_commit
+from flows.ringfence.allocation import plan_and_commit
 from flows.ringfence.population import population
 
-__all__ = ["Outcome", "keep_pool", "plan_and_commit", "pool_file"]
+__all__ = ["keep_pool", "plan_and_commit", "pool_file"]
 
 
 def pool_file(job: Job) -> Path:

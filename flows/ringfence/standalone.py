@@ -29,7 +29,7 @@ COLUMNS = ("round", "test_case", "role", "unit", "mpan")
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class AllocationOptions:
     """What the allocator is asked.
 
     Attributes:
@@ -58,7 +58,7 @@ class Solved:
     fulfilment: pl.DataFrame
 
 
-def allocate_files(terms: Terms) -> Solved:
+def allocate_files(terms: AllocationOptions) -> Solved:
     """Read, allocate, write ``terms.out``.
 
     Frozen units of a test case and round that are asked for again count for them: only the rest is solved.
@@ -108,7 +108,7 @@ def _frozen(path: Path, plan: AllocationPlan) -> tuple[pl.Series, dict[tuple[obj
     return frame["mpan"], have
 
 
-def _plan(terms: Terms) -> AllocationPlan:
+def _plan(terms: AllocationOptions) -> AllocationPlan:
     plan = read_plan(terms.demands)
     policy = read_policy(terms.policy) if terms.policy else plan.policy
     if terms.round is not None:

@@ -6,6 +6,6 @@ bytes also depend on the zlib that Python was built with, Parquet bytes on the v
 """
 
 from flows.sample.generate import Summary, generate
-from flows.sample.request import Request
+from flows.sample.request import SampleRequest
 
-__all__ = ["Request", "Summary", "generate"]
+__all__ = ["SampleRequest", "Summary", "generate"]

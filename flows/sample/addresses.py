@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from flows.sample import geography as places
 from flows.sample.market import METER_CLASS_OF
 from flows.sample.permutation import permute, pick
-from flows.sample.population import Population
-from flows.sample.request import Request
+from flows.sample.population import SamplePopulation
+from flows.sample.request import SampleRequest
 
 Ints = NDArray[np.int64]
 LINES = tuple(f"address_line_{n}" for n in range(1, 10))
@@ -38,7 +38,7 @@ _LAYOUT_OF_100 = np.repeat(np.arange(4), [45, 30, 15, 10])
 class Addresses:
     """Codes of the address parts of a chunk's metering points, and their text."""
 
-    def __init__(self, people: Population, request: Request) -> None:
+    def __init__(self, people: SamplePopulation, request: SampleRequest) -> None:
         geography, salt = request.geography, request.salt
         premises = people.premises
         postcode, number = permute(premises, geography.postcodes, places.HIGHEST_NUMBER, salt + 300)
@@ -58,7 +58,7 @@ class Addresses:
         self.county = np.where(with_county, places.COUNTY_OF[self.outward], 0)
         self._house(people, place, number, salt)
 
-    def _house(self, people: Population, place: Ints, number: Ints, salt: int) -> None:
+    def _house(self, people: SamplePopulation, place: Ints, number: Ints, salt: int) -> None:
         """Choose flat, building and number. In a block the postcode has one building and the premises is its flat."""
         block = pick(place, salt + 320, 7) == 0
         premises = people.premises
@@ -104,7 +104,7 @@ class Addresses:
         return {name: chosen[name] for name in LINES}
 
 
-def _of_business(people: Population) -> NDArray[np.bool_]:
+def _of_business(people: SamplePopulation) -> NDArray[np.bool_]:
     """Tell which premises are a business: unmetered supplies and non-domestic meter classes, by the primary's product."""
     return METER_CLASS_OF[people.product[people.owner]] >= 3
 

@@ -13,21 +13,21 @@ from flows.sample.addresses import Addresses
 from flows.sample.codes import Vocabulary
 from flows.sample.defect_catalogue import VARIANTS
 from flows.sample.defects import Places, plant
-from flows.sample.layout import EXTRACTS, Extract
+from flows.sample.layout import EXTRACTS, SampleExtract
 from flows.sample.market import MPID
 from flows.sample.metering import Meters, Registers
-from flows.sample.population import Population, generator, populate
-from flows.sample.request import Request
+from flows.sample.population import SamplePopulation, generator, populate
+from flows.sample.request import SampleRequest
 
 Ints = NDArray[np.int64]
-_BY_CONTRACT: dict[str, list[Extract]] = {
+_BY_CONTRACT: dict[str, list[SampleExtract]] = {
     c: [e for e in EXTRACTS if e.contract == c] for c in {e.contract for e in EXTRACTS}
 }
 _UNRELATED = [n for n, v in enumerate(VARIANTS, start=1) if v.rule == "DQ27"]
 
 
 @dataclass(slots=True)
-class Tally:
+class SampleTally:
     """What has been made so far, over all chunks: data rows per extract, DTC groups per file, defects."""
 
     places: Places = field(default_factory=Places)
@@ -35,7 +35,7 @@ class Tally:
     advances: int = 0
     planted: int = 0
 
-    def rows(self, extract: Extract) -> int:
+    def rows(self, extract: SampleExtract) -> int:
         """Return how many rows of an extract a reader of its file will find."""
         found = self.places.rows(extract.participant, extract.contract)
         return found + self.advances if extract.contract == "annual_consumption" else found
@@ -49,7 +49,7 @@ class Chunk:
     defects: list[pl.DataFrame] = field(default_factory=list)
 
 
-def compose(request: Request, number: int, tally: Tally) -> Chunk:
+def compose(request: SampleRequest, number: int, tally: SampleTally) -> Chunk:
     """Make a chunk and count it in the tally."""
     rng = generator(request, number)
     people = populate(request, number, rng)
@@ -68,12 +68,12 @@ def compose(request: Request, number: int, tally: Tally) -> Chunk:
     return out
 
 
-def _add(out: Chunk, tally: Tally, extract: Extract, frame: pl.DataFrame, faults: Ints) -> None:
+def _add(out: Chunk, tally: SampleTally, extract: SampleExtract, frame: pl.DataFrame, faults: Ints) -> None:
     out.defects.append(tally.places.list(extract.participant, extract.contract, frame["mpan_core"], faults))
     out.parts.append((extract.path, frame))
 
 
-def _registrations(out: Chunk, people: Population, request: Request, tally: Tally) -> None:
+def _registrations(out: Chunk, people: SamplePopulation, request: SampleRequest, tally: SampleTally) -> None:
     addresses = Addresses(people, request)
     for number, extract in enumerate(_BY_CONTRACT["registration"]):
         frame, rows = extracts.registration(
@@ -82,13 +82,13 @@ def _registrations(out: Chunk, people: Population, request: Request, tally: Tall
         _add(out, tally, extract, frame, people.fault[rows])
 
 
-def _portfolios(out: Chunk, people: Population, fleet: Meters, tally: Tally) -> None:
+def _portfolios(out: Chunk, people: SamplePopulation, fleet: Meters, tally: SampleTally) -> None:
     for extract in _BY_CONTRACT["portfolio"]:
         frame, rows = extracts.portfolio(people, fleet, MPID.code(extract.participant), str(extract.dates))
         _add(out, tally, extract, frame, people.fault[rows])
 
 
-def _metering(out: Chunk, people: Population, fleet: Meters, tally: Tally) -> None:
+def _metering(out: Chunk, people: SamplePopulation, fleet: Meters, tally: SampleTally) -> None:
     operator = people.meterer[fleet.row]
     for meter, register in zip(_BY_CONTRACT["metering"], _BY_CONTRACT["register"], strict=True):
         at = np.flatnonzero(operator == MPID.code(meter.participant))
@@ -106,12 +106,12 @@ def _metering(out: Chunk, people: Population, fleet: Meters, tally: Tally) -> No
             _add(out, tally, register, frame, people.fault[rows])
 
 
-def _list(out: Chunk, people: Population, tally: Tally, extract: Extract, rows: Ints) -> None:
+def _list(out: Chunk, people: SamplePopulation, tally: SampleTally, extract: SampleExtract, rows: Ints) -> None:
     texts = extracts.mpans(people, rows)
     out.defects.append(tally.places.list(extract.participant, extract.contract, texts, people.fault[rows]))
 
 
-def _consumption(out: Chunk, people: Population, request: Request, tally: Tally) -> None:
+def _consumption(out: Chunk, people: SamplePopulation, request: SampleRequest, tally: SampleTally) -> None:
     (extract,) = _BY_CONTRACT["annual_consumption"]
     use = extracts.Consumption(people, request)
     before = tally.groups.get("instructions", 0)
@@ -123,7 +123,7 @@ def _consumption(out: Chunk, people: Population, request: Request, tally: Tally)
     _list(out, people, tally, extract, dtc.rows_of(use))
 
 
-def _truth(people: Population) -> pl.DataFrame:
+def _truth(people: SamplePopulation) -> pl.DataFrame:
     """Return what an ideal pipeline would find for each metering point; null where the rules leave it undecided."""
     connection = market.CONNECTION_OF[people.product]
     advanced = meters.IS_ADVANCED[people.type] | np.isin(connection, market.CONNECTION.codes("LHE"))

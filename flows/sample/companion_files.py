@@ -18,7 +18,7 @@ from flows.sample.codes import CUT_DATE
 from flows.sample.defect_catalogue import VARIANTS
 from flows.sample.defects import NATURAL, OF_RULE
 from flows.sample.layout import EXTRACTS
-from flows.sample.request import Request
+from flows.sample.request import SampleRequest
 
 COLUMNS = (
     "round", "test_case", "stage", "participant", "priority", "base", "spare", "kind", "criteria", "export_criteria",
@@ -113,7 +113,7 @@ def demand_book(mpans: int) -> str:
 CUT_ID = f"SAMPLE-{CUT_DATE:%Y-%m-%d}"
 
 
-def write_beside(request: Request, folder: Path, rows: dict[str, int], planted: int) -> None:
+def write_beside(request: SampleRequest, folder: Path, rows: dict[str, int], planted: int) -> None:
     """Write everything of a sample that is no backup.
 
     Args:
@@ -199,7 +199,7 @@ def _rules() -> str:
     return "| rule | what was planted |\n|---|---|\n" + "\n".join(lines)
 
 
-def readme(request: Request, rows: dict[str, int], planted: int) -> str:
+def readme(request: SampleRequest, rows: dict[str, int], planted: int) -> str:
     """Return the text of the sample's README."""
     table = "\n".join(
         f"| {e.participant} | {e.role} | {e.contract} | `{e.path}` | {rows[e.name]:,} |" for e in EXTRACTS

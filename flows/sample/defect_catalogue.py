@@ -16,7 +16,7 @@ from flows.sample import market, meters
 from flows.sample.codes import CUT_DAY
 from flows.sample.market import CLASS, DCC_FLAG, FLAG, GSP, LLFC, MPID, MTC, PROFILE, SSC, STATUS
 from flows.sample.permutation import mpan_cores, permute, pick
-from flows.sample.population import EXPORT, PRIMARY, Population
+from flows.sample.population import EXPORT, PRIMARY, SamplePopulation
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -29,7 +29,7 @@ _ABSENT = 5 * 10**9  # ordinals from here on are in no population
 class Traits:
     """Masks over a chunk that say which metering points can carry a defect."""
 
-    def __init__(self, people: Population) -> None:
+    def __init__(self, people: SamplePopulation) -> None:
         self.people = people
         metered = market.METER_CLASS_OF[people.product] > 0
         apart = (people.kind == PRIMARY) & (people.linked == 0) & (people.related == 0)
@@ -70,25 +70,25 @@ class Variant:
     rule: str
     key: str
     able: Callable[[Traits], Flags]
-    change: Callable[[Population, Ints], None]
+    change: Callable[[SamplePopulation, Ints], None]
     listed: Listed
     paired: bool = False
 
 
-def _put(**values: int) -> Callable[[Population, Ints], None]:
+def _put(**values: int) -> Callable[[SamplePopulation, Ints], None]:
     """Return a change that sets columns to fixed codes."""
 
-    def change(people: Population, rows: Ints) -> None:
+    def change(people: SamplePopulation, rows: Ints) -> None:
         for column, value in values.items():
             getattr(people, column)[rows] = value
 
     return change
 
 
-def _say(column: str, *texts: str | None) -> Callable[[Population, Ints], None]:
+def _say(column: str, *texts: str | None) -> Callable[[SamplePopulation, Ints], None]:
     """Return a change that writes one of some texts as it stands in the files; ``{}`` is the ordinal, five digits."""
 
-    def change(people: Population, rows: Ints) -> None:
+    def change(people: SamplePopulation, rows: Ints) -> None:
         planted = people.texts.setdefault(column, {})
         for row in rows.tolist():
             ordinal = int(people.index[row])
@@ -98,10 +98,10 @@ def _say(column: str, *texts: str | None) -> Callable[[Population, Ints], None]:
     return change
 
 
-def _bad_mpan(spoil: Callable[[str], str]) -> Callable[[Population, Ints], None]:
+def _bad_mpan(spoil: Callable[[str], str]) -> Callable[[SamplePopulation, Ints], None]:
     """Return a change that writes a wrong MPAN in the registration alone; nobody else holds the metering point."""
 
-    def change(people: Population, rows: Ints) -> None:
+    def change(people: SamplePopulation, rows: Ints) -> None:
         planted = people.texts.setdefault("mpan", {})
         planted.update((int(row), spoil(str(people.mpan[row]))) for row in rows)
         for column in (people.in_portfolio, people.in_mapping, people.in_others):
@@ -110,64 +110,64 @@ def _bad_mpan(spoil: Callable[[str], str]) -> Callable[[Population, Ints], None]
     return change
 
 
-def _distributor(code: int) -> Callable[[Population, Ints], None]:
-    def change(people: Population, rows: Ints) -> None:
+def _distributor(code: int) -> Callable[[SamplePopulation, Ints], None]:
+    def change(people: SamplePopulation, rows: Ints) -> None:
         bodies = people.mpan[rows] // 10 % 10**10
         people.mpan[rows] = mpan_cores(np.full(rows.size, code), bodies)
 
     return change
 
 
-def _other_supplier(column: str) -> Callable[[Population, Ints], None]:
-    def change(people: Population, rows: Ints) -> None:
+def _other_supplier(column: str) -> Callable[[SamplePopulation, Ints], None]:
+    def change(people: SamplePopulation, rows: Ints) -> None:
         first = MPID.code(market.SUPPLIERS[0])
         getattr(people, column)[rows] = first + (people.supplier[rows] - first + 1) % len(market.SUPPLIERS)
 
     return change
 
 
-def _second_registration(people: Population, rows: Ints) -> None:
+def _second_registration(people: SamplePopulation, rows: Ints) -> None:
     first = MPID.code(market.SUPPLIERS[0])
     others = first + (people.supplier[rows] - first + 1) % len(market.SUPPLIERS)
     people.twice.update(zip(rows.tolist(), others.tolist(), strict=True))
 
 
-def _other_group(people: Population, rows: Ints) -> None:
+def _other_group(people: SamplePopulation, rows: Ints) -> None:
     wrong = np.where(people.gsp[rows] == GSP.code("_M"), GSP.code("_A"), GSP.code("_M"))
     people.gsp[rows] = people.mapped_group[rows] = wrong
 
 
-def _foreign_loss_class(people: Population, rows: Ints) -> None:
+def _foreign_loss_class(people: SamplePopulation, rows: Ints) -> None:
     other = (people.distributor[rows] + 1) % len(market.DISTRIBUTORS)
     people.llfc[rows] = market.LLFC_OF[other, people.product[rows], 0]
 
 
-def _own_loss_class(key: str) -> Callable[[Population, Ints], None]:
+def _own_loss_class(key: str) -> Callable[[SamplePopulation, Ints], None]:
     codes = LLFC.codes(market.loss_code(d, key) for d in market.DISTRIBUTORS)
 
-    def change(people: Population, rows: Ints) -> None:
+    def change(people: SamplePopulation, rows: Ints) -> None:
         people.llfc[rows] = codes[people.distributor[rows]]
 
     return change
 
 
-def _foreign_timeswitch(people: Population, rows: Ints) -> None:
+def _foreign_timeswitch(people: SamplePopulation, rows: Ints) -> None:
     codes = MTC.codes(market.LOCAL_TIMESWITCH[d] for d in market.DISTRIBUTORS)
     people.mtc[rows] = codes[(people.distributor[rows] + 1) % len(codes)]
 
 
-def _late(*columns: str) -> Callable[[Population, Ints], None]:
-    def change(people: Population, rows: Ints) -> None:
+def _late(*columns: str) -> Callable[[SamplePopulation, Ints], None]:
+    def change(people: SamplePopulation, rows: Ints) -> None:
         for column in columns:
             getattr(people, column)[rows] = CUT_DAY + 1 + pick(people.index[rows], 29, 60)
 
     return change
 
 
-def _shared(column: str) -> Callable[[Population, Ints], None]:
+def _shared(column: str) -> Callable[[SamplePopulation, Ints], None]:
     """Return a change that gives the second half of the rows the meter of the first half."""
 
-    def change(people: Population, rows: Ints) -> None:
+    def change(people: SamplePopulation, rows: Ints) -> None:
         donors, victims = np.split(rows, 2)
         getattr(people, column)[victims] = people.meter_of[donors]
         people.esme[rows] |= column == "esme_of"
@@ -175,16 +175,16 @@ def _shared(column: str) -> Callable[[Population, Ints], None]:
     return change
 
 
-def _digits(people: Population, rows: Ints) -> None:
+def _digits(people: SamplePopulation, rows: Ints) -> None:
     people.extra_digit[rows] = np.where(meters.DIGITS_OF[people.type[rows]] == 6, -1, 1)
 
 
-def _other_operator(people: Population, rows: Ints) -> None:
+def _other_operator(people: SamplePopulation, rows: Ints) -> None:
     first = MPID.code(market.METER_OPERATORS[0])
     people.held_operator[rows] = 2 * first + 1 - people.operator[rows]
 
 
-def _absent_relation(people: Population, rows: Ints) -> None:
+def _absent_relation(people: SamplePopulation, rows: Ints) -> None:
     left, right = permute(people.index[rows] + _ABSENT, _BODY, _BODY, 0)
     own = people.mpan[rows] // 10 % 10**10
     bodies = (own + 1 + left * _BODY + right) % 10**10

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from flows.sample.defect_catalogue import EXTRACTS, VARIANTS, Traits
-from flows.sample.population import Population
+from flows.sample.population import SamplePopulation
 
 Ints = NDArray[np.int64]
 NATURAL = "DQ20"  # disconnected metering points are listed, though no rate asks for them
@@ -43,7 +43,7 @@ def quotas(total: int, turn: int) -> dict[int, int]:
     return wanted
 
 
-def plant(people: Population, rate: float, turn: int, rng: np.random.Generator) -> int:
+def plant(people: SamplePopulation, rate: float, turn: int, rng: np.random.Generator) -> int:
     """Plant defects in a population and return how many metering points carry one.
 
     A variant that fewer metering points can carry than its share asks for is planted as often as it can be.

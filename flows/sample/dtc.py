@@ -15,7 +15,7 @@ from flows.sample.codes import COMPACT, CUT_DATE, DATES
 from flows.sample.extracts import Consumption, mpans, regimes, tenths
 from flows.sample.market import GSP, MPID, SSC, STATUS
 from flows.sample.metering import CT_RATIO, MULTIPLIER, QUANTITY, REGISTER, Meters, Registers
-from flows.sample.population import Population
+from flows.sample.population import SamplePopulation
 from flows.sample.writers import joined
 
 Ints = NDArray[np.int64]
@@ -53,7 +53,7 @@ def _register(rows: Registers, at: Ints) -> list[pl.Series | str]:
     ]  # fmt: skip
 
 
-def d0150(people: Population, fleet: Meters, at: Ints, registers: Registers) -> tuple[bytes, int]:
+def d0150(people: SamplePopulation, fleet: Meters, at: Ints, registers: Registers) -> tuple[bytes, int]:
     """Return the groups 288, 289, 290, 291 and 293 of some meters, and how many there are."""
     if not at.size:
         return b"", 0
@@ -80,7 +80,7 @@ def d0150(people: Population, fleet: Meters, at: Ints, registers: Registers) -> 
     return joined(text), groups
 
 
-def d0019(people: Population, use: Consumption, before: int) -> tuple[bytes, int]:
+def d0019(people: SamplePopulation, use: Consumption, before: int) -> tuple[bytes, int]:
     """Return the groups ZIN to IES of a chunk, numbered from ``before``, and how many groups there are."""
     rows = use.rows
     if not rows.size:

@@ -15,8 +15,8 @@ from flows.sample.codes import CUT_DAY, DATES, dates
 from flows.sample.market import DCC_FLAG, FLAG, GSP, LLFC, MPID, MTC, PROFILE, SSC, STATUS, TPR
 from flows.sample.metering import MULTIPLIER, QUANTITY, REGISTER, Meters, Registers, replace
 from flows.sample.permutation import permute, pick
-from flows.sample.population import Population
-from flows.sample.request import Request
+from flows.sample.population import SamplePopulation
+from flows.sample.request import SampleRequest
 
 Ints = NDArray[np.int64]
 Rows = tuple[pl.DataFrame, Ints]
@@ -29,13 +29,13 @@ def _day(codes: Ints, form: str | None) -> pl.Series:
     return DATES[form].text(codes) if form else dates(codes)
 
 
-def mpans(people: Population, rows: Ints) -> pl.Series:
+def mpans(people: SamplePopulation, rows: Ints) -> pl.Series:
     """Return the MPANs of some metering points as every participant writes them."""
     text = pl.Series("mpan_core", people.mpan[rows]).cast(pl.String)
     return replace(text, rows, people.texts.get("mpan"))
 
 
-def _spaced(text: pl.Series, people: Population, rows: Ints) -> pl.Series:
+def _spaced(text: pl.Series, people: SamplePopulation, rows: Ints) -> pl.Series:
     """Write some MPANs in groups, as people do: ``10 1234 5678 901``."""
     at = np.flatnonzero((pick(people.index[rows], 17, 100) < SPACED_OF_100) & (people.fault[rows] == 0))
     if not at.size:
@@ -55,7 +55,7 @@ def numbers_or_null(values: Ints) -> pl.Series:
     return text.set(pl.Series(values == 0), None)
 
 
-def _uprns(people: Population, rows: Ints, request: Request) -> pl.Series:
+def _uprns(people: SamplePopulation, rows: Ints, request: SampleRequest) -> pl.Series:
     premises = people.premises[rows]
     left, right = permute(premises, 4_000, 10**8, request.salt + 600)
     held = pick(premises, request.salt + 601, 10) > 0
@@ -63,7 +63,13 @@ def _uprns(people: Population, rows: Ints, request: Request) -> pl.Series:
 
 
 def registration(
-    people: Population, places: Addresses, request: Request, distributor: int, form: str | None, *, spaced: bool
+    people: SamplePopulation,
+    places: Addresses,
+    request: SampleRequest,
+    distributor: int,
+    form: str | None,
+    *,
+    spaced: bool,
 ) -> Rows:
     """Return the registration rows of a distributor; second registrations (DQ03) stand at the end of the chunk."""
     rows = np.flatnonzero(people.distributor == distributor)
@@ -100,7 +106,7 @@ def registration(
     return frame, rows
 
 
-def portfolio(people: Population, fleet: Meters, supplier: int, form: str) -> Rows:
+def portfolio(people: SamplePopulation, fleet: Meters, supplier: int, form: str) -> Rows:
     """Return what a supplier believes it supplies."""
     rows = np.flatnonzero((people.holder == supplier) & people.in_portfolio)
     frame = pl.DataFrame(
@@ -118,7 +124,7 @@ def portfolio(people: Population, fleet: Meters, supplier: int, form: str) -> Ro
     return frame, rows
 
 
-def metering(people: Population, fleet: Meters, at: Ints, form: str) -> Rows:
+def metering(people: SamplePopulation, fleet: Meters, at: Ints, form: str) -> Rows:
     """Return the meters ``at`` some entries of the fleet."""
     rows = fleet.row[at]
     frame = pl.DataFrame(
@@ -135,7 +141,7 @@ def metering(people: Population, fleet: Meters, at: Ints, form: str) -> Rows:
     return frame, rows
 
 
-def register(people: Population, fleet: Meters, registers: Registers) -> Rows:
+def register(people: SamplePopulation, fleet: Meters, registers: Registers) -> Rows:
     """Return the registers of some meters."""
     rows = registers.row
     frame = pl.DataFrame(
@@ -151,7 +157,7 @@ def register(people: Population, fleet: Meters, registers: Registers) -> Rows:
     return frame, rows
 
 
-def bmu_mapping(people: Population, form: str) -> Rows:
+def bmu_mapping(people: SamplePopulation, form: str) -> Rows:
     """Return the BM unit of each metering point: its supplier's base unit of the GSP Group, a second one for some."""
     rows = np.flatnonzero(people.in_mapping & people.in_others)
     second = (pick(people.premises[rows], 19, 50) == 0).astype(int)
@@ -177,7 +183,7 @@ class Consumption:
     One entry per metering point; ``regimes`` and ``eac`` have two columns, the second blank where there is one rate.
     """
 
-    def __init__(self, people: Population, request: Request) -> None:
+    def __init__(self, people: SamplePopulation, request: SampleRequest) -> None:
         self.rows = np.flatnonzero(~people.half_hourly & people.in_others & (people.disconnected == 0))
         index = people.index[self.rows]
         self.regimes = market.REGIMES_OF[people.rates[self.rows]]

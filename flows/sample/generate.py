@@ -15,11 +15,11 @@ from pathlib import Path
 
 from contracts.errors import ConfigurationError, PlaceError
 from flows.sample import dtc
-from flows.sample.chunk import Chunk, Tally, compose
+from flows.sample.chunk import Chunk, SampleTally, compose
 from flows.sample.companion_files import write_beside
 from flows.sample.layout import EXTRACTS, sinks
 from flows.sample.market_data import write_market_data
-from flows.sample.request import Request
+from flows.sample.request import SampleRequest
 from flows.sample.writers import Sink
 
 D0150, D0019 = "MOPA/D0150.usr", "DCOL/D0019.usr"
@@ -36,7 +36,7 @@ class Summary:
     bytes: int
 
 
-def generate(request: Request, out: Path, progress: Callable[[int], None] = lambda _: None) -> Summary:
+def generate(request: SampleRequest, out: Path, progress: Callable[[int], None] = lambda _: None) -> Summary:
     """Write a sample into the new folder ``out``.
 
     Args:
@@ -47,7 +47,7 @@ def generate(request: Request, out: Path, progress: Callable[[int], None] = lamb
         PlaceError: the folder cannot be written; nothing of it is left.
     """
     with _new_folder(out) as folder:
-        tally = Tally()
+        tally = SampleTally()
         files = sinks(folder)
         try:
             _begin(files)
@@ -65,9 +65,9 @@ def generate(request: Request, out: Path, progress: Callable[[int], None] = lamb
 
 
 def _run(
-    request: Request,
+    request: SampleRequest,
     files: dict[str, Sink],
-    tally: Tally,
+    tally: SampleTally,
     writer: ThreadPoolExecutor,
     progress: Callable[[int], None],
 ) -> None:
@@ -94,7 +94,7 @@ def _begin(files: dict[str, Sink]) -> None:
     files[D0019].add(dtc.header(_FILE_IDS[D0019], "D0019001", ("D", "DCOL"), ("B", "DAGG")) + b"ZPI|1|\n")
 
 
-def _end(files: dict[str, Sink], tally: Tally) -> None:
+def _end(files: dict[str, Sink], tally: SampleTally) -> None:
     files[D0150].add(dtc.trailer(_FILE_IDS[D0150], tally.groups.get(D0150, 0)))
     files[D0019].add(dtc.trailer(_FILE_IDS[D0019], tally.groups.get(D0019, 0) + 1))
 

@@ -19,7 +19,7 @@ EES_HEADERS = [
 
 
 @dataclass(frozen=True, slots=True)
-class Extract:
+class SampleExtract:
     """One extract of one participant: where it lies, and how dates are written in it (``None``: as dates)."""
 
     participant: str
@@ -35,8 +35,8 @@ class Extract:
 
 
 EXTRACTS = (
-    Extract("EELC", "LDSO", "registration", "EELC/registration.csv", DAY_FIRST),
-    Extract(
+    SampleExtract("EELC", "LDSO", "registration", "EELC/registration.csv", DAY_FIRST),
+    SampleExtract(
         "YELG",
         "LDSO",
         "registration",
@@ -44,16 +44,18 @@ EXTRACTS = (
         COMPACT,
         (("encoding", "cp1252"), ("delimiter", "pipe")),
     ),
-    Extract("IPNL", "LDSO", "registration", "IPNL/registration.parquet", None),
-    Extract("SUPA", "SUP", "portfolio", "SUPA/portfolio.csv.gz", ISO),
-    Extract("SUPB", "SUP", "portfolio", "SUPB/portfolio.tsv", DAY_FIRST, (("form", "csv"), ("delimiter", "tab"))),
-    Extract("SUPC", "SUP", "portfolio", "SUPC/portfolio.zip", COMPACT, (("form", "csv"), ("member", "portfolio.csv"))),
-    Extract("MOPA", "MOP", "metering", "MOPA/D0150.usr", COMPACT, (("form", "dtc"),)),
-    Extract("MOPA", "MOP", "register", "MOPA/D0150.usr", COMPACT, (("form", "dtc"),)),
-    Extract("MOPB", "MOP", "metering", "MOPB/metering.csv", ISO),
-    Extract("MOPB", "MOP", "register", "MOPB/register.csv", ISO),
-    Extract("DCOL", "DC", "annual_consumption", "DCOL/D0019.usr", COMPACT, (("form", "dtc"),)),
-    Extract("ELEX", "ELEXON", "bmu_mapping", "elexon/bmu_mapping.csv", DAY_FIRST),
+    SampleExtract("IPNL", "LDSO", "registration", "IPNL/registration.parquet", None),
+    SampleExtract("SUPA", "SUP", "portfolio", "SUPA/portfolio.csv.gz", ISO),
+    SampleExtract("SUPB", "SUP", "portfolio", "SUPB/portfolio.tsv", DAY_FIRST, (("form", "csv"), ("delimiter", "tab"))),
+    SampleExtract(
+        "SUPC", "SUP", "portfolio", "SUPC/portfolio.zip", COMPACT, (("form", "csv"), ("member", "portfolio.csv"))
+    ),
+    SampleExtract("MOPA", "MOP", "metering", "MOPA/D0150.usr", COMPACT, (("form", "dtc"),)),
+    SampleExtract("MOPA", "MOP", "register", "MOPA/D0150.usr", COMPACT, (("form", "dtc"),)),
+    SampleExtract("MOPB", "MOP", "metering", "MOPB/metering.csv", ISO),
+    SampleExtract("MOPB", "MOP", "register", "MOPB/register.csv", ISO),
+    SampleExtract("DCOL", "DC", "annual_consumption", "DCOL/D0019.usr", COMPACT, (("form", "dtc"),)),
+    SampleExtract("ELEX", "ELEXON", "bmu_mapping", "elexon/bmu_mapping.csv", DAY_FIRST),
 )
 DATE_COLUMNS = ("supplier_effective_from", "disconnection_date")
 TRUTH = (

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from flows.sample import market, meters
 from flows.sample.codes import Vocabulary
 from flows.sample.permutation import pick
-from flows.sample.population import Population
-from flows.sample.request import Request
+from flows.sample.population import SamplePopulation
+from flows.sample.request import SampleRequest
 
 Ints = NDArray[np.int64]
 MULTIPLIER = Vocabulary(["1.00", "10.00", "20.00", "40.00", "80.00", "600.00"])
@@ -36,7 +36,7 @@ class Meters:
     ``row`` is the metering point's row, ``second`` marks the second meter of one.
     """
 
-    def __init__(self, people: Population, request: Request) -> None:
+    def __init__(self, people: SamplePopulation, request: SampleRequest) -> None:
         count = people.meters * people.in_others
         self.row = np.repeat(np.arange(len(people)), count)
         self.second = np.zeros(self.row.size, bool)
@@ -86,7 +86,7 @@ class Meters:
 class Registers:
     """Registers of some meters: ``meter`` is the entry in :class:`Meters`, ``ordinal`` 0 or 1 within it."""
 
-    def __init__(self, people: Population, rows: Meters, at: Ints) -> None:
+    def __init__(self, people: SamplePopulation, rows: Meters, at: Ints) -> None:
         mp = rows.row[at]
         two_rates = (market.REGIMES_OF[people.rates[mp], 1] > 0) & ~rows.second[at]
         reactive = rows.type[at] == meters.TYPE.code("H")

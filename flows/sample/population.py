@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from flows.sample import market, meters
 from flows.sample.codes import CUT_DAY
 from flows.sample.permutation import mpan_cores, permute, pick
-from flows.sample.request import Request
+from flows.sample.request import SampleRequest
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -32,7 +32,7 @@ _BODY = 10**5
 
 
 @dataclass(slots=True)
-class Population:
+class SamplePopulation:
     """One entry per metering point in each column. Codes point into the vocabularies of ``market`` and ``meters``.
 
     ``owner`` is the row whose premises it shares (its own for a primary), ``fault`` the planted defect. The columns
@@ -108,12 +108,12 @@ class Population:
         return without_profile
 
 
-def generator(request: Request, chunk: int) -> np.random.Generator:
+def generator(request: SampleRequest, chunk: int) -> np.random.Generator:
     """Return the chunk's own stream of random numbers."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([request.seed, chunk])))
 
 
-def populate(request: Request, chunk: int, rng: np.random.Generator) -> Population:
+def populate(request: SampleRequest, chunk: int, rng: np.random.Generator) -> SamplePopulation:
     """Make the clean population of a chunk (see the module)."""
     base = chunk * request.chunk
     n = min(request.chunk, request.mpans - base)
@@ -125,7 +125,7 @@ def populate(request: Request, chunk: int, rng: np.random.Generator) -> Populati
     product = market.PICK_PRODUCT[rng.integers(0, 10_000, n)].astype(np.int64)
     share = rng.integers(0, 100, n)
     supplier = _FIRST_SUPPLIER + np.where(share < 45, 0, np.where(share < 80, 1, 2))
-    people = Population(
+    people = SamplePopulation(
         index=index,
         kind=np.zeros(n, np.int64),
         owner=rows,
@@ -152,7 +152,7 @@ def populate(request: Request, chunk: int, rng: np.random.Generator) -> Populati
     return people
 
 
-def _supply(people: Population, rng: np.random.Generator) -> None:
+def _supply(people: SamplePopulation, rng: np.random.Generator) -> None:
     """Energise, disconnect and meter the metering points."""
     n = len(people)
     metered = market.METER_CLASS_OF[people.product] > 0
@@ -170,7 +170,7 @@ def _supply(people: Population, rng: np.random.Generator) -> None:
     people.install[:] = CUT_DAY - np.where(smart | advanced, 20, 1_800) - (age * span >> 16)
 
 
-def _associate(people: Population, rng: np.random.Generator) -> None:
+def _associate(people: SamplePopulation, rng: np.random.Generator) -> None:
     """Turn some metering points into exports and related secondaries at the premises of others."""
     n = len(people)
     order = rng.permutation(n)
@@ -202,14 +202,14 @@ def _associate(people: Population, rng: np.random.Generator) -> None:
         column[secondaries] = column[parents]
 
 
-def _join(people: Population, rows: Ints, parents: Ints, kind: int) -> None:
+def _join(people: SamplePopulation, rows: Ints, parents: Ints, kind: int) -> None:
     people.kind[rows], people.owner[rows] = kind, parents
     people.status[rows], people.disconnected[rows], people.meters[rows] = _ENERGISED, 0, 1
     for column in (people.distributor, people.group):
         column[rows] = column[parents]
 
 
-def _identify(people: Population, request: Request) -> None:
+def _identify(people: SamplePopulation, request: SampleRequest) -> None:
     """Give every metering point its MPAN, and associated ones each other's."""
     left, right = permute(people.index, _BODY, _BODY, request.salt)
     people.mpan[:] = mpan_cores(market.DISTRIBUTOR_IDS[people.distributor], left * _BODY + right)
@@ -218,7 +218,7 @@ def _identify(people: Population, request: Request) -> None:
         column[rows], column[people.owner[rows]] = people.mpan[people.owner[rows]], people.mpan[rows]
 
 
-def _settle(people: Population, rng: np.random.Generator) -> None:
+def _settle(people: SamplePopulation, rng: np.random.Generator) -> None:
     """Give every metering point its settlement configuration and agents."""
     n = len(people)
     second = {name: (rng.integers(0, every, n) == 0).astype(int) for name, every in market.SECOND_CHOICE.items()}
@@ -237,7 +237,7 @@ def _settle(people: Population, rng: np.random.Generator) -> None:
     people.collector, people.aggregator = np.full(n, _COLLECTOR), np.full(n, _AGGREGATOR)
 
 
-def _believe(people: Population) -> None:
+def _believe(people: SamplePopulation) -> None:
     """Let every participant hold what the registration holds."""
     n = len(people)
     people.holder, people.mapped_supplier = people.supplier.copy(), people.supplier.copy()

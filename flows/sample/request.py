@@ -13,7 +13,7 @@ MOST_DEFECTS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SampleRequest:
     """A sample to be made. Its bytes depend on these values alone.
 
     Attributes:

@@ -14,7 +14,7 @@ from contracts.augmentation import services
 from flows import pipeline
 from flows.augment.stage import augmentation
 from flows.cut.context import Context, context, forget
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from transforms.augment.manufacture import Manufacturer
 from transforms.pseudonymise.keys import FieldKeys
 
@@ -41,7 +41,7 @@ def run_until_augmented(cut: Path) -> Context:
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("augment") / "sample"
-    generate(Request(MPANS, 3, 0.03), folder)
+    generate(SampleRequest(MPANS, 3, 0.03), folder)
     return folder
 
 

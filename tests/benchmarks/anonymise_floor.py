@@ -21,9 +21,9 @@ from typing import Any
 
 import yaml
 
-from flows.sample.chunk import Tally, compose
+from flows.sample.chunk import SampleTally, compose
 from flows.sample.layout import sinks
-from flows.sample.request import Request
+from flows.sample.request import SampleRequest
 from tests.benchmarks.watched import MIB, about, machine, table, watch
 from tests.benchmarks.whole_job import DATACUT, clean, stages
 
@@ -45,14 +45,14 @@ def registration(rows: int, seed: int, defects: float, folder: Path) -> Path:
     cut["participants"] = [p for p in cut["participants"] if p["mpid"] == DISTRIBUTOR]
     del cut["ring_fence"]
     cut_file.write_text(yaml.safe_dump(cut, sort_keys=False), encoding="utf-8")
-    _rows(rows, Request(max(1000, int(rows / SHARE)), seed, defects), folder)
+    _rows(rows, SampleRequest(max(1000, int(rows / SHARE)), seed, defects), folder)
     return cut_file
 
 
-def _rows(rows: int, request: Request, folder: Path) -> None:
+def _rows(rows: int, request: SampleRequest, folder: Path) -> None:
     others = folder / "others"
     files = sinks(others)
-    tally, left = Tally(), rows
+    tally, left = SampleTally(), rows
     try:
         for number in range(request.chunks):
             (frame,) = (part for path, part in compose(request, number, tally).parts if path == SOURCE)

@@ -88,9 +88,9 @@ def main() -> None:
         print(json.dumps(measure(cut), indent=2))
     else:
         if not cut.is_file():
-            from flows.sample import Request, generate
+            from flows.sample import SampleRequest, generate
 
-            generate(Request(given.mpans, given.seed, given.defects), given.folder)
+            generate(SampleRequest(given.mpans, given.seed, given.defects), given.folder)
         for step in ("prepare", "measure"):
             subprocess.run([sys.executable, __file__, "--folder", str(given.folder), "--step", step], check=True)
 

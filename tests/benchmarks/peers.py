@@ -25,8 +25,8 @@ from typing import Any
 
 import polars as pl
 
-from flows.sample.chunk import Tally, compose
-from flows.sample.request import Request
+from flows.sample.chunk import SampleTally, compose
+from flows.sample.request import SampleRequest
 from tests.benchmarks.peer_ways import ADDRESS, LINES, MPAN, SERIAL, WAYS
 from tests.benchmarks.watched import MIB, about, machine, table, watch
 from transforms.pseudonymise import mpan
@@ -51,7 +51,7 @@ TRIAL_ROWS, SPELT_ROWS = 2_000, 20_000
 
 def inputs(rows: int, seed: int, folder: Path) -> Path:
     """Write ``all.csv``: rows of one sample's registrations with the meter's serial number; every MPAN once."""
-    request, tally = Request(max(1000, int(rows * 1.5)), seed, 0.0), Tally()
+    request, tally = SampleRequest(max(1000, int(rows * 1.5)), seed, 0.0), SampleTally()
     got: list[pl.DataFrame] = []
     for number in range(request.chunks):
         parts = compose(request, number, tally).parts

@@ -30,7 +30,7 @@ from typing import Any
 import polars as pl
 
 from contracts.model import Contract, Rule
-from contracts.vocabulary import LOOK_UPS, Expectation, Stage
+from contracts.vocabulary import LOOK_UPS, Expectation, RuleStage
 from tests.peak import peak_rss_kib
 
 Counts = dict[str, int]
@@ -42,9 +42,9 @@ PANDAS = "for-pandas"
 def prepare(folder: Path, mpans: int) -> Counts:
     """Make a sample and pseudonymise it: what every engine starts from."""
     from flows import pipeline
-    from flows.sample import Request, generate
+    from flows.sample import SampleRequest, generate
 
-    generate(Request(mpans, 1, 0.05), folder)
+    generate(SampleRequest(mpans, 1, 0.05), folder)
     cut = str(folder / "cut.yaml")
     plan = pipeline.prepare(cut)
     return {f"{mpid}/{extract}": pipeline.anonymise(cut, mpid, extract)["rows"] for mpid, extract in plan["sources"]}
@@ -82,7 +82,7 @@ def sources(folder: Path) -> Iterator[tuple[str, Contract, list[Rule], list[pl.L
     for h in extracts:
         contract, without = known.contracts[h.extract], missing.get(h.extract, {}).get(h.participant, set())
         scans = [workspace.scan(JUDGED, h.participant, h.extract, n) for n in range(workspace.partitions)]
-        rules = [*contract.rules_at(Stage.INTAKE), *judged(contract, Stage.QUALITY, tables)]
+        rules = [*contract.rules_at(RuleStage.INTAKE), *judged(contract, RuleStage.QUALITY, tables)]
         mine = [rule for rule in rules if not rule.carried or rule.carried not in without]
         parts = [scan.with_columns(pl.lit(h.participant).alias(PARTICIPANT)) for scan in scans if scan is not None]
         if parts:
@@ -111,7 +111,7 @@ def plain_polars(folder: Path) -> Callable[[], Counts]:
     from transforms.quality.rules import broken, holds, unique_key
 
     def count(contract: Contract, rule: Rule) -> pl.Expr:
-        if rule.stage is Stage.INTAKE:
+        if rule.stage is RuleStage.INTAKE:
             return broken(contract, rule.id).sum()
         excused = pl.any_horizontal([pl.lit(value=False), *(broken(contract, other) for other in rule.unless)])
         return (~holds(rule) & ~excused).sum()
@@ -151,9 +151,9 @@ def hand_to_pandas(folder: Path) -> None:
                 )
                 columns |= {column: pl.col(column) for column in names}
             else:
-                own = ~broken(contract, rule.id) if rule.stage is Stage.INTAKE else holds(rule)
+                own = ~broken(contract, rule.id) if rule.stage is RuleStage.INTAKE else holds(rule)
                 columns[f"ok_{rule.id}"] = own
-            applies = [~broken(contract, other) for other in rule.unless if rule.stage is not Stage.INTAKE]
+            applies = [~broken(contract, other) for other in rule.unless if rule.stage is not RuleStage.INTAKE]
             if "row_condition" in rule.kwargs and stands(rule):
                 applies.append(sql(rule.kwargs["row_condition"]).fill_null(value=False))
             if applies:
@@ -164,7 +164,7 @@ def hand_to_pandas(folder: Path) -> None:
 
 def stands(rule: Rule) -> bool:
     """Tell whether pandas can judge a rule over the columns as they stand."""
-    return rule.stage is not Stage.INTAKE and rule.expectation in AS_IT_STANDS and rule.expectation not in LOOK_UPS
+    return rule.stage is not RuleStage.INTAKE and rule.expectation in AS_IT_STANDS and rule.expectation not in LOOK_UPS
 
 
 def gx_on_pandas(folder: Path) -> Callable[[], Counts]:

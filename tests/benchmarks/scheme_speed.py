@@ -20,7 +20,7 @@ import polars as pl
 
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import Field
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from transforms.pseudonymise.keyed_hash import hmac_sha256
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.mpan import WEIGHTS
@@ -53,7 +53,7 @@ def told(label: str, rows: int, work: Callable[[], object], goal: float | None =
 
 def sample(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return a registration with real-looking addresses, and its meters."""
-    generate(Request(300_000, 7, 0.02), folder / "sample")
+    generate(SampleRequest(300_000, 7, 0.02), folder / "sample")
     options = {"infer_schema": False}
     registration = pl.read_csv(
         folder / "sample/YELG/registration.csv", separator="|", encoding="cp1252", n_rows=BATCH, **options

@@ -14,7 +14,7 @@ from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
 from flows.pack import bag
 from flows.pack import previous as chain
 from flows.pack.approve import approve_pack
-from flows.pack.verify import PackFaultError, Terms, verify_pack
+from flows.pack.verify import PackFaultError, VerificationPolicy, verify_pack
 from flows.pack.writer import PackWriter
 from tests.evidence.conftest import fill
 from tests.evidence.specimen import specimen
@@ -133,19 +133,19 @@ class TestChain:
 
     def test_the_whole_chain_is_walked_with_one_key(self, family, operator: Signer) -> None:
         others = tuple(family[n] for n in ("submission-a", "release", "submission-b"))  # in any order
-        found = verify_pack(family["return"], [operator.public], Terms(previous=others))
+        found = verify_pack(family["return"], [operator.public], VerificationPolicy(previous=others))
         assert "3 packs of the chain are at hand and unchanged" in found.checks[-1].words
 
     def test_a_gap_in_the_chain_is_told(self, family, operator: Signer) -> None:
         with pytest.raises(PackFaultError) as error:
-            verify_pack(family["return"], [operator.public], Terms(previous=(family["submission-a"],)))
+            verify_pack(family["return"], [operator.public], VerificationPolicy(previous=(family["submission-a"],)))
         assert error.value.verification.files == [f"submission-a/{bag.TAGMANIFEST}"]
 
     def test_a_changed_ancestor_is_named_and_vouches_for_nothing(self, family, operator: Signer) -> None:
         (family["release"] / "data/SUPA/portfolio.csv").write_bytes(b"x")
         others = (family["release"], family["submission-a"])
         with pytest.raises(PackFaultError) as error:
-            verify_pack(family["return"], [operator.public], Terms(previous=others))
+            verify_pack(family["return"], [operator.public], VerificationPolicy(previous=others))
         assert "release/data/SUPA/portfolio.csv" in error.value.verification.files
 
     def test_sources_outside_any_pack_are_backups(self, tmp_path: Path, pack: Path) -> None:

@@ -14,7 +14,7 @@ from contracts.errors import ConfigurationError
 from flows.keys.dsse import sign
 from flows.keys.signing_key import PublicKey, Signer
 from flows.pack import bag
-from flows.pack.verify import PackFaultError, Terms, verify_pack
+from flows.pack.verify import PackFaultError, VerificationPolicy, verify_pack
 from tests.evidence.specimen import sha
 from transforms.release.attestation import canonical_bytes, statement
 
@@ -22,7 +22,7 @@ from transforms.release.attestation import canonical_bytes, statement
 def faulty(root: Path, *keys: PublicKey, **terms) -> list[str]:
     """Return the files that verification blames, the one of the error line first."""
     with pytest.raises(PackFaultError) as error:
-        verify_pack(root, keys, Terms(**terms))
+        verify_pack(root, keys, VerificationPolicy(**terms))
     assert error.value.exit_code == 18
     assert error.value.line().startswith(bag.shown(error.value.verification.files[0]))
     return error.value.verification.files
@@ -287,7 +287,7 @@ class TestSeveralSigners:
 
     def test_an_approver_who_did_not_sign(self, pack: Path, operator, approver) -> None:
         assert faulty(pack, operator.public, approver.public) == [bag.SIGNATURE]
-        assert verify_pack(pack, [operator.public, approver.public], Terms(require=1))
+        assert verify_pack(pack, [operator.public, approver.public], VerificationPolicy(require=1))
 
     def test_a_signature_taken_away(self, seal, tmp_path: Path, operator, approver) -> None:
         pack = seal(tmp_path / "pack", signers=[operator, approver]).path
@@ -298,7 +298,7 @@ class TestSeveralSigners:
 
     def test_one_key_given_twice_counts_once(self, pack: Path, operator: Signer) -> None:
         with pytest.raises(ConfigurationError):
-            verify_pack(pack, [operator.public, operator.public], Terms(require=2))
+            verify_pack(pack, [operator.public, operator.public], VerificationPolicy(require=2))
 
     def test_no_key_verifies_nothing(self, pack: Path) -> None:
         with pytest.raises(ConfigurationError):
@@ -309,7 +309,7 @@ class TestChain:
     def test_a_pack_names_what_it_was_made_from(self, seal, tmp_path: Path, operator: Signer) -> None:
         first = seal(tmp_path / "first")
         second = seal(tmp_path / "second", previous=[first.reference]).path
-        verify_pack(second, [operator.public], Terms(previous=(first.path,)))
+        verify_pack(second, [operator.public], VerificationPolicy(previous=(first.path,)))
         assert bag.pack_reference(first.path) == first.reference
 
     def test_a_changed_previous_pack_is_named_with_its_file(self, seal, tmp_path: Path, operator) -> None:
@@ -333,9 +333,9 @@ class TestFreshness:
 
         cut = {"id": "SIT", "date": "2023-08-19", "trust_model": "SI-central", "expires": "2024-08-19"}
         pack = seal(tmp_path / "pack", cut=cut).path
-        verify_pack(pack, [operator.public], Terms(today=date(2024, 8, 19)))
+        verify_pack(pack, [operator.public], VerificationPolicy(today=date(2024, 8, 19)))
         assert faulty(pack, operator.public, today=date(2024, 8, 20)) == [bag.EVIDENCE]
 
     def test_a_pack_of_another_cut(self, pack: Path, operator: Signer) -> None:
-        verify_pack(pack, [operator.public], Terms(cut_id="SIT-2023-08-19"))
+        verify_pack(pack, [operator.public], VerificationPolicy(cut_id="SIT-2023-08-19"))
         assert faulty(pack, operator.public, cut_id="QUAL-2024") == [bag.EVIDENCE]

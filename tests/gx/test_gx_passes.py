@@ -13,7 +13,7 @@ from test_gx_parity import EXAMPLE, ROWS, frame
 
 from contracts.errors import QualityError
 from flows.quality.great_expectations import run_suite
-from flows.quality.great_expectations.passes import Fault, Partitions, Repeats, Tally
+from flows.quality.great_expectations.passes import MetricFault, MetricTally, Partitions, Repeats
 
 UNIQUENESS = ("unique", "compound")
 ROW_RULE = rule("expect_rows_to_satisfy", "row_rule", condition="whole >= other OR text LIKE '0%'")
@@ -122,5 +122,5 @@ def test_partitions_that_do_not_fit_together_are_refused(parts: list[pl.LazyFram
 
 def test_a_question_about_numbers_is_not_summed() -> None:
     partitions = Partitions([pl.LazyFrame({"a": [3, 4]})])
-    assert partitions.count([Tally(pl.col("a")), Repeats(pl.col("a"), ("a",))]) == [Fault("NotBoolean")] * 2
+    assert partitions.count([MetricTally(pl.col("a")), Repeats(pl.col("a"), ("a",))]) == [MetricFault("NotBoolean")] * 2
     assert partitions.collects == 0

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli.run import SAMPLE_REQUEST
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,7 +57,7 @@ def test_the_container_file_has_no_fault():
 
 
 def test_the_committed_sample_is_what_the_generator_writes(tmp_path):
-    generate(Request(*SAMPLE_REQUEST), tmp_path / "sample")
+    generate(SampleRequest(*SAMPLE_REQUEST), tmp_path / "sample")
     made = {p.relative_to(tmp_path / "sample"): p for p in (tmp_path / "sample").rglob("*") if p.is_file()}
     kept = {p.relative_to(ROOT / "sample_data"): p for p in (ROOT / "sample_data").rglob("*") if p.is_file()}
     assert set(made) == set(kept)

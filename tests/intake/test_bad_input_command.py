@@ -26,7 +26,7 @@ import yaml
 import flows.intake
 import flows.pseudonymise.source
 from flows import pipeline
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.command import Done, datacut
 
 MIB = 1 << 20
@@ -59,7 +59,7 @@ class Place:
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("sound")
-    generate(Request(60, 5, 0.0), folder)
+    generate(SampleRequest(60, 5, 0.0), folder)
     return folder
 
 

@@ -14,7 +14,7 @@ from flows.keys import age_files
 from flows.keys.cut_key import plain_line
 from flows.keys.secret_files import write_new
 from flows.keys.signing_key import new_signing_key
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.keys import age_reference
 from tests.keys.conftest import CUT, KEY, Done, private
 from transforms.pseudonymise.keys import FieldKeys
@@ -99,7 +99,7 @@ def test_a_protected_key_without_a_terminal_says_what_to_do(plain: Path, passphr
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("keys") / "sample"
-    generate(Request(60, 3), folder)
+    generate(SampleRequest(60, 3), folder)
     for path in folder.rglob("*registration*"):
         os.truncate(path, 0)  # a run that reads a row fails on it, with another exit code than that of a key
     return folder

@@ -30,7 +30,7 @@ from flows.keys import age_files, shares
 from flows.keys.cut_key import plain_line, read_key
 from flows.keys.passphrase import Unlock
 from flows.keys.signing_key import new_signing_key
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.keys import age_reference
 from tests.keys.conftest import CUT, KEY, private
 from transforms.pseudonymise.keyed_hash import BLOCK
@@ -145,7 +145,7 @@ def test_a_signing_key_given_in_place_of_its_file_is_not_repeated(datacut, tmp_p
     new_signing_key(tmp_path / "own.pem", tmp_path / "own.pub")
     pem = (tmp_path / "own.pem").read_text()
     given = pem if shape == "a whole PEM" else pem.splitlines()[1]
-    generate(Request(20, 1, 0.0), tmp_path / "s")
+    generate(SampleRequest(20, 1, 0.0), tmp_path / "s")
     cut = tmp_path / "s" / "cut.yaml"
     document = yaml.safe_load(cut.read_text())
     document["release"]["signing_key"] = given
@@ -269,7 +269,7 @@ def test_no_plan_of_the_scheme_holds_key_bytes(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.requirement("Q67")
 def test_no_plan_of_a_run_holds_key_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, datacut) -> None:
     folder = tmp_path / "sample"
-    generate(Request(120, 5), folder)
+    generate(SampleRequest(120, 5), folder)
     plans = Plans(monkeypatch)
     done = datacut("run", "--plain", folder / "cut.yaml")
     assert done.code == 0, done.err
@@ -286,7 +286,7 @@ def test_no_plan_of_a_run_holds_key_bytes(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("mode", [(), ("--plain",)], ids=["prefect", "plain"])
 def test_nothing_of_the_key_in_anything_that_a_run_leaves(tmp_path: Path, mode: tuple[str, ...]) -> None:
     folder, temporary = tmp_path / "sample", tmp_path / "temporary"
-    generate(Request(800, 5, 0.05), folder)
+    generate(SampleRequest(800, 5, 0.05), folder)
     temporary.mkdir()
     secrets = secrets_of(*_keys_of(folder))
     shutil.move(folder / "keys", tmp_path / "keys")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.command import datacut
 
 CUT = "SAMPLE-2023-08-19"
@@ -40,7 +40,7 @@ def release(shared) -> Path:
     folder = shared / "market"
 
     def run() -> None:
-        generate(Request(600, 5, 0.0), folder)
+        generate(SampleRequest(600, 5, 0.0), folder)
         document = yaml.safe_load((folder / "cut.yaml").read_text())
         document["release"]["recipients"] = ["EELC"]
         (folder / "cut.yaml").write_text(yaml.safe_dump(document))

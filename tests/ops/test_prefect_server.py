@@ -22,7 +22,7 @@ import yaml
 from contracts.errors import EvidenceError
 from flows.orchestration.deployments import DEPLOYMENTS
 from flows.release.check_returns import check_returns
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ class Server:
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self.api + path, data, {"Content-Type": "application/json"})  # noqa: S310
+        request = urllib.request.SampleRequest(self.api + path, data, {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
                 return json.loads(answer.read())
@@ -102,7 +102,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("ops") / "cut"
-    generate(Request(400, 5, 0.02), folder)
+    generate(SampleRequest(400, 5, 0.02), folder)
     return folder / "cut.yaml"
 
 

@@ -17,14 +17,14 @@ from pathlib import Path
 import pytest
 
 from flows.orchestration.deployments import DEPLOYMENTS
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 def ask(url: str, token: str = "", body: object = None) -> tuple[int, object]:
     """Return the status and the answer of a request."""
-    question = urllib.request.Request(url, None if body is None else json.dumps(body).encode())  # noqa: S310
+    question = urllib.request.SampleRequest(url, None if body is None else json.dumps(body).encode())
     question.add_header("Content-Type", "application/json")
     if token:
         question.add_header("Authorization", f"Basic {base64.b64encode(token.encode()).decode()}")
@@ -39,7 +39,7 @@ def ask(url: str, token: str = "", body: object = None) -> tuple[int, object]:
 
 @pytest.mark.requirement("Q72")
 def test_only_who_has_the_token_can_start_anything(tmp_path):
-    generate(Request(60, 4, 0.0), tmp_path / "s")
+    generate(SampleRequest(60, 4, 0.0), tmp_path / "s")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

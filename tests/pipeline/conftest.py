@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 
 MPANS = 1_500
 
@@ -19,7 +19,7 @@ MPANS = 1_500
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pipeline") / "sample"
-    generate(Request(MPANS, 11, 0.05), folder)
+    generate(SampleRequest(MPANS, 11, 0.05), folder)
     return folder
 
 

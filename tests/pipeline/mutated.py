@@ -29,7 +29,7 @@ from unittest import mock
 import polars as pl
 import yaml
 
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.command import Done, datacut
 from tests.mutations import Row, spoil_bytes, spoil_cells
 from tests.rules.cutting import WEIGHTS
@@ -216,7 +216,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         sample = folder / "sample"
-        generate(Request(60, 5, 0.0), sample)
+        generate(SampleRequest(60, 5, 0.0), sample)
         shutil.move(sample / "keys", folder / "keys")
         shutil.move(sample / "elexon" / "mdd", folder / "mdd")
         self.forms = forms(sample)

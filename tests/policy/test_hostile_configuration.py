@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.command import Done, datacut
 
 SOUND = """
@@ -95,7 +95,7 @@ HOSTILE = {
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     made = tmp_path_factory.mktemp("hostile")
-    generate(Request(60, 5, 0.0), made / "sample")
+    generate(SampleRequest(60, 5, 0.0), made / "sample")
     folder = made / "backup"
     shutil.copytree(made / "sample" / "keys", folder / "keys")
     shutil.copytree(made / "sample" / "elexon" / "mdd", folder / "mdd")

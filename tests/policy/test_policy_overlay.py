@@ -17,7 +17,7 @@ from contracts.model import Treatment
 from contracts.overlay import read_overlay, refusal
 from contracts.vocabulary import Classification, Method
 from flows.pipeline import run_plain
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.privacy.raw import raw_identifiers
 
 pytestmark = pytest.mark.requirement("Q58")
@@ -43,7 +43,7 @@ treatments:
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("policy") / "sample"
-    generate(Request(500, 9, 0.02), folder)
+    generate(SampleRequest(500, 9, 0.02), folder)
     text = (folder / "cut.yaml").read_text()
     (folder / "cut.yaml").write_text(text[: text.index("ring_fence:")] + text[text.index("release:") :])
     return folder

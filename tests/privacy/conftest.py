@@ -15,7 +15,7 @@ import pytest
 
 from flows import pipeline
 from flows.cut.context import Context, context
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.privacy.raw import Raw, raw_identifiers
 
 MPANS = 800
@@ -32,7 +32,7 @@ class Done:
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("privacy") / "sample"
-    generate(Request(MPANS, 7, 0.02), folder)
+    generate(SampleRequest(MPANS, 7, 0.02), folder)
     text = (folder / "cut.yaml").read_text()
     (folder / "cut.yaml").write_text(text[: text.index("ring_fence:")] + text[text.index("release:") :])
     return folder

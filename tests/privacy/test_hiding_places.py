@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.command import datacut
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("DQ22", "DQ32", "Q67")]
@@ -19,7 +19,7 @@ ADDRESS, POSTCODE, UPRN, SERIAL = "CAF YARD 25 SKYLARK RISE", "CB1 9GQ", "157806
 
 @pytest.fixture
 def cut(tmp_path) -> Path:
-    generate(Request(300, 7, 0.0), tmp_path / "s")
+    generate(SampleRequest(300, 7, 0.0), tmp_path / "s")
     return tmp_path / "s" / "cut.yaml"
 
 

@@ -22,7 +22,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 
 DATACUT = Path(sys.executable).with_name("datacut")
 PACK_FILES = ("bagit.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt", "signature.dsse.json")
@@ -104,7 +104,7 @@ def trial(cut: Path, wanted: dict[str, str], moment: float, *, plain: bool, tall
 
 def campaign(folder: Path, mpans: int, kills: int, seed: int, *, plain: bool, tell: bool = False) -> Tally:
     """Run a campaign of kills in a folder of its own."""
-    generate(Request(mpans, 3, 0.02), folder / "pristine")
+    generate(SampleRequest(mpans, 3, 0.02), folder / "pristine")
     shutil.copytree(folder / "pristine", folder / "undisturbed")
     began = time.monotonic()
     code, _ = run(folder / "undisturbed" / "cut.yaml", plain=plain)

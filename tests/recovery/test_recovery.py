@@ -14,7 +14,7 @@ import pytest
 from flows import pipeline
 from flows.cut.context import forget
 from flows.cut.workspace import MARKER
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.recovery.kills import campaign, digests
 
 DATACUT = Path(sys.executable).with_name("datacut")
@@ -22,7 +22,7 @@ DATACUT = Path(sys.executable).with_name("datacut")
 
 @pytest.fixture
 def cut(tmp_path) -> Path:
-    generate(Request(600, 3, 0.02), tmp_path / "cut")
+    generate(SampleRequest(600, 3, 0.02), tmp_path / "cut")
     return tmp_path / "cut" / "cut.yaml"
 
 

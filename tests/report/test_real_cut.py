@@ -17,7 +17,7 @@ from flows.keys.signing_key import load_public, load_signer, new_signing_key
 from flows.pack import bag
 from flows.pack.approve import approve_pack
 from flows.pack.schema import schema_faults
-from flows.pack.verify import PackFaultError, Terms, verify_pack
+from flows.pack.verify import PackFaultError, VerificationPolicy, verify_pack
 from flows.report.files import report_files
 from flows.report.openlineage import events
 from tests.report.chromium import Chromium
@@ -43,10 +43,10 @@ def expire(cut: Path) -> None:
 def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Run one sample twice, and a third time with an approver and an earlier cut to compare with."""
     from flows.pipeline import run_plain
-    from flows.sample import Request, generate
+    from flows.sample import SampleRequest, generate
 
     root = tmp_path_factory.mktemp("real")
-    generate(Request(800, 5, 0.15), root / "sample")
+    generate(SampleRequest(800, 5, 0.15), root / "sample")
     made = {}
     for name in ("one", "two", "approved"):
         shutil.copytree(root / "sample", root / name)
@@ -136,9 +136,9 @@ def test_two_people_sign(packs) -> None:
 
 def test_a_pack_expires_on_the_day_that_was_named(packs) -> None:
     key = load_public(keys(packs["approved"]) / "approver.pub")
-    verify_pack(packs["approved"], [key], Terms(today=date(2031, 8, 19)))
+    verify_pack(packs["approved"], [key], VerificationPolicy(today=date(2031, 8, 19)))
     with pytest.raises(PackFaultError, match="expired on 2031-08-19"):
-        verify_pack(packs["approved"], [key], Terms(today=date(2031, 8, 20)))
+        verify_pack(packs["approved"], [key], VerificationPolicy(today=date(2031, 8, 20)))
 
 
 def test_the_trend_is_against_the_cut_that_was_named(packs) -> None:

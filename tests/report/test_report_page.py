@@ -15,7 +15,7 @@ import pytest
 
 from flows.pack.schema import schema_faults
 from flows.report import figures
-from flows.report.checks import State, answers, verdict
+from flows.report.checks import CheckState, answers, verdict
 from flows.report.dpia import dpia_html, dpia_markdown
 from flows.report.files import report_files
 from flows.report.render import SECTIONS, content_security_policy, render_report
@@ -142,28 +142,28 @@ class TestFirstScreen:
     def test_a_leak_makes_the_verdict_bad(self) -> None:
         scan = {"files": 1, "bytes": 1, "identifiers": 5, "confirmed": 2}
         found = answers(specimen(4, 4, leak_scan=scan), ["aa"])
-        assert verdict(found).state is State.BAD
+        assert verdict(found).state is CheckState.BAD
         assert verdict(found).reasons == ("2 raw identifiers found.",)
 
     def test_lost_rows_make_the_verdict_bad(self) -> None:
         accounting = specimen(4, 4)["accounting"]
         accounting[0] = {**accounting[0], "released": accounting[0]["released"] - 1}
         found = verdict(answers(specimen(4, 4, accounting=accounting), ["aa"]))
-        assert found.state is State.BAD
+        assert found.state is CheckState.BAD
         assert "lost" in found.reasons[0]
 
     def test_no_signature_makes_the_verdict_bad(self) -> None:
-        assert verdict(answers(specimen(4, 4), [])).state is State.BAD
+        assert verdict(answers(specimen(4, 4), [])).state is CheckState.BAD
 
     def test_what_an_auditor_should_note(self) -> None:
         policy = {**specimen(4, 4)["policy"], "half_hourly": "real"}
-        assert self.questions(policy=policy)["Half-hourly data"].state is State.NOTE
+        assert self.questions(policy=policy)["Half-hourly data"].state is CheckState.NOTE
         coincident = {"count": 900, "expected_low": 1.0, "expected_high": 9.0}
-        assert self.questions(coincident=coincident)["Was the key applied?"].state is State.NOTE
+        assert self.questions(coincident=coincident)["Was the key applied?"].state is CheckState.NOTE
         question = "Can a metering point be singled out?"
         assert "marketer" in self.questions()[question].short
         low = {**specimen(4, 4)["risk"], "marketer": 0.001}
-        assert self.questions(risk=low)[question].state is State.PLAIN
+        assert self.questions(risk=low)[question].state is CheckState.PLAIN
         assert "<0.01 % of metering points are like no other" in self.questions(risk=low)[question].short
 
     def test_a_waiting_approver_is_named(self) -> None:

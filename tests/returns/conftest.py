@@ -18,7 +18,7 @@ from contracts.scheme import scheme_lists
 from contracts.vocabulary import Field
 from flows.cut.config import Job, load_cut
 from flows.intake import SourceSpec, open_source
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.command import Done, datacut
 from transforms.column_map import map_columns
 from transforms.pseudonymise.keys import FieldKeys
@@ -113,7 +113,7 @@ def as_written(path: Path, like: SourceSpec) -> SourceSpec:
 def market(tmp_path_factory) -> Market:
     """Backups -> submission packs -> run -> return packs -> restored by everybody from its own folder."""
     folder = tmp_path_factory.mktemp("returns") / "market"
-    generate(Request(600, 5, 0.03), folder)
+    generate(SampleRequest(600, 5, 0.03), folder)
     done = datacut("run", submit(folder), "--plain")
     assert done.code == 0, done.err
     job = load_cut(folder / "cut.yaml")

@@ -17,7 +17,7 @@ from flows.intake import SourceSpec
 from flows.pack.writer import private_folder
 from flows.restore.real_identifiers import RealNames
 from flows.restore.unmatched import ALONE, DIFFERS, RECORD, compare, unmatched
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.command import datacut
 from tests.returns.conftest import CUT, MPAN, PARTICIPANTS, Market, as_written, facts, load_file, read, restore
 from transforms.pseudonymise.mpan import normalise
@@ -95,7 +95,7 @@ def test_the_wrong_key_is_told_before_a_row_is_read(market, tmp_path):
 @pytest.mark.requirement("Q62")
 def test_the_backup_of_another_is_refused(market, tmp_path):
     """The same layout, another's metering points: nothing is written."""
-    generate(Request(60, 99, 0.0), tmp_path / "stranger")
+    generate(SampleRequest(60, 99, 0.0), tmp_path / "stranger")
     done = restore(market, "EELC", tmp_path / "back", backup=tmp_path / "stranger/EELC")
     assert (done.code, len(done.told)) == (12, 1)
     assert "EELC/registration: no record of the pack is of this backup" in done.told[0]

@@ -15,7 +15,7 @@ import yaml
 from contracts.load import load_all
 from flows.keys.signing_key import load_signer, new_signing_key
 from flows.pack.writer import PackWriter
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.command import Done, datacut
 from tests.returns.conftest import CUT, submit
 
@@ -28,7 +28,7 @@ GONE = "excluded/EELC/registration.parquet"
 def sent(tmp_path_factory) -> Path:
     """Return the folder of a market whose backups were sent as packs."""
     folder = tmp_path_factory.mktemp("sent") / "market"
-    generate(Request(150, 6, 0.05), folder)
+    generate(SampleRequest(150, 6, 0.05), folder)
     document = yaml.safe_load((folder / "cut.yaml").read_text())
     document["release"]["recipients"] = []
     (folder / "cut.yaml").write_text(yaml.safe_dump(document))
@@ -79,7 +79,7 @@ COARSER = {
 def test_packs_of_a_stricter_policy_are_taken(tmp_path):
     """A participant's own policy may say token, suppress or coarser where the SI's contract says another thing."""
     folder = tmp_path / "market"
-    generate(Request(150, 6, 0.05), folder)
+    generate(SampleRequest(150, 6, 0.05), folder)
     document = yaml.safe_load((folder / "cut.yaml").read_text())
     (folder / "overlay.yaml").write_text(yaml.safe_dump({"reason": "test", "treatments": COARSER}))
     document["cut"]["policy"] = {"overlay": "overlay.yaml"}

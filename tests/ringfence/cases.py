@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from contracts.ringfence.model import Criterion, Demand, Kind
+from contracts.ringfence.model import Criterion, Demand, UnitKind
 from tests.ringfence.reference import Want
 
 KEY = bytes(range(1, 33))
@@ -21,7 +21,7 @@ def demands_of(wants: Sequence[Want]) -> list[Demand]:
             spare=want.spare,
             priority=want.priority,
             round=want.round,
-            kind=Kind(want.kind),
+            kind=UnitKind(want.kind),
             criteria=criteria(want.criteria),
             export_criteria=criteria(want.export_criteria),
         )

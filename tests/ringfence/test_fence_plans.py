@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import ConfigurationError, DataCutError
-from contracts.ringfence.model import Criterion, Kind, Pick
+from contracts.ringfence.model import Criterion, Pick, UnitKind
 from flows.ringfence.plan import check_attributes, read_plan, read_policy
 
 YAML = """\
@@ -76,7 +76,13 @@ def test_a_yaml_plan_says_everything_a_demand_may_want(tmp_path):
         Criterion("supplier_mpid", ("SUPA",)),
         Criterion("meter_operator_mpid", ("MOPA", "MOPB")),
     }
-    assert (second.kind, second.priority, second.mutates, second.reuse, second.round) == (Kind.PAIR, 2, False, True, 2)
+    assert (second.kind, second.priority, second.mutates, second.reuse, second.round) == (
+        UnitKind.PAIR,
+        2,
+        False,
+        True,
+        2,
+    )
     assert (plan.cut, plan.policy.pick, plan.policy.strata) == ("CUT-1", Pick.STRATIFIED, ("gsp_group_id",))
     assert plan.policy.keep_together == ("meter",)
 
@@ -88,7 +94,7 @@ def test_a_csv_book_says_the_same(tmp_path):
         Criterion("smart", ("true",)),
         Criterion("n", ("7",)),
     }
-    assert (first.phase, second.phase, second.kind) == ("CIT", "SIT", Kind.PAIR)
+    assert (first.phase, second.phase, second.kind) == ("CIT", "SIT", UnitKind.PAIR)
     assert (second.where, second.mutates, second.export_criteria) == (
         "book.csv line 3",
         False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from contracts.ringfence.model import Criterion, Demand, Kind
+from contracts.ringfence.model import Criterion, Demand, UnitKind
 from tests.ringfence.cases import KEY, demands_of, frame_of
 from tests.ringfence.reference import random_instance, suits, units_of, usable
 from tests.ringfence.test_fence_choice import pool
@@ -89,7 +89,7 @@ def test_an_infeasible_plan_as_a_reader_sees_it():
         Demand("CIT-1", 3, participant="SUPA", criteria=north),
         Demand("CIT-2", 3, participant="SUPB", priority=2, criteria=north),
         Demand("CIT-3", 5, participant="SUPC", priority=3, criteria=smart),
-        Demand("CIT-4", 2, kind=Kind.PAIR, spare=1),
+        Demand("CIT-4", 2, kind=UnitKind.PAIR, spare=1),
     )
     assert [entry["text"] for entry in result.shortages] == [
         "CIT-3 (SUPC) wants 5 units, but only 3 free units satisfy it: 2 short. Criteria: gsp=_A & seg=S. "

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from contracts.errors import ConfigurationError, IntakeError
-from contracts.ringfence.model import AllocationPolicy, Criterion, Demand, Kind
+from contracts.ringfence.model import AllocationPolicy, Criterion, Demand, UnitKind
 from tests.ringfence.cases import KEY
 from transforms.ringfence.allocate import allocate
 
@@ -47,16 +47,16 @@ def test_where_both_halves_would_do_the_import_serves():
 
 def test_a_pair_wants_import_and_export_half_to_meet_their_own_criteria():
     frame = people(*PAIR)
-    met = want(1, Criterion("a", ("x",)), kind=Kind.PAIR, export_criteria=(Criterion("a", ("y",)),))
+    met = want(1, Criterion("a", ("x",)), kind=UnitKind.PAIR, export_criteria=(Criterion("a", ("y",)),))
     assert given(frame, met) == [("TC", "BASE", 1), ("TC", "BASE", 2)]
-    swapped = want(1, Criterion("a", ("y",)), kind=Kind.PAIR, export_criteria=(Criterion("a", ("x",)),))
+    swapped = want(1, Criterion("a", ("y",)), kind=UnitKind.PAIR, export_criteria=(Criterion("a", ("x",)),))
     assert given(frame, swapped) == []
 
 
 def test_two_imports_joined_are_no_pair_but_a_group():
     frame = people({"mpan": 1, "related_mpan": 2, "a": "x"}, {"mpan": 2, "a": "y"}, {"mpan": 3, "a": "x"})
-    assert given(frame, want(1, kind=Kind.PAIR)) == []
-    group = want(5, Criterion("a", ("x",)), kind=Kind.GROUP)
+    assert given(frame, want(1, kind=UnitKind.PAIR)) == []
+    group = want(5, Criterion("a", ("x",)), kind=UnitKind.GROUP)
     assert given(frame, group) == [("TC", "BASE", 1), ("TC", "BASE", 2)]
 
 
@@ -66,7 +66,7 @@ def test_an_import_with_two_exports_serves_as_one_pair_with_a_companion():
         {"mpan": 2, "direction": "EXPORT", "linked_mpan": 1, "a": "y"},
         {"mpan": 3, "direction": "EXPORT", "linked_mpan": 1, "a": "z"},
     )
-    pair = want(3, kind=Kind.PAIR, export_criteria=(Criterion("a", ("z",)),))
+    pair = want(3, kind=UnitKind.PAIR, export_criteria=(Criterion("a", ("z",)),))
     assert given(frame, pair) == [("TC", "BASE", 1), ("TC", "BASE", 3), ("TC", "COMPANION", 2)]
 
 
@@ -74,7 +74,7 @@ def test_an_import_with_two_exports_serves_as_one_pair_with_a_companion():
 def test_one_member_that_does_not_conform_makes_the_unit_unusable():
     frame = people({"mpan": 1, "linked_mpan": 2}, {"mpan": 2, "direction": "EXPORT", "conforming": False})
     assert given(frame, want(1)) == []
-    assert given(frame, want(1, kind=Kind.PAIR)) == []
+    assert given(frame, want(1, kind=UnitKind.PAIR)) == []
 
 
 def test_a_partner_that_is_not_there_makes_a_unit_unusable_unless_allowed():
@@ -164,7 +164,7 @@ def test_mpans_of_any_shape(kind):
         frame = frame.with_columns(pl.col("mpan").cast(pl.Int64), pl.col("linked_mpan").cast(pl.Float64))
     if kind == "odd":
         frame = frame.with_columns(("X" + pl.col(name)).fill_null("").alias(name) for name in ("mpan", "linked_mpan"))
-    out = allocate(frame, [want(1, kind=Kind.PAIR), want(1, test_case="S")], KEY).rows
+    out = allocate(frame, [want(1, kind=UnitKind.PAIR), want(1, test_case="S")], KEY).rows
     assert out["role"].to_list() == ["BASE", "BASE", "BASE"]
     assert out.filter(pl.col("test_case") == "TC")["unit"].n_unique() == 1
 

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.command import Done, datacut
 from transforms.release import disclosure_risk
 
@@ -97,7 +97,7 @@ def test_k_anonymity_is_what_the_threshold_says():
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("risk") / "sample"
-    generate(Request(400, 9, 0.02), folder)
+    generate(SampleRequest(400, 9, 0.02), folder)
     document = yaml.safe_load((folder / "cut.yaml").read_text())
     document.pop("ring_fence", None)
     (folder / "plain.yaml").write_text(yaml.safe_dump(document))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.alignment import FAIL, REPORT, Comparison, Item, Tolerance
+from contracts.alignment import FAIL, REPORT, ComparedItem, Comparison, Tolerance
 from contracts.errors import AlignmentError, ContractError
 from contracts.load import comparisons
 from flows.align import alignment, require_alignment
@@ -121,7 +121,7 @@ def test_a_participants_agreement_and_its_trend(tmp_path, reference):
 
 SPEC = Comparison(
     right="portfolio", expected="supplier", scope="live = 'T'", presence=Tolerance(0.0),
-    items={"status": Item("status", Tolerance(0.0)), "supplier": Item("participant", Tolerance(0.0))},
+    items={"status": ComparedItem("status", Tolerance(0.0)), "supplier": ComparedItem("participant", Tolerance(0.0))},
 )  # fmt: skip
 POINT = st.integers(0, 5)
 SUPPLIERS = ("S1", "S2", "S3")

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.load import load_all
-from contracts.vocabulary import Stage
+from contracts.vocabulary import RuleStage
 from flows.quality import cross_partition
 from flows.quality.cross_partition import cross_partition_tables
 from tests.rules.cutting import CUT, MiniCut, mpan
@@ -90,7 +90,7 @@ def test_a_rule_waits_for_every_table_that_it_reads():
     contract = load_all()["portfolio"]
     rule = next(r for r in contract.rules if r.id == "DQ24_supplier_mpid")
     assert tables_of(contract, rule) == {"extract:registration"}
-    assert rule not in judged(contract, Stage.QUALITY, [])
-    assert rule in judged(contract, Stage.QUALITY, ["extract:registration"])
+    assert rule not in judged(contract, RuleStage.QUALITY, [])
+    assert rule in judged(contract, RuleStage.QUALITY, ["extract:registration"])
     owner = next(r for r in load_all()["metering"].rules if r.id == "DQ15_one_meter")
     assert table_of(load_all()["metering"], owner) == "expect_value_to_have_one_owner:metering.DQ15_one_meter"

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.load import load_all
 from contracts.scheme import scheme_lists
-from contracts.vocabulary import Stage
+from contracts.vocabulary import RuleStage
 from flows.intake import Limits, SourceSpec, open_source
 from flows.pseudonymise.source import anonymise_batch
 from tests.rules.cutting import mpan
@@ -291,7 +291,7 @@ def test_what_a_sound_flow_gives_keeps_the_rules_of_intake(tmp_path, flow, extra
     staged = anonymise_batch(
         frame, contract, names, Pseudonymiser(FieldKeys(bytes(range(32)), "DTC"), lists=scheme_lists()), spec
     )
-    broken = staged.select(rules.broken(contract, r.id).any().alias(r.id) for r in contract.rules_at(Stage.INTAKE))
+    broken = staged.select(rules.broken(contract, r.id).any().alias(r.id) for r in contract.rules_at(RuleStage.INTAKE))
     assert [name for name, hit in broken.row(0, named=True).items() if hit] == []
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from contracts.augmentation.model import Condition, Decision, Item, Outcome, Source, Statement, stated_column
+from contracts.augmentation.model import Condition, Decision, Item, Outcome, ValueSource, Statement, stated_column
 from contracts.errors import ContractError
 from transforms.augment.manufacture import CHOICE, DIP_ID, EUI64, TOKEN36, Manufacturer, meter_text
 
@@ -217,7 +217,7 @@ def _made(item: str, scheme: Mapping[str, object], some: pl.DataFrame, maker: Ma
 
 def sources(item: Item) -> dict[str, str | None]:
     """Return the source of a value by the rule that gave it; null where a rule decides nothing."""
-    found: dict[str, str | None] = {s.name: Source.STATED.value for s in item.stated}
+    found: dict[str, str | None] = {s.name: ValueSource.STATED.value for s in item.stated}
     for row in item.rows:
         found[row.rule] = None if row.outcome is Outcome.UNDECIDED else row.source.value
     return found
@@ -230,7 +230,7 @@ def provenance(items: Sequence[Item], columns: Sequence[str]) -> list[pl.Expr]:
     nothing could be decided), ``<item>_from`` (date; null where there is no value), and where an item's rows tell it
     ``<item>_decided_by`` (whose word or which attribute decided; null where nothing did).
     """
-    kinds = pl.Enum([s.value for s in Source])
+    kinds = pl.Enum([s.value for s in ValueSource])
     by_name = {item.item: item for item in items}
     out = []
     for item in items:

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from contracts.model import Contract, Rule
-from contracts.vocabulary import LOOK_UPS, Effect, Expectation, Stage
+from contracts.vocabulary import LOOK_UPS, Effect, Expectation, RuleStage
 from transforms.quality.lookups import found
 from transforms.quality.rules import broken, unique_key
 
@@ -32,7 +32,7 @@ def _expectation(rule: Rule) -> dict[str, Any]:
     conditions = [str(rule.kwargs["row_condition"])] if "row_condition" in rule.kwargs else []
     conditions += [kept(other) for other in rule.unless]
     kind = str(rule.expectation)
-    if rule.stage is Stage.INTAKE:
+    if rule.stage is RuleStage.INTAKE:
         kind, kwargs, conditions = str(Expectation.SATISFY), {"condition": kept(rule.id)}, []
     elif kind in LOOK_UPS:
         kind, kwargs = str(Expectation.SATISFY), {"condition": found(rule.id)}
@@ -51,5 +51,5 @@ def _expectation(rule: Rule) -> dict[str, Any]:
 def kept_columns(contract: Contract) -> list[pl.Expr]:
     """Return ``_kept_<rule>`` for each rule that was judged at intake or that excuses another."""
     excusing = {other for rule in contract.rules for other in rule.unless}
-    wanted = [r for r in contract.rules if r.stage is Stage.INTAKE or r.id in excusing]
+    wanted = [r for r in contract.rules if r.stage is RuleStage.INTAKE or r.id in excusing]
     return [(~broken(contract, rule.id)).alias(kept(rule.id)) for rule in wanted]

@@ -14,7 +14,7 @@ import polars as pl
 
 from contracts.conditions import sql
 from contracts.model import Contract, Derived, Rule
-from contracts.vocabulary import LOOK_UPS, Expectation, Stage
+from contracts.vocabulary import LOOK_UPS, Expectation, RuleStage
 from transforms.pseudonymise.mpan import order_key
 
 ORDER = "_order"
@@ -36,7 +36,7 @@ def table_of(contract: Contract, rule: Rule) -> str:
     return f"{rule.expectation}:{contract.extract}.{rule.id}"
 
 
-def judged(contract: Contract, stage: Stage, tables: Collection[str]) -> list[Rule]:
+def judged(contract: Contract, stage: RuleStage, tables: Collection[str]) -> list[Rule]:
     """Return the rules that can be judged with the tables at hand; the others are reported as not judged."""
     return [rule for rule in contract.rules_at(stage) if tables_of(contract, rule) <= set(tables)]
 

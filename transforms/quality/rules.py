@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from contracts.conditions import sql
 from contracts.errors import ContractError
 from contracts.model import Contract, Rule
-from contracts.vocabulary import LOOK_UPS, Effect, Expectation, Stage
+from contracts.vocabulary import LOOK_UPS, Effect, Expectation, RuleStage
 from transforms.conform import bad
 from transforms.quality.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, found, judged, look_up
 
@@ -43,7 +43,7 @@ def judge(
         cut_date: the cut's date.
         uncarried: participant -> columns that its source does not carry; rules ``carried`` by one pass its rows over.
     """
-    mine = judged(contract, Stage.QUALITY, tables)
+    mine = judged(contract, RuleStage.QUALITY, tables)
     frame = look_up(derive(frame, contract, tables, cut_date), contract, mine, tables)
     masks = {name: frame[name].to_numpy().copy() for name in mask_columns(contract)}
     kept = frame.select(holds(rule).alias(rule.id) for rule in mine) if mine else pl.DataFrame()

@@ -25,7 +25,7 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class MessageDefaults:
     """What a batch of messages has in common.
 
     Attributes:
@@ -90,7 +90,7 @@ def _dip_id(interface: Interface) -> str:
     return f"{ROLES[interface.sender]}_dip_id"
 
 
-def compose(table: Messages, name: str, event: str, subject: Subject, terms: Terms) -> dict[str, Any]:
+def compose(table: Messages, name: str, event: str, subject: Subject, terms: MessageDefaults) -> dict[str, Any]:
     """Return one message: ``{"payload": {"CommonBlock": ..., "CustomBlock": ...}}`` in the schema's spelling.
 
     Raises:
@@ -115,7 +115,9 @@ def compose(table: Messages, name: str, event: str, subject: Subject, terms: Ter
     return {"payload": {"CommonBlock": common, "CustomBlock": custom}}
 
 
-def _context(table: Messages, interface: Interface, event: str, subject: Subject, terms: Terms) -> dict[str, Any]:
+def _context(
+    table: Messages, interface: Interface, event: str, subject: Subject, terms: MessageDefaults
+) -> dict[str, Any]:
     record = subject.record
     service = ROLES[interface.sender]
     role = record[f"{service}_role"] if interface.sender in ("MS", "DS") else interface.sender

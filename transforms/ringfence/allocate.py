@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError
-from contracts.ringfence.model import HAS_LINK, AllocationPolicy, Demand, Kind, Pick
+from contracts.ringfence.model import HAS_LINK, AllocationPolicy, Demand, Pick, UnitKind
 from transforms.ringfence.all_or_nothing import decide_whole
 from transforms.ringfence.contested import Kernel, Problem, find_kernel
 from transforms.ringfence.coverage import coverage
@@ -282,7 +282,7 @@ def _report(pool: Pool, solved: Round, with_coverage: bool) -> Allocation:
 
 
 def _pairs_on_singles(pool: Pool, solved: Round) -> int:
-    single = np.array([specification.kind is Kind.SINGLE for specification in solved.problem.specifications])
+    single = np.array([specification.kind is UnitKind.SINGLE for specification in solved.problem.specifications])
     cells = pool.cells_in_order[solved.at]
     return int((single[solved.problem.asks[solved.demand]] & solved.problem.several[cells]).sum())
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.ringfence.model import Demand, Kind, SingleOnPair
+from contracts.ringfence.model import Demand, SingleOnPair, UnitKind
 from transforms.ringfence.signatures import Specification, Words, to_bits, to_words
 
 CHUNK = 1024
@@ -57,7 +57,7 @@ class Problem:
     def spares_pairs(self) -> NDArray[np.bool_]:
         """Tell which specifications should not use a unit of several members while another will do."""
         penalised = self.single_on_pair is SingleOnPair.PENALISE
-        return np.array([penalised and s.kind is Kind.SINGLE for s in self.specifications], dtype=np.bool_)
+        return np.array([penalised and s.kind is UnitKind.SINGLE for s in self.specifications], dtype=np.bool_)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.ringfence.model import HAS_LINK, Kind
+from contracts.ringfence.model import HAS_LINK, UnitKind
 from transforms.ringfence.contested import Problem
 from transforms.ringfence.encoding import Test, split_by_attribute
 from transforms.ringfence.profiles import Cells
@@ -92,7 +92,7 @@ def _best_value(cells: Cells, asked: tuple[Judge, int, str, str], left: Ints, su
     if attribute == HAS_LINK or coding.size != len(coding.values):
         return "", 0
     owner, members = _members(cells, suits)
-    halves = judge.any_half if judge.specifications[place].kind is Kind.SINGLE else judge.import_half
+    halves = judge.any_half if judge.specifications[place].kind is UnitKind.SINGLE else judge.import_half
     words: Words = (judge.export_half if side == EXPORT_SIDE else halves)(members)
     word, bit = divmod(place, 64)
     fits = (words[:, word] >> np.uint64(bit)) & np.uint64(1) != 0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.ringfence.model import Criterion, Demand, Kind, SingleOnPair
+from contracts.ringfence.model import Criterion, Demand, SingleOnPair, UnitKind
 from transforms.ringfence.encoding import split_by_attribute
 from transforms.ringfence.population import EXPORT, IMPORT
 from transforms.ringfence.profiles import DIRECTION, Cells
@@ -25,7 +25,7 @@ Words = NDArray[np.uint64]
 class Specification:
     """What is asked of one unit."""
 
-    kind: Kind
+    kind: UnitKind
     criteria: tuple[Criterion, ...]
     export_criteria: tuple[Criterion, ...] = ()
     phase: str = ""
@@ -43,7 +43,7 @@ def specifications(demands: Sequence[Demand], *, with_history: bool) -> tuple[li
         Specification(
             demand.kind,
             tuple(sorted(demand.criteria, key=repr)),
-            tuple(sorted(demand.export_criteria, key=repr)) if demand.kind is Kind.PAIR else (),
+            tuple(sorted(demand.export_criteria, key=repr)) if demand.kind is UnitKind.PAIR else (),
             demand.phase if with_history else "",
             demand.stage if with_history else "",
         )
@@ -90,7 +90,7 @@ class Judge:
     def __init__(self, cells: Cells, specifications: Sequence[Specification]) -> None:
         self._cells = cells
         self.specifications = list(specifications)
-        self.kinds = {kind: to_words(np.array([s.kind is kind for s in specifications])) for kind in Kind}
+        self.kinds = {kind: to_words(np.array([s.kind is kind for s in specifications])) for kind in UnitKind}
         self._criteria = self._tables([s.criteria for s in specifications])
         self._export_criteria = self._tables([s.export_criteria for s in specifications])
 
@@ -108,24 +108,24 @@ class Judge:
         return tables
 
     def _met(self, tables: dict[str, Words], members: NDArray[np.integer]) -> Words:
-        words = np.full((len(members), len(self.kinds[Kind.SINGLE])), np.uint64(2**64 - 1))
+        words = np.full((len(members), len(self.kinds[UnitKind.SINGLE])), np.uint64(2**64 - 1))
         for name, table in tables.items():
             words &= table[self._cells.member[name][members]]
         return words
 
     def any_half(self, members: NDArray[np.integer]) -> Words:
         """Return, by (member, word), which SINGLE specifications each member meets."""
-        return self._met(self._criteria, members) & self.kinds[Kind.SINGLE]
+        return self._met(self._criteria, members) & self.kinds[UnitKind.SINGLE]
 
     def import_half(self, members: NDArray[np.integer]) -> Words:
         """Return which PAIR and GROUP specifications each member meets as the import half."""
-        words = self._met(self._criteria, members) & (self.kinds[Kind.PAIR] | self.kinds[Kind.GROUP])
+        words = self._met(self._criteria, members) & (self.kinds[UnitKind.PAIR] | self.kinds[UnitKind.GROUP])
         words[self._cells.member[DIRECTION][members] != IMPORT] = 0
         return words
 
     def export_half(self, members: NDArray[np.integer]) -> Words:
         """Return which PAIR specifications each member meets as the export half."""
-        words = self._met(self._export_criteria, members) & self.kinds[Kind.PAIR]
+        words = self._met(self._export_criteria, members) & self.kinds[UnitKind.PAIR]
         words[self._cells.member[DIRECTION][members] != EXPORT] = 0
         return words
 
@@ -171,6 +171,6 @@ def _group_words(judge: Judge, cells: Cells, begin: int, end: int, single_on_pai
     imported = np.bitwise_or.reduceat(judge.import_half(members), starts, axis=0)
     partner: Words = np.bitwise_or.reduceat(judge.export_half(members), starts, axis=0)
     related = cells.imports[cells.singles + begin : cells.singles + end] >= 2
-    partner |= np.where(related[:, None], judge.kinds[Kind.GROUP], np.uint64(0))
+    partner |= np.where(related[:, None], judge.kinds[UnitKind.GROUP], np.uint64(0))
     answer: Words = single | (imported & partner)
     return answer

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.ringfence.model import Kind
+from contracts.ringfence.model import UnitKind
 from transforms.ringfence.population import IMPORT
 from transforms.ringfence.profiles import DIRECTION, Cells
 from transforms.ringfence.signatures import Judge, Specification, Words
@@ -42,11 +42,11 @@ def expand(
     kinds = np.array([specification.kind.value for specification in specifications])[asks[owner[several]]]
     members = cells.member_cell[rows[several]]
     wanted = asks[owner[several]]
-    single = (kinds == Kind.SINGLE.value) & _bit(judge.any_half, members, wanted)
-    imported = (kinds == Kind.PAIR.value) & _bit(judge.import_half, members, wanted)
-    exported = (kinds == Kind.PAIR.value) & _bit(judge.export_half, members, wanted)
+    single = (kinds == UnitKind.SINGLE.value) & _bit(judge.any_half, members, wanted)
+    imported = (kinds == UnitKind.PAIR.value) & _bit(judge.import_half, members, wanted)
+    exported = (kinds == UnitKind.PAIR.value) & _bit(judge.export_half, members, wanted)
     late = cells.member[DIRECTION][members] != IMPORT
-    serves[several] = kinds == Kind.GROUP.value
+    serves[several] = kinds == UnitKind.GROUP.value
     for fit, second in ((single, late), (imported, False), (exported, False)):
         serves[several[_first_of_each(owner[several], fit, np.broadcast_to(second, fit.shape))]] = True
     return owner, rows, serves

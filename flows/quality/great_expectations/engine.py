@@ -28,7 +28,7 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 
 from contracts.conditions import NotRowWiseError, parse_sql
 from flows.quality.great_expectations.metrics import register
-from flows.quality.great_expectations.passes import Answer, Fault, Partitions
+from flows.quality.great_expectations.passes import Answer, MetricFault, Partitions
 
 __all__ = ["NotRowWiseError", "compare", "parse_sql"]
 
@@ -76,7 +76,7 @@ class PolarsExecutionEngine(ExecutionEngine[pl.Expr]):
     @property
     def faults(self) -> dict[MetricConfigurationID, str]:
         """Metrics that could not be computed: the type name of the exception, never its text."""
-        return {metric: answer.kind for metric, answer in self._answers.items() if isinstance(answer, Fault)}
+        return {metric: answer.kind for metric, answer in self._answers.items() if isinstance(answer, MetricFault)}
 
     def load_batch_data(self, batch_id: str, batch_data: Any) -> None:
         """Take a lazy frame, or a sequence of them, as a batch; nothing is read yet.
@@ -159,7 +159,7 @@ class PolarsExecutionEngine(ExecutionEngine[pl.Expr]):
             answers = self.partitions({"batch_id": batch_id}).count([asked.metric_fn for asked in open_questions])
             self._answers.update(zip((a.metric_configuration.id for a in open_questions), answers, strict=True))
         metrics = [asked.metric_configuration for asked in bundle]
-        resolved = {m.id: a for m in metrics if not isinstance(a := self._answers[m.id], Fault)}
+        resolved = {m.id: a for m in metrics if not isinstance(a := self._answers[m.id], MetricFault)}
         failed = tuple(metric for metric in metrics if metric.id not in resolved)
         if failed:
             raise MetricResolutionError(message="metrics could not be computed", failed_metrics=failed)

@@ -16,7 +16,7 @@ from great_expectations.expectations.metrics.metric_provider import MetricProvid
 from great_expectations.expectations.registry import get_metric_kwargs, register_metric
 
 from flows.quality.great_expectations.engine import parse_sql
-from flows.quality.great_expectations.passes import ANYTHING, Fault, Question, Repeats, Tally
+from flows.quality.great_expectations.passes import ANYTHING, MetricFault, MetricTally, Question, Repeats
 from flows.quality.great_expectations.rules import COLUMN_RULES, PAIR_RULES, kept
 
 if TYPE_CHECKING:
@@ -49,15 +49,15 @@ def both(first: pl.Expr | None, second: pl.Expr | None) -> pl.Expr | None:
 
 
 def _row_count(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
-    return Tally(engine.domain(domain))
+    return MetricTally(engine.domain(domain))
 
 
 def _missing(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
-    return Tally(both(engine.domain(domain), pl.col(domain["column"]).is_null()))
+    return MetricTally(both(engine.domain(domain), pl.col(domain["column"]).is_null()))
 
 
 def _present(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
-    return Tally(both(engine.domain(domain), pl.col(domain["column"]).is_not_null()))
+    return MetricTally(both(engine.domain(domain), pl.col(domain["column"]).is_not_null()))
 
 
 def _column_unexpected(name: str) -> Builder:
@@ -66,7 +66,7 @@ def _column_unexpected(name: str) -> Builder:
     def build(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
         column = pl.col(domain["column"])
         expected = rule(column, engine.dtype(domain, domain["column"]), values)
-        return Tally(both(engine.domain(domain), column.is_not_null() & ~expected))
+        return MetricTally(both(engine.domain(domain), column.is_not_null() & ~expected))
 
     return build
 
@@ -77,7 +77,7 @@ def _pair_domain(engine: PolarsExecutionEngine, domain: Kwargs) -> pl.Expr | Non
 
 
 def _pair_rows(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
-    return Tally(_pair_domain(engine, domain))
+    return MetricTally(_pair_domain(engine, domain))
 
 
 def _pair_unexpected(name: str) -> Builder:
@@ -85,7 +85,7 @@ def _pair_unexpected(name: str) -> Builder:
 
     def build(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
         expected = rule(pl.col(domain["column_A"]), pl.col(domain["column_B"]), values)
-        return Tally(both(_pair_domain(engine, domain), ~expected.fill_null(False)))
+        return MetricTally(both(_pair_domain(engine, domain), ~expected.fill_null(False)))
 
     return build
 
@@ -102,7 +102,7 @@ def _compound_domain(engine: PolarsExecutionEngine, domain: Kwargs) -> pl.Expr |
 
 
 def _compound_rows(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
-    return Tally(_compound_domain(engine, domain))
+    return MetricTally(_compound_domain(engine, domain))
 
 
 def _compound_repeats(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
@@ -112,7 +112,7 @@ def _compound_repeats(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwa
 
 def _unsatisfied(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
     satisfied = engine.checked(domain, parse_sql(values["condition"]))
-    return Tally(both(engine.domain(domain), ~satisfied.fill_null(True)))
+    return MetricTally(both(engine.domain(domain), ~satisfied.fill_null(True)))
 
 
 def _deferred(build: Builder) -> Callable[..., tuple[Question, Kwargs, Kwargs]]:
@@ -129,7 +129,7 @@ def _deferred(build: Builder) -> Callable[..., tuple[Question, Kwargs, Kwargs]]:
         try:
             question = build(execution_engine, metric_domain_kwargs, metric_value_kwargs)
         except ANYTHING as error:
-            question = Fault(type(error).__name__)
+            question = MetricFault(type(error).__name__)
         return question, metric_domain_kwargs, {}
 
     return provider

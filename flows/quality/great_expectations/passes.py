@@ -23,14 +23,14 @@ _EXTENT = ("__least__", "__greatest__", "__missing__")
 
 
 @dataclass(frozen=True)
-class Fault:
+class MetricFault:
     """A question that could not be answered: the type name of the exception, never its text."""
 
     kind: str
 
 
 @dataclass(frozen=True)
-class Tally:
+class MetricTally:
     """How many rows satisfy a boolean expression; ``None`` counts every row. NULL does not count."""
 
     rows: pl.Expr | None
@@ -48,8 +48,8 @@ class Repeats:
     key: tuple[str, ...]
 
 
-Question = Tally | Repeats | Fault
-Answer = int | Fault
+Question = MetricTally | Repeats | MetricFault
+Answer = int | MetricFault
 
 
 class Partitions:
@@ -99,8 +99,8 @@ class Partitions:
     def count(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer all questions, in order; tallies of one partition share one pass."""
         asked = [self._vetted(question) for question in questions]
-        answers: list[Answer] = [question if isinstance(question, Fault) else 0 for question in asked]
-        tallies = {str(i): q.aggregate() for i, q in enumerate(asked) if isinstance(q, Tally)}
+        answers: list[Answer] = [question if isinstance(question, MetricFault) else 0 for question in asked]
+        tallies = {str(i): q.aggregate() for i, q in enumerate(asked) if isinstance(q, MetricTally)}
         local = any(isinstance(q, Repeats) and self._range_part(q) for q in asked)
         totals, disjoint = self._totals(tallies, with_extent=local)
         for name, total in totals.items():
@@ -112,16 +112,16 @@ class Partitions:
 
     def _vetted(self, question: Question) -> Question:
         """Turn a question that does not fit the schema into its fault before any row is read."""
-        if isinstance(question, Fault):
+        if isinstance(question, MetricFault):
             return question
-        rows = question.rows if isinstance(question, Tally) else question.domain
+        rows = question.rows if isinstance(question, MetricTally) else question.domain
         try:
             if rows is not None and self.dry_run(rows.alias(_ROWS)).dtypes != [pl.Boolean]:
-                return Fault("NotBoolean")  # a sum over numbers would be a sum of values
+                return MetricFault("NotBoolean")  # a sum over numbers would be a sum of values
             if isinstance(question, Repeats):
                 self.dry_run(pl.struct(question.key))
         except ANYTHING as error:
-            return Fault(type(error).__name__)
+            return MetricFault(type(error).__name__)
         return question
 
     def _totals(self, tallies: Mapping[str, pl.Expr], *, with_extent: bool) -> tuple[dict[str, Answer], bool]:
@@ -129,14 +129,16 @@ class Partitions:
         totals: dict[str, Answer] = dict.fromkeys(tallies, 0)
         extents: list[dict[str, Any]] = []
         for frame in self._frames:
-            wanted = {name: tallies[name] for name, total in totals.items() if not isinstance(total, Fault)}
+            wanted = {name: tallies[name] for name, total in totals.items() if not isinstance(total, MetricFault)}
             if with_extent and self.range_key is not None:
                 wanted |= _extent(self.range_key)
             row = self._measure(frame, wanted)
             extents.append({name: row.pop(name) for name in _EXTENT if name in row})
             for name, found in row.items():
                 so_far = totals[name]
-                totals[name] = found if isinstance(found, Fault) or isinstance(so_far, Fault) else so_far + found
+                totals[name] = (
+                    found if isinstance(found, MetricFault) or isinstance(so_far, MetricFault) else so_far + found
+                )
         return totals, with_extent and _disjoint(extents)
 
     def _measure(self, frame: pl.LazyFrame, wanted: Mapping[str, pl.Expr]) -> dict[str, Any]:
@@ -144,7 +146,7 @@ class Partitions:
         if not wanted:
             return {}
         found = self._collect(frame.select(**wanted))
-        if not isinstance(found, Fault):
+        if not isinstance(found, MetricFault):
             return found.row(0, named=True)
         if len(wanted) == 1:
             return dict.fromkeys(wanted, found)
@@ -159,11 +161,11 @@ class Partitions:
         if not self._range_part(question):
             return self._repeated_rows(pl.concat([_keys(frame, question) for frame in self._frames]))
         if not disjoint:
-            return Fault("PartitionOverlap")
+            return MetricFault("PartitionOverlap")
         total = 0
         for frame in self._frames:
             found = self._repeated_rows(_keys(frame, question))
-            if isinstance(found, Fault):
+            if isinstance(found, MetricFault):
                 return found
             total += found
         return total
@@ -174,15 +176,15 @@ class Partitions:
     def _repeated_rows(self, keys: pl.LazyFrame) -> Answer:
         sizes = keys.group_by(pl.all()).agg(pl.len().alias(_ROWS))
         found = self._collect(sizes.select(pl.col(_ROWS).filter(pl.col(_ROWS) > 1).sum()))
-        return found if isinstance(found, Fault) else int(found.item())
+        return found if isinstance(found, MetricFault) else int(found.item())
 
-    def _collect(self, plan: pl.LazyFrame) -> pl.DataFrame | Fault:
+    def _collect(self, plan: pl.LazyFrame) -> pl.DataFrame | MetricFault:
         """The one place where a plan over the data runs: what it raises may quote a cell, and ends here."""
         self.collects += 1
         try:
             return plan.collect(engine="streaming")
         except ANYTHING as error:
-            return Fault(type(error).__name__)
+            return MetricFault(type(error).__name__)
 
 
 def _schema(frame: pl.LazyFrame) -> pl.Schema:
@@ -216,7 +218,7 @@ def _extent(column: str) -> dict[str, pl.Expr]:
 
 def _disjoint(extents: Sequence[Mapping[str, Any]]) -> bool:
     """True if no two partitions can hold an equal value of the range key (NULL included)."""
-    if any(isinstance(value, Fault) for extent in extents for value in extent.values()):
+    if any(isinstance(value, MetricFault) for extent in extents for value in extent.values()):
         return False
     least, greatest, missing = _EXTENT
     bounds = sorted((e[least], e[greatest]) for e in extents if e[least] is not None)
