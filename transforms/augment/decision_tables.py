@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from contracts.augmentation.model import Condition, Decision, Item, Outcome, ValueSource, Statement, stated_column
+from contracts.augmentation.model import Condition, Decision, Item, Outcome, Statement, ValueSource, stated_column
 from contracts.errors import ContractError
 from transforms.augment.manufacture import CHOICE, DIP_ID, EUI64, TOKEN36, Manufacturer, meter_text
 
