@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from contracts.codes import codes
+from contracts.dtc.layout import DtcLayout, group_of
 from contracts.load import RESULTS, comparisons, load_all
-from contracts.model import Column, Contract, DtcLayout, Rule
+from contracts.model import Column, Contract, Rule
 from contracts.reference import definitions
 from contracts.requirements import requirements
 from contracts.vocabulary import Classification, Effect, Expectation, Form, Method, RuleStage
@@ -169,20 +170,22 @@ def _rule(rule: Rule) -> tuple[str, ...]:
 
 
 def _layout(layout: DtcLayout) -> Iterator[str]:
-    yield f"### {layout.flow}: a row for each record of group {layout.row_group}\n"
-    rows: list[tuple[str, ...]] = [
-        (f"`{column}`", f"group {group}, field {place}") for column, (group, place) in layout.fields.items()
-    ]
+    yield f"### {layout.label}: a row for each record of group {layout.row_group}\n"
+    rows: list[tuple[str, ...]] = [(f"`{column}`", _place(layout, *place)) for column, place in layout.fields.items()]
     rows += [(f"`{column}`", f"always `{value}`") for column, value in layout.constants.items()]
+    rows += [(f"`{column}`", f"{what} of the header") for column, what in layout.header.items()]
     if fold := layout.fold:
-        rows.append(
-            (
-                f"`{fold.columns[0]}` to `{fold.columns[-1]}`",
-                f"field {fold.position} of each record of group {fold.group}",
-            )
-        )
-        rows.append((f"`{fold.flag_column}`", f"field {fold.flag_position} of each record of group {fold.group}"))
+        first_to_last = f"`{fold.columns[0]}` to `{fold.columns[-1]}`"
+        rows.append((first_to_last, f"each {_place(layout, fold.group, fold.position)}"))
+        rows.append((f"`{fold.flag_column}`", f"each {_place(layout, fold.group, fold.flag_position)}"))
     yield from _table(("column", "stands in"), rows)
+
+
+def _place(layout: DtcLayout, group: str, position: int) -> str:
+    known = group_of(layout, group)
+    item = f"{known.items[position - 1].item} {known.items[position - 1].name}, " if known is not None else ""
+    latest = ", of the record that holds on the cut date" if group in layout.latest else ""
+    return f"{item}group {group}, field {position}{latest}"
 
 
 def _results(contracts: Mapping[str, Contract]) -> Iterator[str]:

@@ -13,9 +13,10 @@ import yaml
 
 from contracts.alignment import ComparedItem, Comparison, Tolerance
 from contracts.codes import codes, is_list
+from contracts.dtc.resolve import resolve_layout
 from contracts.errors import ContractError
 from contracts.headings import headings
-from contracts.model import Column, Contract, Derived, DtcLayout, Fold, Rule, Treatment
+from contracts.model import Column, Contract, Derived, Rule, Treatment
 from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, RuleStage
 from contracts.yaml_loader import safe_load
 
@@ -51,7 +52,7 @@ def parse_contract(document: Mapping[str, Any], *, where: str, digest: str = "")
             sounds_personal=headings().sounds_personal,
             undecided=headings().undecided,
             harmless=tuple(extras.get("harmlessColumns") or ()),
-            dtc_layouts=tuple(_dtc_layout(node) for node in extras.get("dtcLayouts") or ()),
+            dtc_layouts=tuple(resolve_layout(node) for node in extras.get("dtcLayouts") or ()),
             derived=tuple(_derived(node) for node in extras.get("derivedColumns") or ()),
             digest=digest,
         )
@@ -81,6 +82,7 @@ def _column(node: Mapping[str, Any]) -> Column:
         required=bool(node.get("required", False)),
         key=int(node.get("primaryKeyPosition", 0)) if node.get("primaryKey") else 0,
         item=str(extras.get("item", "")),
+        other_items=tuple(map(str, extras.get("otherItems") or ())),
         options=MappingProxyType(dict(extras.get("options", {}))),
     )
 
@@ -114,31 +116,6 @@ def _derived(node: Mapping[str, Any]) -> Derived:
         value=node.get("value", ""),
         where=node.get("where", ""),
         spanning=bool(node.get("spanning", False)),
-    )
-
-
-def _dtc_layout(node: Mapping[str, Any]) -> DtcLayout:
-    places = {}
-    for column, place in node["fields"].items():
-        group, _, position = str(place).partition(".")
-        places[column] = (group, int(position))
-    return DtcLayout(
-        flow=node["flow"],
-        row_group=str(node["rowGroup"]),
-        parents=MappingProxyType({str(k): str(v) for k, v in (node.get("parents") or {}).items()}),
-        fields=MappingProxyType(places),
-        constants=MappingProxyType({str(k): str(v) for k, v in (node.get("constants") or {}).items()}),
-        fold=_fold(node["fold"]) if "fold" in node else None,
-    )
-
-
-def _fold(node: Mapping[str, Any]) -> Fold:
-    return Fold(
-        group=str(node["group"]),
-        position=int(node["position"]),
-        columns=tuple(node["columns"]),
-        flag_position=int(node.get("flagPosition", 0)),
-        flag_column=str(node.get("flagColumn", "")),
     )
 
 

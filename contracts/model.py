@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from contracts.dtc.layout import DtcLayout
 from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, RuleStage
 
 DECIMAL_DIGITS, DECIMAL_SCALE = 16, 3
@@ -65,6 +66,7 @@ class Column:
         required: whether the column must be in the source at all.
         key: 1-based position in the extract's primary key, 0 if it is not part of it.
         item: the DTC item or catalogue number, as ``J0003``; empty where none is known.
+        other_items: further item references under which flows carry the same.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Column:
     required: bool = False
     key: int = 0
     item: str = ""
+    other_items: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -133,46 +136,6 @@ class Derived:
     value: str = ""
     where: str = ""
     spanning: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """Records below a row that become columns of the row: the half-hours of a day.
-
-    Attributes:
-        group: the group of these records.
-        position: 1-based field that holds the value.
-        columns: contract columns for the first record, the second and so on.
-        flag_position: 1-based field of a one-character flag, 0 for none.
-        flag_column: contract column that takes the flags of all records, one after the other.
-    """
-
-    group: str
-    position: int
-    columns: tuple[str, ...]
-    flag_position: int = 0
-    flag_column: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DtcLayout:
-    """Where an extract's columns stand in a DTC user file.
-
-    Attributes:
-        flow: flow id without version, as ``D0150``.
-        row_group: the group whose every record is one row of the extract.
-        parents: group -> its parent group; the top group has no entry.
-        fields: contract column -> (group, 1-based field position after the group id).
-        constants: contract column -> the value that every row of this flow has.
-        fold: a group whose records below a row become columns of it, in file order; ``None`` where there is none.
-    """
-
-    flow: str
-    row_group: str
-    parents: Mapping[str, str]
-    fields: Mapping[str, tuple[str, int]]
-    constants: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    fold: Fold | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from contracts.errors import ContractError
 from contracts.lint.columns import check_columns, check_common
 from contracts.lint.document import Finding, LintFindings, check_schema, check_words, read
 from contracts.lint.rules import Place, check_derived, check_rules
-from contracts.lint.sources import check_alignment, check_code_list, check_layouts
+from contracts.lint.sources import check_alignment, check_code_list, check_layouts, check_places
 from contracts.load import parse_contract
 from contracts.model import Contract
 from contracts.reference import definitions, table_columns
@@ -83,7 +83,7 @@ def _examined(raw: bytes, name: str) -> tuple[Contract | None, tuple[Finding, ..
     contract = None
     if document is not None:
         check_schema(document, findings)
-        if check_words(document, findings):
+        if check_words(document, findings) and check_places(document, findings):
             try:
                 contract = parse_contract(document, where=name)
             except ContractError as fault:

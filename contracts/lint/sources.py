@@ -3,66 +3,57 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from contracts.dtc.layout import layout_columns
+from contracts.dtc.places import flow_places
+from contracts.dtc.resolve import layout_faults
 from contracts.lint.document import LintFindings
 from contracts.lint.rules import condition_fault
-from contracts.model import Contract, DtcLayout, column_type
+from contracts.load import custom
+from contracts.model import Contract, column_type
 
-# Groups of passwords, telephone numbers and SIM cards (domain 7.3, Q73): nothing is ever taken from them.
-BARRED_GROUPS = {"D0268": ("02A",)}
-_FLOW, _GROUP = re.compile(r"D\d{4}"), re.compile(r"[0-9A-Z]{3}")
+# Items that nobody may take (domain 7.3, Q73): PINs, passwords, user names, keys, what to call and how, SIM cards.
+BARRED_ITEMS = frozenset((
+    "J0385", "J0464", "J0468", "J0470", "J1257", "J1258", "J1713", "J1714", "J1715", "J1716", "J2263", "J2265",
+))  # fmt: skip
+_RULES = {"flow": "C41", "place": "C41", "nesting": "C44"}
+
+
+def check_places(document: Mapping[str, Any], findings: LintFindings) -> bool:
+    """Hold the groups and items that a contract names against the flows as published; tell whether all are there."""
+    before = len(findings.found)
+    for node in custom(document).get("dtcLayouts") or ():
+        where = f"layout {node.get('flow')} {node.get('rowGroup')}"
+        for kind, what in layout_faults(node):
+            findings.add(_RULES[kind], where, what)
+    return len(findings.found) == before
 
 
 def check_layouts(contract: Contract, findings: LintFindings) -> None:
     """Check where the columns of a contract stand in DTC user files."""
-    parents: dict[str, Mapping[str, str]] = {}
+    names = {column.name: column for column in contract.columns}
     for layout in contract.dtc_layouts:
-        where = f"layout {layout.flow} {layout.row_group}"
-        _check_layout(contract, layout, where, findings)
-        if parents.setdefault(layout.flow, layout.parents) != layout.parents:
-            findings.add("C44", where, "has other parents than the layout of the same flow before it")
-
-
-def _check_layout(contract: Contract, layout: DtcLayout, where: str, findings: LintFindings) -> None:
-    if not _FLOW.fullmatch(layout.flow):
-        findings.add("C41", where, "a flow is D and four digits")
-    folded = [*layout.fold.columns, *filter(None, [layout.fold.flag_column])] if layout.fold else []
-    given = [*layout.fields, *layout.constants, *folded]
-    names = {column.name for column in contract.columns}
-    for name in given:
-        if name not in names:
-            findings.add("C42", where, f"there is no column {name!r}")
-    missing = [c.name for c in contract.columns if c.required and c.name not in given]
-    same_flow = {n for other in contract.dtc_layouts if other.flow == layout.flow for n in other.fields}
-    if missing := [name for name in missing if name not in same_flow]:
-        findings.add("C42", where, f"lacks the required {', '.join(missing)}")
-    places = [*layout.fields.values(), *([(layout.fold.group, layout.fold.position)] if layout.fold else [])]
-    for group, position in places:
-        if group in BARRED_GROUPS.get(layout.flow, ()):
-            findings.add(
-                "C43", where, f"group {group} holds passwords and numbers to call: nothing may be taken from it"
-            )
-        if not _GROUP.fullmatch(group) or position < 1:
-            findings.add("C41", where, f"{group}.{position} is no place: a group of three characters, a field from 1")
-        if group != layout.row_group and group not in layout.parents and group not in layout.parents.values():
-            findings.add("C44", where, f"group {group} has no parent and is none")
-    if _circle(layout.parents):
-        findings.add("C44", where, "parents go in a circle")
-
-
-def _circle(parents: Mapping[str, str]) -> bool:
-    for start in parents:
-        seen, group = set(), start
-        while group in parents:
-            if group in seen:
-                return True
-            seen.add(group)
-            group = parents[group]
-    return False
+        where = f"layout {layout.label} {layout.row_group}"
+        given = layout_columns(layout)
+        for name in given:
+            if name not in names:
+                findings.add("C42", where, f"there is no column {name!r}")
+        same_flow = {n for other in contract.dtc_layouts if other.flow == layout.flow for n in other.fields}
+        missing = [c.name for c in contract.columns if c.required and c.name not in {*given, *same_flow}]
+        if missing:
+            findings.add("C42", where, f"lacks the required {', '.join(missing)}")
+        if layout.returned_as and layout.returned_as not in {other.flow for other in contract.dtc_layouts}:
+            findings.add("C44", where, f"goes back as {layout.returned_as}, of which the contract has no layout")
+    for row in flow_places(contract):
+        where = f"layout {row.flow} {row.group}"
+        if row.item in BARRED_ITEMS:
+            findings.add("C43", where, f"item {row.item} is a password or a number to call: nothing may be taken")
+        if row.column in names and not row.matches:
+            wanted = ", ".join(filter(None, (names[row.column].item, *names[row.column].other_items))) or "none"
+            findings.add("C48", where, f"column {row.column} is item {wanted}, and {row.item} is {row.name}")
 
 
 def check_code_list(path: Path, findings: LintFindings) -> None:

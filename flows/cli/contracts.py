@@ -1,4 +1,4 @@
-"""``datacut contracts check`` and ``doc``: what is wrong with the contracts, and what they say."""
+"""``datacut contracts check``, ``doc`` and ``flows``: what is wrong with the contracts, and what they say."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Check the contracts, or print the data dictionary.")
     group.command("check")(check_command)
     group.command("doc")(doc_command)
+    group.command("flows")(flows_command)
     app.add_typer(group, name="contracts")
 
 
@@ -59,6 +60,34 @@ def doc_command() -> None:
     from contracts.data_dictionary import data_dictionary
 
     typer.echo(data_dictionary(), nl=False)
+
+
+def flows_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
+) -> None:
+    """Print where each column of a contract stands in the flows: item, flow, group, position, the catalogue's name.
+
+    Exit code 10 where a column takes an item that is not its own.
+    """
+    from contracts.dtc.places import flow_places
+    from contracts.load import load_all
+
+    rows = [place for contract in load_all().values() for place in flow_places(contract)]
+    wrong = sum(not row.matches for row in rows)
+    if as_json:
+        typer.echo(json.dumps({"places": [asdict(row) for row in rows], "mismatches": wrong}, indent=2))
+    else:
+        heads = ("column", "item", "flow", "group", "position", "name in the catalogue", "")
+        table = [heads] + [
+            (f"{r.extract}.{r.column}", r.item, r.flow, r.group, str(r.position), r.name, "" if r.matches else "WRONG")
+            for r in rows
+        ]
+        widths = [max(len(line[n]) for line in table) for n in range(len(heads))]
+        for line in table:
+            typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        typer.echo(f"{len(rows)} places, {wrong} mismatches")
+    if wrong:
+        raise ContractError(f"{wrong} mismatches", where="contracts", remedy="see the lines marked WRONG")
 
 
 def _augmentation() -> list[str]:

@@ -256,6 +256,7 @@ class Job:
             columns=MappingProxyType(source.columns),
             harmless=source.harmless,
             cut_date=source.cut_date,
+            as_of=self.model.cut.date,
         )
 
     @property

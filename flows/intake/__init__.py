@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 
-from contracts.model import DtcLayout
+from contracts.dtc.layout import DtcLayout
 from flows.intake.detect import open_reader
 from flows.intake.joined import FILE
 from flows.intake.read_files import SourceFiles, key_digest

@@ -173,6 +173,10 @@ class BlockReader:
         """How many lines have been taken off."""
         return self._line - 1
 
+    def begin_at(self, line: int) -> None:
+        """Count lines from ``line``: those before were passed over."""
+        self._line = line
+
     def first_line(self) -> bytes:
         """Take the first line off, without its line end, in UTF-8; empty if there is none.
 
@@ -219,7 +223,7 @@ class BlockReader:
                 break
             parts.append(part)
             got += len(part)
-        first = self._line == 1 and not self._held and not self.decoder.started
+        first = not self._held and not self.decoder.started
         self._held = b"".join(parts)
         if first:
             self._held = self.decoder.strip_mark(self._held)

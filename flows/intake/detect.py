@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from contracts.dtc.layout import DtcLayout
 from contracts.errors import ConfigurationError, IntakeError, RefusedError
-from contracts.model import DtcLayout
 from flows.intake.archives import Peeked
 from flows.intake.csv_reader import DelimitedReader
 from flows.intake.gzip_stream import ByteStream, GzipStream, PlainStream

@@ -1,4 +1,4 @@
-"""Nested records of a DTC file to flat rows: what a row carries from the groups above and before it."""
+"""Nested records of a DTC file to flat rows: what a row carries from the groups above, beside and below it."""
 
 from __future__ import annotations
 
@@ -7,40 +7,53 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from contracts.dtc.layout import DtcLayout, Fold, group_of, layout_columns
 from contracts.errors import ContractError, IntakeError
-from contracts.model import DtcLayout, Fold
 
+HEADER = "ZHV"
+SUPPLIER_ROLE = "X"  # role of an addressee that supplies (domain 7.1)
+_ROLE, _ADDRESSEE = 5, 6  # fields of the header record
 _AT = "at"
+_AGAIN = "ask the sender for the file again"
 
 
 class Nesting:
     """The layouts of one flow, ready to flatten blocks of records.
 
     A row carries the fields of its ancestors, and of groups that stand beside or before it under one of them: of
-    such a group the last record counts, and a new record of the group above ends it. Each layout gives a row for
-    every record of its row group; columns that it does not name are empty in its rows.
+    such a group the last record counts, and a new record of the group above ends it; a header ends all. Of a group
+    below the row that the layout calls ``latest``, the record counts that holds on the cut date. Each layout gives a
+    row for every record of its row group; columns that it does not name are empty in its rows.
     """
 
-    def __init__(self, layouts: Sequence[DtcLayout], label: str) -> None:
+    def __init__(self, layouts: Sequence[DtcLayout], label: str, as_of: str = "") -> None:
         """Judge the layouts.
+
+        Args:
+            as_of: the cut date as ``yyyymmdd``; empty where every record of a group may count.
 
         Raises:
             ContractError: parents go in a circle or differ between layouts, or a field is taken from below the row
                 group.
         """
-        self._layouts, self._label = tuple(layouts), label
+        self._layouts, self._label, self._as_of = tuple(layouts), label, as_of
         self._parents = {group: above for layout in layouts for group, above in layout.parents.items()}
         carried: list[str] = []
         for layout in layouts:
             if any(self._parents[group] != above for group, above in layout.parents.items()):
                 raise ContractError(f"the layouts of {layout.flow} disagree on their groups", where=label)
-            wanted = {group for group, _ in layout.fields.values()} | {layout.row_group}
+            wanted = {group for group, _ in layout.fields.values()} - set(layout.latest) | {layout.row_group}
             for group in sorted(wanted):
                 for step in reversed(self._chain(group, layout)):
-                    if step not in carried and (step != layout.row_group or layout.fold is not None):
+                    if step not in carried and (step != layout.row_group or _below(layout)):
                         carried.append(step)
         self._groups = carried
+        self._rows = {layout.row_group for layout in layouts}
+        self._inner = {group for layout in layouts for group in _below(layout)}
         self.columns = tuple(dict.fromkeys(name for layout in layouts for name in layout_columns(layout)))
+        self.taken = frozenset({*carried, *self._rows, *self._inner})
+        singles = {name: group_of(layouts[0], name) for name in carried}
+        self._singles = [name for name, group in singles.items() if group is not None and group.cardinality.most == 1]
 
     def _chain(self, group: str, layout: DtcLayout) -> list[str]:
         """Return ``group`` and its ancestors, inner first."""
@@ -55,48 +68,64 @@ class Nesting:
             chain.append(above)
         return chain
 
-    def rows(self, table: pl.DataFrame, line: int, *, complete: bool) -> tuple[pl.DataFrame, list[int]]:
+    def places(self) -> set[tuple[str, int]]:
+        """Return every field that the layouts read, as (group, position); the header's among them."""
+        named = {place for layout in self._layouts for place in layout.fields.values()}
+        named |= {place for layout in self._layouts for place in layout.latest.items()}
+        for fold in (layout.fold for layout in self._layouts if layout.fold is not None):
+            named |= {(fold.group, place) for place in (fold.position, fold.flag_position) if place}
+        return named
+
+    def rows(self, table: pl.DataFrame, line: int, *, complete: bool) -> tuple[list[pl.DataFrame], list[int]]:
         """Flatten one block.
 
         Args:
-            table: columns ``f0`` (group id), ``f1`` and so on, one record a row, in file order.
+            table: columns ``f0`` (group id), ``f1`` and so on, one record a row, in file order; groups of other flows
+                are null.
             line: line of the first record in the file.
             complete: whether the file ends with this block.
 
         Returns:
-            The rows, layout by layout in file order; and the positions of the records that the next block hangs from.
+            The rows of each layout in file order; and the positions of the records that the next block hangs from.
 
         Raises:
-            IntakeError: a record stands without the record it belongs to, or a row has too many records below it.
+            IntakeError: a record stands without the record it belongs to, there are more records of a group than the
+                catalogue allows, or a row has too many records below it.
         """
         group, here = pl.col("f0"), pl.int_range(pl.len(), dtype=pl.Int64)
         last = table.select(
             group,
             here.alias(_AT),
-            **{g: pl.when(group == g).then(here).forward_fill() for g in self._groups},
+            **{g: pl.when(group == g).then(here).forward_fill() for g in (HEADER, *self._groups)},
         )
         for name in self._groups:  # outer groups come first
-            if (above := self._parents.get(name)) is not None:
-                last = last.with_columns(pl.when(pl.col(name) > pl.col(above)).then(name))
+            above = self._parents.get(name, HEADER)
+            keep = pl.col(name) > pl.col(above)
+            last = last.with_columns(pl.when(keep if name in self._parents else keep.fill_null(value=True)).then(name))
         self._judge_orphans(last, line)
-        opened = set(last.select(self._groups).row(-1)) - {None} if self._groups and last.height else set()
+        self._judge_singles(last, line)
+        opened = set(last.select(HEADER, *self._groups).row(-1)) - {None} if last.height else set()
         frames = []
         for layout in self._layouts:
             places = last.filter(group == layout.row_group)
-            if layout.fold is not None and not complete and (still := last[layout.row_group][-1]) is not None:
+            if _below(layout) and not complete and (still := last[layout.row_group][-1]) is not None:
                 places = places.filter(pl.col(_AT) < still)  # more of its records may follow in the next block
-                opened |= set(range(still, table.height))
+                opened |= set(last.filter((pl.col(_AT) >= still) & group.is_in(sorted(self.taken)))[_AT])
             frames.append(self._flat(table, last, places, layout))
-        return pl.concat(frames, how="diagonal").select(self.columns), sorted(opened)
+        return frames, sorted(opened)
 
     def _flat(self, table: pl.DataFrame, last: pl.DataFrame, places: pl.DataFrame, layout: DtcLayout) -> pl.DataFrame:
-        columns = {
-            column: table[f"f{place}"].gather(places[_AT if owner == layout.row_group else owner])
-            for column, (owner, place) in layout.fields.items()
-        }
+        current = {g: _current(table, last, places[_AT], layout, g, self._as_of) for g in layout.latest}
+        columns = {}
+        for column, (owner, place) in layout.fields.items():
+            index = current[owner] if owner in current else places[_AT if owner == layout.row_group else owner]
+            columns[column] = table[f"f{place}"].gather(index)
         columns |= {
             name: pl.Series([value]).new_from_index(0, places.height) for name, value in layout.constants.items()
         }
+        for name in layout.header:
+            role, addressee = (table[f"f{place}"].gather(places[HEADER]) for place in (_ROLE, _ADDRESSEE))
+            columns[name] = addressee.set((role != SUPPLIER_ROLE).fill_null(value=True), None)
         if layout.fold is not None:
             columns |= self._folded(table, last, places[_AT], layout.row_group, layout.fold)
         return pl.DataFrame(columns, schema=dict.fromkeys(layout_columns(layout), pl.String))
@@ -113,7 +142,7 @@ class Nesting:
             raise IntakeError(
                 f"a record of group {row_group} has more than {len(fold.columns)} records of group {fold.group}",
                 where=self._label,
-                remedy="ask the sender for the file again",
+                remedy=_AGAIN,
             )
         values, columns = table[f"f{fold.position}"], {}
         for number, name in enumerate(fold.columns):
@@ -132,7 +161,7 @@ class Nesting:
     def _judge_orphans(self, last: pl.DataFrame, line: int) -> None:
         """Refuse a record without its parent; a null position says that none is open."""
         found = []
-        for name in {*self._groups, *(layout.row_group for layout in self._layouts), *_folds(self._layouts)}:
+        for name in self.taken:
             above = self._parents.get(name)
             if above is None or above not in last.columns:
                 continue
@@ -144,15 +173,40 @@ class Nesting:
             raise IntakeError(
                 f"a record of group {name} stands without its group {above} at line {at}",
                 where=self._label,
-                remedy="ask the sender for the file again",
+                remedy=_AGAIN,
             )
 
+    def _judge_singles(self, last: pl.DataFrame, line: int) -> None:
+        """Refuse the second record of a group that the catalogue allows once under a record of its parent."""
+        for name in self._singles:
+            before, above = pl.col(name).shift(1), pl.col(self._parents.get(name, HEADER))
+            again = last.filter((pl.col("f0") == name) & before.is_not_null() & (above == above.shift(1)))
+            if again.height:
+                of = self._parents.get(name, "the file")
+                raise IntakeError(
+                    f"group {name} stands a second time under {of} at line {line + again[0, _AT]}; "
+                    "the catalogue allows it once",
+                    where=self._label,
+                    remedy=_AGAIN,
+                )
 
-def _folds(layouts: Sequence[DtcLayout]) -> list[str]:
-    return [layout.fold.group for layout in layouts if layout.fold is not None]
+
+def _below(layout: DtcLayout) -> frozenset[str]:
+    """Return the groups below a layout's rows from which it takes something."""
+    return frozenset({*layout.latest, *((layout.fold.group,) if layout.fold is not None else ())})
 
 
-def layout_columns(layout: DtcLayout) -> list[str]:
-    """Return the contract columns that a layout gives."""
-    folded = [*layout.fold.columns, layout.fold.flag_column] if layout.fold is not None else []
-    return [*layout.fields, *layout.constants, *(name for name in folded if name)]
+def _current(
+    table: pl.DataFrame, last: pl.DataFrame, rows: pl.Series, layout: DtcLayout, group: str, as_of: str
+) -> pl.Series:
+    """Return, for each row, where its record of a group stands that holds on the cut date; null where none does.
+
+    A record without a date holds from the beginning; of several of one date the last one counts.
+    """
+    below = last.filter((pl.col("f0") == group) & pl.col(layout.row_group).is_in(rows.implode()))
+    since = table[f"f{layout.latest[group]}"].gather(below[_AT]).str.strip_chars().fill_null("")
+    found = pl.DataFrame({"row": below[layout.row_group], "since": since, "record": below[_AT]})
+    if as_of:
+        found = found.filter(pl.col("since") <= as_of)
+    held = found.sort("row", "since", "record").group_by("row", maintain_order=True).agg(pl.col("record").last())
+    return rows.alias("row").to_frame().join(held, on="row", how="left", maintain_order="left")["record"]

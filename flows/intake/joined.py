@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from contracts.dtc.layout import DtcLayout
 from contracts.errors import DataCutError
-from contracts.model import DtcLayout
 from flows.intake.archives import Bytes
 from flows.intake.csv_blocks import Block
 from flows.intake.csv_reader import DelimitedReader

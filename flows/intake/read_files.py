@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from contracts.dtc.layout import DtcLayout
 from contracts.errors import ConfigurationError, IntakeError
-from contracts.model import DtcLayout
 from flows.intake.archives import GZIP, Bytes, Peeked, entries, is_archive
 from flows.intake.csv_reader import DelimitedReader
 from flows.intake.detect import is_flow, is_parquet, open_reader, text_reader

@@ -34,6 +34,8 @@ class Reader(ABC):
         stated_cut_date: the date that the source says it was taken, ``yyyymmdd``; ``None`` if it says none.
         test_flag: test flag of a DTC header (``OPER`` is live); ``None`` for other forms.
         flow: flow and version of a DTC header, as ``D0150002``; empty for other forms.
+        skipped_groups: records by group of a DTC file from which no layout takes anything; final at the end.
+        incomplete_days: settlement days that a flow of UTC days holds in part alone; final at the end.
     """
 
     header: tuple[str, ...] = ()
@@ -46,6 +48,8 @@ class Reader(ABC):
     stated_cut_date: str | None = None
     test_flag: str | None = None
     flow = ""
+    skipped_groups: dict[str, int] = {}  # noqa: RUF012 - never changed
+    incomplete_days = 0
 
     def __init__(self, spec: SourceSpec, limits: Limits) -> None:
         self.label, self.limits = spec.name, limits

@@ -37,6 +37,7 @@ class SourceSpec:
         columns: contract column -> its heading in this source.
         harmless: headings that only sound like a person's.
         cut_date: the day it was taken, where ``cut.yaml`` states it.
+        as_of: the cut date: of flows that list what held when, the state on this day is read; without it the last one.
     """
 
     name: str
@@ -53,6 +54,7 @@ class SourceSpec:
     columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     harmless: tuple[str, ...] = ()
     cut_date: date | None = None
+    as_of: date | None = None
 
     def check(self) -> None:
         """Refuse a specification that contradicts itself.

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ def restore(
     with private_folder(out) as folder:
         real = None
         for entry in evidence["inputs"]:
-            extract = RestoredExtract(pack, participant, entry, evidence, sources[entry["extract"]])
+            spec = replace(sources[entry["extract"]], as_of=date.fromisoformat(evidence["cut"]["date"]))
+            extract = RestoredExtract(pack, participant, entry, evidence, spec)
             rows = restore_extract(extract, folder, pseudonymiser, progress)
             found.extracts.append(rows.facts)
             found.files += rows.files

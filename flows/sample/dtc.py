@@ -1,6 +1,6 @@
 """DTC user files: D0150 (meter technical details) and D0019 (annual consumption) of one chunk as bytes.
 
-Records end with a pipe and a line feed. Groups and the positions of their fields are those of the contracts' layouts;
+Records end with a pipe and a line feed. Groups and the positions of their fields are those of the catalogue (DTC 15.4);
 half-hourly meters stand in the D0150 as well, where a real operator would send a D0268.
 """
 
@@ -49,7 +49,7 @@ def _text(parts: list[pl.Series | str]) -> pl.Series:
 def _register(rows: Registers, at: Ints) -> list[pl.Series | str]:
     return [
         REGISTER.text(rows.register[at]), "|C|", QUANTITY.text(rows.quantity[at]), "|",
-        MULTIPLIER.text(rows.multiplier[at]), "||||", meters.DIGITS.text(rows.digits[at]), "|\n",
+        MULTIPLIER.text(rows.multiplier[at]), "||", meters.DIGITS.text(rows.digits[at]), "|||\n",
     ]  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def d0150(people: SamplePopulation, fleet: Meters, at: Ints, registers: Register
     installed = DATES[COMPACT].text(fleet.install[at])
     rated = first & (people.rates[mp] > 0)
     point = _text(["288|", mpans(people, mp), "|", installed, "||", STATUS.text(people.held_status[mp]), "|\n"])
-    rates = _text(["289|", SSC.text(people.rates[mp]), "|", installed, "|\n"])
+    rates = _text(["289|", SSC.text(people.rates[mp]), "|", installed, "|||\n"])
     ratio = fleet.multiplier[at] > 1
     transformer = _text(["291|", CT_RATIO.text(np.maximum(fleet.multiplier[at] - 1, 0)), "|\n"])
     # of each meter: the entries of its first and, where there is one, its second register
@@ -70,9 +70,9 @@ def d0150(people: SamplePopulation, fleet: Meters, at: Ints, registers: Register
     second = _text(["293|", *_register(registers, start + two)])
     text = _text(
         [
-            _where(point, first), _where(rates, rated), "290|", fleet.serial_text(at).fill_null(""), "|||H|",
+            _where(point, first), _where(rates, rated), "290|", fleet.serial_text(at).fill_null(""), "|||100|J|",
             meters.MODEL.text(fleet.model[at]), "|", market.MAP_MPID.text(fleet.provider[at]), "|||||||||||",
-            meters.TYPE.text(fleet.type[at]), "|", installed, "|", installed, "||||M|", installed, "|\n",
+            meters.TYPE.text(fleet.type[at]), "|", installed, "|", installed, "||||H|", installed, "|\n",
             _where(transformer, ratio), "293|", *_register(registers, start), _where(second, two),
         ]
     )  # fmt: skip

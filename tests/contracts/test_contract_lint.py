@@ -143,11 +143,20 @@ BROKEN = {
     "a column that is not there": (
         REG, 'column: "dcc_service_flag"', 'column: "dcc_flag"', "C39", "no column 'dcc_flag'"),
     "a code list that is not there": (REG, 'code_list: "gsp_group"', 'code_list: "gsp"', "C40", "no code list 'gsp'"),
-    "a layout with a column too many": (DCN, 'eac: "EAD.2"', 'eca: "EAD.2"', "C42", "no column 'eca'"),
-    "a layout without a required column": (MET, '          meter_type: "290.17"\n', "", "C42", "required meter_type"),
+    "a layout with a column too many": (DCN, 'eac: "EAD.J0081"', 'eca: "EAD.J0081"', "C42", "no column 'eca'"),
+    "a layout without a required column": (
+        MET, '          meter_type: "290.J0483"\n', "", "C42", "required meter_type"),
     "a password taken": (
-        MET, 'make_and_model: "03A.2"', 'make_and_model: "02A.3"', "C43", "passwords and numbers to call"),
-    "parents in a circle": (DCN, '"ISD": "ZIN"', '"ISD": "EAD"', "C44", "circle"),
+        MET, 'make_and_model: "290.J0410"', 'make_and_model: "290.J0464"', "C43", "password or a number to call"),
+    "an item that the flow lacks": (
+        MET, 'make_and_model: "03A.J0410"', 'make_and_model: "03A.J0483"', "C41", "03A of D0268002 has no item J0483"),
+    "a group that the flow lacks": (MET, '"290.J0410"', '"300.J0410"', "C41", "D0150002 has no group 300"),
+    "a position for an item": (MET, '"290.J0410"', '"290.6"', "C41", "name group and item reference"),
+    "a flow that is not shipped": (MET, "flow: D0268", "flow: D0269", "C41", "no layout of the flow D0269 is known"),
+    "an item of another column": (
+        MET, 'make_and_model: "290.J0410"', 'make_and_model: "290.J0501"', "C48", "J0501 is Meter Current Rating"),
+    "a field below the rows": (MET, 'meter_type: "290.J0483"', 'meter_type: "293.J0474"', "C44", "under latest"),
+    "rows of no group": (DCN, 'rowGroup: "AAD"', 'rowGroup: "AAX"', "C44", "no group AAX for its rows"),
     "a code list with a ragged row": ("codes/gsp_group.csv", "_A,Eastern", "_A,Eastern,England", "C45", "line 2"),
     "a code twice": ("codes/gsp_group.csv", "_B,East", "_A,East", "C45", "a code stands twice"),
     "alignment of an item that is not there": (
@@ -192,7 +201,7 @@ def test_a_rule_for_the_mpan_is_required(spoilt):
 @pytest.mark.requirement("Q58")
 def test_all_faults_are_told_at_once(spoilt):
     spoilt(REG, 'code_list: "gsp_group"', 'code_list: "gsp"')
-    spoilt(MET, 'make_and_model: "03A.2"', 'make_and_model: "02A.3"')
+    spoilt(MET, 'make_and_model: "03A.J0410"', 'make_and_model: "03A.J0501"')
     lines = spoilt(DCN, "severity: error", "severity: warning")
     assert {line.split(":")[0] for line in lines} == {Path(n).name for n in (REG, MET, DCN)}
     assert len(lines) == 3

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from contracts.dtc.layout import DtcLayout
 from contracts.errors import DataCutError
-from contracts.model import DtcLayout
 from flows.intake import Limits, Reader, SourceSpec, open_source
 
 # Identifiers that no error may repeat: an MPAN core, a serial number, an address, a postcode, an ESME id.

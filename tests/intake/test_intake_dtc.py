@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contracts.dtc.layout import DtcLayout
 from contracts.errors import ContractError, IntakeError, RefusedError
 from contracts.load import load_all
-from contracts.model import DtcLayout
 from flows.intake import Limits, SourceSpec, open_source
 
 HEAD = "ZHV|0000000001|D0150002|M|AMOP|D|BDCO|20230819020000||||TR01|"
@@ -55,6 +55,59 @@ def test_rows_carry_their_parents(intake, ends, block, pack):
     assert (reader.stated_cut_date, reader.test_flag) == ("20230819", "TR01")
     # 288 has 4 fields of which 1 is named, 289 has 2 (1), 290 has 24 (2), 293 has 8 (0).
     assert reader.dropped_columns == 3 + 1 + 22 + 8
+
+
+OTHER = [record.replace("L71C9911", "M71C9911") for record in BODY]
+SERIALS = ["L71C99117", "L71C99118", "L71C99119"]
+
+
+@pytest.mark.requirement("DQ29", "Q86")
+@pytest.mark.parametrize("block", [64, 200, 1 << 20])
+@pytest.mark.parametrize("between", [b"", b"\r\n", b"\n  \n"])
+def test_files_that_follow_each_other_are_one_source(intake, block, between):
+    second = dtc(OTHER, head=HEAD.replace("0000000001", "0000000077"), ends="\r\n")
+    second = second.replace(b"ZPT|0000000001", b"ZPT|0000000077")
+    data = between + dtc() + between + second + between + dtc([])
+    frame = intake.frame(data, layout=LAYOUT, limits=Limits(block_bytes=block))
+    assert frame["serial"].to_list() == SERIALS + [serial.replace("L", "M") for serial in SERIALS]
+    assert frame["ssc"].to_list() == ["0393", "0393", None] * 2
+
+
+@pytest.mark.requirement("DQ29")
+def test_a_header_ends_what_was_open(intake):
+    error = intake.fault(dtc(BODY[:3]) + dtc(BODY[2:3]), layout=LAYOUT)
+    assert "group 290 stands without its group 288 at line 7" in str(error)
+
+
+@pytest.mark.requirement("DQ29")
+@pytest.mark.parametrize("block", [64, 1 << 20])
+@pytest.mark.parametrize("lines", ["blank", "spaces after", "fields after", "fewer fields"])
+def test_what_real_files_have(intake, block, lines):
+    body = list(BODY)
+    if lines == "spaces after":
+        body = [f"{record} \t" for record in BODY]
+    if lines == "fields after":
+        body = [f"{record} | |" for record in BODY]
+    if lines == "fewer fields":
+        body[2] = "290|L71C99117|||H|LANDIS E110|"
+    data = dtc(body)
+    if lines == "blank":
+        data = b"\r\n \n" + data.replace(b"\n289", b"\n\r\n289") + b"\n\n"
+    frame = intake.frame(data, layout=LAYOUT, limits=Limits(block_bytes=block))
+    assert frame["serial"].to_list() == SERIALS
+    assert frame["make"].to_list()[0] == "LANDIS E110"
+
+
+@pytest.mark.requirement("Q58", "Q68")
+@pytest.mark.parametrize("block", [64, 200])
+def test_an_open_record_waits_without_what_nobody_reads(intake, block):
+    body = ["288|1900000000071|20190401||E|", "290|L71C99117|a|b|c|d|hunter2|"] + ["291|200/5|"] * 40
+    path = intake.write(dtc(body))
+    layout = DtcLayout("D0150", "290", LAYOUT.parents, {"serial": ("290", 1), "m": ("288", 1)})
+    with open_source(SourceSpec("x", path), layout=layout, limits=Limits(block_bytes=block)) as reader:
+        for _ in reader.batches():
+            assert "hunter2" not in repr(reader._context)
+        assert reader.skipped_groups == {"291": 40}
 
 
 @pytest.mark.requirement("Q58", "Q68")
@@ -139,12 +192,26 @@ MALFORMED = {
     "no trailer": (dtc()[: dtc().index(b"ZPT")], IntakeError, "without its ZPT"),
     "cut in a record": (dtc()[:-60], IntakeError, "does not end with |"),
     "records after the trailer": (dtc() + b"288|1900000000071|\n", IntakeError, "goes on after its trailer"),
-    "two files": (dtc() + dtc(), IntakeError, "file"),
-    "header again": (dtc([HEAD, *BODY]), IntakeError, "more than one file"),
+    "header again": (
+        dtc([HEAD, *BODY]),
+        IntakeError,
+        "a file without its ZPT trailer stands before the header at line 2",
+    ),
+    "second file cut": (dtc() + dtc()[:-47], IntakeError, "ends without its ZPT trailer"),
+    "second file miscounted": (dtc() + dtc(count=7), RefusedError, "another number of groups than the 8 found"),
+    "records between files": (
+        dtc() + b"288|1900000000071|\n" + dtc(),
+        IntakeError,
+        "goes on after its trailer at line 11",
+    ),
+    "second file of another trailer": (
+        dtc() + dtc().replace(b"ZHV|0000000001", b"ZHV|0000000002"),
+        RefusedError,
+        "of another file",
+    ),
     "record without a pipe": (dtc([*BODY, "290|L71C99117"]), IntakeError, "does not end with | at line 10"),
     "record without a group": (dtc([*BODY, "|1900000000071|"]), IntakeError, "without a group id"),
     "text for a group": (dtc([*BODY, "SHADY OAK PADDOCK|"]), IntakeError, "without a group id"),
-    "blank line": (dtc([*BODY, ""]), IntakeError, "line 10"),
     "orphan row": (dtc(BODY[2:]), IntakeError, "group 290 stands without its group 288 at line 2"),
     "orphan parent": (dtc(BODY[1:]), IntakeError, "group 289 stands without its group 288 at line 2"),
     "too many fields": (dtc(["288|" + "x|" * 600]), IntakeError, "512 fields"),
@@ -155,7 +222,7 @@ MALFORMED = {
     "another flow": (
         dtc(head=HEAD.replace("D0150", "D0010")),
         IntakeError,
-        "holds D0010; layouts known for this extract: D0150",
+        "holds D0010002; layouts known for this extract: D0150",
     ),
     "no flow": (dtc(head=HEAD.replace("D0150002", "1900000000071")), IntakeError, "an unknown flow"),
     "trailer counts too few": (dtc(count=7), RefusedError, "another number of groups than the 8 found"),

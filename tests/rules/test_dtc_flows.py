@@ -28,13 +28,13 @@ FLOWS: dict[str, tuple[str, list[str], dict[str, list[dict[str, str | None]]]]] 
         [
             f"288|{POINT}|20190401||E|",
             "289|0393|20190401|",
-            "290|L04C15502|||H|LANDIS E110|AMAP|||||||||||N|20040615|20040601||||M|20040615|",
+            "290|L04C15502|||100|J|LANDIS E110|AMAP|||||||||||N|20040615|20040601||||H|20040615|",
             "291|200/5|",
-            "293|R1|C|AI|1.00||||5|",
+            "293|R1|C|AI|1.00||5|||",
             f"288|{OTHER}|20190401||E|",
-            "290|E6S1000017|||H|EDMI E6|BMAP|||||||||||S1|20200102|||||M|20200102|",
-            "293|1|C|AI|1.00||||9|",
-            "293|2|C|AE|1.00||||9|",
+            "290|E6S1000017|||100|J|EDMI E6|BMAP|||||||||||S1|20200102|||||H|20200102|",
+            "293|1|C|AI|1.00||9|||",
+            "293|2|C|AE|1.00||9|||",
         ],
         {
             "metering": [
@@ -86,13 +86,13 @@ FLOWS: dict[str, tuple[str, list[str], dict[str, list[dict[str, str | None]]]]] 
         },
     ),
     "D0268": (
-        "D0268001",
+        "D0268002",
         [
-            f"01A|{POINT}|20190401|5|1|F|PLANT ROOM|LV|3|",
-            "02A|K18TB00555|OS|hunter2|07700900123|8944110065|10.20.30.40|",
-            "03A|K17W003712|ELSTER A1700|20170301|1|200/5|20170301|CMAP|",
-            "04A|1|1|1.00|40|AI|8||",
-            "04A|2|2|1.00|40|RI|8||",
+            f"01A|{POINT}|20190401|5|1|F|PLANT ROOM|230|3|A||",
+            "02A|K18TB00555|OS|MODEM|4|2|hunter2|user1|hunter2|||||hunter2|GS|||07700900123||||8944110065|10.20.30.40||",
+            "03A|K17W003712|ELSTER A1700|20170301|100||200/5|3P4W|E|20170301|CMAP|",
+            "04A|1|K18TB00555|1|40|1.00|1|AI|8|||",
+            "04A|2|K18TB00555|2|40|1.00|1|RI|8|||",
         ],
         {
             "metering": [
@@ -301,5 +301,5 @@ def test_a_flow_of_another_extract_is_told(tmp_path):
 
     path = tmp_path / "flow.usr"
     path.write_bytes(usr("D0010002", FLOWS["D0010"][1]))
-    with pytest.raises(IntakeError, match="holds D0010; layouts known for this extract: D0150, D0268"):
+    with pytest.raises(IntakeError, match="holds D0010002; layouts known for this extract: D0150002, D0268002"):
         read(path, "metering", 1 << 20)

@@ -11,8 +11,9 @@ from typing import Any
 
 import polars as pl
 
+from contracts.dtc.layout import DtcLayout
 from contracts.errors import EvidenceError
-from contracts.model import Contract, DtcLayout
+from contracts.model import Contract
 from contracts.vocabulary import Form
 from transforms.column_map import ColumnMap
 from transforms.conform import DATE_FORMATS
