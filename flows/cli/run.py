@@ -50,7 +50,7 @@ def anonymise_command(
 ) -> None:
     """Run the participant's stages: pseudonymise and judge backups, and write a signed submission pack.
 
-    Needs no network and no other participant.
+    Needs no network and no other participant. Without Prefect, unless a server is configured for it.
     """
     _print(_run(cut, "submission", plain=plain, log=log, workers=workers), as_json=as_json)
 
@@ -106,13 +106,19 @@ def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str =
     with progress_listener(log) as listener:
         if plain and workers:
             raise ConfigurationError("--plain and --workers do not go together")
-        if plain:
+        from flows.orchestration import server
+
+        if plain or (kind == "submission" and not workers and not server.configured()):
             from flows.pipeline import run_plain
 
             return run_plain(cut, kind=kind, listener=listener)
-        from flows.orchestration.cut_flow import run_flow
+        from flows.cut.config import load_cut
 
-        return run_flow(cut, kind=kind, listener=listener, workers=workers)
+        job = load_cut(cut)
+        with server.connected(job.path(job.model.work) / "prefect"):
+            from flows.orchestration.flows import run_flow
+
+            return run_flow(cut, kind=kind, listener=listener, workers=workers)
 
 
 def _print(done: dict[str, Any], *, as_json: bool) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from contracts.errors import ConfigurationError
 
 CutPath = Annotated[Path, typer.Argument(metavar="CUT.yaml", help="The cut to serve.", show_default=False)]
 LookEvery = Annotated[int, typer.Option(help="Seconds between two looks into the inbox.", min=5)]
@@ -27,31 +28,32 @@ def serve_command(
 ) -> None:
     """Serve a cut's flows from this machine until stopped: schedules, inbox, whole job, ring-fence.
 
-    Without PREFECT_API_URL it brings a Prefect server of its own, with its user interface, on loopback alone and
+    Where none is configured it brings a Prefect server of its own, with its user interface, on loopback alone and
     behind a token that is made anew each time.
     """
     from flows.cut.config import load_cut
     from flows.orchestration import server
 
+    server.require_prefect()
     job = load_cut(cut)
-    own = None
-    if "PREFECT_API_URL" not in os.environ:
-        own = server.Api(job.path(job.model.work) / "prefect", brief=False, port=port)
-    try:
-        from flows.orchestration.deployments import build
+    if server.configured():
+        _serve(cut, schedules, look_every)
+        return
+    home = job.path(job.model.work) / "prefect"
+    with server.own_server(home, port=port, pages=True) as pages:
+        typer.echo(f"Prefect: {pages} (it asks for what stands in {home / server.TOKEN_FILE})")
+        _serve(cut, schedules, look_every)
 
-        deployments = build(cut, schedules=schedules, look_every=look_every)
-        if own is not None:
-            own.ready()
-            typer.echo(f"Prefect: {own.url.removesuffix('/api')} (it asks for what stands in {own.token_file})")
-        for deployment in deployments:
-            typer.echo(f"Serving {deployment.flow_name}/{deployment.name}")
-        from prefect import serve
 
-        serve(*deployments, print_starting_message=False)
-    finally:
-        if own is not None:
-            own.stop()
+def _serve(cut: Path, schedules: bool, look_every: int) -> None:
+    from prefect import serve
+
+    from flows.orchestration.deployments import build
+
+    deployments = build(cut, schedules=schedules, look_every=look_every)
+    for deployment in deployments:
+        typer.echo(f"Serving {deployment.flow_name}/{deployment.name}")
+    serve(*deployments, print_starting_message=False)
 
 
 def deploy_command(
@@ -60,10 +62,17 @@ def deploy_command(
     schedules: Schedules = True,
     look_every: LookEvery = 60,
 ) -> None:
-    """Register a cut's deployments with the server of PREFECT_API_URL, to be run by the workers of a pool."""
-    from flows.orchestration.deployments import needs_server, register
+    """Register a cut's deployments with the Prefect server that is configured, to be run by the workers of a pool."""
+    from flows.orchestration import server
+    from flows.orchestration.deployments import register
 
-    needs_server(os.environ.get("PREFECT_API_URL"))
+    server.require_prefect()
+    if not server.configured():
+        raise ConfigurationError(
+            "no Prefect server is configured",
+            where="PREFECT_API_URL",
+            remedy="set it, or use datacut serve, which brings its own",
+        )
     for name in register(cut, pool, schedules=schedules, look_every=look_every):
         typer.echo(f"Registered {name}")
     typer.echo(f"Start a worker where the backups are: prefect worker start --pool {pool}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from contracts.errors import ConfigurationError, PlaceError
+from contracts.errors import PlaceError
 from flows.cut.config import load_cut
 
 POOL = "datacut"
@@ -81,8 +81,8 @@ def build(cut_file: Path, *, schedules: bool = True, look_every: int = LOOK_EVER
         ConfigurationError: the cut's configuration is wrong.
     """
     from prefect.events import DeploymentEventTrigger
-    from prefect.flows import EntrypointType
     from prefect.schedules import Cron, Interval
+    from prefect.types.entrypoint import EntrypointType
 
     from flows.orchestration import flows as prefect_flows
 
@@ -93,7 +93,7 @@ def build(cut_file: Path, *, schedules: bool = True, look_every: int = LOOK_EVER
             continue
         schedule = Cron(one.cron, timezone="UTC") if one.cron else None
         schedule = Interval(timedelta(seconds=look_every)) if one.every else schedule
-        resource = {"prefect.resource.id": f"datacut.cut.{job.model.cut.id}"}
+        resource: dict[str, str | list[str]] = {"prefect.resource.id": f"datacut.cut.{job.model.cut.id}"}
         trigger = DeploymentEventTrigger(expect={one.after}, match=resource, enabled=True) if one.after else None
         made.append(
             getattr(prefect_flows, one.flow).to_deployment(
@@ -150,18 +150,3 @@ def register(cut_file: Path, pool: str, *, schedules: bool = True, look_every: i
             remedy="start one with prefect server start, or use datacut serve",
         ) from None
     return names
-
-
-def needs_server(url: str | None) -> str:
-    """Return the server's URL.
-
-    Raises:
-        ConfigurationError: none is configured.
-    """
-    if not url:
-        raise ConfigurationError(
-            "no Prefect server is configured",
-            where="PREFECT_API_URL",
-            remedy="set it, or use datacut serve, which brings its own",
-        )
-    return url

@@ -14,15 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from prefect import flow, get_run_logger, runtime, tags, task
+from prefect import Flow, Task, flow, get_run_logger, runtime, tags
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import Flow as FlowRecord
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.concurrency.sync import concurrency
 from prefect.events import emit_event
 from prefect.futures import wait
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
 from contracts.errors import ConfigurationError, DataCutError, PlaceError
@@ -30,7 +29,7 @@ from flows import pipeline
 from flows.cut import progress
 from flows.cut.config import load_cut
 from flows.cut.parallel import WORKERS
-from flows.orchestration import inbox, server
+from flows.orchestration import inbox
 from flows.release.check_returns import check_returns
 
 OPTIONS: dict[str, Any] = {"persist_result": False, "log_prints": False}
@@ -45,6 +44,9 @@ RETRIED = (
     "align",
     "augment",
 )  # stages that only read and write the work folder
+
+THREADS: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=WORKERS)
+RETRIED_AFTER = [5.0, 30.0]  # seconds; somebody may be waiting to hear that the disk is full
 
 CutFile = Annotated[
     Path, Field(title="cut.yaml", description="Path of the cut's configuration, as the worker sees it.")
@@ -78,7 +80,7 @@ def _unfit_place(_task: Any, _run: Any, state: State[Any]) -> bool:
     return isinstance(fault, PlaceError)
 
 
-def _notify(record: FlowRecord, run: FlowRun, state: State[Any]) -> None:
+def _notify(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Tell the notification block that is configured; the message of a typed error holds no value."""
     block = os.environ.get(NOTIFY)
     if not block:
@@ -87,7 +89,7 @@ def _notify(record: FlowRecord, run: FlowRun, state: State[Any]) -> None:
 
     fault = state.result(raise_on_failure=False)
     line = fault.line() if isinstance(fault, DataCutError) else "a defect of the product; see the worker's log"
-    Block.load(block).notify(subject=f"{record.name}: {run.name} failed", body=line)  # type: ignore[attr-defined]
+    Block.load(block).notify(subject=f"{flow.name}: {flow_run.name} failed", body=line)  # type: ignore[union-attr]
 
 
 def _without_values(call: Callable[[], progress.Facts]) -> Callable[[], progress.Facts]:
@@ -105,17 +107,16 @@ def _without_values(call: Callable[[], progress.Facts]) -> Callable[[], progress
     return guarded
 
 
-def _as_task(step: progress.Step) -> Callable[[], progress.Facts]:
-    lasting = not server.temporary()
-    retried = lasting and step.stage in RETRIED
-    return task(  # type: ignore[no-any-return,call-overload]
+def _as_task(step: progress.Step) -> Task[[], progress.Facts]:
+    retried = step.stage in RETRIED
+    return Task(
         _without_values(step.call),
         name=step.stage,
         task_run_name=step.name,
         tags=[step.participant] if step.participant else [],
         cache_policy=NO_CACHE,
         retries=2 if retried else 0,
-        retry_delay_seconds=60,
+        retry_delay_seconds=RETRIED_AFTER,
         retry_condition_fn=_unfit_place,
         **OPTIONS,
     )
@@ -154,7 +155,7 @@ def _map_steps() -> pipeline.RunWave:
 
 
 def _commits(step: progress.Step) -> bool:
-    return step.stage == "ring-fence" and not server.temporary()
+    return step.stage == "ring-fence"
 
 
 @contextlib.contextmanager
@@ -167,7 +168,7 @@ def _labelled(cut_file: Path) -> Iterator[None]:
 @flow(
     name="data-cut",
     flow_run_name=_run_name,
-    task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),
+    task_runner=THREADS,
     validate_parameters=True,
     on_failure=[_notify],
     **OPTIONS,
@@ -182,12 +183,29 @@ def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -
             done = _on_dask(workers, str(cut_file), kind)
         else:
             done = pipeline.run(str(cut_file), kind, run_wave=_map_steps())
-    if not server.temporary():
-        _artifacts(done)
-        if kind == "release":
-            cut = load_cut(cut_file).model.cut.id
-            emit_event(RELEASED, resource={"prefect.resource.id": f"datacut.cut.{cut}"}, payload={"cut": cut})
+    _artifacts(done)
+    if kind == "release":
+        cut = load_cut(cut_file).model.cut.id
+        emit_event(RELEASED, resource={"prefect.resource.id": f"datacut.cut.{cut}"}, payload={"cut": cut})
     return done
+
+
+def run_flow(
+    cut_file: Path,
+    *,
+    kind: progress.Kind = "release",
+    listener: progress.ProgressListener = progress.NULL_LISTENER,
+    workers: str = "",
+) -> dict[str, Any]:
+    """Run the job as a flow in this process; same arguments and result as :func:`flows.pipeline.run_plain`.
+
+    A server has to answer: :func:`flows.orchestration.server.connected`.
+
+    Raises:
+        DataCutError: as the stages raise it.
+    """
+    with progress.listening(listener):
+        return data_cut(cut_file.resolve(), kind=kind, workers=workers)
 
 
 def _on_dask(workers: str, cut_file: str, kind: progress.Kind) -> dict[str, Any]:
@@ -197,7 +215,7 @@ def _on_dask(workers: str, cut_file: str, kind: progress.Kind) -> dict[str, Any]
         PlaceError: the extra is not installed. ConfigurationError: neither an address nor a number.
     """
     try:
-        from prefect_dask import DaskTaskRunner
+        from prefect_dask.task_runners import DaskTaskRunner
     except ImportError:
         raise PlaceError("prefect-dask is not installed", remedy="pip install datacut[dask]") from None
     if workers.isdigit():
@@ -208,7 +226,7 @@ def _on_dask(workers: str, cut_file: str, kind: progress.Kind) -> dict[str, Any]
             "dashboard_address": None,
             "security": True,  # certificates made for this run: whoever may speak to a worker runs code as us
         }
-        runner = DaskTaskRunner(cluster_kwargs=settings)
+        runner: TaskRunner[Any] = DaskTaskRunner(cluster_kwargs=settings)
     elif "://" in workers:
         runner = DaskTaskRunner(address=workers)
     else:
@@ -248,7 +266,7 @@ def ring_fence(
     with _labelled(cut_file), concurrency(ONE_AT_A_TIME, strict=False), open_ring_fence(cut_file) as fence:
         done = fence.top_up(Actor.named("prefect", reason))
     short = [row for row in done.fulfilment.to_dicts() if row["short"]]
-    if short and not server.temporary():
+    if short:
         names = ("test_case", "participant", "wanted", "allocated", "short")
         create_table_artifact(table=[{n: row[n] for n in names} for row in short], key="shortages")
     return {"allocated": done.allocations.height, "short": len(short), "ledger_head": done.ledger_head}
@@ -276,6 +294,5 @@ def hand_over(cut_file: CutFile) -> dict[str, Any]:
     """Verify every return pack as its recipient will, and list those that are ready to be handed over."""
     with _labelled(cut_file):
         ready = check_returns(cut_file)
-    if not server.temporary():
-        create_table_artifact(table=ready, key="return-packs", description="Verified, ready to be handed over.")
+    create_table_artifact(table=ready, key="return-packs", description="Verified, ready to be handed over.")
     return {"packs": len(ready)}

@@ -43,7 +43,7 @@ def look(cut_file: Path) -> Look:
     before = _remembered(memory)
     now = _inputs(job)
     settled = {name for name, state in now.items() if state is not None and before.get(name) == state}
-    known = set(before.get("settled") or ())
+    known = set(settled_before if isinstance(settled_before := before.get("settled"), list) else ())
     complete = bool(now) and len(settled) == len(now) and (known != settled or not before.get("complete"))
     with disk(memory):
         memory.parent.mkdir(parents=True, exist_ok=True)

@@ -274,7 +274,7 @@ def test_run_says_the_same(place):
 def test_under_the_orchestrator_too(place):
     """A process of its own: an interpreter that has worked with Prefect before keeps where its server was."""
     place.file("r.csv", b"")
-    command = [Path(sys.executable).with_name("datacut"), "anonymise", place.cut("registration", "r.csv")]
+    command = [Path(sys.executable).with_name("datacut"), "run", place.cut("registration", "r.csv")]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 11

@@ -228,7 +228,7 @@ class Place:
         }
 
     def run(self, form: Form, data: bytes, *, cut: Mapping[str, object] | None = None, plain: bool = True) -> Done:
-        """Anonymise one backup of a participant's.
+        """Anonymise one backup of a participant's; under Prefect, take it through the whole job.
 
         Args:
             cut: entries of the section ``cut`` in place of the usual ones.
@@ -246,7 +246,7 @@ class Place:
         file.write_text(yaml.safe_dump(document))
         asked = ["anonymise", file, "--json", "--log", self.folder / "work" / "log.jsonl"]
         if not plain:
-            return self._in_a_process(asked)
+            return self._in_a_process(["run", *asked[1:]])
         with mock.patch.object(tempfile, "tempdir", str(self.folder / "temporary")):
             return datacut(*asked, "--plain")
 

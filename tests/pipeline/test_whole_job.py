@@ -136,7 +136,7 @@ def test_a_proxy_of_the_environment_hears_nothing(cut, datacut):
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         proxy.settimeout(0.2)
         url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
-        done = datacut("anonymise", cut, HTTP_PROXY=url, http_proxy=url, ALL_PROXY=url, all_proxy=url)
+        done = datacut("run", cut, HTTP_PROXY=url, http_proxy=url, ALL_PROXY=url, all_proxy=url)
         with contextlib.suppress(TimeoutError):  # connections wait in the queue until somebody takes them
             heard.append(proxy.accept())
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,134 @@
+"""``datacut run`` where no server is configured: what is Prefect's works, stays private, and leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from flows.orchestration import server
+from flows.sample import Request, generate
+from tests.command import datacut
+
+DATACUT = Path(sys.executable).with_name("datacut")
+SERVER = b"flows.orchestration.server"
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Return the environment of somebody who has never used Prefect."""
+    home.mkdir(exist_ok=True)
+    named = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    return {**named, "HOME": str(home), **more}
+
+
+def servers(home: Path) -> Iterator[int]:
+    """Yield the processes that serve from a home of Prefect's."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line, told = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if SERVER in line and f"PREFECT_HOME={home}".encode() in told.split(b"\0"):
+            yield int(process.name)
+
+
+def rows(home: Path, query: str) -> list[tuple[object, ...]]:
+    """Ask the database that a run has left."""
+    with closing(sqlite3.connect(home / "prefect.db")) as database:
+        return database.execute(query).fetchall()
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("own") / "cut"
+    generate(Request(60, 4, 0.0), folder)
+    return folder / "cut.yaml"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.requirement("Q67", "Q72")
+def test_history_retries_artifacts_and_events_work_and_nothing_is_left_running(cut, tmp_path):
+    """One run whose disk fails at first, then one that is killed, then one that ends well; one history of all three."""
+    home, place = cut.parent / "work" / "prefect", environment(tmp_path / "user")
+    driver = [sys.executable, "-m", "tests.ops.driver", cut]
+    done = subprocess.run([*driver, "PlaceError", "2"], env=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "prefect" not in done.stderr.lower()
+    assert rows(home, "select run_count, state_name from task_run where name = 'tables'") == [(3, "Completed")]
+    assert rows(home, "select count(*), count(distinct state_name) from task_run")[0][1] == 1
+    assert {key for (key,) in rows(home, "select key from artifact")} == {"row-accounting", "report"}
+    assert rows(home, "select count(*) from events where event = 'datacut.release.published'") == [(1,)]
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert list(servers(home)) == []
+
+    other = environment(tmp_path / "other")
+    killed = subprocess.Popen([DATACUT, "run", cut], env=other, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while len(rows(home, "select 1 from flow_run")) < 2 and killed.poll() is None and time.monotonic() < until:
+        time.sleep(0.2)
+    assert len(list(servers(home))) == 1
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert list((tmp_path / "other").iterdir()) == []  # no ~/.prefect
+    until = time.monotonic() + 30
+    while list(servers(home)) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert list(servers(home)) == []
+
+    done = subprocess.run([*driver, "RefusedError", "1"], env=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 12  # what the data is, no second try changes
+    assert [line for line in done.stderr.splitlines() if line.startswith("datacut: ")] == [
+        "datacut: the work folder: cannot be written (free some space)"
+    ]
+    states = [name for (name,) in rows(home, "select state_name from flow_run order by start_time")]
+    assert (states[0], states[2]) == ("Completed", "Failed")
+    assert rows(home, "select max(run_count) from task_run where state_name = 'Failed'") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [({}, False), ({"PREFECT_API_URL": "http://127.0.0.1:9/api"}, True), ({"PREFECT_API_URL": ""}, False)],
+)
+def test_a_server_is_configured_by_its_address(tmp_path, monkeypatch, named, found):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        monkeypatch.delenv(name)
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    assert server.configured() is found
+
+
+ASK = "from flows.orchestration import server; print(server.configured())"
+PROFILES = 'active = "{active}"\n[profiles.far]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n[profiles.near]\n'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("active", "named", "found"),
+    [("far", {}, True), ("near", {}, False), ("near", {"PREFECT_PROFILE": "far"}, True)],
+)
+def test_a_server_is_configured_by_a_profile(tmp_path, active, named, found):
+    (tmp_path / ".prefect").mkdir()
+    (tmp_path / ".prefect" / "profiles.toml").write_text(PROFILES.format(active=active))
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], env=environment(tmp_path, **named), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(found)
+
+
+def test_without_prefect_run_says_what_to_do(cut, monkeypatch):
+    monkeypatch.setattr(server, "find_spec", lambda _: None)
+    done = datacut("run", cut)
+    assert done.code == 19
+    assert done.told == ["datacut: Prefect is not installed (run with --plain, or pip install 'datacut[si]')"]
+    assert datacut("serve", cut).code == 19
+    assert datacut("deploy", cut).code == 19
