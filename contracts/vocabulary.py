@@ -39,6 +39,13 @@ class Field(StrEnum):
     ADDRESS = "address"
 
 
+class PostcodePolicy(StrEnum):
+    """How much of the real postcode a pseudonym keeps."""
+
+    OUTWARD = "outward"
+    AREA = "area"
+
+
 class Form(StrEnum):
     """How a text value becomes a typed one; the interpreter is ``transforms.conform``."""
 

@@ -20,6 +20,7 @@ from flows.keys.process import guard_memory
 # modules of ``flows.cli``, in the order of the help
 PARTS = (
     "run", "contracts", "ringfence", "messages", "restore", "sample", "keys", "verify", "serve", "approve", "compare",
+    "dtc",
 )  # fmt: skip
 EXIT_CODES = """
 Exit codes: 0 done, 2 wrong usage or configuration, 10 contract, 11 intake, 12 data refused at a gate, 13 keys,

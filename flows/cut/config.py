@@ -15,10 +15,10 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from contracts.errors import ConfigurationError
 from contracts.load import load_all
 from contracts.validation import PlacedError, Strict, load_model, matching, none_of, read_file
+from contracts.vocabulary import PostcodePolicy
 from flows.intake import SourceSpec
 from flows.intake.files import found, is_pattern
 from flows.intake.source import safe_name
-from transforms.pseudonymise.address import PostcodePolicy
 
 Mpid = Annotated[str, matching(r"[A-Z0-9]{4}", "must be an MPID: four capital letters or digits")]
 CutId = Annotated[

@@ -18,6 +18,7 @@ from typing import Any
 
 from contracts.errors import ConfigurationError, EvidenceError, IntakeError, RefusedError
 from contracts.scheme import scheme_lists
+from contracts.vocabulary import PostcodePolicy
 from flows.cut.config import load_cut
 from flows.cut.progress import Progress, silent
 from flows.intake import SourceSpec
@@ -28,7 +29,6 @@ from flows.pack.writer import private_folder
 from flows.restore.augmented import restore_items
 from flows.restore.backup import RestoredExtract
 from flows.restore.extracts import restore_extract
-from transforms.pseudonymise.address import PostcodePolicy
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 

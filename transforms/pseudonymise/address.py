@@ -6,12 +6,11 @@ thoroughfare, 8 post town; all other lines of a pseudonym are null.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import numpy as np
 import polars as pl
 
 from contracts.scheme.model import HIGHEST_NUMBER, INWARD_LETTERS, SchemeLists
+from contracts.vocabulary import PostcodePolicy
 from transforms.pseudonymise.keyed_hash import hmac_sha256
 from transforms.pseudonymise.keys import Subkey
 from transforms.pseudonymise.premises_key import LINES, POSTCODE, postcode_text, premises_key
@@ -22,13 +21,6 @@ POSTCODE_PATTERN = (
     r"^(?:[A-PR-UWYZ][A-HK-Y]?[0-9][0-9]?|[A-PR-UWYZ][0-9][A-HJKPSTUW]|[A-PR-UWYZ][A-HK-Y][0-9][ABEHMNPRVWXY])"
     r"[0-9][ABD-HJLNP-UW-Z]{2}$"
 )
-
-
-class PostcodePolicy(StrEnum):
-    """How much of the real postcode a pseudonym keeps."""
-
-    OUTWARD = "outward"
-    AREA = "area"
 
 
 def addresses(

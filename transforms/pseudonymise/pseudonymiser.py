@@ -8,15 +8,15 @@ import polars as pl
 from contracts.errors import ContractError
 from contracts.model import Column, Contract, Treatment
 from contracts.scheme.model import SchemeLists
-from contracts.vocabulary import Classification, Field, Method
+from contracts.vocabulary import Classification, Field, Method, PostcodePolicy
 from transforms.conform import bad
 from transforms.pseudonymise import address, identifiers
-from transforms.pseudonymise.address import PostcodePolicy
 from transforms.pseudonymise.byte_columns import scatter, to_series
 from transforms.pseudonymise.half_hourly import synthetic_days
 from transforms.pseudonymise.keyed_hash import hmac_sha256
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.mpan import Keys, MpanPermutation
+from transforms.pseudonymise.references import references
 
 OWN_IDENTIFIER = "own_identifier"  # the mark that rule DQ22 reads
 TOKEN_FIELD = "token"  # noqa: S105 - a key label
@@ -80,6 +80,10 @@ class Pseudonymiser:
     def days(self, points: pl.Series, frame: pl.DataFrame, periods: list[str]) -> list[pl.Series]:
         """Return invented half-hourly series of the same totals; ``points`` are the rows' pseudonym MPANs."""
         return synthetic_days(self._series, points, frame, periods, self._lists.daily_shapes)
+
+    def references(self, values: pl.Series) -> pl.Series:
+        """Return keyed tokens in the shape of the values: digits for digits, letters for letters."""
+        return references(self._token, values)
 
     def tokens(self, values: pl.Series, purpose: str) -> pl.Series:
         """Return keyed tokens (HMAC-SHA-256, 32 hex digits) of texts; ``purpose`` keeps columns apart."""

@@ -1,0 +1,131 @@
+"""``datacut dtc``: masks any flow of the Data Transfer Catalogue; prints its policy; checks what was masked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from contracts.errors import ConfigurationError, ContractError
+from contracts.vocabulary import PostcodePolicy
+from flows.cli.options import CutId, IdentityFile, KeyPath, PassphraseFile
+
+if TYPE_CHECKING:
+    from flows.dtc.manifest import Report
+
+dtc_app = typer.Typer(no_args_is_help=True, help="Mask flows of the Data Transfer Catalogue as files.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommands to the console command."""
+    dtc_app.command("mask")(mask_command)
+    dtc_app.command("policy")(policy_command)
+    dtc_app.command("verify")(verify_command)
+    app.add_typer(dtc_app, name="dtc")
+
+
+def mask_command(  # noqa: PLR0913, PLR0917 - options, each by name
+    inputs: Annotated[list[Path], typer.Argument(help="Flow files, gzip or not, and folders.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="New folder for the masked files.", show_default=False)],
+    key: KeyPath,
+    cut: CutId,
+    catalogue: Annotated[
+        Path, typer.Option("--catalogue", help="The catalogue's layouts as CSV, one line a field.", show_default=False)
+    ],
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="What is done with each item.  [default: the shipped policy]")
+    ] = None,
+    blank_unknown: Annotated[
+        bool, typer.Option("--blank-unknown", help="Blank what policy or catalogue do not know, instead of refusing.")
+    ] = False,
+    test_flag: Annotated[str, typer.Option(help="Test flag of a header that has none.")] = "TR01",
+    postcode: Annotated[
+        PostcodePolicy, typer.Option(help="What stays of a postcode, as in the cut's policy.")
+    ] = PostcodePolicy.OUTWARD,
+    signing_key: Annotated[
+        Path | None, typer.Option("--signing-key", help="Ed25519 key that signs the manifest.", show_default=False)
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    identity: IdentityFile = None,
+) -> None:
+    """Pseudonymise flows: the same MPAN, serial and address give the same pseudonyms as in the cut.
+
+    Every field that the policy keeps stays byte for byte. All files are written, or none. Files are read in a
+    stream; small ones share a block.
+
+    Exit code 0: written. 2: the output is there already, or inputs contradict each other. 10: the catalogue or the
+    policy is wrong. 11: a file is not a flow of the catalogue. 12: it holds what the policy does not classify, or
+    other records than its trailer counts. 13: a key. 19: the disk.
+    """
+    from contracts.dtc.policy import SHIPPED
+    from flows.cut.self_test import self_test
+    from flows.dtc.mask import Request, Rules, mask_flows
+    from flows.keys.cut_key import read_key
+    from flows.keys.passphrase import Unlock
+    from flows.keys.signing_key import load_signer
+    from transforms.dtc.control import TEST_FLAG
+    from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+
+    if not TEST_FLAG.fullmatch(test_flag):
+        raise ConfigurationError("a test flag is TR and two digits", where="--test-flag")
+    chosen = policy or SHIPPED
+    rules = Rules.read(_text(catalogue), _text(chosen), catalogue_name=catalogue.name, policy_name=chosen.name)
+    self_test()
+    keys = read_key(key, cut, unlock=Unlock(passphrase_file, identity))
+    request = Request(
+        inputs=inputs,
+        out=out,
+        rules=rules,
+        blank_unknown=blank_unknown,
+        test_flag=test_flag,
+        fingerprint=keys.fingerprint(),
+        signer=load_signer(signing_key) if signing_key else None,
+    )
+    _print(mask_flows(request, Pseudonymiser(keys, postcode)), out)
+
+
+def policy_command() -> None:
+    """Print the shipped policy, to be copied, changed and given with `--policy`."""
+    from contracts.dtc.policy import shipped_policy_text
+
+    typer.echo(shipped_policy_text(), nl=False)
+
+
+def verify_command(
+    folder: Annotated[Path, typer.Argument(help="Folder that `datacut dtc mask` wrote.", show_default=False)],
+    public_key: Annotated[Path, typer.Option(help="Public key to believe.", show_default=False)],
+) -> None:
+    """Check the manifest's signature and the SHA-256 of every file. Exit code 18: something does not hold."""
+    from flows.dtc.manifest import verify_folder
+    from flows.keys.signing_key import load_public
+
+    document = verify_folder(folder, load_public(public_key))
+    typer.echo(f"Verified: {len(document['files'])} files of cut {document['cut']['id']} are as they were signed.")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as fault:
+        raise ConfigurationError(f"cannot be read: {fault.strerror}", where=path.name) from None
+    except UnicodeDecodeError:
+        raise ContractError("is not UTF-8 text", where=path.name) from None
+
+
+def _print(report: Report, out: Path) -> None:
+    flows = sum(sum(file.flows.values()) for file in report.files)
+    records = sum(file.records for file in report.files)
+    typer.echo(f"Masked {len(report.files)} files, {flows} flows, {records} records: {out}")
+    kinds: dict[str, int] = {}
+    for (_, _, kind), count in report.masked.items():
+        kinds[kind] = kinds.get(kind, 0) + count
+    typer.echo(f"  replaced: {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items())) or 'nothing'}")
+    for (item, name), count in sorted(report.uncovered.items()):
+        typer.echo(f"  no pseudonym: {count} of {item} {name}; empty now, or a constant where mandatory")
+    for place, count in sorted(report.blanked.items()):
+        typer.echo(f"  blanked: {count} of {place}")
+    if untold := sum(file.without_test_flag for file in report.files):
+        typer.echo(f"  no test flag: {untold} flows begin with ZHD, which has none")
+    signed = f"signed by key {report.signed_by}" if report.signed_by else "not signed: give --signing-key"
+    typer.echo(f"  the manifest is {signed}")

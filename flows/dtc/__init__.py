@@ -1,0 +1,1 @@
+"""``datacut dtc``: flows of the Data Transfer Catalogue, masked as files."""

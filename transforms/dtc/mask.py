@@ -1,0 +1,264 @@
+"""Records of flows -> the edits that hide what the policy names, over whole blocks of any mix of flows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from contracts.dtc.policy import ADDRESS, Kind
+from contracts.vocabulary import Field
+from transforms.dtc.plan import KINDS, UNCLASSIFIED, AddressPlaces, Plan
+from transforms.dtc.records import Ints, Lines, Marks, blank
+from transforms.dtc.splice import take
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+
+_FIELDS = {Kind.MPAN: Field.MPAN, Kind.METER_SERIAL: Field.METER_SERIAL, Kind.ESME_ID: Field.ESME_ID}
+_EMPTIED = frozenset({Kind.SECRET, Kind.SENSITIVE})
+_UPPER_A = 65
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """Pieces of a block and what replaces them; in order, none overlapping, no null."""
+
+    starts: Ints
+    ends: Ints
+    texts: pl.Series
+
+    @classmethod
+    def joined(cls, parts: list[Edits]) -> Edits:
+        """Return several edits as one, in order of place."""
+        starts = np.concatenate([np.zeros(0, dtype=np.int32), *(p.starts for p in parts)])
+        ends = np.concatenate([np.zeros(0, dtype=np.int32), *(p.ends for p in parts)])
+        texts = pl.concat([pl.Series("", [], dtype=pl.String), *(p.texts.alias("") for p in parts)], rechunk=True)
+        order = np.argsort(starts, kind="stable")
+        if (order[1:] > order[:-1]).all():
+            return cls(starts, ends, texts)
+        return cls(starts[order], ends[order], texts.gather(order))
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the policy does not cover: a line of the block, and words without data."""
+
+    line: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """What masking a block came to.
+
+    Attributes:
+        edits: the replacements.
+        masked: how many values of each cell were replaced.
+        uncovered: how many values of each cell have no pseudonym in the scheme, or none that fits; they became empty,
+            a mandatory one the constant of its format.
+        blanked: how many values of each cell were blanked because nothing is known of them.
+        blanked_records: how many records were blanked as a whole, by (flow number, group code).
+        refusal: the first thing that is refused; nothing else counts then.
+    """
+
+    edits: Edits
+    masked: NDArray[np.int64]
+    uncovered: NDArray[np.int64]
+    blanked: NDArray[np.int64]
+    blanked_records: dict[tuple[int, int], int]
+    refusal: Refusal | None = None
+
+
+def mask(
+    lines: Lines, flows: Ints, records: Marks, plan: Plan, pseudonymiser: Pseudonymiser, *, blank_unknown: bool
+) -> Masked:
+    """Hide what the policy names.
+
+    Args:
+        lines: the block.
+        flows: number of the flow that each line is of.
+        records: which lines are records of groups; all others pass.
+        plan: catalogue and policy.
+        blank_unknown: blank what the policy or the catalogue does not know, instead of refusing it.
+    """
+    return _Block(lines, flows, records, plan, pseudonymiser).masked(blank_unknown=blank_unknown)
+
+
+class _Block:
+    def __init__(self, lines: Lines, flows: Ints, records: Marks, plan: Plan, pseudonymiser: Pseudonymiser) -> None:
+        self._lines, self._plan, self._pseudonymiser = lines, plan, pseudonymiser
+        self._flows = flows
+        self._data = lines.data
+        self._records = records
+        self._groups = np.where(records, plan.groups(flows, lines.codes), -1).astype(np.int32)
+        self._line = lines.line_of_fields()
+        position = np.arange(1, self._line.size + 1, dtype=np.int32) - np.repeat(lines.first[:-1], np.diff(lines.first))
+        group = self._groups[self._line]
+        cells = group * np.int32(plan.width) + np.minimum(position, np.int32(plan.width - 1))
+        cells[group < 0] = -1
+        self._cells = cells
+        self._parts: list[Edits] = []
+        size = plan.limits.size
+        self._masked = np.zeros(size, dtype=np.int64)
+        self._uncovered = np.zeros(size, dtype=np.int64)
+        self._blanked = np.zeros(size, dtype=np.int64)
+
+    def masked(self, *, blank_unknown: bool) -> Masked:
+        looked, filled = self._looked_at()
+        kinds = self._plan.kinds[self._cells[looked]]
+        kinds[self._cells[looked] < 0] = UNCLASSIFIED
+        lost = self._lost_records(looked, filled)
+        dropped = np.zeros(self._lines.count, dtype=np.bool_)
+        dropped[lost] = True
+        unknown = (kinds == UNCLASSIFIED) | (kinds == KINDS.index(Kind.KEEP))
+        bad = looked[unknown & filled & ~dropped[self._line[looked]]]
+        if (bad.size or lost.size) and not blank_unknown:
+            return self._done({}, self._refusal(bad, lost))
+        blanked = self._blank(bad, lost, dropped)
+        known = ~unknown & filled & ~dropped[self._line[looked]]
+        rest, kinds = looked[known], kinds[known]
+        for number in np.unique(kinds):
+            kind = KINDS[number]
+            if kind is not None and kind not in ADDRESS:
+                self._replace(kind, rest[kinds == number])
+        for address in self._plan.addresses:
+            self._address(address, dropped)
+        return self._done(blanked, None)
+
+    def _done(self, blanked: dict[tuple[int, int], int], refusal: Refusal | None) -> Masked:
+        edits = Edits.joined(self._parts)
+        return Masked(edits, self._masked, self._uncovered, self._blanked, blanked, refusal)
+
+    def _looked_at(self) -> tuple[Ints, Marks]:
+        """Return the fields that do not pass unseen, and which of them hold more than blanks."""
+        lines, plan = self._lines, self._plan
+        lengths = lines.field_ends - lines.field_starts
+        odd = lengths > plan.limits[self._cells]  # of cell -1, no group of the flow, it may say anything
+        odd |= self._cells < 0
+        head = self._data[np.minimum(lines.field_starts, self._data.size - 1)] if self._data.size else self._data
+        odd |= (head >= _UPPER_A) & plan.numeric[self._cells] & (lengths > 0)
+        odd &= self._records[self._line] & (lengths > 0)
+        looked = np.flatnonzero(odd).astype(np.int32)
+        return looked, ~blank(self._data, lines.field_starts[looked], lines.field_ends[looked])
+
+    def _lost_records(self, looked: Ints, filled: Marks) -> Ints:
+        """Return the records of which nothing is sure: a group that the flow lacks, or no mandatory identifier.
+
+        Fields of a record whose identifier is missing may have moved: another of them may hold it.
+        """
+        cells = self._cells[looked]
+        found = looked[filled & (cells >= 0) & self._plan.required[cells]]
+        have = np.bincount(self._line[found], minlength=self._lines.count)
+        want = np.where(self._groups >= 0, self._plan.expected[self._groups], 0)
+        return np.flatnonzero(self._records & ((self._groups < 0) | (have < want))).astype(np.int32)
+
+    def _refusal(self, bad: Ints, lost: Ints) -> Refusal:
+        line = int(lost[0]) if lost.size else self._lines.count
+        if bad.size and self._line[bad[0]] < line:
+            line, cell = int(self._line[bad[0]]), int(self._cells[bad[0]])
+            place = self._plan.places.get(cell)
+            if place is None:
+                return Refusal(line, f"{self._group(line)} has more fields than its layout")
+            if place.kind is None:
+                return Refusal(line, f"{place.label}, {place.item.name}, is not classified by the policy")
+            return Refusal(line, f"{place.label} does not hold a {place.item.format}")
+        if self._groups[line] < 0:
+            return Refusal(line, f"{self._group(line)} is not in the catalogue")
+        return Refusal(line, f"{self._group(line)} lacks a mandatory identifier")
+
+    def _group(self, line: int) -> str:
+        code = int(self._lines.codes[line])
+        name = code.to_bytes(3, "big").rstrip(b"\0").decode("ascii")
+        return f"{self._plan.flows[self._flows[line]].label} group {name}"
+
+    def _blank(self, bad: Ints, lost: Ints, dropped: Marks) -> dict[tuple[int, int], int]:
+        """Blank fields that nothing is known of; count them, and the records that are blanked as a whole."""
+        if bad.size:
+            self._edit(bad, pl.repeat("", bad.size, dtype=pl.String, eager=True))
+            self._blanked += np.bincount(self._cells[bad], minlength=self._blanked.size)
+        if lost.size:
+            fields = np.flatnonzero(dropped[self._line]).astype(np.int32)
+            self._edit(fields, pl.repeat("", fields.size, dtype=pl.String, eager=True))
+        counts: dict[tuple[int, int], int] = {}
+        for line in lost:
+            key = (int(self._flows[line]), int(self._lines.codes[line]))
+            counts[key] = counts.get(key, 0) + 1
+        return counts
+
+    def _edit(self, fields: Ints, texts: pl.Series) -> None:
+        self._parts.append(Edits(self._lines.field_starts[fields], self._lines.field_ends[fields], texts))
+
+    def _take(self, fields: Ints) -> pl.Series:
+        return take(self._data, self._lines.field_starts[fields], self._lines.field_ends[fields])
+
+    def _replace(self, kind: Kind, fields: Ints) -> None:
+        cells = self._cells[fields]
+        self._masked += np.bincount(cells, minlength=self._masked.size)
+        if kind in _EMPTIED:
+            texts = self._constants(cells, lambda mandatory: not mandatory)
+        elif kind is Kind.REFERENCE:
+            texts = self._fitted(cells, self._pseudonymiser.references(self._take(fields)), None)
+        elif kind in _FIELDS:
+            raw = self._take(fields)
+            texts = self._fitted(cells, self._pseudonymiser.values(_FIELDS[kind], raw), raw)
+        else:
+            texts = self._constants(cells, lambda _: False)
+        self._edit(fields, texts)
+
+    def _fitted(self, cells: Ints, texts: pl.Series, raw: pl.Series | None) -> pl.Series:
+        """Return pseudonyms; where there is none, or none that fits, nothing or the constant; count those."""
+        missing = texts.is_null()
+        if raw is not None:
+            missing = missing | (texts == raw.str.strip_chars()).fill_null(value=False)  # chance gave the value itself
+        lengths = texts.str.len_bytes().fill_null(0).to_numpy()
+        room = np.zeros(self._plan.limits.size, dtype=np.int64)
+        for cell in np.unique(cells):
+            room[cell] = self._plan.places[int(cell)].item.length or np.iinfo(np.int64).max
+        missing = missing | pl.Series(lengths > room[cells])
+        if not missing.any():
+            return texts
+        marks = missing.to_numpy()
+        self._uncovered += np.bincount(cells[marks], minlength=self._uncovered.size)
+        return self._constants(cells, lambda mandatory: not mandatory).zip_with(missing, texts)
+
+    def _constants(self, cells: Ints, empty: Callable[[bool], bool]) -> pl.Series:
+        """Return for each cell its constant, or nothing where ``empty`` says so of its being mandatory."""
+        used, index = np.unique(cells, return_inverse=True)
+        places = [self._plan.places[int(cell)] for cell in used]
+        words = [("" if empty(place.item.mandatory) else place.constant) for place in places]
+        return pl.Series("", words, dtype=pl.String).gather(index.reshape(-1))
+
+    def _address(self, address: AddressPlaces, dropped: Marks) -> None:
+        """Replace the lines and the postcode of one address of one group."""
+        lines = np.flatnonzero((self._groups == address.group) & ~dropped).astype(np.int32)
+        if not lines.size:
+            return
+        first, count = self._lines.first[lines], np.diff(self._lines.first)[lines]
+        frame, fields = {}, {}
+        for position, name in address.columns.items():
+            there = count >= position
+            field = np.where(there, first + position - 1, 0)
+            begins = np.where(there, self._lines.field_starts[field], 0)
+            stops = np.where(there, self._lines.field_ends[field], 0)
+            empty = blank(self._data, begins, stops)
+            frame[name] = take(self._data, begins, stops).set(pl.Series(empty), None)
+            fields[name] = (field, there, begins, stops, empty)
+        filled = ~np.logical_and.reduce([column[4] for column in fields.values()])
+        if not filled.any():
+            return
+        texts = self._pseudonymiser.addresses(pl.DataFrame(frame))
+        for position, name in address.columns.items():
+            _, there, begins, stops, empty = fields[name]
+            cell = np.full(lines.size, address.group * self._plan.width + position, dtype=np.int32)
+            place = self._plan.places[int(cell[0])]
+            text = texts[name].fill_null(place.constant if place.item.mandatory else "")
+            # a blank field of an address that stays empty is left as it stands
+            changed = there & filled & (~empty | (text.str.len_bytes() > 0).to_numpy())
+            self._masked += np.bincount(cell[changed & ~empty], minlength=self._masked.size)
+            nothing = changed & ~empty & texts[name].is_null().to_numpy() if name == "postcode" else changed & False
+            self._uncovered += np.bincount(cell[nothing], minlength=self._uncovered.size)
+            if not place.fits(int(text.str.len_bytes().fill_null(0).to_numpy().max())):
+                text = text.str.head(place.item.length)
+            self._parts.append(Edits(begins[changed], stops[changed], text.filter(pl.Series(changed))))
