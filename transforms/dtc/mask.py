@@ -19,6 +19,7 @@ from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 _FIELDS = {Kind.MPAN: Field.MPAN, Kind.METER_SERIAL: Field.METER_SERIAL, Kind.ESME_ID: Field.ESME_ID}
 _EMPTIED = frozenset({Kind.SECRET, Kind.SENSITIVE})
 _UPPER_A = 65
+SHORT = 6  # characters; no identifier is shorter than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ class _Block:
         dropped = np.zeros(self._lines.count, dtype=np.bool_)
         dropped[lost] = True
         unknown = (kinds == UNCLASSIFIED) | (kinds == KINDS.index(Kind.KEEP))
+        easy = unknown & filled & self._plan.lenient[self._cells[looked]] & (self._cells[looked] >= 0)
+        filled[easy] = self._may_identify(looked[easy])
         bad = looked[unknown & filled & ~dropped[self._line[looked]]]
         if (bad.size or lost.size) and not blank_unknown:
             return self._done({}, self._refusal(bad, lost))
@@ -142,6 +145,18 @@ class _Block:
         odd &= self._records[self._line] & (lengths > 0)
         looked = np.flatnonzero(odd).astype(np.int32)
         return looked, ~blank(self._data, lines.field_starts[looked], lines.field_ends[looked])
+
+    def _may_identify(self, fields: Ints) -> Marks:
+        """Tell which values that are not of their format could be an identifier in the wrong place.
+
+        Not a short value, nor a date, nor a number with decimals: those are another version's layout. Only asked of
+        groups that hold nothing to mask but identifiers, which the record has in their places.
+        """
+        value = pl.col("value").str.strip_chars()
+        day = value.str.head(8).str.to_date("%Y%m%d", strict=False)
+        dated = value.str.contains(r"^(?:19|20)\d{6}(?:\d{4}|\d{6})?$") & day.is_not_null()
+        harmless = (value.str.len_bytes() < SHORT) | dated | value.str.contains(r"^[+-]?\d+\.\d+$")
+        return self._take(fields).alias("value").to_frame().select(~harmless).to_series().to_numpy()
 
     def _lost_records(self, looked: Ints, filled: Marks) -> Ints:
         """Return the records of which nothing is sure: a group that the flow lacks, or no mandatory identifier.

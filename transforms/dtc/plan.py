@@ -76,6 +76,8 @@ class Plan:
         limits: longest value that a cell keeps without a look at it: 0 where every value is looked at.
         numeric: cells whose kept values begin with no letter.
         kinds: number of the kind of each cell, in the order of ``KINDS``.
+        lenient: cells of known fields, and beyond the layout, of groups that hold nothing to mask but identifiers that
+            every record has: there a short value, a date or a decimal number may stand in a wrong place.
         required: cells of identifiers that a record must have.
         expected: number of those of each group.
         places: what each cell is; cells of no field are absent.
@@ -88,6 +90,7 @@ class Plan:
     limits: Ints
     numeric: Marks
     kinds: NDArray[np.int8]
+    lenient: Marks
     required: Marks
     expected: Ints
     places: Mapping[int, Place]
@@ -134,9 +137,20 @@ def make_plan(catalogue: Mapping[tuple[str, str], Flow], policy: MaskPolicy) -> 
                 limits[cell], numeric[cell] = _limit(item), item.kind in _NUMERIC
             required[cell] = kind in IDENTIFIERS and item.mandatory
         addresses.extend(_addresses(flow, name, index, policy))
+    lenient = _lenient(kinds.reshape(-1, width), required.reshape(-1, width), places) if size else required
     expected = required.reshape(-1, width).sum(axis=1, dtype=np.int32) if size else np.zeros(0, dtype=np.int32)
     keys = np.array([key for key, _, _ in numbered], dtype=np.int64)
-    return Plan(flows, keys, width, limits, numeric, kinds, required, expected, places, tuple(addresses))
+    return Plan(flows, keys, width, limits, numeric, kinds, lenient, required, expected, places, tuple(addresses))
+
+
+def _lenient(kinds: NDArray[np.int8], required: Marks, places: Mapping[int, Place]) -> Marks:
+    """Return the cells where harmless values are let through; never those of items without a kind."""
+    known = np.zeros(kinds.size, dtype=np.bool_)
+    known[list(places)] = True
+    unclassified = known.reshape(kinds.shape) & (kinds == UNCLASSIFIED)
+    masked = known.reshape(kinds.shape) & (kinds != KINDS.index(Kind.KEEP)) & ~required
+    marks: Marks = (~masked.any(axis=1, keepdims=True) & ~unclassified).reshape(-1)
+    return marks
 
 
 def _limit(item: FlowItem) -> int:
