@@ -59,6 +59,7 @@ def mask_command(  # noqa: PLR0913, PLR0917 - options, each by name
     other records than its trailer counts. 13: a key. 19: the disk.
     """
     from contracts.dtc.policy import SHIPPED
+    from contracts.scheme import scheme_lists
     from flows.cut.self_test import self_test
     from flows.dtc.mask import Request, Rules, mask_flows
     from flows.keys.cut_key import read_key
@@ -82,7 +83,7 @@ def mask_command(  # noqa: PLR0913, PLR0917 - options, each by name
         fingerprint=keys.fingerprint(),
         signer=load_signer(signing_key) if signing_key else None,
     )
-    _print(mask_flows(request, Pseudonymiser(keys, postcode)), out)
+    _print(mask_flows(request, Pseudonymiser(keys, postcode, lists=scheme_lists())), out)
 
 
 def policy_command() -> None:

@@ -18,7 +18,7 @@ import yaml
 HERE = Path(__file__).parent
 PUBLISHED = HERE / "catalogue-15.4.csv"
 CASES = HERE / "cases"
-POLICY = HERE.parents[1] / "contracts" / "dtc" / "mask-policy.yaml"
+POLICY = HERE.parents[1] / "contracts" / "dtc" / "policy" / "mask-policy.yaml"
 WEIGHTS = (3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43)
 MANY = "ABCDEFGHJKLMNPRSTUVWXYZ"
 

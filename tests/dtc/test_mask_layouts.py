@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from contracts.scheme import scheme_lists
 from contracts.vocabulary import Field
 from flows.dtc.mask import Request, Rules, mask_flows
 from tests.dtc import flow_files
@@ -27,7 +28,7 @@ def rules() -> Rules:
 
 @pytest.fixture(scope="module")
 def pseudonymiser() -> Pseudonymiser:
-    return Pseudonymiser(KEYS)
+    return Pseudonymiser(KEYS, lists=scheme_lists())
 
 
 def masked(rules, pseudonymiser, inputs: list[Path], out: Path, *, blank_unknown: bool = False):

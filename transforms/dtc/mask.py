@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from contracts.dtc.policy import ADDRESS, Kind
+from contracts.dtc.policy.model import ADDRESS, Kind
 from contracts.vocabulary import Field
 from transforms.dtc.plan import KINDS, UNCLASSIFIED, AddressPlaces, Plan
 from transforms.dtc.records import Ints, Lines, Marks, blank

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.dtc.model import Flow, FlowItem
-from contracts.dtc.policy import ADDRESS, IDENTIFIERS, Kind, MaskPolicy
+from contracts.dtc.policy.model import ADDRESS, IDENTIFIERS, Kind, MaskPolicy
 from transforms.dtc.records import Ints, Marks, group_code
 
 FLOW_SHIFT = np.int64(1 << 24)  # a group id has 24 bits

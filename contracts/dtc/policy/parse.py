@@ -1,18 +1,16 @@
-"""What is done with each item of a flow when it is masked: a policy file on item references, and where items differ."""
+"""The text of a policy file -> a policy."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import yaml
 
+from contracts.dtc.policy.model import ADDRESS, AddressSet, Kind, MaskPolicy
 from contracts.errors import ContractError
 from contracts.yaml_loader import safe_load
 
@@ -23,81 +21,6 @@ _ITEM = re.compile(r"J\d{4}", re.ASCII)
 _FLOW = re.compile(r"D\d{4}", re.ASCII)
 _GROUP = re.compile(r"[0-9A-Z]{2,3}", re.ASCII)
 _REMEDY = "datacut dtc policy prints the shipped policy as an example"
-
-
-class Kind(StrEnum):
-    """What a value of an item is, and so how it is masked."""
-
-    KEEP = "keep"
-    MPAN = "mpan"
-    METER_SERIAL = "meter_serial"
-    ESME_ID = "esme_id"
-    ADDRESS_LINE = "address_line"
-    POSTCODE = "postcode"
-    REFERENCE = "reference"
-    NAME = "name"
-    TELEPHONE = "telephone"
-    EMAIL = "email"
-    FREE_TEXT = "free_text"
-    SENSITIVE = "sensitive"
-    SECRET = "secret"  # noqa: S105 - a kind of item, not a password
-
-
-IDENTIFIERS = frozenset({Kind.MPAN, Kind.METER_SERIAL, Kind.ESME_ID})
-ADDRESS = frozenset({Kind.ADDRESS_LINE, Kind.POSTCODE})
-
-
-@dataclass(frozen=True, slots=True)
-class AddressSet:
-    """The items that make one address when they stand in one record.
-
-    Attributes:
-        name: the policy's word for it.
-        lines: items of lines 1 to 9, in order.
-        postcode: item of the postcode; empty if the address has none.
-        groups: (flow, group) that the set is for; ``None``: wherever its items are.
-    """
-
-    name: str
-    lines: tuple[str, ...]
-    postcode: str
-    groups: frozenset[tuple[str, str]] | None
-
-    def covers(self, flow: str, group: str) -> bool:
-        """Tell whether the set is for this group."""
-        return self.groups is None or (flow, group) in self.groups
-
-
-@dataclass(frozen=True, slots=True)
-class MaskPolicy:
-    """Kinds of items, by reference alone or for one group of one flow.
-
-    Attributes:
-        items: item reference -> kind.
-        places: (flow, group, item) -> kind, where an item means something else than elsewhere.
-        addresses: the address sets.
-    """
-
-    items: Mapping[str, Kind]
-    places: Mapping[tuple[str, str, str], Kind]
-    addresses: tuple[AddressSet, ...]
-
-    def kind(self, flow: str, group: str, item: str) -> Kind | None:
-        """Return the kind of an item in a group; ``None`` where the policy does not classify it.
-
-        A line or postcode of an address is classified only where one of its sets is for the group.
-        """
-        found = self.places.get((flow, group, item), self.items.get(item))
-        if found in ADDRESS and self.address_set(flow, group, item) is None:
-            return None
-        return found
-
-    def address_set(self, flow: str, group: str, item: str) -> AddressSet | None:
-        """Return the set that an item belongs to in a group."""
-        for known in self.addresses:
-            if known.covers(flow, group) and item in (*known.lines, known.postcode):
-                return known
-        return None
 
 
 def parse_policy(text: str, *, where: str = "policy") -> MaskPolicy:
@@ -128,12 +51,6 @@ def parse_policy(text: str, *, where: str = "policy") -> MaskPolicy:
     )
     _judge_addresses(policy, where)
     return policy
-
-
-@cache
-def shipped_policy() -> MaskPolicy:
-    """Return the policy that the product ships; it classifies every item of catalogue 15.4."""
-    return parse_policy(shipped_policy_text(), where=SHIPPED.name)
 
 
 def shipped_policy_text() -> str:
