@@ -204,7 +204,7 @@ def _eligible(solved: Allocation) -> list[list[Any]]:
 
 def _usable(request: AllocationRequest, held: pl.DataFrame) -> pl.DataFrame:
     """Leave out units with a member that has left the population, or does not conform any more."""
-    gone = held.filter(lost(request.pool.population, request.pool.bundles, held["mpan"]))
+    gone = held.filter(lost(request.pool.population, request.pool.units, held["mpan"]))
     return held.join(gone.select("unit", *CASE).unique(), on=["unit", *CASE], how="anti")
 
 

@@ -18,7 +18,7 @@ from tests.ringfence.reference import Want, random_instance, suits, units_of, us
 from transforms.connected_components import smallest_connected
 from transforms.ringfence import allocate as module
 from transforms.ringfence.allocate import allocate
-from transforms.ringfence.prove import certify
+from transforms.ringfence.prove import prove_allocation
 
 SEEDS = st.integers(10_000, 10_000_000)
 
@@ -121,12 +121,12 @@ def test_every_test_case_gets_exactly_what_the_documented_order_gives_it(seed):
 def tampered(monkeypatch, change) -> None:
     """Run an allocation whose result is changed before it is proven."""
 
-    def checked(problem, *, base, spare, cells, demands, spares):
-        return certify(
-            problem, **change({"base": base, "spare": spare, "cells": cells, "demands": demands, "spares": spares})
+    def checked(problem, *, base, spare, profiles, demands, spares):
+        return prove_allocation(
+            problem, **change({"base": base, "spare": spare, "profiles": profiles, "demands": demands, "spares": spares})
         )
 
-    monkeypatch.setattr(module, "certify", checked)
+    monkeypatch.setattr(module, "prove_allocation", checked)
     wants = [Want("A", "SINGLE", 3, 1, 1, {"gsp": ["A"]}), Want("B", "SINGLE", 3, 0, 2, {})]
     rows = [{"mpan": f"{n:013d}", "linked_mpan": None, "related_mpan": None, "conforming": True, "direction": "IMPORT",
              "gsp": "A" if n < 4 else "B"} for n in range(8)]  # fmt: skip
@@ -134,7 +134,7 @@ def tampered(monkeypatch, change) -> None:
 
 
 def drop(given_: dict) -> dict:
-    return given_ | {name: given_[name][:-1] for name in ("cells", "demands", "spares")}
+    return given_ | {name: given_[name][:-1] for name in ("profiles", "demands", "spares")}
 
 
 def swap(given_: dict) -> dict:
@@ -142,7 +142,7 @@ def swap(given_: dict) -> dict:
 
 
 def twice(given_: dict) -> dict:
-    return given_ | {name: np.concatenate([given_[name], given_[name]]) for name in ("cells", "demands", "spares")}
+    return given_ | {name: np.concatenate([given_[name], given_[name]]) for name in ("profiles", "demands", "spares")}
 
 
 def spare_first(given_: dict) -> dict:

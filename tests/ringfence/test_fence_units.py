@@ -135,13 +135,13 @@ def test_criteria(criterion, mpans):
     assert bool(serving & {3, 4}) == bool(set(mpans) & {3, 4})
 
 
-def test_many_distinct_values_do_not_make_many_cells():
+def test_many_distinct_values_do_not_make_many_profiles():
     rows = [{"mpan": n, "eac": n * 1.5} for n in range(3000)]
     result = allocate(people(*rows), [want(50, Criterion("eac", at_least="100", at_most="200"))], KEY)
     got = [float(m) * 1.5 for m in result.rows["mpan"].cast(pl.Int64)]
     assert len(got) == 50
     assert all(100 <= value <= 200 for value in got)
-    assert result.facts[0]["unit_cells"] < 10
+    assert result.facts[0]["unit_profiles"] < 10
 
 
 def test_an_unknown_attribute_and_a_double_mpan_are_refused():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
 from transforms.connected_components import smallest_connected
-from transforms.ringfence.contested import Kernel, Problem
+from transforms.ringfence.contested import Contested, Problem
 from transforms.ringfence.max_flow import Fill
 
 EFFORT = 20.0
@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Whole:
+class AllOrNothing:
     """Decision on a problem.
 
     Attributes:
@@ -41,48 +41,48 @@ def needed(problem: Problem) -> Ints:
     return np.array([demand.minimum or demand.base for demand in problem.demands], dtype=np.int64)
 
 
-def decide_whole(problem: Problem, kernel: Kernel, filled: Fill) -> Whole:
+def decide_all_or_nothing(problem: Problem, contested: Contested, filled: Fill) -> AllOrNothing:
     """Choose the test cases that run, tier by tier as many as can be, then as many units as can be.
 
     Args:
         problem: demands and supply.
-        kernel: its contested part.
+        contested: its contested part.
         filled: the flow without spares.
     """
     base = filled.base.copy()
     if not ((filled.base < problem.base) & (filled.base < needed(problem))).any():
-        return Whole(base, 0, 0)
-    groups = conflict_groups(problem, kernel, filled)
-    proven = [_search(problem, kernel, group, base) for group in groups]
-    return Whole(base, len(groups), proven.count(False))
+        return AllOrNothing(base, 0, 0)
+    groups = conflict_groups(problem, contested, filled)
+    proven = [_search(problem, contested, group, base) for group in groups]
+    return AllOrNothing(base, len(groups), proven.count(False))
 
 
-def conflict_groups(problem: Problem, kernel: Kernel, filled: Fill) -> list[Ints]:
-    """Return the groups of contested specifications (places in the kernel) that compete for exhausted classes."""
+def conflict_groups(problem: Problem, contested: Contested, filled: Fill) -> list[Ints]:
+    """Return the groups of contested specifications (places in it) that compete for exhausted classes."""
     place = np.full(len(problem.specifications), -1, dtype=np.int64)
-    place[kernel.specifications] = np.arange(len(kernel.specifications))
-    reached = np.zeros(len(kernel.specifications), dtype=np.bool_)
+    place[contested.specifications] = np.arange(len(contested.specifications))
+    reached = np.zeros(len(contested.specifications), dtype=np.bool_)
     reached[place[problem.asks[filled.base < problem.base]]] = True
     while True:
-        classes: NDArray[np.bool_] = np.any(kernel.bits[:, reached], axis=1)
+        classes: NDArray[np.bool_] = np.any(contested.bits[:, reached], axis=1)
         further = reached.copy()
         further[filled.specifications[classes[filled.classes]]] = True
         if np.array_equal(further, reached):
             break
         reached = further
-    rows, columns = np.nonzero(kernel.bits & reached[None, :])
-    size = len(kernel.specifications)
-    label = smallest_connected(size + len(kernel.bits), columns, size + rows)[:size]
+    rows, columns = np.nonzero(contested.bits & reached[None, :])
+    size = len(contested.specifications)
+    label = smallest_connected(size + len(contested.bits), columns, size + rows)[:size]
     return [np.flatnonzero(reached & (label == first)) for first in np.unique(label[reached])]
 
 
-def _search(problem: Problem, kernel: Kernel, group: Ints, base: Ints) -> bool:
+def _search(problem: Problem, contested: Contested, group: Ints, base: Ints) -> bool:
     """Decide one group, writing into ``base``; return whether the choice is proven best."""
-    bits = kernel.bits[:, group]
+    bits = contested.bits[:, group]
     used = bits.any(axis=1)
     kinds, which = np.unique(bits[used], axis=0, return_inverse=True)
-    supply = np.bincount(which.reshape(-1), weights=kernel.supply[used]).astype(np.int64)
-    demands = np.flatnonzero(np.isin(problem.asks, kernel.specifications[group]))
+    supply = np.bincount(which.reshape(-1), weights=contested.supply[used]).astype(np.int64)
+    demands = np.flatnonzero(np.isin(problem.asks, contested.specifications[group]))
     model = cp_model.CpModel()
     runs = {int(d): model.new_bool_var(f"runs{d}") for d in demands}
     gets = {int(d): model.new_int_var(0, int(problem.base[d]), f"gets{d}") for d in demands}
@@ -90,7 +90,7 @@ def _search(problem: Problem, kernel: Kernel, group: Ints, base: Ints) -> bool:
     for demand, run in runs.items():
         model.add(gets[demand] <= int(problem.base[demand]) * run)
         model.add(gets[demand] >= int(least[demand]) * run)
-    _supply_constraints(model, problem, (kinds, supply, kernel.specifications[group]), gets)
+    _supply_constraints(model, problem, (kinds, supply, contested.specifications[group]), gets)
     proven = True
     tiers = sorted({problem.demands[demand].priority for demand in runs})
     goals = [[runs[d] for d in runs if problem.demands[d].priority == tier] for tier in tiers]

@@ -1,6 +1,6 @@
 """The allocation of one or more rounds, from frames to frames.
 
-Steps of a round: judge the free units, find the contested kernel, fill (who gets how many), spread (from which
+Steps of a round: judge the free units, find the contested part, fill (who gets how many), spread (from which
 classes), pick (which units), prove, explain. Issued units are taken out of the supply and never looked at again.
 """
 
@@ -17,21 +17,21 @@ from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError
 from contracts.ringfence.model import HAS_LINK, AllocationPolicy, Demand, Pick, UnitKind
-from transforms.ringfence.all_or_nothing import decide_whole
-from transforms.ringfence.contested import Kernel, Problem, find_kernel
+from transforms.ringfence.all_or_nothing import decide_all_or_nothing
+from transforms.ringfence.contested import Contested, Problem, find_contested
 from transforms.ringfence.coverage import coverage
 from transforms.ringfence.encoding import tests_by_attribute
 from transforms.ringfence.max_flow import Fill, fill, keyed_turns
 from transforms.ringfence.population import Population, read_population
-from transforms.ringfence.profiles import Cells, build_cells, recount
-from transforms.ringfence.prove import certify
-from transforms.ringfence.representative import spread
+from transforms.ringfence.profiles import Profiles, build_profiles, recount
+from transforms.ringfence.prove import prove_allocation
+from transforms.ringfence.representative import choose_representative
 from transforms.ringfence.result_frames import ALLOCATION_SCHEMA, allocation_rows, fulfilment_rows
-from transforms.ringfence.selection import Picks, draws_of, interleave, keyed_order, pick_aside, pick_kernel
+from transforms.ringfence.selection import Picks, draws_of, interleave, keyed_order, pick_aside, pick_contested
 from transforms.ringfence.shortages import explain
 from transforms.ringfence.signatures import build_signatures, specifications
 from transforms.ringfence.unit_members import expand
-from transforms.ringfence.units import FREE, Bundles, build_bundles, limit, take, take_units
+from transforms.ringfence.units import FREE, Units, build_units, limit, take, take_units
 
 Ints = NDArray[np.int64]
 
@@ -60,19 +60,19 @@ class Pool:
     """A population made ready for any number of rounds."""
 
     population: Population
-    bundles: Bundles
-    cells: Cells
+    units: Units
+    profiles: Profiles
     order: NDArray[np.int32]
-    cells_in_order: NDArray[np.int32]
+    profiles_in_order: NDArray[np.int32]
     strata: tuple[str, ...] = ()
 
-    def cell_rank(self) -> Ints | None:
-        """Return the order of unit cells that keeps each stratum together; None without strata."""
+    def profile_rank(self) -> Ints | None:
+        """Return the order of unit profiles that keeps each stratum together; None without strata."""
         if not self.strata:
             return None
-        first = np.concatenate([np.arange(self.cells.singles), self.cells.members[self.cells.starts]])
+        first = np.concatenate([np.arange(self.profiles.singles), self.profiles.members[self.profiles.starts]])
         rank = np.empty(len(first), dtype=np.int64)
-        rank[np.lexsort([self.cells.member[name][first] for name in reversed(self.strata)])] = np.arange(len(first))
+        rank[np.lexsort([self.profiles.member[name][first] for name in reversed(self.strata)])] = np.arange(len(first))
         return rank
 
 
@@ -84,7 +84,7 @@ class Round:
     """
 
     problem: Problem
-    kernel: Kernel
+    contested: Contested
     plain: Fill
     filled: Fill
     at: Ints
@@ -139,19 +139,19 @@ def solve(
     The criteria of ``demands`` must be among those that the pool was prepared for.
     """
     book = check_demands(demands)
-    bundles = pool.bundles
+    units = pool.units
     if taken is not None:
-        bundles = take(bundles, pool.population, taken)
+        units = take(units, pool.population, taken)
     if histories is not None:
-        bundles = limit(bundles, pool.population, histories)
+        units = limit(units, pool.population, histories)
     parts: list[Allocation] = []
     for number in sorted({demand.round for demand in book}):
         wanted = [demand for demand in book if demand.round == number]
-        pool = replace(pool, bundles=bundles, cells=recount(pool.cells, bundles))
-        pool = replace(pool, cells_in_order=pool.cells.unit_cell[pool.order])
+        pool = replace(pool, units=units, profiles=recount(pool.profiles, units))
+        pool = replace(pool, profiles_in_order=pool.profiles.unit_profile[pool.order])
         solved = solve_round(pool, wanted, key, policy)
         parts.append(_report(pool, solved, with_coverage))
-        bundles = take_units(bundles, pool.order[solved.at])
+        units = take_units(units, pool.order[solved.at])
     return _joined(parts)
 
 
@@ -171,56 +171,56 @@ def check_demands(demands: Sequence[Demand]) -> list[Demand]:
 def prepare(
     population: pl.LazyFrame | pl.DataFrame, book: Sequence[Demand], key: bytes, policy: AllocationPolicy
 ) -> Pool:
-    """Read a population once: units, cells, keyed order."""
+    """Read a population once: units, profiles, keyed order."""
     criteria = [demand.criteria for demand in book] + [demand.export_criteria for demand in book]
     strata = policy.strata if policy.pick is Pick.STRATIFIED else ()
     people = read_population(population, criteria, strata=strata, keep_together=policy.keep_together or ())
-    bundles = build_bundles(people, absent_partner=policy.absent_partner)
+    units = build_units(people, absent_partner=policy.absent_partner)
     link_tests = tuple(tests_by_attribute(criteria).get(HAS_LINK, ()))
-    cells = build_cells(people, bundles, link_tests)
-    roots = np.flatnonzero(bundles.is_root() & (bundles.status == FREE)).astype(np.int32)
+    profiles = build_profiles(people, units, link_tests)
+    roots = np.flatnonzero(units.is_root() & (units.status == FREE)).astype(np.int32)
     order = keyed_order(people.ids, roots, people.names, key)
     if strata:
         stratum = np.zeros(len(order), dtype=np.int64)
         for name in strata:
-            stratum = stratum * (cells.codings[name].size + 1) + people.codes[name][order]
+            stratum = stratum * (profiles.codings[name].size + 1) + people.codes[name][order]
         order = interleave(order, stratum)
-    return Pool(people, bundles, cells, order, cells.unit_cell[order], tuple(strata))
+    return Pool(people, units, profiles, order, profiles.unit_profile[order], tuple(strata))
 
 
 def solve_round(pool: Pool, demands: Sequence[Demand], key: bytes, policy: AllocationPolicy) -> Round:
     """Solve one round on the free units of ``pool``."""
-    asked, asks = specifications(demands, with_history=bool(pool.bundles.histories))
+    asked, asks = specifications(demands, with_history=bool(pool.units.histories))
     signatures = build_signatures(
-        pool.cells, asked, single_on_pair=policy.single_on_pair, histories=pool.bundles.histories
+        pool.profiles, asked, single_on_pair=policy.single_on_pair, histories=pool.units.histories
     )
-    free, several = pool.cells.counts[:, FREE], pool.cells.several
+    free, several = pool.profiles.counts[:, FREE], pool.profiles.several
     problem = Problem(demands, asks, asked, signatures, free, several, policy.single_on_pair)
-    kernel = find_kernel(problem)
+    contested = find_contested(problem)
     base, spare, unproven = problem.base, problem.spare, 0
     turns = keyed_turns(problem, key)
     plain = None
     if policy.whole_test_cases:
-        plain = fill(problem, kernel, base=base, spare=spare * 0, turns=turns)
-        decision = decide_whole(problem, kernel, plain)
+        plain = fill(problem, contested, base=base, spare=spare * 0, turns=turns)
+        decision = decide_all_or_nothing(problem, contested, plain)
         base, unproven = decision.base, decision.unproven
         spare = np.where(base < problem.base, 0, spare)
-    filled = fill(problem, kernel, base=base, spare=spare, turns=turns)
-    picks = _in_turn(pool, _pick(pool, problem, kernel, filled, key))
+    filled = fill(problem, contested, base=base, spare=spare, turns=turns)
+    picks = _in_turn(pool, _pick(pool, problem, contested, filled, key))
     demand, is_spare = _slots(problem, filled)
-    certify(
-        problem, base=base, spare=spare, cells=pool.cells_in_order[picks.at], demands=demand, spares=is_spare
+    prove_allocation(
+        problem, base=base, spare=spare, profiles=pool.profiles_in_order[picks.at], demands=demand, spares=is_spare
     )  # fmt: skip
-    return Round(problem, kernel, plain or filled, filled, picks.at, demand, is_spare, unproven)
+    return Round(problem, contested, plain or filled, filled, picks.at, demand, is_spare, unproven)
 
 
-def _pick(pool: Pool, problem: Problem, kernel: Kernel, filled: Fill, key: bytes) -> Picks:
-    choice = spread(problem, kernel, filled, key)
-    free = pool.bundles.status[pool.order] == FREE
-    inside = pick_kernel(pool.cells_in_order, kernel, choice, free)
+def _pick(pool: Pool, problem: Problem, contested: Contested, filled: Fill, key: bytes) -> Picks:
+    choice = choose_representative(problem, contested, filled, key)
+    free = pool.units.status[pool.order] == FREE
+    inside = pick_contested(pool.profiles_in_order, contested, choice, free)
     got = np.bincount(problem.asks, weights=filled.base + filled.spare, minlength=len(problem.specifications))
-    draws = draws_of(problem, kernel, got.astype(np.int64), key)
-    outside = pick_aside(pool.cells_in_order, kernel, draws, free, pool.cell_rank())
+    draws = draws_of(problem, contested, got.astype(np.int64), key)
+    outside = pick_aside(pool.profiles_in_order, contested, draws, free, pool.profile_rank())
     at = np.concatenate([inside.at, outside.at])
     asked = np.concatenate([inside.specification, outside.specification])
     order = np.lexsort((at, asked))
@@ -228,9 +228,9 @@ def _pick(pool: Pool, problem: Problem, kernel: Kernel, filled: Fill, key: bytes
 
 
 def _in_turn(pool: Pool, picks: Picks) -> Picks:
-    """Return the picks of each specification cell by cell, so that dealing them out in turn is fair."""
-    cells, rank = pool.cells_in_order[picks.at], pool.cell_rank()
-    order = np.lexsort((picks.at, cells if rank is None else rank[cells], picks.specification))
+    """Return the picks of each specification profile by profile, so that dealing them out in turn is fair."""
+    profiles, rank = pool.profiles_in_order[picks.at], pool.profile_rank()
+    order = np.lexsort((picks.at, profiles if rank is None else rank[profiles], picks.specification))
     return Picks(picks.at[order], picks.specification[order])
 
 
@@ -252,20 +252,20 @@ def _report(pool: Pool, solved: Round, with_coverage: bool) -> Allocation:
     roots = pool.order[solved.at]
     problem = solved.problem
     owner, rows, serves = expand(
-        pool.cells, pool.bundles, list(problem.specifications), roots, problem.asks[solved.demand]
+        pool.profiles, pool.units, list(problem.specifications), roots, problem.asks[solved.demand]
     )
     allocated = allocation_rows(
         pool.population, problem.demands, (solved.demand, solved.spare, roots), (owner, rows, serves)
     )
-    filled = fulfilment_rows(problem, solved.kernel, solved.filled)
+    filled = fulfilment_rows(problem, solved.contested, solved.filled)
     facts = {
         "round": problem.demands[0].round,
         "metering_points": len(pool.population.ids),
-        "units": int(pool.cells.counts.sum()),
+        "units": int(pool.profiles.counts.sum()),
         "free_units": int(problem.free.sum()),
-        "unit_cells": pool.cells.size,
-        "contested_specifications": len(solved.kernel.specifications),
-        "contested_classes": len(solved.kernel.supply),
+        "unit_profiles": pool.profiles.size,
+        "contested_specifications": len(solved.contested.specifications),
+        "contested_classes": len(solved.contested.supply),
         "wanted": int(problem.base.sum()),
         "allocated": int(solved.filled.base.sum()),
         "spares_wanted": int(problem.spare.sum()),
@@ -273,18 +273,20 @@ def _report(pool: Pool, solved: Round, with_coverage: bool) -> Allocation:
         "pairs_on_singles": _pairs_on_singles(pool, solved),
         "undecided_groups": solved.unproven,
     }
-    given = pool.cells_in_order[solved.at]
-    causes = explain(pool.cells, problem, solved.kernel, solved.plain, solved.filled, given)
+    given = pool.profiles_in_order[solved.at]
+    causes = explain(pool.profiles, problem, solved.contested, solved.plain, solved.filled, given)
     measured = (
-        coverage(pool.population, pool.cells, problem, rows, solved.demand[owner]) if with_coverage else pl.DataFrame()
+        coverage(pool.population, pool.profiles, problem, rows, solved.demand[owner])
+        if with_coverage
+        else pl.DataFrame()
     )
     return Allocation(allocated, filled, causes, measured, [facts])
 
 
 def _pairs_on_singles(pool: Pool, solved: Round) -> int:
     single = np.array([specification.kind is UnitKind.SINGLE for specification in solved.problem.specifications])
-    cells = pool.cells_in_order[solved.at]
-    return int((single[solved.problem.asks[solved.demand]] & solved.problem.several[cells]).sum())
+    profiles = pool.profiles_in_order[solved.at]
+    return int((single[solved.problem.asks[solved.demand]] & solved.problem.several[profiles]).sum())
 
 
 def _joined(parts: list[Allocation]) -> Allocation:

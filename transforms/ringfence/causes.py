@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ortools.graph.python.max_flow import SimpleMaxFlow
 
-from transforms.ringfence.contested import Kernel, Problem, distinct_signatures
+from transforms.ringfence.contested import Contested, Problem, distinct_signatures
 from transforms.ringfence.max_flow import Fill
 from transforms.ringfence.signatures import to_bits, to_words
 
@@ -50,46 +50,48 @@ class Cause:
         return sum(self.falls_on.values())
 
 
-def find_causes(problem: Problem, kernel: Kernel, filled: Fill) -> list[Cause]:
+def find_causes(problem: Problem, contested: Contested, filled: Fill) -> list[Cause]:
     """Return the causes of all missing base units.
 
     Args:
         problem: demands and supply.
-        kernel: its contested part.
+        contested: its contested part.
         filled: a maximum flow, without an all-or-nothing decision.
     """
-    eligible = kernel.eligible[problem.asks]
+    eligible = contested.eligible[problem.asks]
     alone = np.maximum(problem.base - eligible, 0)
     found = [
         Cause((int(d),), int(problem.base[d]), int(eligible[d]), {int(d): int(alone[d])}) for d in np.flatnonzero(alone)
     ]
     want = np.minimum(problem.base, eligible)
     if (want > filled.base).any():
-        found += _Search(problem, kernel, filled, want).run()
+        found += _Search(problem, contested, filled, want).run()
     return found
 
 
 class _Search:
-    """Search for minimal sets inside the part of the kernel that is over-demanded."""
+    """Search for minimal sets inside the part of the contested part that is over-demanded."""
 
-    def __init__(self, problem: Problem, kernel: Kernel, filled: Fill, want: Ints) -> None:
+    def __init__(self, problem: Problem, contested: Contested, filled: Fill, want: Ints) -> None:
         self._want, self._got, self._base = want, filled.base, problem.base
         self._effort = EFFORT
         place = np.full(len(problem.specifications), -1, dtype=np.int64)
-        place[kernel.specifications] = np.arange(len(kernel.specifications))
+        place[contested.specifications] = np.arange(len(contested.specifications))
         asks = place[problem.asks]
         used = filled.amounts > 0
         held = np.stack([filled.classes[used], filled.specifications[used]], axis=1)
-        reached = _closure(kernel.bits, held, np.bincount(asks[want > filled.base], minlength=kernel.bits.shape[1]) > 0)
+        reached = _closure(
+            contested.bits, held, np.bincount(asks[want > filled.base], minlength=contested.bits.shape[1]) > 0
+        )
         columns = np.flatnonzero(reached)
-        near = np.flatnonzero(kernel.bits[:, reached].any(axis=1))
-        words = to_words(kernel.bits[np.ix_(near, columns)])
+        near = np.flatnonzero(contested.bits[:, reached].any(axis=1))
+        words = to_words(contested.bits[np.ix_(near, columns)])
         first, which = distinct_signatures(words)
         self._bits = to_bits(words[first], len(columns))
-        self._supply = np.bincount(which, weights=kernel.supply[near], minlength=len(first)).astype(np.int64)
-        row_of = np.full(len(kernel.bits), -1, dtype=np.int64)
+        self._supply = np.bincount(which, weights=contested.supply[near], minlength=len(first)).astype(np.int64)
+        row_of = np.full(len(contested.bits), -1, dtype=np.int64)
         row_of[near] = which
-        column_of = np.full(kernel.bits.shape[1], -1, dtype=np.int64)
+        column_of = np.full(contested.bits.shape[1], -1, dtype=np.int64)
         column_of[columns] = np.arange(len(columns))
         inside = (row_of[held[:, 0]] >= 0) & (column_of[held[:, 1]] >= 0)
         self._held = np.unique(np.stack([row_of[held[inside, 0]], column_of[held[inside, 1]]], axis=1), axis=0)

@@ -1,9 +1,9 @@
-"""Where demands really compete: the kernel, and the classes of units inside it.
+"""Where demands really compete: the contested part, and the classes of units inside it.
 
 A specification whose eligible units outnumber everything all remaining demands want, itself included, can be served
 in full whatever the others take. Such specifications are set aside, largest first, and served last, in the opposite
-order; each one set aside lowers what the rest want, so the test bites again. What remains is the kernel. The step is
-exact: serving the kernel optimally and the rest in full is optimal for the whole.
+order; each one set aside lowers what the rest want, so the test bites again. What remains is the contested
+part. The step is exact: serving the contested part optimally and the rest in full is optimal for the whole.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Problem:
     Attributes:
         demands: sorted by key; ``asks[i]`` is the specification of demand ``i``.
         specifications: what is asked.
-        signatures: words by (word, unit cell).
-        free: free units of each unit cell; ``several``: whether its units have more than one member.
+        signatures: words by (word, unit profile).
+        free: free units of each unit profile; ``several``: whether its units have more than one member.
         single_on_pair: policy.
     """
 
@@ -61,13 +61,13 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Kernel:
+class Contested:
     """The contested part of a problem.
 
     Attributes:
         specifications: numbers of the contested specifications, ascending.
-        aside: numbers of the others, in the order in which they are to be served (after the kernel).
-        class_of: for each unit cell its class, -1 outside the kernel.
+        aside: numbers of the others, in the order in which they are to be served (after the contested part).
+        class_of: for each unit profile its class, -1 outside the contested part.
         supply: free units of each class; ``several``: whether its units have more than one member.
         bits: by (class, contested specification), whether it is eligible.
         eligible: for every specification of the problem the free units that satisfy it.
@@ -83,26 +83,26 @@ class Kernel:
 
 
 def weigh(signatures: Words, weights: Ints, width: int) -> Ints:
-    """Return, by specification, the sum of weights over the unit cells that satisfy it.
+    """Return, by specification, the sum of weights over the unit profiles that satisfy it.
 
     Args:
-        signatures: words by (word, unit cell).
-        weights: by unit cell, not negative.
+        signatures: words by (word, unit profile).
+        weights: by unit profile, not negative.
         width: number of specifications.
     """
     total = np.zeros(width, dtype=np.int64)
     used = np.flatnonzero(weights)
     for begin in range(0, len(used), CHUNK):
-        cells = used[begin : begin + CHUNK]
-        part = weights[cells]
+        profiles = used[begin : begin + CHUNK]
+        part = weights[profiles]
         kind: type[np.floating[Any]] = np.float32 if part.sum() < EXACT_IN_FLOAT32 else np.float64
-        bits = to_bits(signatures[:, cells].T, width).astype(kind)
+        bits = to_bits(signatures[:, profiles].T, width).astype(kind)
         # einsum, because a threaded product spins on its threads when others share the cores.
         total += np.rint(np.einsum("c,cs->s", part.astype(kind), bits)).astype(np.int64)
     return total
 
 
-def find_kernel(problem: Problem) -> Kernel:
+def find_contested(problem: Problem) -> Contested:
     """Set aside the specifications that cannot fall short and group the rest's units into classes."""
     width = len(problem.specifications)
     eligible_alone = weigh(problem.signatures, np.where(problem.several, 0, problem.free), width)
@@ -117,11 +117,11 @@ def find_kernel(problem: Problem) -> Kernel:
     class_of, several, bits = _classes(problem, contested)
     inside = class_of >= 0
     supply = np.bincount(class_of[inside], weights=problem.free[inside], minlength=len(bits)).astype(np.int64)
-    return Kernel(contested, order[:number][::-1], class_of, supply, several, bits, eligible)
+    return Contested(contested, order[:number][::-1], class_of, supply, several, bits, eligible)
 
 
 def _classes(problem: Problem, contested: Ints) -> tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Group the unit cells that still have free units by which contested specifications they satisfy."""
+    """Group the unit profiles that still have free units by which contested specifications they satisfy."""
     class_of = np.full(len(problem.free), -1, dtype=np.int32)
     width = len(problem.specifications)
     if not len(contested):
@@ -132,11 +132,11 @@ def _classes(problem: Problem, contested: Ints) -> tuple[NDArray[np.int32], NDAr
     touched = np.zeros(len(problem.free), dtype=np.bool_)
     for word in range(len(mask)):
         touched |= (problem.signatures[word] & mask[word]) != 0
-    cells = np.flatnonzero(touched & (problem.free > 0))
-    kept = (problem.signatures[:, cells] & mask).T
-    several = problem.several[cells]
+    profiles = np.flatnonzero(touched & (problem.free > 0))
+    kept = (problem.signatures[:, profiles] & mask).T
+    several = problem.several[profiles]
     first, which = distinct_signatures(np.concatenate([kept, several[:, None].astype(np.uint64)], axis=1))
-    class_of[cells] = which
+    class_of[profiles] = which
     bits = to_bits(kept[first], width)[:, contested] if len(first) else np.zeros((0, len(contested)), dtype=np.bool_)
     return class_of, several[first], bits
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from transforms.ringfence.contested import Problem
 from transforms.ringfence.population import Population
-from transforms.ringfence.profiles import Cells
+from transforms.ringfence.profiles import Profiles
 from transforms.ringfence.signatures import column
 
 ENOUGH_UNITS = 100
@@ -46,31 +46,33 @@ Ints = NDArray[np.int64]
 Counts = NDArray[np.float64]
 
 
-def coverage(population: Population, cells: Cells, problem: Problem, rows: Ints, demand_of_row: Ints) -> pl.DataFrame:
+def coverage(
+    population: Population, profiles: Profiles, problem: Problem, rows: Ints, demand_of_row: Ints
+) -> pl.DataFrame:
     """Compare what a round gave out with what was eligible; return ``COVERAGE_SCHEMA``.
 
     Args:
         population: for the attributes worth comparing.
-        cells: member and unit cells.
+        profiles: member and unit profiles.
         problem: demands, and the supply before the round took any.
         rows: rows of the metering points given out; ``demand_of_row`` their demands.
     """
-    attributes = [name for name in population.coverage if name in cells.member]
-    given = cells.member_cell[rows]
+    attributes = [name for name in population.coverage if name in profiles.member]
+    given = profiles.member_profile[rows]
     found = []
     if attributes:
-        for scope, name, demands, eligible in _scopes(cells, problem):
-            chosen = np.bincount(given[np.isin(demand_of_row, demands)], minlength=cells.singles)
-            found += _measure(cells, attributes, (scope, name), chosen.astype(np.float64), eligible)
+        for scope, name, demands, eligible in _scopes(profiles, problem):
+            chosen = np.bincount(given[np.isin(demand_of_row, demands)], minlength=profiles.singles)
+            found += _measure(profiles, attributes, (scope, name), chosen.astype(np.float64), eligible)
     return pl.DataFrame([(problem.demands[0].round, *row) for row in found], schema=COVERAGE_SCHEMA, orient="row")
 
 
-def _scopes(cells: Cells, problem: Problem) -> Iterator[tuple[str, str, list[int], Counts]]:
-    """Yield (scope, name, demands, eligible metering points by member cell)."""
+def _scopes(profiles: Profiles, problem: Problem) -> Iterator[tuple[str, str, list[int], Counts]]:
+    """Yield (scope, name, demands, eligible metering points by member profile)."""
     stages: dict[str, list[int]] = {}
     for number, demand in enumerate(problem.demands):
         stages.setdefault(demand.stage or demand.phase, []).append(number)
-    everything = _members(cells, problem.free)
+    everything = _members(profiles, problem.free)
     for name in sorted(stages):
         yield "stage", name, stages[name], everything
     last, eligible = -1, everything
@@ -78,41 +80,45 @@ def _scopes(cells: Cells, problem: Problem) -> Iterator[tuple[str, str, list[int
     for number in sorted(large, key=lambda n: (int(problem.asks[n]), n)):
         if problem.asks[number] != last:
             last = int(problem.asks[number])
-            eligible = _members(cells, np.where(column(problem.signatures, last), problem.free, 0))
+            eligible = _members(profiles, np.where(column(problem.signatures, last), problem.free, 0))
         yield "test case", problem.demands[number].label(), [number], eligible
 
 
-def _members(cells: Cells, units: Ints) -> Counts:
-    """Return the number of metering points of each member cell in ``units`` of each unit cell."""
-    counts = units[: cells.singles].astype(np.float64)
-    sizes = np.diff(np.append(cells.starts, len(cells.members)))
-    counts += np.bincount(cells.members, weights=np.repeat(units[cells.singles :], sizes), minlength=cells.singles)
+def _members(profiles: Profiles, units: Ints) -> Counts:
+    """Return the number of metering points of each member profile in ``units`` of each unit profile."""
+    counts = units[: profiles.singles].astype(np.float64)
+    sizes = np.diff(np.append(profiles.starts, len(profiles.members)))
+    counts += np.bincount(
+        profiles.members, weights=np.repeat(units[profiles.singles :], sizes), minlength=profiles.singles
+    )
     return counts
 
 
 def _measure(
-    cells: Cells, attributes: list[str], scope: tuple[str, str], chosen: Counts, eligible: Counts
+    profiles: Profiles, attributes: list[str], scope: tuple[str, str], chosen: Counts, eligible: Counts
 ) -> list[tuple[str, str, int, str, float, float | None, list[str]]]:
     total = int(chosen.sum())
     if not total or not eligible.any():
         return []
     here, mine = np.flatnonzero(eligible), np.flatnonzero(chosen)
-    sizes = {name: cells.codings[name].size + 1 for name in attributes}
-    all_of = _Weighed({name: cells.member[name][here].astype(np.int64) for name in attributes}, sizes, eligible[here])
-    some = _Weighed({name: cells.member[name][mine].astype(np.int64) for name in attributes}, sizes, chosen[mine])
+    sizes = {name: profiles.codings[name].size + 1 for name in attributes}
+    all_of = _Weighed(
+        {name: profiles.member[name][here].astype(np.int64) for name in attributes}, sizes, eligible[here]
+    )
+    some = _Weighed({name: profiles.member[name][mine].astype(np.int64) for name in attributes}, sizes, chosen[mine])
     found, distances = [], []
     for name in attributes:
         ours, theirs = some.counts(name), all_of.counts(name)
         distances.append(float(np.abs(ours / ours.sum() - theirs / theirs.sum()).sum() / 2))
         missing = np.flatnonzero((ours == 0) & (theirs > 0))[:SHOWN_ABSENT]
-        found.append((*scope, total, name, round(distances[-1], 6), None, _values(cells, name, missing)))
+        found.append((*scope, total, name, round(distances[-1], 6), None, _values(profiles, name, missing)))
     pairwise = _pairwise(attributes, some, all_of)
     return [(*scope, total, "", round(float(np.mean(distances)), 6), pairwise, []), *found]
 
 
 @dataclass(frozen=True)
 class _Weighed:
-    """Codes by attribute of some member cells, and how many metering points each stands for."""
+    """Codes by attribute of some member profiles, and how many metering points each stands for."""
 
     codes: dict[str, Ints]
     sizes: dict[str, int]
@@ -128,8 +134,8 @@ class _Weighed:
         return np.bincount(codes, weights=self.weights, minlength=room).astype(np.float64)
 
 
-def _values(cells: Cells, name: str, codes: Ints) -> list[str]:
-    coding = cells.codings[name]
+def _values(profiles: Profiles, name: str, codes: Ints) -> list[str]:
+    coding = profiles.codings[name]
     return [", ".join(coding.values_of(int(code))) or "(no value)" for code in codes]
 
 

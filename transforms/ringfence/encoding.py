@@ -2,7 +2,7 @@
 
 Equality is decided once for each distinct value, never once for each metering point. An attribute with few distinct
 values keeps one code for each; one with many (a consumption, a date) is reduced to the groups of values that no test
-tells apart, so that it cannot split the population into as many cells as it has metering points.
+tells apart, so that it cannot split the population into as many profiles as it has metering points.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who gets how many: one minimum-cost maximum flow over the kernel.
+"""Who gets how many: one minimum-cost maximum flow over the contested part.
 
 Costs stand only on the arcs from demands to the sink. The amounts that demands can receive together form a
 polymatroid, so a flow that is a maximum and, among the maxima, the cheapest is also the best for every prefix of the
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
 from contracts.errors import RingFenceError
-from transforms.ringfence.contested import Kernel, Problem
+from transforms.ringfence.contested import Contested, Problem
 
 MINIMUM_SLICES = 4
 REST_SLICES = 8
@@ -30,11 +30,11 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Fill:
-    """Units for each demand of a problem, and a flow over the kernel that provides them.
+    """Units for each demand of a problem, and a flow over the contested part that provides them.
 
     Attributes:
         base, spare: units by demand.
-        classes, specifications, amounts: the flow, by (class, place in ``Kernel.specifications``).
+        classes, specifications, amounts: the flow, by (class, place in ``Contested.specifications``).
     """
 
     base: Ints
@@ -44,26 +44,26 @@ class Fill:
     amounts: Ints
 
 
-def fill(problem: Problem, kernel: Kernel, *, base: Ints, spare: Ints, turns: Ints) -> Fill:
+def fill(problem: Problem, contested: Contested, *, base: Ints, spare: Ints, turns: Ints) -> Fill:
     """Find how many units every demand gets.
 
     Args:
         problem: demands and supply.
-        kernel: its contested part; demands outside it get all they want.
+        contested: its contested part; demands outside it get all they want.
         base, spare: units wanted by demand (``whole_test_cases`` may have lowered them).
         turns: place of each demand in the keyed order that decides between equals, see ``keyed_turns``.
     """
     place = np.full(len(problem.specifications), -1, dtype=np.int64)
-    place[kernel.specifications] = np.arange(len(kernel.specifications))
+    place[contested.specifications] = np.arange(len(contested.specifications))
     asks = place[problem.asks]
     inside = np.flatnonzero(asks >= 0)
     got_base, got_spare = base.copy(), spare.copy()
-    classes, asked = np.nonzero(kernel.bits)
+    classes, asked = np.nonzero(contested.bits)
     amounts = np.zeros(len(classes), dtype=np.int64)
     if len(inside):
         owner, is_spare, units, level = _slices(problem, inside, base, spare)
         cost = level * len(turns) + turns[owner]
-        flow = _Flow(kernel, classes, asked)
+        flow = _Flow(contested, classes, asked)
         amounts, taken = flow.solve(asks[owner], units, cost)
         got_base[inside], got_spare[inside] = 0, 0
         np.add.at(got_base, owner[~is_spare], taken[~is_spare])
@@ -106,10 +106,10 @@ def _slices(problem: Problem, inside: Ints, base: Ints, spare: Ints) -> tuple[In
 class _Flow:
     """Source, classes, specifications, sink; the arcs into the sink are given when solving."""
 
-    def __init__(self, kernel: Kernel, classes: Ints, asked: Ints) -> None:
-        self._supply = kernel.supply
+    def __init__(self, contested: Contested, classes: Ints, asked: Ints) -> None:
+        self._supply = contested.supply
         self._classes, self._asked = classes, asked
-        self._number = len(kernel.specifications)
+        self._number = len(contested.specifications)
 
     def solve(self, owner: Ints, units: Ints, cost: Ints) -> tuple[Ints, Ints]:
         """Return the flow on every (class, specification) arc and on every arc into the sink.

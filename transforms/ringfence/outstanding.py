@@ -12,7 +12,7 @@ import polars as pl
 from contracts.ringfence.model import SERVING, Demand, Role, State
 from transforms.ringfence.population import Population
 from transforms.ringfence.result_frames import demand_columns
-from transforms.ringfence.units import NON_CONFORMING, PARTNER_ABSENT, Bundles
+from transforms.ringfence.units import NON_CONFORMING, PARTNER_ABSENT, Units
 
 CASE = ("round", "test_case", "phase", "stage", "participant", "participant_role")
 """Columns that name a demand, in the order of ``Demand.key``."""
@@ -33,14 +33,14 @@ def serving(reservations: pl.DataFrame, given_back: pl.DataFrame) -> pl.DataFram
     return pl.concat([live, done])
 
 
-def lost(population: Population, bundles: Bundles, mpans: pl.Series) -> pl.Series:
+def lost(population: Population, units: Units, mpans: pl.Series) -> pl.Series:
     """Tell which metering points are not in the population any more, or not usable any more."""
     ids = population.names.ids(mpans.cast(pl.String))
     at = np.minimum(np.searchsorted(population.ids, ids), max(len(population.ids) - 1, 0))
     if not len(population.ids):
         return pl.Series("lost", [True] * len(mpans), dtype=pl.Boolean)
     gone = population.ids[at] != ids
-    unfit = np.isin(bundles.status[bundles.root[at]], (NON_CONFORMING, PARTNER_ABSENT))
+    unfit = np.isin(units.status[units.root[at]], (NON_CONFORMING, PARTNER_ABSENT))
     return pl.Series("lost", gone | unfit)
 
 

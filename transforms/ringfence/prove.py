@@ -19,24 +19,24 @@ Ints = NDArray[np.int64]
 Places = NDArray[np.int32]
 
 
-def certify(
-    problem: Problem, *, base: Ints, spare: Ints, cells: Places, demands: Ints, spares: NDArray[np.bool_]
+def prove_allocation(
+    problem: Problem, *, base: Ints, spare: Ints, profiles: Places, demands: Ints, spares: NDArray[np.bool_]
 ) -> int:
     """Check an allocation against its problem and return the number of units it proves to be the maximum.
 
     Args:
         problem: demands and supply of the round.
         base, spare: units wanted by demand (after any all-or-nothing decision).
-        cells, demands, spares: for each unit given its unit cell, its demand and whether it is a spare.
+        profiles, demands, spares: for each unit given its unit profile, its demand and whether it is a spare.
 
     Raises:
-        RingFenceError: a unit does not satisfy its demand, a cell gives more than it has, a demand gets more than it
+        RingFenceError: a unit does not satisfy its demand, a profile gives more than it has, a demand gets more than it
             wants, or the walk finds an improvement.
     """
     asks = problem.asks[demands]
     word, bit = np.divmod(asks, 64)
-    held = (problem.signatures[word, cells] >> bit.astype(np.uint64)) & np.uint64(1)
-    left = problem.free - np.bincount(cells, minlength=len(problem.free))
+    held = (problem.signatures[word, profiles] >> bit.astype(np.uint64)) & np.uint64(1)
+    left = problem.free - np.bincount(profiles, minlength=len(problem.free))
     short_base = base - np.bincount(demands[~spares], minlength=len(base))
     short_spare = spare - np.bincount(demands[spares], minlength=len(base))
     if not held.all() or left.min(initial=0) < 0 or short_base.min(initial=0) < 0 or short_spare.min(initial=0) < 0:
@@ -49,19 +49,19 @@ def certify(
         short = (short_base if each < len(tiers) else short_spare) > 0
         reached[problem.asks[short & (tier == each % len(tiers))]] = True
         if reached.any():
-            reached = _walk(problem, reached, left, (cells, asks, level), each)
-    return len(cells)
+            reached = _walk(problem, reached, left, (profiles, asks, level), each)
+    return len(profiles)
 
 
 def _walk(
     problem: Problem, reached: NDArray[np.bool_], left: Ints, given: tuple[Places, Ints, Ints], level: int
 ) -> NDArray[np.bool_]:
-    cells, asks, levels = given
+    profiles, asks, levels = given
     while True:
-        near = cells_of(problem, reached)
+        near = profiles_of(problem, reached)
         if (left[near] > 0).any():
             raise _unsound("a unit is free that a short demand could have")
-        holds = near[cells]
+        holds = near[profiles]
         if (levels[holds] > level).any():
             raise _unsound("a unit serves a lower tier, or as a spare, that a short demand could have")
         further = reached.copy()
@@ -71,8 +71,8 @@ def _walk(
         reached = further
 
 
-def cells_of(problem: Problem, specifications: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the unit cells that satisfy any of the specifications."""
+def profiles_of(problem: Problem, specifications: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the unit profiles that satisfy any of the specifications."""
     mask = to_words(specifications)
     near = np.zeros(problem.signatures.shape[1], dtype=np.bool_)
     for word in np.flatnonzero(mask):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from contracts.ringfence.model import HAS_LINK, UnitKind
 from transforms.ringfence.contested import Problem
 from transforms.ringfence.encoding import Test, split_by_attribute
-from transforms.ringfence.profiles import Cells
+from transforms.ringfence.profiles import Profiles
 from transforms.ringfence.signatures import Judge, Specification, Words, build_signatures, column
 
 IMPORT_SIDE, EXPORT_SIDE = "criteria", "export_criteria"
@@ -42,14 +42,14 @@ class Relaxation:
 
 
 def relaxations(
-    cells: Cells, problem: Problem, left: Ints, specifications: Sequence[int]
+    profiles: Profiles, problem: Problem, left: Ints, specifications: Sequence[int]
 ) -> dict[int, list[Relaxation]]:
     """Return for each of ``specifications`` the steps that free something, the best first.
 
     Args:
-        cells: member and unit cells.
+        profiles: member and unit profiles.
         problem: what is asked.
-        left: free units of each unit cell after the round.
+        left: free units of each unit profile after the round.
         specifications: numbers of those that are short.
     """
     asked = [
@@ -61,16 +61,16 @@ def relaxations(
     if not asked:
         return {}
     wider = [each[-1] for each in asked]
-    words = build_signatures(cells, wider, single_on_pair=problem.single_on_pair)
-    judge = Judge(cells, wider)
+    words = build_signatures(profiles, wider, single_on_pair=problem.single_on_pair)
+    judge = Judge(profiles, wider)
     found: dict[int, list[Relaxation]] = {}
     for place, (number, side, attribute, test, _) in enumerate(asked):
         suits = np.flatnonzero(column(words, place) & (left > 0))
         if problem.specifications[number].phase:
-            suits = suits[cells.history[suits] == 0]
+            suits = suits[profiles.history[suits] == 0]
         frees = int(left[suits].sum())
         if frees:
-            value, value_frees = _best_value(cells, (judge, place, side, attribute), left, suits)
+            value, value_frees = _best_value(profiles, (judge, place, side, attribute), left, suits)
             said = " and ".join(str(criterion) for criterion in test)
             found.setdefault(number, []).append(Relaxation(side, attribute, said, frees, value, value_frees))
     for steps in found.values():
@@ -85,18 +85,18 @@ def _without(specification: Specification, side: str, attribute: str) -> Specifi
     )
 
 
-def _best_value(cells: Cells, asked: tuple[Judge, int, str, str], left: Ints, suits: Ints) -> tuple[str, int]:
+def _best_value(profiles: Profiles, asked: tuple[Judge, int, str, str], left: Ints, suits: Ints) -> tuple[str, int]:
     """Return the value of the dropped attribute that most units have which satisfy everything else."""
     judge, place, side, attribute = asked
-    coding = cells.codings[attribute]
+    coding = profiles.codings[attribute]
     if attribute == HAS_LINK or coding.size != len(coding.values):
         return "", 0
-    owner, members = _members(cells, suits)
+    owner, members = _members(profiles, suits)
     halves = judge.any_half if judge.specifications[place].kind is UnitKind.SINGLE else judge.import_half
     words: Words = (judge.export_half if side == EXPORT_SIDE else halves)(members)
     word, bit = divmod(place, 64)
     fits = (words[:, word] >> np.uint64(bit)) & np.uint64(1) != 0
-    codes = cells.member[attribute][members[fits]].astype(np.int64)
+    codes = profiles.member[attribute][members[fits]].astype(np.int64)
     pairs = np.unique(owner[fits].astype(np.int64) * (coding.size + 1) + codes)
     counts = np.bincount(pairs % (coding.size + 1), weights=left[suits][pairs // (coding.size + 1)])[: coding.size]
     if not counts.any():
@@ -105,16 +105,16 @@ def _best_value(cells: Cells, asked: tuple[Judge, int, str, str], left: Ints, su
     return coding.values_of(best)[0], int(counts[best])
 
 
-def _members(cells: Cells, units: Ints) -> tuple[Ints, Ints]:
-    """Return (place in ``units``, member cell) for every member of some unit cells."""
-    single = units < cells.singles
-    ends = np.append(cells.starts[1:], len(cells.members))
-    groups = units[~single] - cells.singles
-    sizes = ends[groups] - cells.starts[groups]
+def _members(profiles: Profiles, units: Ints) -> tuple[Ints, Ints]:
+    """Return (place in ``units``, member profile) for every member of some unit profiles."""
+    single = units < profiles.singles
+    ends = np.append(profiles.starts[1:], len(profiles.members))
+    groups = units[~single] - profiles.singles
+    sizes = ends[groups] - profiles.starts[groups]
     at = (
-        np.repeat(cells.starts[groups], sizes)
+        np.repeat(profiles.starts[groups], sizes)
         + np.arange(int(sizes.sum()))
         - np.repeat(np.cumsum(sizes) - sizes, sizes)
     )
     owner = np.concatenate([np.flatnonzero(single), np.repeat(np.flatnonzero(~single), sizes)])
-    return owner, np.concatenate([units[single], cells.members[at].astype(np.int64)])
+    return owner, np.concatenate([units[single], profiles.members[at].astype(np.int64)])

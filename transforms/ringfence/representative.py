@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
 from contracts.errors import RingFenceError
-from transforms.ringfence.contested import Kernel, Problem
+from transforms.ringfence.contested import Contested, Problem
 from transforms.ringfence.max_flow import Fill
 from transforms.ringfence.selection import keyed_starts
 
@@ -27,25 +27,25 @@ MOST_ARCS = 4_000_000
 Ints = NDArray[np.int64]
 
 
-def spread(problem: Problem, kernel: Kernel, filled: Fill, key: bytes) -> tuple[Ints, Ints, Ints]:
-    """Choose classes for what ``filled`` gives out; return (class, place in ``Kernel.specifications``, units).
+def choose_representative(problem: Problem, contested: Contested, filled: Fill, key: bytes) -> tuple[Ints, Ints, Ints]:
+    """Choose classes for what ``filled`` gives out; return (class, place in ``Contested.specifications``, units).
 
     Args:
         problem: demands and supply.
-        kernel: its contested part.
+        contested: its contested part.
         filled: the first flow; its totals by specification do not change.
         key: the ring-fence key; places the start of each systematic sample.
     """
-    number = len(kernel.specifications)
+    number = len(contested.specifications)
     got = np.bincount(filled.specifications, weights=filled.amounts, minlength=number).astype(np.int64)
     if not got.sum():
         return filled.classes, filled.specifications, filled.amounts
-    classes, asked = np.nonzero(kernel.bits & (got > 0)[None, :])
-    target = _targets(kernel, classes, asked, got, keyed_starts(problem, kernel.specifications, key))
+    classes, asked = np.nonzero(contested.bits & (got > 0)[None, :])
+    target = _targets(contested, classes, asked, got, keyed_starts(problem, contested.specifications, key))
     if len(classes) > MOST_ARCS:
-        classes, asked, target = _fewer(kernel, filled, classes, asked, target)
-    tails, heads, capacity, cost = _slices(problem, kernel, got, (classes, asked, target))
-    amounts = _solve(kernel, got, (tails, heads, capacity, cost))
+        classes, asked, target = _fewer(contested, filled, classes, asked, target)
+    tails, heads, capacity, cost = _slices(problem, contested, got, (classes, asked, target))
+    amounts = _solve(contested, got, (tails, heads, capacity, cost))
     pair = tails * number + heads
     distinct, which = np.unique(pair, return_inverse=True)
     total = np.bincount(which, weights=amounts, minlength=len(distinct)).astype(np.int64)
@@ -53,18 +53,18 @@ def spread(problem: Problem, kernel: Kernel, filled: Fill, key: bytes) -> tuple[
     return distinct[used] // number, distinct[used] % number, total[used]
 
 
-def _targets(kernel: Kernel, classes: Ints, asked: Ints, got: Ints, starts: NDArray[np.float64]) -> Ints:
+def _targets(contested: Contested, classes: Ints, asked: Ints, got: Ints, starts: NDArray[np.float64]) -> Ints:
     """Return a systematic sample of size ``got`` over the eligible classes of each specification, by arc.
 
     Arcs come sorted by class; for each specification the classes are laid end to end, each as long as its supply,
     and a ruler with ``got`` equally spaced marks is put on them at a keyed place.
     """
     order = np.lexsort((classes, asked))
-    supply = kernel.supply[classes[order]].astype(np.float64)
+    supply = contested.supply[classes[order]].astype(np.float64)
     ends = np.cumsum(supply)
     begin = np.searchsorted(asked[order], np.arange(len(got)))
     before = np.where(begin > 0, ends[np.maximum(begin - 1, 0)], 0.0)
-    whole = np.bincount(asked, weights=kernel.supply[classes], minlength=len(got))
+    whole = np.bincount(asked, weights=contested.supply[classes], minlength=len(got))
     pace = np.divide(got, whole, out=np.zeros(len(got)), where=whole > 0)
     which = asked[order]
     after = np.floor((ends - before[which]) * pace[which] + starts[which])
@@ -74,24 +74,24 @@ def _targets(kernel: Kernel, classes: Ints, asked: Ints, got: Ints, starts: NDAr
     return marks
 
 
-def _fewer(kernel: Kernel, filled: Fill, classes: Ints, asked: Ints, target: Ints) -> tuple[Ints, Ints, Ints]:
+def _fewer(contested: Contested, filled: Fill, classes: Ints, asked: Ints, target: Ints) -> tuple[Ints, Ints, Ints]:
     """Keep the arcs with a target and those the first flow used."""
-    number = len(kernel.specifications)
+    number = len(contested.specifications)
     used = np.isin(classes * number + asked, filled.classes * number + filled.specifications)
     kept = used | (target > 0)
     return classes[kept], asked[kept], target[kept]
 
 
 def _slices(
-    problem: Problem, kernel: Kernel, got: Ints, arcs: tuple[Ints, Ints, Ints]
+    problem: Problem, contested: Contested, got: Ints, arcs: tuple[Ints, Ints, Ints]
 ) -> tuple[Ints, Ints, Ints, Ints]:
     """Return (class, specification, capacity, cost) of up to three slices for each arc."""
     classes, asked, target = arcs
-    most = np.minimum(kernel.supply[classes], got[asked])
+    most = np.minimum(contested.supply[classes], got[asked])
     near = np.minimum(target + 1, most - target)
     beyond = most - target - near
-    scarcity = _scarcity(kernel, got)[classes]
-    saved = problem.spares_pairs()[kernel.specifications][asked] & kernel.several[classes]
+    scarcity = _scarcity(contested, got)[classes]
+    saved = problem.spares_pairs()[contested.specifications][asked] & contested.several[classes]
     # Re-routing to save one pair touches each specification at most once, so this outweighs any number of wishes.
     price = scarcity + saved * (BEYOND_TARGET + SCARCITY_LEVELS) * (len(got) + 1)
     parts = ((target, ON_TARGET), (near, NEAR_TARGET), (beyond, BEYOND_TARGET))
@@ -104,14 +104,14 @@ def _slices(
     )
 
 
-def _scarcity(kernel: Kernel, got: Ints) -> Ints:
+def _scarcity(contested: Contested, got: Ints) -> Ints:
     """Return a small price for each class: how hard the demands that could use it press on their supply."""
-    eligible = np.maximum(kernel.eligible[kernel.specifications], 1)
-    # Whole numbers, so that the sum is exact whatever order a machine adds in.
+    eligible = np.maximum(contested.eligible[contested.specifications], 1)
+    # AllOrNothing numbers, so that the sum is exact whatever order a machine adds in.
     weight = np.rint(np.minimum(got / eligible, 1.0) * FINE)
-    pressure = np.empty(len(kernel.bits), dtype=np.float64)
+    pressure = np.empty(len(contested.bits), dtype=np.float64)
     for begin in range(0, len(pressure), CHUNK):
-        part = kernel.bits[begin : begin + CHUNK].astype(np.float64)
+        part = contested.bits[begin : begin + CHUNK].astype(np.float64)
         pressure[begin : begin + CHUNK] = np.einsum("cs,s->c", part, weight)
     positive = pressure[pressure > 0]
     if not len(positive):
@@ -120,9 +120,9 @@ def _scarcity(kernel: Kernel, got: Ints) -> Ints:
     return np.searchsorted(steps, pressure).astype(np.int64)
 
 
-def _solve(kernel: Kernel, got: Ints, arcs: tuple[Ints, Ints, Ints, Ints]) -> Ints:
+def _solve(contested: Contested, got: Ints, arcs: tuple[Ints, Ints, Ints, Ints]) -> Ints:
     tails, heads, capacity, cost = arcs
-    number, asked = len(kernel.supply), len(got)
+    number, asked = len(contested.supply), len(got)
     solver = SimpleMinCostFlow()
     sink = number + asked + 1
     every, each = np.arange(number), np.arange(asked)
@@ -130,7 +130,7 @@ def _solve(kernel: Kernel, got: Ints, arcs: tuple[Ints, Ints, Ints, Ints]) -> In
         (1 + tails).astype(np.int32), (1 + number + heads).astype(np.int32), capacity, cost
     )
     for tail, head, room in (
-        (np.zeros(number), 1 + every, kernel.supply),
+        (np.zeros(number), 1 + every, contested.supply),
         (1 + number + each, np.full(asked, sink), got),
     ):
         solver.add_arcs_with_capacity_and_unit_cost(

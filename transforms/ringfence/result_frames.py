@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from contracts.ringfence.model import Demand, Role
 from transforms.ringfence.all_or_nothing import needed
-from transforms.ringfence.contested import Kernel, Problem
+from transforms.ringfence.contested import Contested, Problem
 from transforms.ringfence.max_flow import Fill
 from transforms.ringfence.population import Population
 
@@ -73,7 +73,7 @@ def allocation_rows(
     return frame.select(list(ALLOCATION_SCHEMA)).sort(SORT)
 
 
-def fulfilment_rows(problem: Problem, kernel: Kernel, filled: Fill) -> pl.DataFrame:
+def fulfilment_rows(problem: Problem, contested: Contested, filled: Fill) -> pl.DataFrame:
     """Return one row for each demand, in the order of their keys.
 
     Columns out (beside those of ``demand_columns``):
@@ -91,6 +91,6 @@ def fulfilment_rows(problem: Problem, kernel: Kernel, filled: Fill) -> pl.DataFr
         pl.Series("short", problem.base - filled.base),
         pl.Series("spares_wanted", problem.spare),
         pl.Series("spares", filled.spare),
-        pl.Series("eligible", kernel.eligible[problem.asks]),
+        pl.Series("eligible", contested.eligible[problem.asks]),
         pl.Series("can_run", filled.base >= least),
     )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from contracts.errors import KeyMaterialError
 from transforms.pseudonymise.keyed_hash import hmac_sha256
 from transforms.pseudonymise.keys import Subkey
-from transforms.ringfence.contested import Kernel, Problem
+from transforms.ringfence.contested import Contested, Problem
 from transforms.ringfence.population import Names
 from transforms.ringfence.signatures import column
 
@@ -44,7 +44,7 @@ class Picks:
 
 @dataclass(frozen=True)
 class Draw:
-    """So many units for one specification, from the unit cells that suit it, beginning at ``start`` in [0, 1)."""
+    """So many units for one specification, from the unit profiles that suit it, beginning at ``start`` in [0, 1)."""
 
     specification: int
     units: int
@@ -95,21 +95,21 @@ def interleave(order: NDArray[np.int32], strata: Ints) -> NDArray[np.int32]:
     return order[np.argsort((rank + 0.5) / size[stratum], kind="stable")]
 
 
-def pick_kernel(
-    cells_in_order: NDArray[np.int32], kernel: Kernel, choice: tuple[Ints, Ints, Ints], free: NDArray[np.bool_]
+def pick_contested(
+    profiles_in_order: NDArray[np.int32], contested: Contested, choice: tuple[Ints, Ints, Ints], free: NDArray[np.bool_]
 ) -> Picks:
-    """Take units for the kernel: inside a class the first in keyed order, specification after specification.
+    """Take units for the contested part: inside a class the first in keyed order, specification after specification.
 
     Args:
-        cells_in_order: unit cell of every unit in keyed order.
-        kernel: classes.
-        choice: (class, place in ``Kernel.specifications``, units).
+        profiles_in_order: unit profile of every unit in keyed order.
+        contested: classes.
+        choice: (class, place in ``Contested.specifications``, units).
         free: by place in the order; the taken ones are cleared.
     """
     classes, asked, amounts = choice
-    mine = np.zeros(len(kernel.supply), dtype=np.bool_)
+    mine = np.zeros(len(contested.supply), dtype=np.bool_)
     mine[classes] = True
-    of_class = kernel.class_of[cells_in_order]
+    of_class = contested.class_of[profiles_in_order]
     at = np.flatnonzero(free & (of_class >= 0) & mine[np.maximum(of_class, 0)] if len(mine) else free & False)
     at = at[np.argsort(of_class[at], kind="stable")]
     start = np.searchsorted(of_class[at], np.arange(len(mine)))
@@ -122,40 +122,44 @@ def pick_kernel(
     place = np.arange(int(amounts.sum())) - np.repeat(before, amounts) + np.repeat(first, amounts)
     taken = at[place]
     free[taken] = False
-    return _sorted(taken, np.repeat(kernel.specifications[asked], amounts))
+    return _sorted(taken, np.repeat(contested.specifications[asked], amounts))
 
 
 def pick_aside(
-    cells_in_order: NDArray[np.int32], kernel: Kernel, draws: Sequence[Draw], free: NDArray[np.bool_], rank: Ints | None
+    profiles_in_order: NDArray[np.int32],
+    contested: Contested,
+    draws: Sequence[Draw],
+    free: NDArray[np.bool_],
+    rank: Ints | None,
 ) -> Picks:
-    """Take units for the specifications set aside: a systematic sample over unit cells, keyed order inside a cell.
+    """Take units for the specifications set aside: a systematic sample over unit profiles, keyed order inside one.
 
     The first free units in keyed order would not do: those that come before others take the beginning of the order
     bare of the kinds they want.
 
     Args:
-        cells_in_order: unit cell of every unit in keyed order.
-        kernel: unit cells, for their number.
+        profiles_in_order: unit profile of every unit in keyed order.
+        contested: unit profiles, for their number.
         draws: who takes how many, in the order in which they are served.
         free: by place in the order; the taken ones are cleared.
-        rank: order of the unit cells in which the ruler is laid; None: by their numbers.
+        rank: order of the unit profiles in which the ruler is laid; None: by their numbers.
     """
-    size = len(kernel.class_of)
+    size = len(contested.class_of)
     at = np.flatnonzero(free)
-    at = at[np.argsort(cells_in_order[at], kind="stable")]
-    left = np.bincount(cells_in_order[at], minlength=size).astype(np.int64)
+    at = at[np.argsort(profiles_in_order[at], kind="stable")]
+    left = np.bincount(profiles_in_order[at], minlength=size).astype(np.int64)
     following = np.cumsum(left) - left
     taken, owners = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     for draw in draws:
-        cells = np.flatnonzero(draw.suits() & (left > 0))
+        profiles = np.flatnonzero(draw.suits() & (left > 0))
         if rank is not None:
-            cells = cells[np.argsort(rank[cells], kind="stable")]
-        ends = np.cumsum(left[cells])
+            profiles = profiles[np.argsort(rank[profiles], kind="stable")]
+        ends = np.cumsum(left[profiles])
         total = int(ends[-1]) if len(ends) else 0
         if not draw.units or draw.units > total:
             continue
         marks = (np.arange(draw.units) * total + int(draw.start * total)) // draw.units
-        chosen, amounts = np.unique(cells[np.searchsorted(ends, marks, side="right")], return_counts=True)
+        chosen, amounts = np.unique(profiles[np.searchsorted(ends, marks, side="right")], return_counts=True)
         place = np.arange(draw.units) - np.repeat(np.cumsum(amounts) - amounts, amounts)
         taken.append(at[np.repeat(following[chosen], amounts) + place])
         owners.append(np.full(draw.units, draw.specification, dtype=np.int64))
@@ -166,17 +170,17 @@ def pick_aside(
     return _sorted(found, np.concatenate(owners))
 
 
-def draws_of(problem: Problem, kernel: Kernel, wanted: Ints, key: bytes) -> list[Draw]:
+def draws_of(problem: Problem, contested: Contested, wanted: Ints, key: bytes) -> list[Draw]:
     """Return what the specifications set aside take, in the order in which they are served.
 
     Args:
         problem: signatures.
-        kernel: the order.
+        contested: the order.
         wanted: units by specification.
         key: places the start of each systematic sample.
     """
     spares_pairs = problem.spares_pairs()
-    starts = keyed_starts(problem, kernel.aside, key)
+    starts = keyed_starts(problem, contested.aside, key)
 
     def suits(specification: int) -> NDArray[np.bool_]:
         fit = column(problem.signatures, specification)
@@ -184,7 +188,7 @@ def draws_of(problem: Problem, kernel: Kernel, wanted: Ints, key: bytes) -> list
 
     return [
         Draw(int(each), int(wanted[each]), float(start), partial(suits, int(each)))
-        for each, start in zip(kernel.aside, starts, strict=True)
+        for each, start in zip(contested.aside, starts, strict=True)
     ]
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from contracts.ringfence.model import Criterion, Demand
 from transforms.ringfence.all_or_nothing import needed
 from transforms.ringfence.causes import Cause, find_causes
-from transforms.ringfence.contested import Kernel, Problem
+from transforms.ringfence.contested import Contested, Problem
 from transforms.ringfence.max_flow import Fill
-from transforms.ringfence.profiles import Cells
+from transforms.ringfence.profiles import Profiles
 from transforms.ringfence.relaxation import EXPORT_SIDE, Relaxation, relaxations
 from transforms.ringfence.signatures import column
 from transforms.ringfence.units import FREE, STATUS_WORDS
@@ -28,16 +28,16 @@ Ints = NDArray[np.int64]
 
 
 def explain(
-    cells: Cells, problem: Problem, kernel: Kernel, plain: Fill, filled: Fill, given: NDArray[np.int32]
+    profiles: Profiles, problem: Problem, contested: Contested, plain: Fill, filled: Fill, given: NDArray[np.int32]
 ) -> list[dict[str, Any]]:
     """Return one entry for each cause of missing units, spares last.
 
     Args:
-        cells: for relaxations and for what is withheld.
+        profiles: for relaxations and for what is withheld.
         problem: demands, and the supply before the round.
-        kernel: its contested part.
+        contested: its contested part.
         plain: what could be filled; ``filled``: what was, after any all-or-nothing decision.
-        given: unit cell of every unit given out.
+        given: unit profile of every unit given out.
 
     Returns:
         Entries with ``text`` and, as data: ``kind`` (alone, together, given up, spares), ``round``, ``test_cases``
@@ -46,19 +46,19 @@ def explain(
         used, by reason), ``relaxations`` (test case, criterion, units it would free).
     """
     left = problem.free - np.bincount(given, minlength=len(problem.free))
-    causes = find_causes(problem, kernel, plain)
+    causes = find_causes(problem, contested, plain)
     on = sorted({int(problem.asks[demand]) for cause in causes for demand in cause.falls_on})
-    steps = relaxations(cells, problem, left, on)
-    told = [_cause(cells, problem, cause, steps) for cause in causes]
+    steps = relaxations(profiles, problem, left, on)
+    told = [_cause(profiles, problem, cause, steps) for cause in causes]
     return told + _given_up(problem, plain, filled) + _spares(problem, filled)
 
 
-def _cause(cells: Cells, problem: Problem, cause: Cause, steps: dict[int, list[Relaxation]]) -> dict[str, Any]:
+def _cause(profiles: Profiles, problem: Problem, cause: Cause, steps: dict[int, list[Relaxation]]) -> dict[str, Any]:
     demands = [problem.demands[number] for number in cause.demands]
     offered = [
         (number, step) for number in cause.falls_on for step in steps.get(int(problem.asks[number]), [])[:SHOWN_STEPS]
     ]
-    withheld = _withheld(cells, problem, cause)
+    withheld = _withheld(profiles, problem, cause)
     alone = len(demands) == 1
     wants = "wants" if alone else "together still want" if cause.still else "together want"
     any_of = "it" if alone else "any of them"
@@ -104,12 +104,12 @@ def _on(problem: Problem, units: dict[int, int]) -> list[dict[str, Any]]:
     ]
 
 
-def _withheld(cells: Cells, problem: Problem, cause: Cause) -> dict[str, int]:
+def _withheld(profiles: Profiles, problem: Problem, cause: Cause) -> dict[str, int]:
     """Count the units that satisfy any of the demands but may not be used, by reason."""
-    suits = np.zeros(cells.size, dtype=np.bool_)
+    suits = np.zeros(profiles.size, dtype=np.bool_)
     for number in sorted({int(problem.asks[demand]) for demand in cause.demands}):
         suits |= column(problem.signatures, number)
-    counts = cells.counts[suits].sum(axis=0)
+    counts = profiles.counts[suits].sum(axis=0)
     return {word: int(counts[status]) for status, word in STATUS_WORDS.items() if status != FREE and counts[status]}
 
 

@@ -1,4 +1,4 @@
-"""Signatures: for every unit cell one bit for each specification it satisfies, decided 64 at a time.
+"""Signatures: for every unit profile one bit for each specification it satisfies, decided 64 at a time.
 
 A *specification* is what a demand asks of a unit, without how many: demands that ask the same share one. Units with
 the same signature are interchangeable, and the whole allocation problem is stated over signatures.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from contracts.ringfence.model import Criterion, Demand, SingleOnPair, UnitKind
 from transforms.ringfence.encoding import split_by_attribute
 from transforms.ringfence.population import EXPORT, IMPORT
-from transforms.ringfence.profiles import DIRECTION, Cells
+from transforms.ringfence.profiles import DIRECTION, Profiles
 
 CHUNK = 65_536
 Words = NDArray[np.uint64]
@@ -68,10 +68,10 @@ def to_bits(words: Words, width: int) -> NDArray[np.bool_]:
 
 
 def column(signatures: Words, specification: int) -> NDArray[np.bool_]:
-    """Return which unit cells satisfy one specification.
+    """Return which unit profiles satisfy one specification.
 
     Args:
-        signatures: words by (word, unit cell).
+        signatures: words by (word, unit profile).
         specification: its number.
     """
     word, bit = divmod(specification, 64)
@@ -80,15 +80,15 @@ def column(signatures: Words, specification: int) -> NDArray[np.bool_]:
 
 
 class Judge:
-    """Decides specifications on member cells, with the tests compiled to one table for each attribute.
+    """Decides specifications on member profiles, with the tests compiled to one table for each attribute.
 
     Args:
-        cells: the cells to judge.
+        profiles: the profiles to judge.
         specifications: what is asked, in the order of their bits.
     """
 
-    def __init__(self, cells: Cells, specifications: Sequence[Specification]) -> None:
-        self._cells = cells
+    def __init__(self, profiles: Profiles, specifications: Sequence[Specification]) -> None:
+        self._profiles = profiles
         self.specifications = list(specifications)
         self.kinds = {kind: to_words(np.array([s.kind is kind for s in specifications])) for kind in UnitKind}
         self._criteria = self._tables([s.criteria for s in specifications])
@@ -98,7 +98,7 @@ class Judge:
         split = [split_by_attribute(each) for each in criteria]
         tables = {}
         for name in sorted({attribute for parts in split for attribute in parts}):
-            coding = self._cells.codings[name]
+            coding = self._profiles.codings[name]
             row = {test: number for number, test in enumerate(coding.tests)}
             accepts = np.ones((coding.size + 1, len(split)), dtype=np.bool_)
             for number, parts in enumerate(split):
@@ -110,7 +110,7 @@ class Judge:
     def _met(self, tables: dict[str, Words], members: NDArray[np.integer]) -> Words:
         words = np.full((len(members), len(self.kinds[UnitKind.SINGLE])), np.uint64(2**64 - 1))
         for name, table in tables.items():
-            words &= table[self._cells.member[name][members]]
+            words &= table[self._profiles.member[name][members]]
         return words
 
     def any_half(self, members: NDArray[np.integer]) -> Words:
@@ -120,57 +120,59 @@ class Judge:
     def import_half(self, members: NDArray[np.integer]) -> Words:
         """Return which PAIR and GROUP specifications each member meets as the import half."""
         words = self._met(self._criteria, members) & (self.kinds[UnitKind.PAIR] | self.kinds[UnitKind.GROUP])
-        words[self._cells.member[DIRECTION][members] != IMPORT] = 0
+        words[self._profiles.member[DIRECTION][members] != IMPORT] = 0
         return words
 
     def export_half(self, members: NDArray[np.integer]) -> Words:
         """Return which PAIR specifications each member meets as the export half."""
         words = self._met(self._export_criteria, members) & self.kinds[UnitKind.PAIR]
-        words[self._cells.member[DIRECTION][members] != EXPORT] = 0
+        words[self._profiles.member[DIRECTION][members] != EXPORT] = 0
         return words
 
 
 def build_signatures(
-    cells: Cells,
+    profiles: Profiles,
     specifications: Sequence[Specification],
     *,
     single_on_pair: SingleOnPair,
     histories: Sequence[tuple[str, frozenset[str]]] = (),
 ) -> Words:
-    """Return the signature of every unit cell, as words by (word, unit cell).
+    """Return the signature of every unit profile, as words by (word, unit profile).
 
     Args:
-        cells: member and unit cells.
+        profiles: member and unit profiles.
         specifications: what is asked, in the order of their bits.
         single_on_pair: ``forbid`` keeps SINGLE specifications off units of several members.
         histories: what units with a history have served; they may serve the same phase again, never the same stage.
     """
-    judge = Judge(cells, specifications)
-    words = np.zeros((-(-len(specifications) // 64), cells.size), dtype=np.uint64)
-    for begin in range(0, cells.singles, CHUNK):
-        end = min(begin + CHUNK, cells.singles)
+    judge = Judge(profiles, specifications)
+    words = np.zeros((-(-len(specifications) // 64), profiles.size), dtype=np.uint64)
+    for begin in range(0, profiles.singles, CHUNK):
+        end = min(begin + CHUNK, profiles.singles)
         words[:, begin:end] = judge.any_half(np.arange(begin, end)).T
-    groups = len(cells.starts)
+    groups = len(profiles.starts)
     for begin in range(0, groups, CHUNK):
         end = min(begin + CHUNK, groups)
-        words[:, cells.singles + begin : cells.singles + end] = _group_words(judge, cells, begin, end, single_on_pair).T
+        words[:, profiles.singles + begin : profiles.singles + end] = _group_words(
+            judge, profiles, begin, end, single_on_pair
+        ).T
     for number, (phase, stages) in enumerate(histories, start=1):
         free = np.array([s.phase == phase and s.stage not in stages for s in specifications], dtype=np.bool_)
-        words[:, cells.history == number] &= to_words(free)[:, None]
+        words[:, profiles.history == number] &= to_words(free)[:, None]
     return words
 
 
-def _group_words(judge: Judge, cells: Cells, begin: int, end: int, single_on_pair: SingleOnPair) -> Words:
-    """Return the signatures of one run of unit cells that have several members (or a history)."""
-    stop = cells.starts[end] if end < len(cells.starts) else len(cells.members)
-    members = cells.members[cells.starts[begin] : stop]
-    starts = cells.starts[begin:end] - cells.starts[begin]
+def _group_words(judge: Judge, profiles: Profiles, begin: int, end: int, single_on_pair: SingleOnPair) -> Words:
+    """Return the signatures of one run of unit profiles that have several members (or a history)."""
+    stop = profiles.starts[end] if end < len(profiles.starts) else len(profiles.members)
+    members = profiles.members[profiles.starts[begin] : stop]
+    starts = profiles.starts[begin:end] - profiles.starts[begin]
     single: Words = np.bitwise_or.reduceat(judge.any_half(members), starts, axis=0)
     if single_on_pair is SingleOnPair.FORBID:
         single[np.diff(np.append(starts, len(members))) > 1] = 0
     imported = np.bitwise_or.reduceat(judge.import_half(members), starts, axis=0)
     partner: Words = np.bitwise_or.reduceat(judge.export_half(members), starts, axis=0)
-    related = cells.imports[cells.singles + begin : cells.singles + end] >= 2
+    related = profiles.imports[profiles.singles + begin : profiles.singles + end] >= 2
     partner |= np.where(related[:, None], judge.kinds[UnitKind.GROUP], np.uint64(0))
     answer: Words = single | (imported & partner)
     return answer

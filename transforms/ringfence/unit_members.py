@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from contracts.ringfence.model import UnitKind
 from transforms.ringfence.population import IMPORT
-from transforms.ringfence.profiles import DIRECTION, Cells
+from transforms.ringfence.profiles import DIRECTION, Profiles
 from transforms.ringfence.signatures import Judge, Specification, Words
-from transforms.ringfence.units import Bundles
+from transforms.ringfence.units import Units
 
 CHUNK = 65_536
 
@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 
 
 def expand(
-    cells: Cells, bundles: Bundles, specifications: list[Specification], roots: NDArray[np.int32], asks: Ints
+    profiles: Profiles, units: Units, specifications: list[Specification], roots: NDArray[np.int32], asks: Ints
 ) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     """Return (place in ``roots``, member row, does it serve) for every member of the given units.
 
@@ -27,25 +27,25 @@ def expand(
     export; GROUP by all. Members that do not serve are companions.
 
     Args:
-        cells: member cells.
-        bundles: the units.
+        profiles: member profiles.
+        units: the units.
         specifications: what is asked, in the order of their bits.
         roots, asks: for each unit its root row and its specification.
     """
-    owner, rows = bundles.members(roots)
+    owner, rows = units.members(roots)
     serves = np.ones(len(owner), dtype=np.bool_)
     sizes = np.bincount(owner, minlength=len(roots))
     several = np.flatnonzero(sizes[owner] > 1)
     if not len(several):
         return owner, rows, serves
-    judge = Judge(cells, specifications)
+    judge = Judge(profiles, specifications)
     kinds = np.array([specification.kind.value for specification in specifications])[asks[owner[several]]]
-    members = cells.member_cell[rows[several]]
+    members = profiles.member_profile[rows[several]]
     wanted = asks[owner[several]]
     single = (kinds == UnitKind.SINGLE.value) & _bit(judge.any_half, members, wanted)
     imported = (kinds == UnitKind.PAIR.value) & _bit(judge.import_half, members, wanted)
     exported = (kinds == UnitKind.PAIR.value) & _bit(judge.export_half, members, wanted)
-    late = cells.member[DIRECTION][members] != IMPORT
+    late = profiles.member[DIRECTION][members] != IMPORT
     serves[several] = kinds == UnitKind.GROUP.value
     for fit, second in ((single, late), (imported, False), (exported, False)):
         serves[several[_first_of_each(owner[several], fit, np.broadcast_to(second, fit.shape))]] = True

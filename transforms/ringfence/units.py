@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Bundles:
+class Units:
     """Units over the rows of a population.
 
     Attributes:
@@ -67,7 +67,7 @@ class Bundles:
         return owner, rows
 
 
-def build_bundles(population: Population, *, absent_partner: str = "refuse") -> Bundles:
+def build_units(population: Population, *, absent_partner: str = "refuse") -> Units:
     """Join metering points into units and mark those with a bad member.
 
     Args:
@@ -95,7 +95,7 @@ def build_bundles(population: Population, *, absent_partner: str = "refuse") -> 
     if len(starts):
         status[roots] = np.maximum.reduceat(member_status[grouped], starts)
         imports = np.add.reduceat(population.direction[grouped] == IMPORT, starts, dtype=np.int32)
-    return Bundles(root, status, grouped, starts, roots, imports, np.zeros(rows, dtype=np.int16))
+    return Units(root, status, grouped, starts, roots, imports, np.zeros(rows, dtype=np.int16))
 
 
 def _edges(population: Population) -> tuple[Ints, Ints, Ints]:
@@ -114,22 +114,22 @@ def _edges(population: Population) -> tuple[Ints, Ints, Ints]:
     return left, right, sources[~found]
 
 
-def take(bundles: Bundles, population: Population, mpans: pl.Series) -> Bundles:
+def take(units: Units, population: Population, mpans: pl.Series) -> Units:
     """Return the units with those of ``mpans`` marked TAKEN; an MPAN outside the population takes nothing."""
     ids = population.names.ids(mpans.cast(pl.String))
     at = np.minimum(np.searchsorted(population.ids, ids), max(len(population.ids) - 1, 0))
     held = at[population.ids[at] == ids] if len(population.ids) else at[:0]
-    return take_units(bundles, bundles.root[held])
+    return take_units(units, units.root[held])
 
 
-def take_units(bundles: Bundles, roots: NDArray[np.int32]) -> Bundles:
+def take_units(units: Units, roots: NDArray[np.int32]) -> Units:
     """Return the units with those of ``roots`` marked TAKEN."""
-    status = bundles.status.copy()
+    status = units.status.copy()
     status[roots] = TAKEN
-    return replace(bundles, status=status)
+    return replace(units, status=status)
 
 
-def limit(bundles: Bundles, population: Population, histories: pl.DataFrame) -> Bundles:
+def limit(units: Units, population: Population, histories: pl.DataFrame) -> Units:
     """Return the units with the history of those that a test gave back for reuse.
 
     Args:
@@ -137,7 +137,7 @@ def limit(bundles: Bundles, population: Population, histories: pl.DataFrame) -> 
             not serve together is taken out: what it went through cannot be told.
     """
     if histories.is_empty():
-        return bundles
+        return units
     per_mpan = (
         histories.group_by("mpan", "phase").agg(pl.col("stage").unique().sort().str.join("|")).sort("mpan", "phase")
     )
@@ -146,9 +146,9 @@ def limit(bundles: Bundles, population: Population, histories: pl.DataFrame) -> 
     ids = population.names.ids(coded["mpan"])
     at = np.minimum(np.searchsorted(population.ids, ids), len(population.ids) - 1)
     here = population.ids[at] == ids
-    roots, kind = bundles.root[at[here]], coded["kind"].to_numpy()[here].astype(np.int16)
-    limits, status = bundles.limits.copy(), bundles.status.copy()
+    roots, kind = units.root[at[here]], coded["kind"].to_numpy()[here].astype(np.int16)
+    limits, status = units.limits.copy(), units.status.copy()
     limits[roots] = kind
     status[roots[limits[roots] != kind]] = TAKEN
     said = tuple((row["phase"], frozenset(row["stage"].split("|"))) for row in kinds.iter_rows(named=True))
-    return replace(bundles, status=status, limits=limits, histories=said)
+    return replace(units, status=status, limits=limits, histories=said)
