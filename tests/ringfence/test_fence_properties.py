@@ -123,7 +123,8 @@ def tampered(monkeypatch, change) -> None:
 
     def checked(problem, *, base, spare, profiles, demands, spares):
         return prove_allocation(
-            problem, **change({"base": base, "spare": spare, "profiles": profiles, "demands": demands, "spares": spares})
+            problem,
+            **change({"base": base, "spare": spare, "profiles": profiles, "demands": demands, "spares": spares}),
         )
 
     monkeypatch.setattr(module, "prove_allocation", checked)
