@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from contracts.augmentation import stated_column
-from flows.augment.inputs import PREMISES, REGISTRATION, Setting, excluded, gathered, registered
+from flows.augment.inputs import PREMISES, REGISTRATION, AugmentationInputs, excluded, load_inputs, registered
 from flows.cut.partitions import JUDGED, ORDER, frames
 from transforms.augment import associations
 from transforms.augment.decision_tables import decide, incoherent, needed, reads, undecided
@@ -37,25 +37,25 @@ def _digest(columns: Sequence[str], name: str) -> pl.Expr:
     return pl.when(whole.is_not_null()).then(whole.hash()).alias(name)  # a hash of nothing is a number like any other
 
 
-def _slim(setting: Setting, number: int) -> pl.DataFrame | None:
+def _slim(inputs: AugmentationInputs, number: int) -> pl.DataFrame | None:
     """Return what tells candidates of one partition apart: a row per metering point and meter serial.
 
     Serials are the meter operator's, else the one that the registration holds.
     """
-    lazy = registered(setting, number)
+    lazy = registered(inputs, number)
     if lazy is None:
         return None
     columns = lazy.collect_schema().names()
     named = [order_key(c).alias(n) for n, c in (("stated", "linked_mpan"), ("related", "related_mpan")) if c in columns]
     points = lazy.select(
         pl.col(ORDER).alias("point"),
-        _digest(setting.rules.site, "site"),
+        _digest(inputs.rules.site, "site"),
         _digest(PREMISES, "premises"),
         _digest(["uprn"], "uprn"),
         _digest(["meter_serial_number"], OWN_SERIAL),
         *named,
     )
-    meters = frames(setting.workspace, JUDGED, setting.extracts, "metering", number)
+    meters = frames(inputs.workspace, JUDGED, inputs.extracts, "metering", number)
     if not meters:
         return points.rename({OWN_SERIAL: "serial"}).collect()
     serials = pl.concat(
@@ -65,10 +65,10 @@ def _slim(setting: Setting, number: int) -> pl.DataFrame | None:
     return both.with_columns(pl.coalesce("serial", OWN_SERIAL).alias("serial")).drop(OWN_SERIAL)
 
 
-def _named_by_suppliers(setting: Setting, number: int) -> pl.DataFrame:
+def _named_by_suppliers(inputs: AugmentationInputs, number: int) -> pl.DataFrame:
     """Return what suppliers state about links: ``point``, ``stated_by_supplier``."""
     parts = []
-    for frame in frames(setting.workspace, JUDGED, setting.extracts, "portfolio", number):
+    for frame in frames(inputs.workspace, JUDGED, inputs.extracts, "portfolio", number):
         if "linked_mpan" in frame.collect_schema().names():
             said = frame.filter(pl.col("linked_mpan").is_not_null())
             parts.append(said.select(pl.col(ORDER).alias("point"), order_key("linked_mpan").alias("by_supplier")))
@@ -77,31 +77,31 @@ def _named_by_suppliers(setting: Setting, number: int) -> pl.DataFrame:
     return pl.concat(parts).unique("point", keep="first", maintain_order=True).collect()
 
 
-def _exports(setting: Setting, number: int) -> pl.DataFrame:
+def _exports(inputs: AugmentationInputs, number: int) -> pl.DataFrame:
     """Return the points of one partition that are exports, by the tables' own direction."""
-    items = needed(setting.tables.items, [DIRECTION])
-    lazy = registered(setting, number)
+    items = needed(inputs.tables.items, [DIRECTION])
+    lazy = registered(inputs, number)
     if lazy is None:
         return pl.DataFrame(schema=NO_POINTS)
     name = stated_column(REGISTRATION, DIRECTION)
     slim = lazy.select(ORDER, "llfc_direction", pl.col(DIRECTION).alias(name)).collect()
     read = set().union(*(reads(item) for item in items)) - {"llfc_direction", "measured_direction"}
     if read or slim["llfc_direction"].null_count():  # the direction is not plain from the registration alone
-        slim = gathered(setting, number, slim, items)
+        slim = load_inputs(inputs, number, slim, items)
     else:
         slim = slim.with_columns(pl.lit(None, pl.String).alias("measured_direction"))
-    decided = decide(slim, items, setting.lookups, setting.maker)
+    decided = decide(slim, items, inputs.lookups, inputs.maker)
     return decided.filter(pl.col(DIRECTION) == "E").select(pl.col(ORDER).alias("point")).unique()
 
 
-def _facts(setting: Setting, number: int, chosen: pl.DataFrame) -> pl.DataFrame:
+def _facts(inputs: AugmentationInputs, number: int, chosen: pl.DataFrame) -> pl.DataFrame:
     """Return what resolution needs of chosen metering points, with all items decided as if nothing linked them."""
     points = chosen.select(pl.col("point").alias(ORDER)).unique()
-    frame = decided_alone(setting, gathered(setting, number, points))
-    out = excluded(setting, number).with_columns(pl.lit(value=True).alias("out"))
-    carried = [c for c in setting.rules.carried if c not in ("supplier_mpid", "supplier_effective_from")]
+    frame = decided_alone(inputs, load_inputs(inputs, number, points))
+    out = excluded(inputs, number).with_columns(pl.lit(value=True).alias("out"))
+    carried = [c for c in inputs.rules.carried if c not in ("supplier_mpid", "supplier_effective_from")]
     return (
-        frame.with_columns((undecided(setting.tables.items) | incoherent(setting.tables.coherence)).alias("unfit"))
+        frame.with_columns((undecided(inputs.tables.items) | incoherent(inputs.tables.coherence)).alias("unfit"))
         .join(out, on=ORDER, how="left", maintain_order="left")
         .select(
             pl.col(ORDER).alias("point"),
@@ -109,35 +109,33 @@ def _facts(setting: Setting, number: int, chosen: pl.DataFrame) -> pl.DataFrame:
             pl.col(DIRECTION).alias("direction"),
             (pl.col("metered_indicator") == "true").fill_null(value=False).alias("metered"),
             (pl.col("out").fill_null(value=False) | pl.col("unfit")).alias("out"),
-            *dict.fromkeys(
-                (*setting.rules.same, "profile_class", "supplier_mpid", "supplier_effective_from", *carried)
-            ),
+            *dict.fromkeys((*inputs.rules.same, "profile_class", "supplier_mpid", "supplier_effective_from", *carried)),
         )
         .unique("point", keep="first", maintain_order=True)
     )
 
 
-def unknown(setting: Setting) -> dict[str, Any]:
+def unknown(inputs: AugmentationInputs) -> dict[str, Any]:
     """Return the columns that associations bring, with their types."""
     names = ("link_mpan", "link_rule", "link_role", "link_grade", "relation_mpan", "relation_role")
-    partner = {f"partner_{c}": pl.Date if c.endswith("_from") else pl.String for c in setting.rules.carried}
+    partner = {f"partner_{c}": pl.Date if c.endswith("_from") else pl.String for c in inputs.rules.carried}
     return dict.fromkeys(names, pl.String) | partner
 
 
-def decided_alone(setting: Setting, frame: pl.DataFrame) -> pl.DataFrame:
+def decided_alone(inputs: AugmentationInputs, frame: pl.DataFrame) -> pl.DataFrame:
     """Decide all items of metering points before anything is known of their associations."""
-    frame = frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in unknown(setting).items())
-    return decide(frame, setting.tables.items, setting.lookups, setting.maker)
+    frame = frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in unknown(inputs).items())
+    return decide(frame, inputs.tables.items, inputs.lookups, inputs.maker)
 
 
-def candidates(setting: Setting) -> pl.DataFrame:
+def candidates(inputs: AugmentationInputs) -> pl.DataFrame:
     """Return every metering point that may be in an association, as ``transforms.augment.associations`` wants them."""
-    partitions = range(setting.workspace.partitions)
+    partitions = range(inputs.workspace.partitions)
     wanted = {name: [pl.Series(name, [], dtype=pl.UInt64)] for name in (*KEYS, "point")}
     for number in partitions:
-        exports = _exports(setting, number)
+        exports = _exports(inputs, number)
         wanted["point"].append(exports["point"])
-        slim = _with_statements(setting, number)
+        slim = _with_statements(inputs, number)
         if slim is None:
             continue
         mine = slim.join(exports, on="point", how="semi")
@@ -148,18 +146,18 @@ def candidates(setting: Setting) -> pl.DataFrame:
             wanted["point"] += [both["point"], both[named]]
     # looked up in place: a join would build a table of all exports of the market for each partition anew
     indexes = {name: PseudonymIndex.of(pl.concat(parts).to_numpy()) for name, parts in wanted.items()}
-    found = [part for n in partitions if (part := _near(setting, n, indexes)) is not None]
+    found = [part for n in partitions if (part := _near(inputs, n, indexes)) is not None]
     return pl.concat(found) if found else pl.DataFrame(schema=NO_POINTS)
 
 
-def _with_statements(setting: Setting, number: int) -> pl.DataFrame | None:
-    slim = _slim(setting, number)
+def _with_statements(inputs: AugmentationInputs, number: int) -> pl.DataFrame | None:
+    slim = _slim(inputs, number)
     if slim is None:
         return None
     for name in ("stated", "related"):
         if name not in slim.columns:
             slim = slim.with_columns(pl.lit(None, pl.UInt64).alias(name))
-    said = _named_by_suppliers(setting, number)
+    said = _named_by_suppliers(inputs, number)
     if said.is_empty():
         return slim
     return (
@@ -167,9 +165,9 @@ def _with_statements(setting: Setting, number: int) -> pl.DataFrame | None:
     )
 
 
-def _near(setting: Setting, number: int, indexes: Mapping[str, PseudonymIndex]) -> pl.DataFrame | None:
+def _near(inputs: AugmentationInputs, number: int, indexes: Mapping[str, PseudonymIndex]) -> pl.DataFrame | None:
     """Return the candidates of one partition: whoever shares a key with an export, or is named."""
-    slim = _with_statements(setting, number)
+    slim = _with_statements(inputs, number)
     if slim is None:
         return None
     given = {name: slim[name].is_not_null().to_numpy() for name in indexes}
@@ -177,7 +175,7 @@ def _near(setting: Setting, number: int, indexes: Mapping[str, PseudonymIndex]) 
     near = slim.filter(pl.Series(np.any(hits, axis=0))).select("point").unique()
     if near.is_empty():
         return None
-    return slim.join(near, on="point", how="semi").join(_facts(setting, number, near), on="point", how="inner")
+    return slim.join(near, on="point", how="semi").join(_facts(inputs, number, near), on="point", how="inner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,21 +196,21 @@ class Resolved:
     outcomes: pl.DataFrame
 
 
-def resolve(setting: Setting) -> Resolved:
+def resolve(inputs: AugmentationInputs) -> Resolved:
     """Find all associations."""
-    found = candidates(setting)
+    found = candidates(inputs)
     if found.is_empty():
         nobody = pl.DataFrame(schema={ORDER: pl.UInt64})
-        empty = nobody.with_columns(pl.lit(None, kind).alias(n) for n, kind in unknown(setting).items())
+        empty = nobody.with_columns(pl.lit(None, kind).alias(n) for n, kind in unknown(inputs).items())
         nothing = pl.DataFrame(schema=dict.fromkeys(("mpan_core", "other"), pl.String))
         return Resolved(empty, nobody, nothing, pl.DataFrame(schema=associations.OUTCOMES))
-    groups = associations.related(found, setting.rules.primary)
+    groups = associations.related(found, inputs.rules.primary)
     unsound = groups.filter(~pl.col("sound")).select("point")
     lost = pl.col("point").is_in(unsound["point"].implode())
     found = found.with_columns((pl.col("out") | lost).alias("out"))
-    done = associations.links(found, groups, setting.rules)
+    done = associations.links(found, groups, inputs.rules)
     return Resolved(
-        read=_read_by_tables(setting, found, done.links, groups),
+        read=_read_by_tables(inputs, found, done.links, groups),
         unsound=unsound.rename({"point": ORDER}),
         together=_together(found, done.together),
         outcomes=done.outcomes,
@@ -228,7 +226,9 @@ def _together(found: pl.DataFrame, linked: pl.DataFrame) -> pl.DataFrame:
     return pairs.join(names, on="point").join(other, on="partner").select("mpan_core", "other")
 
 
-def _read_by_tables(setting: Setting, found: pl.DataFrame, links: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
+def _read_by_tables(
+    inputs: AugmentationInputs, found: pl.DataFrame, links: pl.DataFrame, groups: pl.DataFrame
+) -> pl.DataFrame:
     facts = found.unique("point", keep="first", maintain_order=True)
     names = facts.select(pl.col("point").alias("partner"), pl.col("mpan_core").alias("partner_mpan"))
     linked = links.join(names, on="partner", how="left").select(
@@ -250,7 +250,7 @@ def _read_by_tables(setting: Setting, found: pl.DataFrame, links: pl.DataFrame, 
         )
     )
     other = facts.select(
-        pl.col("point").alias("partner"), *(pl.col(c).alias(f"partner_{c}") for c in setting.rules.carried)
+        pl.col("point").alias("partner"), *(pl.col(c).alias(f"partner_{c}") for c in inputs.rules.carried)
     )
     return (
         linked.join(related, on="point", how="full", coalesce=True)

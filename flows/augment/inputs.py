@@ -43,7 +43,7 @@ ATTRIBUTES = (
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Setting:
+class AugmentationInputs:
     """Everything that augmentation needs beside the rows."""
 
     workspace: Workspace
@@ -60,48 +60,48 @@ class Setting:
         return self.mapping.tables
 
 
-def registered(setting: Setting, number: int) -> pl.LazyFrame | None:
+def registered(inputs: AugmentationInputs, number: int) -> pl.LazyFrame | None:
     """Return the registrations of a partition, of metering points with a pseudonym, with who sent them."""
     parts = []
-    for source in setting.extracts:
+    for source in inputs.extracts:
         if source.extract == REGISTRATION:
-            frame = setting.workspace.scan(JUDGED, source.participant, REGISTRATION, number)
+            frame = inputs.workspace.scan(JUDGED, source.participant, REGISTRATION, number)
             if frame is not None:
                 parts.append(frame.with_columns(pl.lit(source.participant).alias("sender")))
     return pl.concat(parts).filter(pl.col(ORDER).is_not_null()) if parts else None
 
 
-def excluded(setting: Setting, number: int) -> pl.DataFrame:
+def excluded(inputs: AugmentationInputs, number: int) -> pl.DataFrame:
     """Return ``_order`` of every metering point that earlier stages exclude for its own faults."""
     stages = [stage for stage in STAGES if stage not in (AUGMENT, COMPANION)]  # whatever a killed run left behind
-    return read_exclusions(setting.workspace, number, stages).select(order_key().alias(ORDER)).drop_nulls()
+    return read_exclusions(inputs.workspace, number, stages).select(order_key().alias(ORDER)).drop_nulls()
 
 
-def _read(setting: Setting, extract: str, number: int, chosen: pl.LazyFrame) -> pl.LazyFrame | None:
-    parts = frames(setting.workspace, JUDGED, setting.extracts, extract, number)
+def _read(inputs: AugmentationInputs, extract: str, number: int, chosen: pl.LazyFrame) -> pl.LazyFrame | None:
+    parts = frames(inputs.workspace, JUDGED, inputs.extracts, extract, number)
     return pl.concat(parts).join(chosen, on=ORDER, how="semi") if parts else None
 
 
-def meters(setting: Setting, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:
+def meters(inputs: AugmentationInputs, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:
     """Return the settlement meter of each chosen metering point, None where no meters are held.
 
     Columns out: ``_order``, ``meter_serial_number``, ``meter_install_date``, ``meter_segments``, and as stated by the
     meter operator ``meter_type`` and ``esme_id``.
     """
-    lazy = _read(setting, "metering", number, chosen)
+    lazy = _read(inputs, "metering", number, chosen)
     if lazy is None:
         return None
     held = lazy.select(ORDER, *METER, pl.col("esme_id").alias(stated_column("metering", "esme_id"))).collect()
-    chosen_meters = settlement_meter(held.lazy(), setting.tables, key=ORDER)
+    chosen_meters = settlement_meter(held.lazy(), inputs.tables, key=ORDER)
     return chosen_meters.rename({METER_TYPE: stated_column("metering", METER_TYPE)}).collect()
 
 
-def volumes(setting: Setting, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:
+def volumes(inputs: AugmentationInputs, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:
     """Return ``_order`` and annual volumes in kWh over all regimes, null where none is held.
 
     ``eac`` sums of each regime the advance, else the estimate; ``aa`` is that sum where every regime has an advance.
     """
-    lazy = _read(setting, "annual_consumption", number, chosen)
+    lazy = _read(inputs, "annual_consumption", number, chosen)
     if lazy is None:
         return None
     kinds = ("eac", "aa")
@@ -114,9 +114,9 @@ def volumes(setting: Setting, number: int, chosen: pl.LazyFrame) -> pl.DataFrame
     return regimes.group_by(ORDER).agg(whole.alias("eac"), actual.alias("aa")).collect()
 
 
-def measured(setting: Setting, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:
+def measured(inputs: AugmentationInputs, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:
     """Return ``_order`` and the direction that active registers measure, null where they measure both."""
-    lazy = _read(setting, "register", number, chosen)
+    lazy = _read(inputs, "register", number, chosen)
     if lazy is None:
         return None
     has = {way: (pl.col("measurement_quantity") == quantity).any() for way, quantity in (("I", "AI"), ("E", "AE"))}
@@ -125,7 +125,7 @@ def measured(setting: Setting, number: int, chosen: pl.LazyFrame) -> pl.DataFram
 
 
 def stated_by_suppliers(
-    setting: Setting, number: int, chosen: pl.LazyFrame, items: Sequence[Item]
+    inputs: AugmentationInputs, number: int, chosen: pl.LazyFrame, items: Sequence[Item]
 ) -> pl.DataFrame | None:
     """Return what registered suppliers state in their portfolios; None where nobody states anything.
 
@@ -134,9 +134,9 @@ def stated_by_suppliers(
     """
     columns = _stated(items, "portfolio")
     parts = []
-    for source in setting.extracts:
+    for source in inputs.extracts:
         frame = (
-            setting.workspace.scan(JUDGED, source.participant, "portfolio", number)
+            inputs.workspace.scan(JUDGED, source.participant, "portfolio", number)
             if source.extract == "portfolio"
             else None
         )
@@ -161,39 +161,41 @@ def _stated(items: Iterable[Item], extract: str) -> list[str]:
     return [c.name for c in contract.columns if c.name in names] if contract else []
 
 
-def gathered(setting: Setting, number: int, chosen: pl.DataFrame, items: Sequence[Item] | None = None) -> pl.DataFrame:
+def load_inputs(
+    inputs: AugmentationInputs, number: int, chosen: pl.DataFrame, items: Sequence[Item] | None = None
+) -> pl.DataFrame:
     """Return the chosen metering points of a partition with everything that decision tables read.
 
     Args:
         chosen: ``_order`` of the metering points wanted.
     """
-    items = items if items is not None else setting.tables.items
-    lazy = registered(setting, number)
+    items = items if items is not None else inputs.tables.items
+    lazy = registered(inputs, number)
     if lazy is None:
         return pl.DataFrame(schema={ORDER: pl.UInt64})
     stated = {stated_column(REGISTRATION, c): pl.col(c) for c in _stated(items, REGISTRATION)}
     chosen_lazy = chosen.lazy().select(ORDER)
-    frame = lazy.join(chosen_lazy, on=ORDER, how="semi").select(*_kept(setting), **stated).collect()
+    frame = lazy.join(chosen_lazy, on=ORDER, how="semi").select(*_kept(inputs), **stated).collect()
     frame = frame.drop([name for name in stated if frame[name].null_count() == frame.height])
-    frame = _with_distributor(frame, setting)
-    frame = _with_timeswitch(frame, setting)
+    frame = _with_distributor(frame, inputs)
+    frame = _with_timeswitch(frame, inputs)
     meter = dict.fromkeys(("meter_serial_number",), pl.String) | {
         "meter_install_date": pl.Date,
         "meter_segments": pl.Int64,
     }
     unclear = frame["llfc_direction"].null_count() > 0
     joined: list[tuple[pl.DataFrame | None, Mapping[str, Any]]] = [
-        (meters(setting, number, chosen_lazy), meter),
-        (volumes(setting, number, chosen_lazy), dict.fromkeys(("eac", "aa"), pl.Decimal(16, 1))),
-        (measured(setting, number, chosen_lazy) if unclear else None, {"measured_direction": pl.String}),
+        (meters(inputs, number, chosen_lazy), meter),
+        (volumes(inputs, number, chosen_lazy), dict.fromkeys(("eac", "aa"), pl.Decimal(16, 1))),
+        (measured(inputs, number, chosen_lazy) if unclear else None, {"measured_direction": pl.String}),
     ]
     for other, missing in joined:
         if other is None:
             frame = frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in missing.items())
         else:
             frame = frame.join(other, on=ORDER, how="left", maintain_order="left")
-    frame = _with_registered_meter(frame, setting.tables)
-    said = stated_by_suppliers(setting, number, chosen_lazy, items)
+    frame = _with_registered_meter(frame, inputs.tables)
+    said = stated_by_suppliers(inputs, number, chosen_lazy, items)
     if said is not None:
         frame = frame.join(said, on=[ORDER, "supplier_mpid"], how="left", maintain_order="left")
     return frame.sort(ORDER)
@@ -220,28 +222,26 @@ def _registered(column: str) -> str:
     return f"registered.{column}"
 
 
-def _with_timeswitch(frame: pl.DataFrame, setting: Setting) -> pl.DataFrame:
+def _with_timeswitch(frame: pl.DataFrame, inputs: AugmentationInputs) -> pl.DataFrame:
     """Add what market domain data says of the timeswitch code (``mtc_...``), null where it is not at hand."""
-    known = setting.reference.tables
+    known = inputs.reference.tables
     names = ("meter_timeswitch_classes", "local_timeswitch_codes", "payment_types")
     return timeswitch_attributes(frame, *(known.get(name) for name in names))
 
 
-def _kept(setting: Setting) -> list[pl.Expr]:
+def _kept(inputs: AugmentationInputs) -> list[pl.Expr]:
     """Return the registration's columns that conditions, associations or readers of the result need."""
     contract = load_all()[REGISTRATION]
-    read = (
-        {i.name for i in setting.tables.inputs} | set(ATTRIBUTES) | ALWAYS | {*setting.rules.site, *setting.rules.same}
-    )
+    read = {i.name for i in inputs.tables.inputs} | set(ATTRIBUTES) | ALWAYS | {*inputs.rules.site, *inputs.rules.same}
     derived = [d.name for d in contract.derived]
     own = [c.name for c in contract.staged if c.name in read - {*METER}]
     meter = [pl.col(c).alias(_registered(c)) for c in METER if c != METER_TYPE]
     return [*map(pl.col, own), *meter, *map(pl.col, (*derived, "cut_date", ORDER, "sender"))]
 
 
-def _with_distributor(frame: pl.DataFrame, setting: Setting) -> pl.DataFrame:
+def _with_distributor(frame: pl.DataFrame, inputs: AugmentationInputs) -> pl.DataFrame:
     """Add ``distributor_mpid``: by market domain data, else by whoever sent the registration."""
-    table = setting.reference.tables.get("distributors")
+    table = inputs.reference.tables.get("distributors")
     sender = pl.col("sender").alias("distributor_mpid")
     if table is None:
         return frame.with_columns(sender).drop("sender")

@@ -15,7 +15,7 @@ from contracts.codes import code_table
 from contracts.errors import ContractError, QualityError
 from contracts.load import load_all
 from flows.augment.associations import Resolved, resolve
-from flows.augment.inputs import AUGMENT, Setting, excluded, gathered, registered
+from flows.augment.inputs import AUGMENT, AugmentationInputs, excluded, load_inputs, registered
 from flows.augment.participant_tables import load_mapping
 from flows.cut.context import Context
 from flows.cut.partitions import ALL, AUGMENTED, EXCLUDED, EXTRACT, ORDER, read_exclusions, write_exclusions
@@ -49,7 +49,7 @@ class AugmentationResult:
         return {"augmentation": self.items, "associations": self.associations, "reference": self.reference}
 
 
-def setting_of(known: Context) -> Setting:
+def inputs_of(known: Context) -> AugmentationInputs:
     """Gather what augmentation needs, and refuse decision tables that the lint finds fault with.
 
     Raises:
@@ -60,7 +60,7 @@ def setting_of(known: Context) -> Setting:
     chosen = job.model.augmentation
     mine = tables(job.path(chosen.items)) if chosen.items else tables()
     check(mine)
-    return Setting(
+    return AugmentationInputs(
         workspace=known.workspace,
         extracts=known.extracts,
         tables=mine,
@@ -103,35 +103,35 @@ def augmentation(known: Context) -> dict[str, Any]:
     Raises:
         QualityError: a relationship in the result breaks a constraint.
     """
-    setting = setting_of(known)
-    workspace = setting.workspace
+    inputs = inputs_of(known)
+    workspace = inputs.workspace
     with disk(workspace.root):  # what a killed run left behind must not count
         shutil.rmtree(workspace.root / EXCLUDED / AUGMENT, ignore_errors=True)
         shutil.rmtree(workspace.root / AUGMENTED, ignore_errors=True)
-    found = resolve(setting)
+    found = resolve(inputs)
     tally: Counter[tuple[str, str]] = Counter()
     broken: Counter[str] = Counter()
     members = []
     for number in range(workspace.partitions):
-        done = _partition(setting, number, found, tally, broken)
+        done = _partition(inputs, number, found, tally, broken)
         if done is not None:
             related = pl.col("association_role").is_not_null() | pl.col("related_role").is_not_null()
             members.append(done.filter(related).select(RELATED_COLUMNS))
     cascade(workspace, found.together)
-    checks = _checked(setting, members)
+    checks = _checked(inputs, members)
     facts = AugmentationResult(
-        items=[_entry(item, tally) for item in setting.tables.items if item.held_by],
+        items=[_entry(item, tally) for item in inputs.tables.items if item.held_by],
         associations={
-            "evidence": _evidence(setting, found.outcomes),
+            "evidence": _evidence(inputs, found.outcomes),
             "constraints": checks,
             "incoherent": dict(sorted(broken.items())),
         },
-        reference=_files(known, setting),
+        reference=_files(known, inputs),
     )
     return facts.facts()
 
 
-def _checked(setting: Setting, members: Sequence[pl.DataFrame]) -> dict[str, int]:
+def _checked(inputs: AugmentationInputs, members: Sequence[pl.DataFrame]) -> dict[str, int]:
     """Hold every relationship of the result against the registration rejection codes.
 
     Raises:
@@ -140,9 +140,9 @@ def _checked(setting: Setting, members: Sequence[pl.DataFrame]) -> dict[str, int
     if not members:
         return {}
     out = pl.concat(
-        read_exclusions(setting.workspace, n).select("mpan_core") for n in range(setting.workspace.partitions)
+        read_exclusions(inputs.workspace, n).select("mpan_core") for n in range(inputs.workspace.partitions)
     )
-    checks = violations(pl.concat(members).join(out, on="mpan_core", how="anti"), setting.rules.constraints)
+    checks = violations(pl.concat(members).join(out, on="mpan_core", how="anti"), inputs.rules.constraints)
     if wrong := {code: count for code, count in checks.items() if count}:
         words = ", ".join(f"{code} {count} times" for code, count in wrong.items())
         raise QualityError(f"associations break {words}", where="augmentation", remedy="report this")
@@ -150,44 +150,46 @@ def _checked(setting: Setting, members: Sequence[pl.DataFrame]) -> dict[str, int
 
 
 def _partition(
-    setting: Setting, number: int, found: Resolved, tally: Counter[tuple[str, str]], broken: Counter[str]
+    inputs: AugmentationInputs, number: int, found: Resolved, tally: Counter[tuple[str, str]], broken: Counter[str]
 ) -> pl.DataFrame | None:
     """Decide one partition, write what stays and exclude the rest; return what stays."""
-    lazy = registered(setting, number)
+    lazy = registered(inputs, number)
     if lazy is None:
         return None
-    chosen = lazy.select(ORDER).collect().join(excluded(setting, number), on=ORDER, how="anti")
+    chosen = lazy.select(ORDER).collect().join(excluded(inputs, number), on=ORDER, how="anti")
     here = pl.col(ORDER).is_between(chosen[ORDER].min(), chosen[ORDER].max())  # not the whole market a partition
-    frame = gathered(setting, number, chosen).join(found.read.filter(here), on=ORDER, how="left", maintain_order="left")
-    frame = decide(frame, setting.tables.items, setting.lookups, setting.maker)
-    for item in setting.tables.items:
+    frame = load_inputs(inputs, number, chosen).join(
+        found.read.filter(here), on=ORDER, how="left", maintain_order="left"
+    )
+    frame = decide(frame, inputs.tables.items, inputs.lookups, inputs.maker)
+    for item in inputs.tables.items:
         counts = frame[rule_column(item)].value_counts()
         tally.update({(item.item, str(rule)): n for rule, n in counts.rows()})
-    for condition in setting.tables.coherence:
+    for condition in inputs.tables.coherence:
         broken[condition.code] += int(frame.select(incoherent([condition]).sum()).item())
     partial = pl.col(ORDER).is_in(found.unsound.filter(here)[ORDER].implode())
-    unfit = undecided(setting.tables.items) | incoherent(setting.tables.coherence)
+    unfit = undecided(inputs.tables.items) | incoherent(inputs.tables.coherence)
     cause = pl.when(partial).then(pl.lit(PARTIAL)).when(unfit).then(pl.lit(REASON))
     frame = frame.with_columns(cause.alias("_cause"))
-    _exclude(setting, number, frame.filter(pl.col("_cause").is_not_null()))
-    done = frame.filter(pl.col("_cause").is_null()).select(_written(setting, frame.columns))
-    setting.workspace.write(done, AUGMENTED, ALL, EXTRACT, number)
+    _exclude(inputs, number, frame.filter(pl.col("_cause").is_not_null()))
+    done = frame.filter(pl.col("_cause").is_null()).select(_written(inputs, frame.columns))
+    inputs.workspace.write(done, AUGMENTED, ALL, EXTRACT, number)
     return done
 
 
-def _exclude(setting: Setting, number: int, gone: pl.DataFrame) -> None:
+def _exclude(inputs: AugmentationInputs, number: int, gone: pl.DataFrame) -> None:
     causes = gone.select(
         "mpan_core",
         pl.col("_cause").alias("first_cause"),
         pl.col("_cause").alias("reasons"),
         pl.lit(EXTRACT).alias("extract"),
     )
-    write_exclusions(setting.workspace, AUGMENT, number, causes)
+    write_exclusions(inputs.workspace, AUGMENT, number, causes)
 
 
-def _written(setting: Setting, columns: Sequence[str]) -> list[pl.Expr]:
+def _written(inputs: AugmentationInputs, columns: Sequence[str]) -> list[pl.Expr]:
     """Return the columns of the room: what readers need, no working column."""
-    items = setting.tables.items
+    items = inputs.tables.items
     dates = {stated_column(s.extract, s.date) for i in items for s in i.stated if s.date}
     read = {name for i in items for name in sql(i.effective_from, where=i.item).meta.root_names()}
     kept = [
@@ -208,22 +210,22 @@ def _entry(item: Item, tally: Mapping[tuple[str, str], int]) -> dict[str, Any]:
     return {"item": item.item, **totals, "rules": by_rule}
 
 
-def _evidence(setting: Setting, outcomes: pl.DataFrame) -> list[dict[str, Any]]:
-    words = {e.rule: e for e in setting.rules.evidence}
+def _evidence(inputs: AugmentationInputs, outcomes: pl.DataFrame) -> list[dict[str, Any]]:
+    words = {e.rule: e for e in inputs.rules.evidence}
     rows = outcomes.to_dicts() if outcomes.height else []
     return [{**row, "grade": words[row["rule"]].grade, "description": words[row["rule"]].description} for row in rows]
 
 
-def _files(known: Context, setting: Setting) -> list[dict[str, Any]]:
+def _files(known: Context, inputs: AugmentationInputs) -> list[dict[str, Any]]:
     chosen = known.job.model.augmentation
     named = {
         f"augmentation/{chosen.items.name if chosen.items else 'items.yaml'}": (
-            len(setting.tables.items), setting.tables.digest
+            len(inputs.tables.items), inputs.tables.digest
         ),
         f"augmentation/{chosen.associations.name if chosen.associations else 'associations.yaml'}": (
-            len(setting.rules.evidence), setting.rules.digest
+            len(inputs.rules.evidence), inputs.rules.digest
         ),
         "augmentation/services.yaml": (len(services().prefixes), services().digest),
     }  # fmt: skip
     own = [{"table": name, "rows": rows, "sha256": digest} for name, (rows, digest) in named.items()]
-    return [*own, *(dict(entry) for entry in setting.mapping.files)]
+    return [*own, *(dict(entry) for entry in inputs.mapping.files)]

@@ -242,7 +242,7 @@ class Job:
         paths = tuple(self.path(path) for path in source.path or ())
         alone = len(paths) == 1 and not (paths[0].is_dir() or is_pattern(paths[0]))
         return SourceSpec(
-            name=f"{participant.mpid}/{extract.contract} ({_told(source)})",
+            name=f"{participant.mpid}/{extract.contract} ({_display_name(source)})",
             path=paths[0] if alone else None,
             paths=() if alone else paths,
             file=paths[0].name if alone else "",
@@ -274,7 +274,7 @@ class Job:
         return url
 
 
-def _told(source: SourceConfig) -> str:
+def _display_name(source: SourceConfig) -> str:
     """Return what errors call a source."""
     if source.path is None:
         return "database"

@@ -40,7 +40,7 @@ TEXTS = frozenset({".py", ".yaml", ".j2", ".js", ".css"})
 
 
 @cache
-def own_words() -> frozenset[str]:
+def product_vocabulary() -> frozenset[str]:
     """Return the words of contracts and report that the leak scan would take for a meter serial number (DQ32)."""
     files = [path for said in SAID for path in sorted(ROOT.glob(said)) if path.suffix in TEXTS]
     lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
@@ -112,7 +112,7 @@ class _How:
         """Return what could be an identifier; where documents count rows and bytes or say something, none of that."""
         found = leak_candidates.CANDIDATES[kind](texts)
         if self.says and kind is Field.METER_SERIAL:
-            found = found.filter(~pl.col("value").is_in(list(own_words())))
+            found = found.filter(~pl.col("value").is_in(list(product_vocabulary())))
         if not self.counts or kind not in (Field.UPRN, Field.METER_SERIAL):
             return found
         return found.filter(~pl.col("value").str.contains(f"^[0-9]{{1,{COUNT_DIGITS}}}$"))

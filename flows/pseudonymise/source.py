@@ -28,7 +28,7 @@ from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import OWN_IDENTIFIER, Pseudonymiser, pseudonymise
 from transforms.quality.rules import any_broken, fault_masks
 from transforms.release.leak_candidates import own_row
-from transforms.release.source_form import Written, written_dates
+from transforms.release.source_form import SourceForm, written_dates
 
 INPUT_FIELD = "input-digest"
 NAME_SHOWN = 100  # characters of a source's column name that the evidence keeps
@@ -49,7 +49,7 @@ class SourceFacts:
     cut_date: str | None  # what the source, or cut.yaml of it, stated; None where nothing did
     dropped_columns: int
     columns: dict[str, str]  # contract column -> what the source calls it
-    written: dict[str, object]  # how the source is written, so that what goes back has its form
+    source_form: dict[str, object]  # so that what goes back has its form
     files: tuple[dict[str, object], ...] = ()  # of several files: name, bytes, rows and keyed digest of each
     passed_over: tuple[str, ...] = ()  # names of files beside the backup, and of flows that are none of this extract
     dropped: tuple[str, ...] = ()  # headings that no contract names
@@ -122,7 +122,7 @@ def anonymise_source(
         participant=participant.mpid,
         role=participant.role,
         extract=extract.contract,
-        file=f"{len(files.files)} files" if several else _told_name(files.files[0].spec, extract.contract),
+        file=f"{len(files.files)} files" if several else _redacted_name(files.files[0].spec, extract.contract),
         form=found.form,
         bytes=sum(file.bytes for file in files.files),
         rows=found.rows,
@@ -130,7 +130,7 @@ def anonymise_source(
         cut_date=cut.date.isoformat() if found.dated else None,  # no other date passes
         dropped_columns=found.fields + len(found.dropped),
         columns=found.names,
-        written=found.written().facts(),
+        source_form=found.source_form().facts(),
         files=tuple(_file_facts(file) for file in files.files) if several else (),
         passed_over=tuple(safe_name(name, KEPT_DIGITS) for name in files.skipped),
         dropped=tuple(found.dropped),
@@ -199,7 +199,7 @@ class _Found:
         """Return the columns of the contract that no file carries."""
         return tuple(column.name for column in contract.columns if column.name not in self.names)
 
-    def written(self) -> Written:
+    def source_form(self) -> SourceForm:
         """Return how the source is written: as its first file is; as a table where its files are of several kinds."""
         first = self.first
         assert first is not None  # noqa: S101 - a source has at least one file
@@ -207,7 +207,7 @@ class _Found:
         form = first.form if alike else "csv"
         flow = first.flow if alike else ""
         order = tuple(self.names)
-        return Written(form, first.delimiter or "", first.encoding, flow, order, self.names, self.dates)
+        return SourceForm(form, first.delimiter or "", first.encoding, flow, order, self.names, self.dates)
 
 
 def told_heading(heading: str) -> str:
@@ -225,7 +225,7 @@ def _file_facts(file: FileRead) -> dict[str, object]:
     }
 
 
-def _told_name(spec: SourceSpec, extract: str) -> str:
+def _redacted_name(spec: SourceSpec, extract: str) -> str:
     """Return what the evidence calls a file: its name, unless digits or a postcode in it may identify somebody."""
     if spec.path is None:
         return "database"

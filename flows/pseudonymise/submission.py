@@ -99,7 +99,7 @@ def take_submission(
     gone = _keep_excluded(pack / f"excluded/{participant.mpid}/{extract.contract}.parquet", workspace, where)
     if (staged, gone) != (counts["released"], counts["excluded"]):
         raise RefusedError("holds other numbers of rows than its evidence says", where=where)
-    return SourceFacts(**{**inputs, "written": inputs.get("written", {}), "rows": staged + gone})
+    return SourceFacts(**{**inputs, "source_form": inputs.get("source_form", {}), "rows": staged + gone})
 
 
 def _entry(

@@ -15,13 +15,13 @@ from contracts.model import Contract
 from flows.cut.config import Cut
 from flows.cut.workspace import disk
 from flows.intake.source import DELIMITERS
-from transforms.release.source_form import DtcText, Written, as_text, dtc_header, dtc_trailer
+from transforms.release.source_form import DtcText, SourceForm, as_text, dtc_header, dtc_trailer
 
 BATCH = 131_072
 Suffixed = Callable[[str], Path]
 
 
-def write_form(source: Path, contract: Contract, how: Written, place: Suffixed, cut: Cut, mpid: str) -> Path | None:
+def write_form(source: Path, contract: Contract, how: SourceForm, place: Suffixed, cut: Cut, mpid: str) -> Path | None:
     """Write the rows of a Parquet file as the participant's own kind of file; None where that is Parquet itself.
 
     Args:
@@ -49,7 +49,7 @@ def rows_of(source: Path) -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(batch)
 
 
-def _delimited(file: IO[bytes], source: Path, how: Written) -> None:
+def _delimited(file: IO[bytes], source: Path, how: SourceForm) -> None:
     first = True
     for frame in rows_of(source):
         file.write(delimited(as_text(frame, how).rename(dict(how.names)), how, header=first))
@@ -59,7 +59,7 @@ def _delimited(file: IO[bytes], source: Path, how: Written) -> None:
         file.write(delimited(empty, how, header=True))
 
 
-def delimited(frame: pl.DataFrame, how: Written, *, header: bool) -> bytes:
+def delimited(frame: pl.DataFrame, how: SourceForm, *, header: bool) -> bytes:
     """Return rows of text as delimited bytes in the participant's character set.
 
     Raises:
@@ -72,7 +72,7 @@ def delimited(frame: pl.DataFrame, how: Written, *, header: bool) -> bytes:
         raise EvidenceError(f"a value cannot be written in {how.encoding}", where="return") from None
 
 
-def _dtc(file: IO[bytes], source: Path, contract: Contract, how: Written, cut: Cut, mpid: str) -> None:
+def _dtc(file: IO[bytes], source: Path, contract: Contract, how: SourceForm, cut: Cut, mpid: str) -> None:
     layouts = [layout for layout in contract.dtc_layouts if how.flow.startswith(layout.flow)]
     if not layouts:
         raise EvidenceError("its flow has no layout in the contract", where=f"{mpid}/{contract.extract}")

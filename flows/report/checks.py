@@ -23,7 +23,7 @@ class CheckState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReportCheck:
     """One question, its short answer, what stands behind it, and the section that shows it in full.
 
     ``claim`` is what the answer adds to the verdict above all questions, as a part of a sentence or a reason.
@@ -47,7 +47,9 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def answers(evidence: Mapping[str, Any], signed_by: Sequence[str], approvers: Sequence[str] = ()) -> list[Answer]:
+def report_checks(
+    evidence: Mapping[str, Any], signed_by: Sequence[str], approvers: Sequence[str] = ()
+) -> list[ReportCheck]:
     """Return the answers in the order in which an auditor asks.
 
     Args:
@@ -65,7 +67,7 @@ def answers(evidence: Mapping[str, Any], signed_by: Sequence[str], approvers: Se
     return found + _risk(evidence.get("risk") or {}) + _warnings(evidence)
 
 
-def verdict(found: Sequence[Answer]) -> Verdict:
+def verdict(found: Sequence[ReportCheck]) -> Verdict:
     """Return the worst state among the answers in words."""
     bad = tuple(answer.claim or answer.short for answer in found if answer.state is CheckState.BAD)
     if bad:
@@ -76,48 +78,48 @@ def verdict(found: Sequence[Answer]) -> Verdict:
     return Verdict(CheckState.NOTE if notes else CheckState.GOOD, headline[:1].upper() + headline[1:], notes)
 
 
-def _which_cut(evidence: Mapping[str, Any]) -> Answer:
+def _which_cut(evidence: Mapping[str, Any]) -> ReportCheck:
     cut = evidence["cut"]
     expires = f" To be relied on until {long_date(cut['expires'])}." if cut.get("expires") else ""
     detail = f"Taken on {long_date(cut['date'])}. This is a {evidence['kind']} pack.{expires}"
-    return Answer("Which cut?", cut["id"], detail, section="made")
+    return ReportCheck("Which cut?", cut["id"], detail, section="made")
 
 
-def _whose_data(evidence: Mapping[str, Any]) -> Answer:
+def _whose_data(evidence: Mapping[str, Any]) -> ReportCheck:
     who = {row["participant"]: row["role"] for row in evidence["inputs"]}
     roles = Counter(who.values())
     short = listed(sorted(who))
     detail = f"{plural(len(who), 'participant')}: " + ", ".join(f"{n} {role}" for role, n in sorted(roles.items()))
-    return Answer("Whose data?", short, f"{detail}." if who else "No input is named.", section="inputs")
+    return ReportCheck("Whose data?", short, f"{detail}." if who else "No input is named.", section="inputs")
 
 
-def _which_key(evidence: Mapping[str, Any]) -> Answer:
+def _which_key(evidence: Mapping[str, Any]) -> ReportCheck:
     model = evidence["cut"]["trust_model"]
     detail = f"Pseudonym scheme {evidence['scheme']}, trust model: {model}. Its holders can reverse it."
-    return Answer("Under which key?", evidence["key_fingerprint"], detail, section="limits", code=True)
+    return ReportCheck("Under which key?", evidence["key_fingerprint"], detail, section="limits", code=True)
 
 
-def _complete(evidence: Mapping[str, Any]) -> Answer:
+def _complete(evidence: Mapping[str, Any]) -> ReportCheck:
     question, rows = "Is it complete?", evidence["accounting"]
     if faults := accounting_faults(evidence):
         short = "No: rows are lost or counted twice."
-        return Answer(
+        return ReportCheck(
             question, short, "; ".join(faults), CheckState.BAD, "rows", claim="Rows are lost or counted twice."
         )
     total = sum(row["rows_in"] for row in rows)
     released, excluded = (sum(row[name] for row in rows) for name in ("released", "excluded"))
     short = f"Yes: {number(total)} rows in = {number(released)} released + {number(excluded)} excluded."
     detail = f"Each of {plural(len(rows), 'extract')} balances by itself."
-    return Answer(question, short, detail, CheckState.GOOD, "rows", claim="every row is accounted for")
+    return ReportCheck(question, short, detail, CheckState.GOOD, "rows", claim="every row is accounted for")
 
 
-def _excluded(evidence: Mapping[str, Any]) -> Answer:
+def _excluded(evidence: Mapping[str, Any]) -> ReportCheck:
     reasons: Counter[str] = Counter()
     for row in evidence["accounting"]:
         reasons.update(row["by_reason"])
     total = sum(row["rows_in"] for row in evidence["accounting"])
     if not sum(reasons.values()):
-        return Answer("What was excluded, and why?", "Nothing.", "No rule excluded a row.", section="why")
+        return ReportCheck("What was excluded, and why?", "Nothing.", "No rule excluded a row.", section="why")
     mpans = evidence.get("exclusions", {}).get("mpans")
     points = f" of {plural(mpans, 'metering point')}" if mpans is not None else ""
     rows = sum(reasons.values())
@@ -126,35 +128,37 @@ def _excluded(evidence: Mapping[str, Any]) -> Answer:
     ordered = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
     top = [f"{reason} ({number(count)}){words.get(reason, '')}" for reason, count in ordered]
     short = f"{plural(rows, 'row')}{points}, {percent(rows, total)} of what came in."
-    return Answer("What was excluded, and why?", short, f"Most often {'; '.join(top[:3])}.", section="why")
+    return ReportCheck("What was excluded, and why?", short, f"Most often {'; '.join(top[:3])}.", section="why")
 
 
-def _raw_left(evidence: Mapping[str, Any]) -> Answer:
+def _raw_left(evidence: Mapping[str, Any]) -> ReportCheck:
     question, scan = "Is any raw identifier left?", evidence.get("leak_scan")
     if scan is None:
         short, claim = "Nobody has looked yet.", "The pack was not searched for raw identifiers."
-        return Answer(question, short, "A release is searched as a whole.", CheckState.NOTE, "leaks", claim=claim)
+        return ReportCheck(question, short, "A release is searched as a whole.", CheckState.NOTE, "leaks", claim=claim)
     looked = f"{plural(scan['files'], 'file')}, {size(scan['bytes'])}, searched for every one of "
     looked += f"{plural(scan['identifiers'], 'raw identifier')} of the inputs."
     if scan["confirmed"]:
         short = f"Yes: {plural(scan['confirmed'], 'raw identifier')} found."
-        return Answer(question, short, looked, CheckState.BAD, "leaks", claim=short.removeprefix("Yes: "))
-    return Answer(question, "None was found.", looked, CheckState.GOOD, "leaks", claim="no raw identifier was found")
+        return ReportCheck(question, short, looked, CheckState.BAD, "leaks", claim=short.removeprefix("Yes: "))
+    return ReportCheck(
+        question, "None was found.", looked, CheckState.GOOD, "leaks", claim="no raw identifier was found"
+    )
 
 
-def _signed(signed_by: Sequence[str], approvers: Sequence[str]) -> Answer:
+def _signed(signed_by: Sequence[str], approvers: Sequence[str]) -> ReportCheck:
     if not signed_by:
         detail = "Nobody vouches for this pack."
-        return Answer("Is it signed?", "No.", detail, CheckState.BAD, "verify", claim="The pack is not signed.")
+        return ReportCheck("Is it signed?", "No.", detail, CheckState.BAD, "verify", claim="The pack is not signed.")
     short = f"Yes, by key {listed(list(signed_by))}."
     detail = "A page cannot vouch for itself: run datacut verify with the keys you trust."
     if approvers:
         short = f"By the operator’s key {listed(list(signed_by))}; key {listed(list(approvers))} must approve."
         detail = "It counts once both have signed. A page cannot tell: run datacut verify with both keys."
-    return Answer("Is it signed?", short, detail, CheckState.GOOD, "verify", claim="the pack is signed")
+    return ReportCheck("Is it signed?", short, detail, CheckState.GOOD, "verify", claim="the pack is signed")
 
 
-def _risk(risk: Mapping[str, Any]) -> list[Answer]:
+def _risk(risk: Mapping[str, Any]) -> list[ReportCheck]:
     """Return how far the released columns single out a metering point; nothing where it was not measured."""
     if not risk:
         return []
@@ -165,34 +169,38 @@ def _risk(risk: Mapping[str, Any]) -> list[Answer]:
     if above:
         short = f"The risk of re-identification is above what the policy tolerates: {listed(above)}."
         detail = "Coarser columns or fewer rows would lower it; releasing as it is, is the controllers’ decision."
-        return [Answer(question, short, detail, CheckState.NOTE, "risk")]
+        return [ReportCheck(question, short, detail, CheckState.NOTE, "risk")]
     sizes = risk.get("class_sizes") or [{"size": "", "metering_points": 0}]
     alone, whole = sizes[0]["metering_points"], sum(entry["metering_points"] for entry in sizes)
     knows = listed([str(name).replace("_", " ") for name in risk.get("quasi_identifiers", ())], 8)
     short = f"{percent(alone, whole)} of metering points are like no other, once identifiers are gone."
     limit = "within the limits that the policy sets" if limits else "the policy sets no limit"
-    return [Answer(question, short, f"For an intruder who knows {knows}; {limit}.", section="risk")]
+    return [ReportCheck(question, short, f"For an intruder who knows {knows}; {limit}.", section="risk")]
 
 
-def _warnings(evidence: Mapping[str, Any]) -> list[Answer]:
+def _warnings(evidence: Mapping[str, Any]) -> list[ReportCheck]:
     """Return what must stand on the first screen only when it is the case."""
     found = []
     if evidence.get("policy", {}).get("half_hourly") == "real":
         detail = "Five consecutive half-hour readings identify most homes. The policy asks for this by name."
         found.append(
-            Answer("Half-hourly data", "Real half-hourly readings are released.", detail, CheckState.NOTE, "policy")
+            ReportCheck(
+                "Half-hourly data", "Real half-hourly readings are released.", detail, CheckState.NOTE, "policy"
+            )
         )
     crashed = sorted({row["rule"] for row in evidence["rules"] if row["crashed"]})
     if crashed:
         short = f"{plural(len(crashed), 'rule')} could not be judged."
-        found.append(Answer("Were all rules judged?", short, f"{listed(crashed)}.", CheckState.NOTE, "rules"))
+        found.append(ReportCheck("Were all rules judged?", short, f"{listed(crashed)}.", CheckState.NOTE, "rules"))
     chance = evidence.get("coincident")
     if chance and not chance["expected_low"] <= chance["count"] <= chance["expected_high"]:
         short = "Coincident pseudonyms are outside the band of chance."
         band = f"{number(round(chance['expected_low']))} to {number(round(chance['expected_high']))}"
         detail = f"{number(chance['count'])}, where chance gives {band}: perhaps the key was not applied."
-        found.append(Answer("Was the key applied?", short, detail, CheckState.NOTE, "limits"))
+        found.append(ReportCheck("Was the key applied?", short, detail, CheckState.NOTE, "limits"))
     if evidence.get("self_test", {}).get("passed") is False:
         short = "The pseudonym scheme did not reproduce its own vectors."
-        found.append(Answer("Did the scheme work?", short, "Nothing here can be relied on.", CheckState.BAD, "made"))
+        found.append(
+            ReportCheck("Did the scheme work?", short, "Nothing here can be relied on.", CheckState.BAD, "made")
+        )
     return found

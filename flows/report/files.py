@@ -8,7 +8,7 @@ from typing import Any
 from flows.report import figures
 from flows.report.csv_safe import csv_bytes
 from flows.report.dpia import dpia_html, dpia_markdown
-from flows.report.render import Beside, render_report
+from flows.report.render import Attachments, render_report
 from transforms.release.attestation import canonical_bytes, strict_json
 
 # Table -> section of the evidence and its columns.
@@ -97,6 +97,6 @@ def report_files(
     annex = bool(evidence.get("dpia"))
     if annex:
         found |= {"report/dpia.html": dpia_html(evidence), "report/dpia.md": dpia_markdown(evidence)}
-    beside = Beside(frozenset(tables), tuple(sorted(checkpoints or {})), annex)
-    page = render_report(evidence, signed_by=signed_by, approvers=approvers, beside=beside)
+    attachments = Attachments(frozenset(tables), tuple(sorted(checkpoints or {})), annex)
+    page = render_report(evidence, signed_by=signed_by, approvers=approvers, attachments=attachments)
     return {"report/index.html": page, **found}

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from flows.report import figures, formatting
-from flows.report.checks import answers, verdict
+from flows.report.checks import report_checks, verdict
 from flows.report.sankey import flow
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -58,7 +58,7 @@ _OPTIONAL = {
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class Attachments:
     """What lies beside the page in the pack, to be linked: names without folder and ending.
 
     Attributes:
@@ -77,7 +77,7 @@ def render_report(
     *,
     signed_by: Sequence[str],
     approvers: Sequence[str] = (),
-    beside: Beside | None = None,
+    attachments: Attachments | None = None,
 ) -> bytes:
     """Return the report of a pack as HTML in UTF-8; the same evidence gives the same bytes.
 
@@ -90,7 +90,7 @@ def render_report(
     Raises:
         jinja2.UndefinedError: the evidence lacks a section that its schema requires.
     """
-    found = answers(evidence, signed_by, approvers)
+    found = report_checks(evidence, signed_by, approvers)
     sections = {k: title for k, title in SECTIONS.items() if k not in _OPTIONAL or evidence.get(_OPTIONAL[k])}
     css, js = asset("report.css"), asset("report.js")
     page = (
@@ -100,8 +100,8 @@ def render_report(
             evidence=evidence,
             signed_by=list(signed_by),
             approvers=list(approvers),
-            beside=beside or Beside(),
-            answers=found,
+            attachments=attachments or Attachments(),
+            checks=found,
             verdict=verdict(found),
             sections=sections,
             groups={name: [s for s in members if s in sections] for name, members in GROUPS.items()},

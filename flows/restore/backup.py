@@ -15,7 +15,7 @@ from flows.intake import SourceSpec
 from flows.restore.real_identifiers import ESME
 from transforms.column_map import ColumnMap
 from transforms.pseudonymise.mpan import normalise, order_key
-from transforms.release.source_form import Written, from_facts
+from transforms.release.source_form import SourceForm, from_facts
 
 Points = NDArray[np.uint64]
 
@@ -36,7 +36,7 @@ class RestoredExtract:
         return str(self.entry["extract"])
 
     @property
-    def how(self) -> Written:
+    def how(self) -> SourceForm:
         """How the participant writes it."""
         return from_facts(self.entry)
 

@@ -23,7 +23,7 @@ from flows.release.return_files import delimited
 from transforms.column_map import ColumnMap
 from transforms.conform import DATE_FORMATS
 from transforms.pseudonymise.mpan import normalise, order_key
-from transforms.release.source_form import TEST_FLAG, Written
+from transforms.release.source_form import TEST_FLAG, SourceForm
 
 if TYPE_CHECKING:
     from flows.restore.backup import RestoredExtract
@@ -106,7 +106,7 @@ class LoadFile:
     and the records that no contract names, stay as they were.
     """
 
-    def __init__(self, name: str, how: Written, spec: SourceSpec, contract: Contract, folder: Path) -> None:
+    def __init__(self, name: str, how: SourceForm, spec: SourceSpec, contract: Contract, folder: Path) -> None:
         self._how, self._spec, self._contract = how, spec, contract
         suffix = {"parquet": "parquet", "dtc": "usr"}.get(how.form, "tsv" if how.delimiter == "tab" else "csv")
         self._path = folder / f"{name}.{suffix}"
@@ -217,7 +217,7 @@ class ExcludedList:
         self._file.write(rows.write_csv(include_header=False))
 
 
-def write_dtc(path: Path, spec: SourceSpec, contract: Contract, how: Written, mpans: set[str]) -> None:
+def write_dtc(path: Path, spec: SourceSpec, contract: Contract, how: SourceForm, mpans: set[str]) -> None:
     """Write the records of a DTC file that hang from some MPANs, with a trailer that counts them.
 
     Records above the MPAN's group stay, and those before the first, which are about the file; the test flag is never

@@ -157,12 +157,12 @@ def source_of(backup: Path, participant: str, entry: Mapping[str, Any]) -> Sourc
     places = [place for place in (backup / name, backup / participant / name) if place.is_file()]
     if not places or Path(name).name != name:
         raise IntakeError(f"the backup has no file {entry['file']!r}", where=label, remedy="name its folder")
-    written = entry.get("written", {})
+    form = entry.get("source_form", {})
     return SourceSpec(
         name=label,
         path=places[0],
         form=entry["form"],
-        encoding=written.get("encoding") or "auto",
-        delimiter=(written.get("delimiter") or "auto") if entry["form"] == "csv" else "auto",
+        encoding=form.get("encoding") or "auto",
+        delimiter=(form.get("delimiter") or "auto") if entry["form"] == "csv" else "auto",
         root=backup,
     )

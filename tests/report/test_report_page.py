@@ -15,7 +15,7 @@ import pytest
 
 from flows.pack.schema import schema_faults
 from flows.report import figures
-from flows.report.checks import CheckState, answers, verdict
+from flows.report.checks import CheckState, report_checks, verdict
 from flows.report.dpia import dpia_html, dpia_markdown
 from flows.report.files import report_files
 from flows.report.render import SECTIONS, content_security_policy, render_report
@@ -124,7 +124,7 @@ class TestContent:
 
 class TestFirstScreen:
     def questions(self, **changes) -> dict:
-        found = answers(specimen(4, 4, **changes), ["aa"])
+        found = report_checks(specimen(4, 4, **changes), ["aa"])
         return {answer.question: answer for answer in found}
 
     def test_the_seven_questions(self) -> None:
@@ -141,19 +141,19 @@ class TestFirstScreen:
     @pytest.mark.requirement("DQ32")
     def test_a_leak_makes_the_verdict_bad(self) -> None:
         scan = {"files": 1, "bytes": 1, "identifiers": 5, "confirmed": 2}
-        found = answers(specimen(4, 4, leak_scan=scan), ["aa"])
+        found = report_checks(specimen(4, 4, leak_scan=scan), ["aa"])
         assert verdict(found).state is CheckState.BAD
         assert verdict(found).reasons == ("2 raw identifiers found.",)
 
     def test_lost_rows_make_the_verdict_bad(self) -> None:
         accounting = specimen(4, 4)["accounting"]
         accounting[0] = {**accounting[0], "released": accounting[0]["released"] - 1}
-        found = verdict(answers(specimen(4, 4, accounting=accounting), ["aa"]))
+        found = verdict(report_checks(specimen(4, 4, accounting=accounting), ["aa"]))
         assert found.state is CheckState.BAD
         assert "lost" in found.reasons[0]
 
     def test_no_signature_makes_the_verdict_bad(self) -> None:
-        assert verdict(answers(specimen(4, 4), [])).state is CheckState.BAD
+        assert verdict(report_checks(specimen(4, 4), [])).state is CheckState.BAD
 
     def test_what_an_auditor_should_note(self) -> None:
         policy = {**specimen(4, 4)["policy"], "half_hourly": "real"}
@@ -167,7 +167,7 @@ class TestFirstScreen:
         assert "<0.01 % of metering points are like no other" in self.questions(risk=low)[question].short
 
     def test_a_waiting_approver_is_named(self) -> None:
-        found = {a.question: a for a in answers(specimen(4, 4), ["aa"], ["bb"])}
+        found = {a.question: a for a in report_checks(specimen(4, 4), ["aa"], ["bb"])}
         assert "key bb must approve" in found["Is it signed?"].short
 
 
@@ -310,7 +310,9 @@ def test_the_first_screen_says_what_a_reason_means(evidence: dict) -> None:
         ],
         "accounting": [{**evidence["accounting"][0], "by_reason": {"DQ20": 7, "companion": 2}}],
     }
-    (found,) = [answer for answer in answers(changed, **SIGNED) if answer.question.startswith("What was excluded")]
+    (found,) = [
+        answer for answer in report_checks(changed, **SIGNED) if answer.question.startswith("What was excluded")
+    ]
     assert found.detail == (
         "Most often DQ20 (7): The metering point is not disconnected; companion (2): "
         "Another metering point of the same premises was excluded."

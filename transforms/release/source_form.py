@@ -22,8 +22,8 @@ SEEN = 1000  # values that tell how dates are written
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """How one source is written.
+class SourceForm:
+    """The form of one source, in which its rows go back.
 
     Attributes:
         form: ``csv``, ``parquet``, ``dtc`` or ``database``.
@@ -54,11 +54,11 @@ class Written:
         }
 
 
-def from_facts(inputs: Mapping[str, Any]) -> Written:
+def from_facts(inputs: Mapping[str, Any]) -> SourceForm:
     """Return how a source is written, from its entry in the evidence's ``inputs``."""
-    how = inputs.get("written", {})
+    how = inputs.get("source_form", {})
     names = dict(inputs.get("columns", {}))
-    return Written(
+    return SourceForm(
         form=str(inputs["form"]),
         delimiter=str(how.get("delimiter") or ""),
         encoding=str(how.get("encoding") or "utf-8"),
@@ -84,7 +84,7 @@ def written_dates(batch: pl.DataFrame, contract: Contract, columns: ColumnMap) -
     return found
 
 
-def as_text(frame: pl.DataFrame, how: Written) -> pl.DataFrame:
+def as_text(frame: pl.DataFrame, how: SourceForm) -> pl.DataFrame:
     """Return the columns of the source, in its order and under the contract's names, as the texts it would hold."""
     out = []
     for name in how.order:
