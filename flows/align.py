@@ -13,7 +13,7 @@ import polars as pl
 from contracts.alignment import FAIL, Comparison
 from contracts.conditions import sql
 from contracts.errors import AlignmentError
-from contracts.load import comparisons, load_all
+from contracts.load import comparisons
 from contracts.model import column_type
 from flows.cut.partitions import JUDGED, ORDER, ParticipantExtract, uncarried
 from flows.cut.workspace import Workspace
@@ -81,5 +81,5 @@ def _sent(
             parts.append(frame.select(ORDER, *names, pl.lit(h.participant).alias(PARTICIPANT)))
     if parts:
         return pl.concat(pl.collect_all(parts))
-    known = {c.name: column_type(c) for c in load_all()[extract].staged if c.name in columns}
+    known = {c.name: column_type(c) for c in workspace.contracts[extract].staged if c.name in columns}
     return pl.DataFrame(schema={ORDER: pl.UInt64(), **known, PARTICIPANT: pl.String()})

@@ -283,7 +283,9 @@ def augment(cut_file: str) -> dict[str, Any]:
         done = augmentation(known)
         known.workspace.note(
             "after_augmentation",
-            after_augmentation.judge_after_augmentation(known.workspace, known.extracts, known.job.model.cut.date),
+            after_augmentation.judge_after_augmentation(
+                known.workspace, known.extracts, known.job.model.cut.date, known.results[after_augmentation.NAME]
+            ),
         )
         known.workspace.note("augmentation", done)
     return {"items": len(done["augmentation"]), "excluded": _excluded(known)}

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from contracts.augmentation import Associations, Item, Tables, stated_column
-from contracts.load import load_all
+from contracts.model import Contract
 from flows.augment.participant_tables import MappingTables
 from flows.cut.partitions import COMPANION, JUDGED, ORDER, STAGES, ParticipantExtract, frames, read_exclusions
 from flows.cut.workspace import Workspace
@@ -132,7 +132,7 @@ def stated_by_suppliers(
     Columns out: ``_order``, ``supplier_mpid``, ``stated.portfolio.<column>``. A statement counts where its sender is
     the registered supplier.
     """
-    columns = _stated(items, "portfolio")
+    columns = _stated(inputs.workspace.contracts, items, "portfolio")
     parts = []
     for source in inputs.extracts:
         frame = (
@@ -154,10 +154,10 @@ def stated_by_suppliers(
     )
 
 
-def _stated(items: Iterable[Item], extract: str) -> list[str]:
+def _stated(contracts: Mapping[str, Contract], items: Iterable[Item], extract: str) -> list[str]:
     """Return the columns of an extract in which some item, or its date, is stated, in contract order."""
     names = {n for i in items for s in i.stated if s.extract == extract for n in (s.column, s.date) if n}
-    contract = load_all().get(extract)
+    contract = contracts.get(extract)
     return [c.name for c in contract.columns if c.name in names] if contract else []
 
 
@@ -173,7 +173,9 @@ def load_inputs(
     lazy = registered(inputs, number)
     if lazy is None:
         return pl.DataFrame(schema={ORDER: pl.UInt64})
-    stated = {stated_column(REGISTRATION, c): pl.col(c) for c in _stated(items, REGISTRATION)}
+    stated = {
+        stated_column(REGISTRATION, c): pl.col(c) for c in _stated(inputs.workspace.contracts, items, REGISTRATION)
+    }
     chosen_lazy = chosen.lazy().select(ORDER)
     frame = lazy.join(chosen_lazy, on=ORDER, how="semi").select(*_kept(inputs), **stated).collect()
     frame = frame.drop([name for name in stated if frame[name].null_count() == frame.height])
@@ -231,7 +233,7 @@ def _with_timeswitch(frame: pl.DataFrame, inputs: AugmentationInputs) -> pl.Data
 
 def _kept(inputs: AugmentationInputs) -> list[pl.Expr]:
     """Return the registration's columns that conditions, associations or readers of the result need."""
-    contract = load_all()[REGISTRATION]
+    contract = inputs.workspace.contracts[REGISTRATION]
     read = {i.name for i in inputs.tables.inputs} | set(ATTRIBUTES) | ALWAYS | {*inputs.rules.site, *inputs.rules.same}
     derived = [d.name for d in contract.derived]
     own = [c.name for c in contract.staged if c.name in read - {*METER}]

@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from contracts.augmentation import PARTIAL, REASON, Item, Tables, associations, services, stated_column, tables
+from contracts.augmentation import PARTIAL, REASON, Item, Tables, stated_column
 from contracts.codes import code_table
 from contracts.errors import ContractError, QualityError
-from contracts.load import load_all
+from contracts.model import Contract
 from flows.augment.associations import Resolved, resolve
 from flows.augment.inputs import AUGMENT, AugmentationInputs, excluded, load_inputs, registered
 from flows.augment.participant_tables import load_mapping
@@ -57,33 +57,31 @@ def inputs_of(known: Context) -> AugmentationInputs:
         ConfigurationError: a mapping table is wrong.
     """
     job = known.job
-    chosen = job.model.augmentation
-    mine = tables(job.path(chosen.items)) if chosen.items else tables()
-    check(mine)
+    check(known.tables, known.contracts)
     return AugmentationInputs(
         workspace=known.workspace,
         extracts=known.extracts,
-        tables=mine,
-        rules=associations(job.path(chosen.associations)) if chosen.associations else associations(),
+        tables=known.tables,
+        rules=known.associations,
         mapping=load_mapping(job),
-        maker=Manufacturer(known.keys, services().prefixes),
+        maker=Manufacturer(known.keys, known.services.prefixes),
         reference=known.reference,
     )
 
 
-def lint(mine: Tables) -> list[str]:
-    """Return the findings of the lint against the project's own code lists and contracts."""
+def lint(mine: Tables, contracts: Mapping[str, Contract]) -> list[str]:
+    """Return the findings of the lint against code lists and contracts."""
     codes = {name: [row[0] for row in code_table(name)[1]] for name in {i.codes for i in mine.inputs if i.codes}}
-    return findings(mine, codes, load_all())
+    return findings(mine, codes, contracts)
 
 
-def check(mine: Tables) -> None:
+def check(mine: Tables, contracts: Mapping[str, Contract]) -> None:
     """Refuse tables with a finding.
 
     Raises:
         ContractError: the first findings, and how many there are.
     """
-    if found := lint(mine):
+    if found := lint(mine, contracts):
         more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
         raise ContractError(f"{'; '.join(found[:3])}{more}", where="augmentation items")
 
@@ -225,7 +223,7 @@ def _files(known: Context, inputs: AugmentationInputs) -> list[dict[str, Any]]:
         f"augmentation/{chosen.associations.name if chosen.associations else 'associations.yaml'}": (
             len(inputs.rules.evidence), inputs.rules.digest
         ),
-        "augmentation/services.yaml": (len(services().prefixes), services().digest),
+        "augmentation/services.yaml": (len(known.services.prefixes), known.services.digest),
     }  # fmt: skip
     own = [{"table": name, "rows": rows, "sha256": digest} for name, (rows, digest) in named.items()]
     return [*own, *(dict(entry) for entry in inputs.mapping.files)]

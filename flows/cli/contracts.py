@@ -92,6 +92,7 @@ def flows_command(
 
 def _augmentation() -> list[str]:
     from contracts.augmentation import tables
+    from contracts.load import load_all
     from flows.augment.stage import lint
 
-    return lint(tables())
+    return lint(tables(), load_all())

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import contracts
-from contracts.load import load_all
+from contracts.augmentation import associations, services, tables
+from contracts.augmentation.model import Associations, Services, Tables
+from contracts.load import RESULTS, load_all
 from contracts.model import Contract
 from contracts.overlay import NONE, apply, read_overlay
 from contracts.scheme import scheme_lists
@@ -52,7 +54,12 @@ PLAIN_BYTES_PER_ROW = 170
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Context:
-    """One cut in one process; never passed between processes, never stored."""
+    """One cut in one process; never passed between processes, never stored.
+
+    Attributes:
+        contracts: of extracts, under the policy's overlay; ``results``: of what the product makes.
+        tables, associations, services: of augmentation, the cut's own where it names some.
+    """
 
     job: Job
     keys: FieldKeys
@@ -60,6 +67,10 @@ class Context:
     workspace: Workspace
     reference: Reference
     contracts: Mapping[str, Contract]
+    results: Mapping[str, Contract]
+    tables: Tables
+    associations: Associations
+    services: Services
 
     @property
     def extracts(self) -> list[ParticipantExtract]:
@@ -84,10 +95,24 @@ def context(cut_file: str) -> Context:
     keys = cut_keys(job)
     folder = job.model.reference.market_domain_data
     reference = load_reference(job.path(folder) if folder else None, cut.date)
-    overlay = read_overlay(job.path(cut.policy.overlay), load_all()) if cut.policy.overlay else NONE
-    workspace = Workspace(work_folder(job), partitions(job))
+    every = load_all()
+    overlay = read_overlay(job.path(cut.policy.overlay), every) if cut.policy.overlay else NONE
+    under = apply(every, overlay)
+    workspace = Workspace(work_folder(job), partitions(job), under)
     pseudonymiser = Pseudonymiser(keys, cut.policy.postcode, lists=scheme_lists())
-    return Context(job, keys, pseudonymiser, workspace, reference, apply(load_all(), overlay))
+    chosen = job.model.augmentation
+    return Context(
+        job=job,
+        keys=keys,
+        pseudonymiser=pseudonymiser,
+        workspace=workspace,
+        reference=reference,
+        contracts=under,
+        results=load_all(RESULTS),
+        tables=tables(job.path(chosen.items)) if chosen.items else tables(),
+        associations=associations(job.path(chosen.associations)) if chosen.associations else associations(),
+        services=services(),
+    )
 
 
 def work_folder(job: Job) -> Path:
@@ -114,7 +139,8 @@ def run_digest(known: Context) -> str:
     It covers ``cut.yaml``, contracts, tables, the product's version, the key's fingerprint, and of each source its
     size and time of change; nothing of what a source holds.
     """
-    root, overlay = Path(contracts.__file__).parent, known.job.model.cut.policy.overlay
+    root, model = Path(contracts.__file__).parent, known.job.model
+    own = [model.cut.policy.overlay, model.augmentation.items, model.augmentation.associations]
     rules = {str(p.relative_to(root)): _digest(p) for p in sorted(root.rglob("*.yaml")) + sorted(root.rglob("*.csv"))}
     sources = []
     for participant in known.job.model.participants:
@@ -124,7 +150,7 @@ def run_digest(known: Context) -> str:
     whole = [
         tool_version(),
         _digest(known.job.file),
-        overlay and _digest(known.job.path(overlay)),
+        [path and _digest(known.job.path(path)) for path in own],
         known.keys.fingerprint(),
         known.workspace.partitions,
         rules,

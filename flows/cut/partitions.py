@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import polars as pl
 import polars.selectors as cs
 
-from contracts.load import load_all
 from flows.cut.workspace import FLUSH_ROWS, HELD_ROWS, LEAST_FLUSH, Workspace, _partition
 from transforms.pseudonymise.mpan import order_key
 from transforms.quality import exclusions
@@ -69,7 +68,7 @@ def uncarried(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> d
     for h in extracts:
         facts = workspace.noted(f"sources/{h.participant}-{h.extract}") or {}
         if "columns" in facts:
-            every = {column.name for column in load_all()[h.extract].columns}
+            every = {column.name for column in workspace.contracts[h.extract].columns}
             found.setdefault(h.extract, {})[h.participant] = every - set(facts["columns"])
     return found
 

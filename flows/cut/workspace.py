@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 
 from contracts.errors import PlaceError
+from contracts.model import Contract
 from transforms.pseudonymise.mpan import order_key
 
 BODIES = 10**10
@@ -89,10 +90,11 @@ class Workspace:
     Args:
         root: the folder; made with mode 0700.
         partitions: number of ranges.
+        contracts: of the extracts whose rows lie in it, under the policy of the cut: the only ones that its stages use.
     """
 
-    def __init__(self, root: Path, partitions: int) -> None:
-        self.root, self.partitions = root, partitions
+    def __init__(self, root: Path, partitions: int, contracts: Mapping[str, Contract]) -> None:
+        self.root, self.partitions, self.contracts = root, partitions, contracts
         with disk(root):
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
             (root / MARKER).touch()

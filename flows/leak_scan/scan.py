@@ -7,7 +7,7 @@ It reads back what was written, names, columns, metadata and texts included, and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.errors import ResidueError
-from contracts.load import load_all
 from contracts.vocabulary import Field, Form
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ParticipantExtract
@@ -131,6 +130,8 @@ class Scanner:
         self, workspace: Workspace, extracts: Sequence[ParticipantExtract], pseudonymiser: Pseudonymiser
     ) -> None:
         self._pseudonymiser = pseudonymiser
+        columns = [c for contract in workspace.contracts.values() for c in contract.columns]
+        self._measured = frozenset(c.name for c in columns if c.form in MEASURED)
         self._indexes = {kind: pseudonym_index(workspace, extracts, kind) for kind in leak_candidates.CANDIDATES}
         own = coincident(self._indexes[Field.MPAN], pseudonymiser)
         self._coincident = np.append(own, False)  # the last place stands for what is no pseudonym of the cut
@@ -198,7 +199,7 @@ class Scanner:
                 self._clean.add(mark)
 
     def _column(self, piece: Piece, found: LeakFindings, how: _How) -> None:
-        values, kinds = piece.values, how.kinds(searched_fields(piece.values.name))
+        values, kinds = piece.values, how.kinds(searched_fields(piece.values.name, self._measured))
         if values.dtype != pl.String:  # a number can be an MPAN; shorter ones are numbers like any other
             if not values.abs().ge(SMALLEST_MPAN).any():
                 return
@@ -272,17 +273,15 @@ def _row(piece: Piece, text: str) -> str:
     return f", row {same.arg_true()[0] + 1}" if same.any() else ""
 
 
-def searched_fields(column: str) -> tuple[Field, ...]:
-    """Return the fields whose raw values are looked for in a column of that name."""
-    if column in KEYED or column.endswith(DIP_ID) or column in _measured():
+def searched_fields(column: str, measured: Collection[str]) -> tuple[Field, ...]:
+    """Return the fields whose raw values are looked for in a column of that name.
+
+    Args:
+        measured: columns that hold amounts or dates, which a CSV file spells like any digits.
+    """
+    if column in KEYED or column.endswith(DIP_ID) or column in measured:
         return (Field.MPAN,)
     return (Field.MPAN, Field.ESME_ID) if column in PSEUDONYMS else KINDS
-
-
-@cache
-def _measured() -> frozenset[str]:
-    """Return the columns that hold amounts or dates, which a CSV file spells like any digits."""
-    return frozenset(c.name for contract in load_all().values() for c in contract.columns if c.form in MEASURED)
 
 
 def _strings(node: object) -> Iterator[str]:

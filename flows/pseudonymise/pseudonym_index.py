@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from contracts.load import load_all
 from contracts.vocabulary import Field
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import JUDGED, ParticipantExtract
@@ -29,7 +28,7 @@ def pseudonym_index(
     workspace: Workspace, extracts: Sequence[ParticipantExtract], kind: Field
 ) -> leak_candidates.PseudonymIndex:
     """Collect the keys of every pseudonym of a field, in any extract; each once a partition, for they come again."""
-    named = {h: [c.name for c in load_all()[h.extract].staged if c.treatment.field is kind] for h in extracts}
+    named = {h: [c.name for c in workspace.contracts[h.extract].staged if c.treatment.field is kind] for h in extracts}
 
     def part(number: int) -> leak_candidates.Keys:
         parts = [np.zeros(0, dtype=np.uint64)]

@@ -13,7 +13,6 @@ import numpy as np
 import polars as pl
 
 from contracts.conditions import sql
-from contracts.load import RESULTS, load_all
 from contracts.model import Contract, column_type
 from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, ParticipantExtract, read_exclusions
 from flows.cut.workspace import Workspace
@@ -29,9 +28,9 @@ TABLE = f"all:{NAME}"
 
 
 def judge_after_augmentation(
-    workspace: Workspace, extracts: Sequence[ParticipantExtract], cut_date: date
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], cut_date: date, contract: Contract
 ) -> dict[str, Any]:
-    """Judge every augmented metering point that is not excluded.
+    """Judge every augmented metering point that is not excluded; ``contract`` is that of the augmented data.
 
     Writes room ``checked``: the columns that the rules read, and the masks, for each participant that registers.
 
@@ -41,7 +40,6 @@ def judge_after_augmentation(
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
-    contract = load_all(RESULTS)[NAME]
     linked = _linked(workspace, contract)
     senders = [h.participant for h in extracts if h.extract == EXTRACT]
     for number in range(workspace.partitions):

@@ -14,7 +14,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.conditions import sql
-from contracts.load import load_all
 from contracts.model import Contract, Rule
 from contracts.vocabulary import Expectation
 from flows.cut.partitions import ParticipantExtract, load
@@ -36,7 +35,7 @@ def cross_partition_tables(
             {PARTICIPANT: sorted({h.participant for h in extracts if h.extract == extract})},
             schema={PARTICIPANT: pl.String},
         )
-        for extract in load_all()
+        for extract in workspace.contracts
     }
     for target in sorted({h.extract for h in extracts}):
         if (table := walk.referred(target)) is not None:
@@ -67,7 +66,7 @@ class CrossPartitionTables:
         self, workspace: Workspace, extracts: Sequence[ParticipantExtract], reference: Tables, cut_date: date
     ) -> None:
         self._workspace, self._extracts, self._reference, self._cut_date = workspace, extracts, reference, cut_date
-        self._contracts = [load_all()[e] for e in sorted({h.extract for h in extracts})]
+        self._contracts = [workspace.contracts[e] for e in sorted({h.extract for h in extracts})]
 
     def rules(self) -> Iterator[tuple[Contract, Rule]]:
         """Give every rule of every extract held."""
@@ -145,7 +144,7 @@ class CrossPartitionTables:
         self, extract: str, columns: Collection[str], take: Callable[[pl.DataFrame], pl.DataFrame]
     ) -> pl.DataFrame:
         """Take something from each partition of an extract, derived columns included, and join the pieces."""
-        contract = load_all()[extract]
+        contract = self._workspace.contracts[extract]
         parts = []
         for number in range(self._workspace.partitions):
             frame = self._with_derived(contract, columns, number)
@@ -163,7 +162,7 @@ class CrossPartitionTables:
         tables = dict(self._reference)
         for name in {d.table for d in derived if d.table.startswith(EXTRACT)}:
             needed = {c for d in derived if d.table == name for c in (*d.keys, *_roots([d.value, d.where]))}
-            other = self._with_derived(load_all()[name.removeprefix(EXTRACT)], needed, number)
+            other = self._with_derived(self._workspace.contracts[name.removeprefix(EXTRACT)], needed, number)
             if other is not None:
                 tables[name] = other
         return derive(frame, contract, tables, self._cut_date, only=[d.name for d in derived])

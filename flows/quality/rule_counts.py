@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 
 from contracts.errors import QualityError
-from contracts.load import load_all
 from contracts.model import Contract, Rule
 from contracts.vocabulary import RuleStage
 from flows.cut.partitions import (
@@ -63,13 +62,13 @@ def count_rules(
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
-    names = {*shared, *(f"{EXTRACT}{h.extract}" for h in extracts), *_local_names(extracts)}
+    names = {*shared, *(f"{EXTRACT}{h.extract}" for h in extracts), *_local_names(workspace, extracts)}
     entries, documents = rule_results(workspace, extracts, names)
     return {"entries": entries, "documents": documents}
 
 
-def _local_names(extracts: Sequence[ParticipantExtract]) -> set[str]:
-    contracts = [load_all()[h.extract] for h in extracts]
+def _local_names(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> set[str]:
+    contracts = [workspace.contracts[h.extract] for h in extracts]
     return {table_of(contract, rule) for contract in contracts for rule in contract.rules
             if table_of(contract, rule).startswith("expect_value_to_have_one_owner:")}  # fmt: skip
 
@@ -89,7 +88,7 @@ def rule_results(
     entries: list[dict[str, Any]] = []
     documents = {}
     for h in extracts:
-        contract, without = load_all()[h.extract], missing.get(h.extract, {}).get(h.participant, set())
+        contract, without = workspace.contracts[h.extract], missing.get(h.extract, {}).get(h.participant, set())
         sender = pl.lit(h.participant).alias(PARTICIPANT)
         scans = (workspace.scan(JUDGED, h.participant, h.extract, n) for n in range(workspace.partitions))
         parts = [scan.with_columns(sender) for scan in scans if scan is not None]

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from contracts.load import load_all
 from contracts.model import Contract, column_type
 from flows.cut.partitions import (
     EXCLUDED,
@@ -63,18 +62,18 @@ def judge_partition(
     names = {h.extract for h in extracts}
     loaded = {e: f for e in names if (f := load(workspace, extracts, e, number)) is not None}
     if "registration" in loaded:
-        contract, plain = load_all()["registration"], plain_tables(shared)
+        contract, plain = workspace.contracts["registration"], plain_tables(shared)
         own = [d.name for d in contract.derived if d.sql or d.table in plain]
         loaded["registration"] = derive(loaded["registration"], contract, plain, cut_date, only=own)
     tables = dict(shared)
     for extract in names:  # a table that is held but empty here still judges: nothing is found in it
-        tables[f"{EXTRACT}{extract}"] = loaded.get(extract, _empty(load_all()[extract]))
+        tables[f"{EXTRACT}{extract}"] = loaded.get(extract, _empty(workspace.contracts[extract]))
     for extract, frame in loaded.items():
-        tables.update(local_tables(load_all()[extract], frame))
+        tables.update(local_tables(workspace.contracts[extract], frame))
     missing = uncarried(workspace, extracts)
     causes = []
     for extract in sorted(loaded):
-        contract = load_all()[extract]
+        contract = workspace.contracts[extract]
         ordered = in_order(loaded.pop(extract), contract)
         whole = rules.judge(ordered, contract, tables, cut_date, uncarried=missing.get(extract, {}))
         causes.append(exclusions.faulty(whole.lazy(), contract))

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from contracts.augmentation import Item, Tables, tables
+from contracts.augmentation import Item
 from contracts.vocabulary import Classification, Method
 from flows.cut.config import Participant
 from flows.cut.context import Context
@@ -27,12 +27,6 @@ COUNTED = ("stated", "derived", "manufactured", "absent", "undecided")
 CONFIDENCE = "linked_mpan_confidence"
 OWN = "own"
 AT_ONCE = 10  # participants whose row groups fill in memory at the same time
-
-
-def item_tables(known: Context) -> Tables:
-    """Return the decision tables of a cut."""
-    chosen = known.job.model.augmentation.items
-    return tables(known.job.path(chosen)) if chosen else tables()
 
 
 def held_by(items: Sequence[Item], role: str) -> list[Item]:
@@ -74,7 +68,7 @@ def augmented(known: Context, number: int) -> pl.LazyFrame | None:
 
 def _taken_over(known: Context, names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Yield each column of the records that is a contract's column: its name here, the extract, its name there."""
-    items = {i.item: i.treated_as for i in item_tables(known).items if i.treated_as}
+    items = {i.item: i.treated_as for i in known.tables.items if i.treated_as}
     for name, origin in items.items():
         extract, _, column = origin.partition(".")
         yield name, extract, column
@@ -105,7 +99,7 @@ class _Share:
 
     def __init__(self, known: Context, participant: Participant, pack: PackWriter) -> None:
         self._known, self._participant = known, participant
-        self._items = held_by(item_tables(known).items, participant.role)
+        self._items = held_by(known.tables.items, participant.role)
         self._counts: dict[str, Counter[str]] = {item.item: Counter() for item in self._items}
         self._table = ParquetTable(pack.path(f"data/{participant.mpid}/{AUGMENTED}.parquet"))
 
@@ -139,7 +133,7 @@ def release_augmented(known: Context, participants: Sequence[Participant], pack:
         for number in range(known.workspace.partitions):
             frame = augmented(known, number)
             if frame is not None:
-                every = provenance(item_tables(known).items, frame.collect_schema().names())
+                every = provenance(known.tables.items, frame.collect_schema().names())
                 records = frame.select(ORDER, "mpan_core", *every, CONFIDENCE).collect()
                 map_parallel(partial(_Share.add, records=records, number=number), shares)
         map_parallel(_Share.close, shares)
@@ -148,7 +142,7 @@ def release_augmented(known: Context, participants: Sequence[Participant], pack:
 def own_counts(known: Context, mpid: str) -> list[dict[str, Any]]:
     """Return how many values each item has by source among a participant's own metering points."""
     noted = known.workspace.noted(f"{AUGMENTED}/{mpid}") or {}
-    names = [item.item for item in item_tables(known).items if item.item in noted]
+    names = [item.item for item in known.tables.items if item.item in noted]
     return [{"item": name, **dict.fromkeys(COUNTED, 0), **noted[name]} for name in names]
 
 

@@ -18,7 +18,6 @@ from flows.cut.partitions import read_exclusions
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace
 from flows.pack import payload, previous
-from flows.release import augmented as released
 from transforms import align
 from transforms.augment.decision_tables import REASONS, reads
 from transforms.augment.timeswitch import ATTRIBUTES
@@ -264,7 +263,7 @@ def _evidence(
     aligned = workspace.noted("alignment") or {}
     augmented = workspace.noted("augmentation") or {}
     rules, _ = judged(workspace)
-    added = released.item_tables(known).items if augmented else ()
+    added = known.tables.items if augmented else ()
     inputs, compared = sources_of(known), known.job.model.release.compare_with
     return evidence_document(
         kind=kind,

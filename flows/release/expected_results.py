@@ -7,12 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from contracts.augmentation import services
 from flows.augment.participant_tables import load_mapping
 from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.partitions import ALL, EXTRACT, JUDGED, ORDER, frames
-from flows.release.augmented import CONFIDENCE, augmented, item_tables, own_points
+from flows.release.augmented import CONFIDENCE, augmented, own_points
 from flows.release.table_files import CsvTable, ParquetTable
 from transforms.augment.decision_tables import provenance
 from transforms.augment.manufacture import Manufacturer
@@ -44,7 +43,7 @@ def build_expected(known: Context, allocations: pl.DataFrame) -> None:
 
 def _records(known: Context, number: int, frame: pl.LazyFrame) -> pl.DataFrame:
     columns = frame.collect_schema().names()
-    every = item_tables(known).items
+    every = known.tables.items
     names = [name for item in every if item.held_by for name in (item.item, f"{item.item}_from")]
     items = [e for e in provenance(every, columns) if e.meta.output_name() in names]
     kept = ("distributor_id", "distributor_mpid", "meter_type", "meter_install_date", SERIAL)
@@ -65,8 +64,8 @@ def _records(known: Context, number: int, frame: pl.LazyFrame) -> pl.DataFrame:
 def _registered(known: Context, number: int, record: pl.DataFrame) -> pl.DataFrame:
     """Return the registration's columns that the items do not replace; its asset provider as ``own_provider``."""
     contract = known.contracts[EXTRACT]
-    stated = {s.column for i in item_tables(known).items for s in i.stated if s.extract == EXTRACT}
-    dates = {s.date for i in item_tables(known).items for s in i.stated if s.extract == EXTRACT}
+    stated = {s.column for i in known.tables.items for s in i.stated if s.extract == EXTRACT}
+    dates = {s.date for i in known.tables.items for s in i.stated if s.extract == EXTRACT}
     kept = [c.name for c in contract.released if c.name not in {*record.columns, *stated, *dates}]
     parts = frames(known.workspace, JUDGED, known.extracts, EXTRACT, number)
     mine = pl.concat(parts).join(record.lazy().select(ORDER), on=ORDER, how="semi").select(ORDER, *kept)
@@ -96,7 +95,7 @@ def _facts(
 def _with_dip_ids(known: Context, record: pl.DataFrame) -> pl.DataFrame:
     """Add the parties that messages name: MPID, and DIP id by mapping table, else by default."""
     given = load_mapping(known.job).tables["dip_ids"]
-    maker = Manufacturer(known.keys, services().prefixes)
+    maker = Manufacturer(known.keys, known.services.prefixes)
     record = record.with_columns(pl.col("distributor_mpid").alias("registration_service_mpid"))
     for party, role in DIP_ROLES.items():
         mpid = f"{party}_mpid"

@@ -6,7 +6,6 @@ from typing import Any
 
 import polars as pl
 
-from contracts.augmentation import tables
 from contracts.errors import ConfigurationError, ResidueError
 from flows.cut.context import Context
 from flows.cut.partitions import JUDGED, frames, read_exclusions
@@ -74,7 +73,7 @@ def _points(known: Context, number: int) -> pl.LazyFrame | None:
     points = treat(points, under["registration"], known.pseudonymiser)
     meters = frames(workspace, JUDGED, extracts, "metering", number)
     if meters:
-        meter = settlement_meter(pl.concat(meters), tables()).select("mpan_core", "meter_type")
+        meter = settlement_meter(pl.concat(meters), known.tables).select("mpan_core", "meter_type")
         points = points.join(treat(meter, under["metering"], known.pseudonymiser), on="mpan_core", how="left")
     consumption = frames(workspace, JUDGED, extracts, "annual_consumption", number)
     if consumption:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import polars as pl
 
-from contracts.augmentation import tables
 from flows.augment.inputs import ATTRIBUTES, PREMISES
 from flows.cut.context import Context
 from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, read_exclusions
@@ -37,8 +36,7 @@ def population(known: Context) -> Path:
     is null, and no criterion that names it is met.
     """
     workspace = known.workspace
-    chosen = known.job.model.augmentation.items
-    every = (tables(known.job.path(chosen)) if chosen else tables()).items
+    every = known.tables.items
     items = [i.item for i in every if i.held_by and (i.values or i.item.endswith("_mpid"))]
     attributes = dict.fromkeys(("distributor_id", "meter_type", "linked_mpan_confidence", *ATTRIBUTES, *items))
     parts = []

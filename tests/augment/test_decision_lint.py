@@ -9,6 +9,7 @@ import yaml
 
 from contracts.augmentation import ITEMS, tables
 from contracts.errors import ContractError
+from contracts.load import load_all
 from flows.augment.stage import check, lint
 
 HEAD = "meters: {minor: [], segments: {}}\ninputs: {}\n"
@@ -24,13 +25,13 @@ def changed(tmp_path):
         change(document, items)
         path = tmp_path / f"items-{len(list(tmp_path.iterdir()))}.yaml"
         path.write_text(yaml.safe_dump(document, sort_keys=False))
-        return lint(tables(path))
+        return lint(tables(path), load_all())
 
     return make
 
 
 def test_the_shipped_tables_have_no_finding():
-    assert lint(tables()) == []
+    assert lint(tables(), load_all()) == []
 
 
 def _row(item: str, rule: str, **values):

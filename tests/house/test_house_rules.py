@@ -14,6 +14,10 @@ PACKAGES = ("contracts", "transforms", "flows")
 LONGEST_FILE, LONGEST_FUNCTION = 500, 62
 # what transforms may import of contracts, beside the ``model`` of each room: values and words, no loader
 VALUES = {"contracts.vocabulary", "contracts.errors", "contracts.conditions", "contracts.alignment"}
+# where contracts are loaded: the context of a cut, what names a contract before there is one, and tools without a cut
+LOAD_CONTRACTS = (
+    "cut/context.py", "cut/config.py", "cli/contracts.py", "restore/extracts.py", "restore/load_files.py",
+)  # fmt: skip
 FORBIDDEN_IN_TRANSFORMS = {"print", "open", "input"}
 
 
@@ -48,6 +52,18 @@ def test_transforms_take_values_from_contracts_and_no_loader():
             if odd := [n for n in given if n not in VALUES and not n.endswith(".model")]:
                 foreign[str(path.relative_to(ROOT))] = odd
     assert not foreign
+
+
+def test_the_contracts_of_the_context_are_the_only_ones():
+    """A stage that loaded contracts or tables itself would not see the policy's overlay, or the cut's own tables."""
+    loaders = {"load_all", "load_contract", "tables", "associations", "items", "read_overlay"}
+    own = {}
+    for path in sorted((ROOT / "flows").rglob("*.py")):
+        imports = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom)]
+        names = {a.name for n in imports if (n.module or "").startswith("contracts") for a in n.names}
+        if found := sorted(names & loaders):
+            own[str(path.relative_to(ROOT / "flows"))] = found
+    assert set(own) <= set(LOAD_CONTRACTS), own
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))

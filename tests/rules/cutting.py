@@ -191,7 +191,7 @@ class MiniCut:
 
     def __init__(self, folder: Path, *, partitions: int = 1, reference: Reference | None = None) -> None:
         self.reference = reference or load_reference(market_domain_data(folder / "mdd"), CUT)
-        self.workspace = Workspace(folder / "work", partitions)
+        self.workspace = Workspace(folder / "work", partitions, load_all())
         self.pseudonymiser = Pseudonymiser(FieldKeys(bytes(range(32)), "MINI"), lists=scheme_lists())
         self.extracts: list[ParticipantExtract] = []
 

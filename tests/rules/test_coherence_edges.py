@@ -111,7 +111,9 @@ def test_both_ends_of_a_link(tmp_path, other, of_import, of_export, partitions):
     if other is not None:
         rows.append({"mpan_core": two, "linked_mpan": one, **IMPORT, "energy_direction": "E", **other})
     workspace = written(tmp_path, rows, partitions)
-    found = judge_after_augmentation(workspace, [ParticipantExtract("EELC", EXTRACT)], date(2023, 8, 19))
+    found = judge_after_augmentation(
+        workspace, [ParticipantExtract("EELC", EXTRACT)], date(2023, 8, 19), load_all(RESULTS)[NAME]
+    )
     assert broken(workspace) == {one: of_import} | ({two: of_export} if other is not None else {})
     counts = {entry["rule"]: entry["failed"] for entry in found["entries"]}
     assert {rule for rule, count in counts.items() if count} == of_import | of_export
@@ -124,7 +126,7 @@ def test_every_rule_over_links_has_its_break():
 
 def written(folder: Path, rows: list[dict[str, str]], partitions: int) -> Workspace:
     """Write metering points as augmentation does, and as their sender registers them."""
-    workspace = Workspace(folder / "work", partitions)
+    workspace = Workspace(folder / "work", partitions, load_all())
     frame = pl.DataFrame(rows).with_columns(order_key().alias(ORDER)).with_columns(workspace.partition_number())
     for (number,), part in frame.partition_by("_part", as_dict=True, include_key=False).items():
         workspace.write(part, AUGMENTED, ALL, EXTRACT, int(number))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from contracts.load import load_all
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import Field
 from flows.cut.partitions import JUDGED, ParticipantExtract, read_exclusions
@@ -20,7 +21,8 @@ MPANS = ("mpan_core", "related_mpan", "linked_mpan")
 
 def test_one_that_others_name_as_related_counts_once(tmp_path):
     pseudonymiser = Pseudonymiser(FieldKeys(bytes(range(32)), "C1"), lists=scheme_lists())
-    workspace, extracts = Workspace(tmp_path / "work", PARTITIONS), [ParticipantExtract("EELC", "registration")]
+    workspace = Workspace(tmp_path / "work", PARTITIONS, load_all())
+    extracts = [ParticipantExtract("EELC", "registration")]
     known = mpan.texts(np.array([987_654_321_010], np.uint64)).item()  # body, distributor
     (its_own,) = pseudonymiser.values(Field.MPAN, pl.Series([known])).to_list()
     numbers = pl.DataFrame({"mpan_core": [known, its_own]}).select(workspace.partition_number()).to_series().to_list()
