@@ -11,10 +11,9 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
-
+from contracts.documents.headings import HeadingsDocument
 from contracts.errors import ContractError
-from contracts.yaml_loader import safe_load
+from contracts.validation import load_model, read_file
 
 FILE = Path(__file__).parent / "headings.yaml"
 
@@ -43,19 +42,15 @@ def headings(file: Path = FILE) -> Headings:
     Raises:
         ContractError: the file is missing or is not of that form.
     """
-    try:
-        document = safe_load(file.read_bytes())
-        return Headings(
-            aliases=_lists(document["aliases"]),
-            undecided=_lists(document["undecided"]),
-            sounds_personal=tuple(map(str, document["sounds_personal"])),
-            personal=tuple(map(str, document["personal"])),
-        )
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
-        raise ContractError(
-            "is missing or not a list of headings", where=file.name, remedy="take it as it was released"
-        ) from None
+    raw = read_file(file, ContractError, where=file.name)
+    found, _ = load_model(raw, HeadingsDocument, ContractError, where=file.name)
+    return Headings(
+        aliases=_lists(found.aliases),
+        undecided=_lists(found.undecided),
+        sounds_personal=tuple(found.sounds_personal),
+        personal=tuple(found.personal),
+    )
 
 
 def _lists(node: Mapping[str, list[str]]) -> Mapping[str, tuple[str, ...]]:
-    return MappingProxyType({str(name): tuple(map(str, words)) for name, words in node.items()})
+    return MappingProxyType({name: tuple(words) for name, words in node.items()})

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from contracts.alignment import ComparedItem, Comparison, Tolerance
 from contracts.codes import codes, is_list
+from contracts.documents.alignment import AlignmentDocument
+from contracts.documents.odcs import ContractDocument
 from contracts.dtc.resolve import resolve_layout
 from contracts.errors import ContractError
 from contracts.headings import headings
 from contracts.model import Column, Contract, Derived, Rule, Treatment
+from contracts.strict import Found
+from contracts.validation import Model, load_model, read_file
 from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, RuleStage
-from contracts.yaml_loader import safe_load
 
 HERE = Path(__file__).parent
 EXTRACTS = HERE / "extracts"
@@ -119,24 +120,19 @@ def _derived(node: Mapping[str, Any]) -> Derived:
     )
 
 
-def read_document(path: Path) -> tuple[Mapping[str, Any], str]:
+def read_document(
+    path: Path,
+    model: type[Model],
+    check: Callable[[Model], Iterable[Found]] | None = None,
+) -> tuple[Mapping[str, Any], str]:
     """Read one YAML file; return it and the SHA-256 of its bytes.
 
     Raises:
-        ContractError: the file is missing, is not YAML, or holds no mapping.
+        ContractError: the file is missing or wrong; every fault, with its line.
     """
-    try:
-        raw = path.read_bytes()
-        document = safe_load(raw)
-    except OSError as fault:
-        raise ContractError("cannot be read", where=path.name, remedy=fault.strerror or "") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        mark = getattr(fault, "problem_mark", None)
-        line = f" at line {mark.line + 1}" if mark else ""
-        raise ContractError(f"is not valid YAML{line}", where=path.name) from None
-    if not isinstance(document, dict):
-        raise ContractError("holds no contract", where=path.name)
-    return document, hashlib.sha256(raw).hexdigest()
+    raw = read_file(path, ContractError, where=path.name)
+    _, document = load_model(raw, model, ContractError, where=path.name, check=check)
+    return document.value, hashlib.sha256(raw).hexdigest()
 
 
 def load_contract(path: Path) -> Contract:
@@ -145,7 +141,7 @@ def load_contract(path: Path) -> Contract:
     Raises:
         ContractError: the file is missing, is not YAML, or lacks an entry.
     """
-    document, digest = read_document(path)
+    document, digest = read_document(path, ContractDocument)
     return parse_contract(document, where=path.name, digest=digest)
 
 
@@ -172,14 +168,9 @@ def comparisons(path: Path = ALIGNMENT) -> tuple[Comparison, ...]:
     Raises:
         ContractError: the file is missing or wrong.
     """
-    document, _ = read_document(path)
-    try:
-        usual = document["policy"]["beyond"]
-        return tuple(_comparison(node, usual) for node in document["comparisons"])
-    except (KeyError, TypeError, ValueError, AttributeError) as fault:
-        raise ContractError(
-            f"an entry is missing or wrong ({fault})", where=path.name, remedy="run datacut contracts check"
-        ) from None
+    document, _ = read_document(path, AlignmentDocument)
+    usual = document["policy"]["beyond"]
+    return tuple(_comparison(node, usual) for node in document["comparisons"])
 
 
 def _comparison(node: Mapping[str, Any], usual: str) -> Comparison:

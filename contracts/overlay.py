@@ -7,18 +7,17 @@ never let an identifier pass: those are pseudonymised, tokenised, suppressed or 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-import yaml
-
+from contracts.documents.overlay import OverlayDocument, OverlayEntry
 from contracts.errors import ConfigurationError
 from contracts.model import Column, Contract, Treatment
+from contracts.strict import Found, none_of
+from contracts.validation import load_model, read_file
 from contracts.vocabulary import Classification, Form, Method
-from contracts.yaml_loader import safe_load
 
 HIDING = (Method.PSEUDONYMISE, Method.TOKEN, Method.SUPPRESS, Method.DROP)
 GENERALISATIONS = {
@@ -50,45 +49,35 @@ def read_overlay(path: Path, contracts: Mapping[str, Contract]) -> Overlay:
     Raises:
         ConfigurationError: the file cannot be read, or an entry is wrong; all faults at once.
     """
-    try:
-        document = safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
-        raise ConfigurationError(f"cannot be read ({type(fault).__name__})", where=str(path)) from None
-    if not isinstance(document, dict) or not isinstance(document.get("treatments"), dict):
-        raise ConfigurationError("has no entry 'treatments'", where=str(path))
-    faults: list[str] = [f"entry {name!r} is not known" for name in document if name not in ("reason", "treatments")]
-    found: dict[str, dict[str, Treatment]] = {}
-    for extract, columns in document["treatments"].items():
-        if extract not in contracts or not isinstance(columns, dict):
-            faults.append(f"there is no extract {extract!r}")
-            continue
-        for name, node in columns.items():
-            treatment = _treatment(contracts[extract], str(name), node, faults)
-            if treatment is not None:
-                found.setdefault(extract, {})[str(name)] = treatment
-    if faults:
-        raise ConfigurationError("; ".join(faults), where=str(path))
-    return Overlay(MappingProxyType(found), str(document.get("reason", "")))
+    raw = read_file(path, ConfigurationError)
+
+    def check(document: OverlayDocument) -> Iterator[Found]:
+        for extract, columns in document.treatments.items():
+            if extract not in contracts:
+                yield ("treatments", extract), none_of(extract, sorted(contracts), "extract")
+                continue
+            for name, entry in columns.items():
+                if fault := _fault(contracts[extract], name, entry):
+                    yield ("treatments", extract, name), fault
+
+    document, _ = load_model(raw, OverlayDocument, ConfigurationError, where=str(path), check=check)
+    found = {
+        extract: {name: _treatment(contracts[extract], name, entry) for name, entry in columns.items()}
+        for extract, columns in document.treatments.items()
+    }
+    return Overlay(MappingProxyType(found), document.reason)
 
 
-def _treatment(contract: Contract, name: str, node: object, faults: list[str]) -> Treatment | None:
-    where = f"{contract.extract}.{name}"
-    if all(column.name != name for column in contract.columns):
-        faults.append(f"{where} is no column of the contract")
-        return None
-    said: dict[str, Any] = {"method": node} if isinstance(node, str) else node if isinstance(node, dict) else {}
-    try:
-        method = Method(said["method"])
-    except (KeyError, ValueError):
-        faults.append(f"{where}: a treatment is one of {', '.join(Method)}")
-        return None
-    column = contract.column(name)
-    treatment = Treatment(method, column.treatment.field if method is Method.PSEUDONYMISE else None, said.get("rule"))
-    fault = refusal(column, treatment)
-    if fault:
-        faults.append(f"{where}: {fault}")
-        return None
-    return treatment
+def _fault(contract: Contract, name: str, entry: OverlayEntry) -> str:
+    known = [column.name for column in contract.columns]
+    if name not in known:
+        return none_of(name, known, "column")
+    return refusal(contract.column(name), _treatment(contract, name, entry))
+
+
+def _treatment(contract: Contract, name: str, entry: OverlayEntry) -> Treatment:
+    field = contract.column(name).treatment.field if entry.method is Method.PSEUDONYMISE else None
+    return Treatment(entry.method, field, entry.rule)
 
 
 def refusal(column: Column, treatment: Treatment) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from contracts.errors import ContractError
+from contracts.documents.market_data import MarketDataDocument
 from contracts.load import custom, read_document
 
 DEFINITIONS = Path(__file__).parent / "market_domain_data.odcs.yaml"
@@ -69,11 +69,8 @@ def definitions(path: Path = DEFINITIONS) -> Mapping[str, TableDefinition]:
     Raises:
         ContractError: the file is missing, is not YAML, or lacks an entry.
     """
-    document, _ = read_document(path)
-    try:
-        found = [_table(node) for node in document["schema"]]
-    except (KeyError, TypeError, ValueError) as fault:
-        raise ContractError(f"an entry is missing or wrong ({fault})", where=path.name) from None
+    document, _ = read_document(path, MarketDataDocument)
+    found = [_table(node) for node in document["schema"]]
     return MappingProxyType({table.name: table for table in found})
 
 

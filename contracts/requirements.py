@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-import yaml
-
-from contracts.errors import ContractError
-from contracts.yaml_loader import safe_load
+from contracts.documents.requirements import AssessmentDocument, RequirementsDocument
+from contracts.load import read_document
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements.yaml"
@@ -60,13 +57,6 @@ class Assessment:
         return by_name.get(treatment) or by_name.get(treatment.partition(" ")[0])
 
 
-def _read(path: Path) -> Any:
-    try:
-        return safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
-        raise ContractError(f"cannot be read ({type(fault).__name__})", where=path.name) from None
-
-
 @cache
 def requirements(path: Path = REQUIREMENTS) -> tuple[Requirement, ...]:
     """Read the obligations in their order.
@@ -74,21 +64,16 @@ def requirements(path: Path = REQUIREMENTS) -> tuple[Requirement, ...]:
     Raises:
         ContractError: the file is wrong, or an id stands twice.
     """
-    try:
-        found = tuple(
-            Requirement(
-                id=node["id"],
-                asks=node["asks"],
-                sections=tuple(node.get("sections", ())),
-                test_only=bool(node.get("test_only", False)),
-            )
-            for node in _read(path)["requirements"]
+    document, _ = read_document(path, RequirementsDocument, RequirementsDocument.faults)
+    return tuple(
+        Requirement(
+            id=node["id"],
+            asks=node["asks"],
+            sections=tuple(node.get("sections", ())),
+            test_only=bool(node.get("test_only", False)),
         )
-    except (KeyError, TypeError) as fault:
-        raise ContractError(f"an entry is wrong ({type(fault).__name__})", where=path.name) from None
-    if len({entry.id for entry in found}) != len(found):
-        raise ContractError("an id stands twice", where=path.name)
-    return found
+        for node in document["requirements"]
+    )
 
 
 @cache
@@ -98,12 +83,9 @@ def assessment(path: Path = DPIA) -> Assessment:
     Raises:
         ContractError: the file is wrong.
     """
-    document = _read(path)
-    try:
-        return Assessment(
-            texts=MappingProxyType({name: str(document[name]) for name in _TEXTS}),
-            treatments=tuple(TreatmentWords(**node) for node in document["treatments"]),
-            measures=tuple(map(str, document["measures"])),
-        )
-    except (KeyError, TypeError) as fault:
-        raise ContractError(f"an entry is wrong ({type(fault).__name__})", where=path.name) from None
+    document, _ = read_document(path, AssessmentDocument)
+    return Assessment(
+        texts=MappingProxyType({name: str(document[name]) for name in _TEXTS}),
+        treatments=tuple(TreatmentWords(**node) for node in document["treatments"]),
+        measures=tuple(map(str, document["measures"])),
+    )

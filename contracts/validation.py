@@ -6,30 +6,31 @@ one fault: what only follows from another fault is left out, and values are neve
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from contracts.errors import DataCutError
-from contracts.yaml_loader import Document, Place, YamlError, read_yaml, word
+from contracts.strict import PlacedError, meant, nearest, word
+from contracts.yaml_loader import Document, Place, YamlError, read_yaml
 
 MOST_FAULTS = 20  # that one message tells
 MOST_LINES = 8  # of one fault that is made again
 Model = TypeVar("Model", bound=BaseModel)
 
 # entries that name what they stand in, and lists whose parts have a name of their own
-_NAMES = ("mpid", "contract", "item", "rule", "code", "id", "name", "right", "test_case", "stage", "phase", "property")
+_NAMES = ("mpid", "contract", "id", "item", "rule", "code", "name", "right", "test_case", "stage", "phase", "property")
 _PARTS = {"properties": "column", "quality": "rule", "test_cases": "test case", "customProperties": "property"}
 _LABEL = re.compile(r"[A-Z0-9]{4}|[A-Za-z]+[0-9]{0,3}(?:[-_.][A-Za-z0-9]{1,20}){0,8}")
 _LIKE_IDENTIFIER = re.compile(r"[0-9]{5}|[A-Z]{1,2}[0-9][0-9A-Z]?[-_.]?[0-9][A-Z]{2}", re.IGNORECASE)
 # pydantic's error -> our words; what is in braces comes from the error itself
 _SAID = {
     "missing": "is missing",
+    "union_tag_not_found": "has no 'property'",
     "string_type": "must be text: put it in quotes",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
@@ -61,53 +62,7 @@ _SAID = {
     "enum": "must be {expected}",
 }
 _DATE_ERRORS = "date_"
-
-
-class Strict(BaseModel):
-    """Refuses entries that it does not know, and never changes: a misspelt option must not pass in silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PlacedError(ValueError):
-    """A fault that a validator of a whole model found, with the place below the model that it is about."""
-
-    def __init__(self, what: str, *place: str | int) -> None:
-        super().__init__(what)
-        self.place = place
-
-
-def matching(pattern: str, words: str) -> AfterValidator:
-    """Return a check that a text matches a pattern, with the fault in words (``must be ...``)."""
-    compiled = re.compile(pattern)
-
-    def check(text: str) -> str:
-        if not compiled.fullmatch(text):
-            raise ValueError(words)
-        return text
-
-    return AfterValidator(check)
-
-
-def none_of(name: str, known: Sequence[str], what: str) -> str:
-    """Return what is said of a name that is none of those known: what there is, or what was likely meant."""
-    return f"there is no {what} {word(name)}{_meant(name, known) or '; there are ' + ', '.join(sorted(known))}"
-
-
-def _plain(name: str) -> str:
-    return re.sub("[^a-z0-9]", "", name.lower())
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Return the name that was likely meant, or nothing."""
-    plain = {_plain(one): one for one in reversed(known)}
-    close = difflib.get_close_matches(_plain(name)[:60], list(plain), 1, 0.7)
-    return plain[close[0]] if close else ""
-
-
-def _meant(name: str, known: Sequence[str]) -> str:
-    close = nearest(name, known)
-    return f"; did you mean {close!r}?" if close else ""
+_OWN = ("value_error", "assertion_error")  # a check of ours: the entry is of the right kind
 
 
 def read_file(path: Path, error: type[DataCutError], *, where: str = "") -> bytes:
@@ -137,6 +92,20 @@ def load_document(raw: bytes, error: type[DataCutError], *, where: str, typed: b
         raise error(str(fault), where=where) from None
 
 
+def load_values(raw: bytes, error: type[DataCutError], *, where: str, remedy: str = "") -> Any:
+    """Return what a document holds, for a reader that judges its form itself.
+
+    Raises:
+        DataCutError: of the class given; it is not YAML, beyond a limit, or an entry cannot be taken.
+    """
+    document = load_document(raw, error, where=where)
+    if document.faults:
+        raise error(
+            joined([f"line {fault.line}: {fault.what}" for fault in document.faults]), where=where, remedy=remedy
+        )
+    return document.value
+
+
 def load_model(
     raw: bytes,
     model: type[Model],
@@ -145,6 +114,7 @@ def load_model(
     where: str,
     typed: bool = True,
     context: Mapping[str, Any] | None = None,
+    check: Callable[[Model], Iterable[tuple[Place, str]]] | None = None,
 ) -> tuple[Model, Document]:
     """Return a validated document, and its lines.
 
@@ -154,12 +124,13 @@ def load_model(
         error: class of the error raised.
         typed: make numbers, dates and truth values; else every value stays text.
         context: what validators of the model may read.
+        check: faults of a document whose parts are right by themselves, with their places.
 
     Raises:
         DataCutError: of the class given; every fault, in the order of its lines (up to 20).
     """
     document = load_document(raw, error, where=where, typed=typed)
-    found, faults = examine(document, model, context)
+    found, faults = examine(document, model, context, check)
     if found is None:
         raise error(joined(faults), where=where, remedy="")
     return found, document
@@ -179,7 +150,10 @@ class _Fault(NamedTuple):
 
 
 def examine(
-    document: Document, model: type[Model], context: Mapping[str, Any] | None = None
+    document: Document,
+    model: type[Model],
+    context: Mapping[str, Any] | None = None,
+    check: Callable[[Model], Iterable[tuple[Place, str]]] | None = None,
 ) -> tuple[Model | None, list[str]]:
     """Return the model of a document, or ``None`` and every fault, in the order of their lines."""
     found, wrong = None, []
@@ -187,10 +161,12 @@ def examine(
         found = model.model_validate(document.value, context=dict(context or {}))
     except ValidationError as fault:
         wrong = fault.errors(include_input=False, include_url=False)
-    if found is not None and not document.faults:
+    together = list(check(found)) if found is not None and check and not document.faults else []
+    if found is not None and not document.faults and not together:
         return found, []
     spoilt = {fault.path for fault in document.faults}
     faults = [_Fault(fault.line, _words(document, fault.path), fault.what, fault.path) for fault in document.faults]
+    faults += [_Fault(document.line(path), _words(document, path), said, path) for path, said in together]
     faults += [fault for fault in _model_faults(document, model, wrong) if not _below(fault.path, spoilt)]
     return None, _grouped(sorted(faults, key=lambda fault: fault.line))
 
@@ -221,6 +197,8 @@ def _model_faults(document: Document, model: type[BaseModel], wrong: Sequence[An
     by_path: dict[Place, list[Any]] = {}
     for error in wrong:
         by_path.setdefault(_path(document.value, error), []).append(error)
+    judged = {path for path, errors in by_path.items() if any(error["type"] in _OWN for error in errors)}
+    by_path = {p: e for p, e in by_path.items() if not _below(p[:-1], judged)}  # what else a union might have been
     above = {path[:length] for path in by_path for length in range(len(path))}
     unknown = {path for path, errors in by_path.items() if errors[0]["type"] == "extra_forbidden"}
     missing = {path for path, errors in by_path.items() if errors[0]["type"] == "missing"}
@@ -261,15 +239,19 @@ def _holds(value: Any, step: str | int) -> bool:
 
 def _said(errors: Sequence[Any]) -> str:
     """Return what is wrong with one entry; of a union's branches, what each wants."""
-    said = list(dict.fromkeys(_one(error) for error in errors))
-    wants = [one.removeprefix("must be ").partition(":")[0] for one in said if one.startswith("must be ")]
+    own = [error for error in errors if error["type"] in _OWN]
+    said = list(dict.fromkeys(_one(error) for error in own or errors))
+    wants = [one.removeprefix("must be ") for one in said if one.startswith("must be ")]
     return f"must be {' or '.join(wants)}" if len(said) > 1 and wants else said[0]
 
 
 def _one(error: Mapping[str, Any]) -> str:
     kind, facts = str(error["type"]), error.get("ctx", {})
-    if kind in ("value_error", "assertion_error"):
+    if kind in _OWN:
         return str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if kind == "union_tag_invalid":
+        known = re.findall("'([^']*)'", str(facts["expected_tags"]))
+        return "is not known here" + (meant(str(facts["tag"]), known) or f" (known are {', '.join(known)})")
     if kind.startswith(_DATE_ERRORS):
         return "must be a date as 2023-08-19"
     if kind in ("literal_error", "enum"):
@@ -286,12 +268,12 @@ def _unknown(document: Document, model: type[BaseModel], path: Place, missing: s
     there = _at(document.value, path[:-1])
     near = nearest(name, [one for one in known if one not in there])
     if near:
-        return f"is not known here; did you mean {near!r}?", {(*path[:-1], near)} & missing
+        return f"is not known here (did you mean {near!r}?)", {(*path[:-1], near)} & missing
     elsewhere = {place for place in missing if place[-1] == name}
     if elsewhere or (places := _homes(model, name)):
         home = " or ".join(sorted(_words(document, place[:-1]) for place in elsewhere)) if elsewhere else places[0]
-        return f"is not known here; it belongs under {home or 'no other entry'}", elsewhere
-    return f"is not known here; known are {', '.join(known)}" if known else "is not known here", set()
+        return f"is not known here, it belongs under {home or 'no other entry'}", elsewhere
+    return f"is not known here (known are {', '.join(known)})" if known else "is not known here", set()
 
 
 def _known(model: type[BaseModel], path: Place) -> list[str]:

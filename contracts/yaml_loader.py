@@ -16,13 +16,14 @@ from typing import Any
 
 import yaml
 
+from contracts.strict import WORD, word
+
 SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, ten times as fast, where it is there
 
 MOST_BYTES = 4 << 20
 MOST_VALUES = 200_000  # a cut of 5,000 extracts or a plan of 2,000 test cases has about 60,000
 MOST_DEPTH = 40
 MOST_DIGITS = 30  # of a number
-WORD = re.compile(r"[A-Za-z_-]{1,40}[0-9]{0,3}")  # a name that a message may repeat: it cannot be an identifier
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
@@ -100,11 +101,6 @@ class Document:
                 break
             line, here = here.parts[step]
         return line
-
-
-def word(name: object) -> str:
-    """Return a name in quotes as a message may repeat it: never what could be an identifier."""
-    return repr(name) if isinstance(name, str) and WORD.fullmatch(name) else "of that name"
 
 
 def read_yaml(raw: bytes | str, *, typed: bool = True) -> Document:
@@ -292,37 +288,3 @@ class _Reader:
             self._fault(line, "is too large for a number")
             return None
         return value
-
-
-class KeyTwiceError(yaml.constructor.ConstructorError):
-    """A map has a key twice: one of the two would go in silence."""
-
-
-class _Loader(SafeLoader):  # type: ignore[misc]
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """Refuse what is written like a date or number and is none, at its line."""
-        try:
-            return super().construct_object(node, deep)
-        except ValueError:
-            raise yaml.constructor.ConstructorError(None, None, "no such value", node.start_mark) from None
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
-        """Refuse a key that stands twice."""
-        names = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in names:
-                raise KeyTwiceError(None, None, "a key stands twice", key.start_mark)
-            names.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def safe_load(text: str | bytes) -> Any:
-    """Return the one document of a text.
-
-    Raises:
-        yaml.YAMLError: it is not YAML, names a type that is none of data, has a key twice, or is nested without end.
-    """
-    try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - one of PyYAML's two safe loaders
-    except RecursionError:
-        raise yaml.YAMLError("nested too deeply") from None

@@ -6,13 +6,10 @@ An item, a decision row, a kind of evidence or a DIP role is added in YAML alone
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from contracts.augmentation.model import (
     TABLES,
@@ -30,8 +27,8 @@ from contracts.augmentation.model import (
     ValueSource,
     stated_column,
 )
-from contracts.errors import ContractError
-from contracts.yaml_loader import safe_load
+from contracts.documents.augmentation import AssociationsDocument, ItemsDocument, ServicesDocument
+from contracts.load import read_document
 
 __all__ = [
     "TABLES",
@@ -60,24 +57,6 @@ REASON = "DQ31"  # coherence after augmentation: an undecided item is never gues
 PARTIAL = "DQ27"  # a related group that is not complete, or contradicts itself
 
 
-def read_yaml(path: Path) -> tuple[Any, str]:
-    """Read a YAML file and its SHA-256.
-
-    Raises:
-        ContractError: the file cannot be read or is not YAML.
-    """
-    try:
-        raw = path.read_bytes()
-        return safe_load(raw), hashlib.sha256(raw).hexdigest()
-    except OSError as fault:
-        raise ContractError("cannot be read", where=path.name, remedy=fault.strerror or "") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        mark = getattr(fault, "problem_mark", None)
-        raise ContractError(
-            f"is not valid YAML{f' at line {mark.line + 1}' if mark else ''}", where=path.name
-        ) from None
-
-
 @cache
 def tables(path: Path = ITEMS) -> Tables:
     """Read the items in their order.
@@ -85,24 +64,19 @@ def tables(path: Path = ITEMS) -> Tables:
     Raises:
         ContractError: the file is wrong.
     """
-    document, digest = read_yaml(path)
-    try:
-        meters = document["meters"]
-        return Tables(
-            inputs=tuple(_input(name, node or {}) for name, node in document["inputs"].items()),
-            impossible=_conditions(document.get("impossible") or (), "never"),
-            minor_meters=tuple(meters["minor"]),
-            segments={str(kind): segment for segment, kinds in meters["segments"].items() for kind in kinds},
-            items=tuple(
-                _item(node, document.get("defaults") or {}, document.get("senders") or {}) for node in document["items"]
-            ),
-            coherence=_conditions(document.get("coherence") or (), "holds"),
-            digest=digest,
-        )
-    except KeyError as fault:
-        raise ContractError(f"entry {fault.args[0]!r} is missing", where=path.name) from None
-    except (TypeError, ValueError, AttributeError) as fault:
-        raise ContractError(f"cannot be understood ({fault})", where=path.name) from None
+    document, digest = read_document(path, ItemsDocument, ItemsDocument.faults)
+    meters = document["meters"]
+    return Tables(
+        inputs=tuple(_input(name, node or {}) for name, node in document["inputs"].items()),
+        impossible=_conditions(document.get("impossible") or (), "never"),
+        minor_meters=tuple(meters["minor"]),
+        segments={str(kind): segment for segment, kinds in meters["segments"].items() for kind in kinds},
+        items=tuple(
+            _item(node, document.get("defaults") or {}, document.get("senders") or {}) for node in document["items"]
+        ),
+        coherence=_conditions(document.get("coherence") or (), "holds"),
+        digest=digest,
+    )
 
 
 def items(path: Path = ITEMS) -> tuple[Item, ...]:
@@ -121,28 +95,18 @@ def associations(path: Path = ASSOCIATIONS) -> Associations:
     Raises:
         ContractError: the file is wrong.
     """
-    document, digest = read_yaml(path)
-    try:
-        evidence = tuple(
-            Evidence(n["rule"], tuple(n["match"]), n["grade"], n["description"]) for n in document["evidence"]
-        )
-        grades = tuple(document["grades"])
-        if unknown := {e.grade for e in evidence} - set(grades):
-            raise ValueError(f"unknown grade {', '.join(sorted(unknown))}")
-        return Associations(
-            grades=grades,
-            site=tuple(document["site"]),
-            same=tuple(document["same"]),
-            evidence=evidence,
-            carried=tuple(document["carried"]),
-            primary=_conditions(document["primary"], "when"),
-            constraints=_conditions(document["constraints"], "holds"),
-            digest=digest,
-        )
-    except KeyError as fault:
-        raise ContractError(f"entry {fault.args[0]!r} is missing", where=path.name) from None
-    except (TypeError, ValueError, AttributeError) as fault:
-        raise ContractError(f"cannot be understood ({fault})", where=path.name) from None
+    document, digest = read_document(path, AssociationsDocument, AssociationsDocument.faults)
+    evidence = tuple(Evidence(n["rule"], tuple(n["match"]), n["grade"], n["description"]) for n in document["evidence"])
+    return Associations(
+        grades=tuple(document["grades"]),
+        site=tuple(document["site"]),
+        same=tuple(document["same"]),
+        evidence=evidence,
+        carried=tuple(document["carried"]),
+        primary=_conditions(document["primary"], "when"),
+        constraints=_conditions(document["constraints"], "holds"),
+        digest=digest,
+    )
 
 
 @cache
@@ -152,13 +116,8 @@ def services(path: Path = SERVICES) -> Services:
     Raises:
         ContractError: the file is wrong, or two roles share a prefix.
     """
-    document, digest = read_yaml(path)
-    try:
-        prefixes = {str(role): str(prefix) for role, prefix in document["dip_id_prefixes"].items()}
-    except (KeyError, TypeError, AttributeError):
-        raise ContractError("entry 'dip_id_prefixes' is missing", where=path.name) from None
-    if len(set(prefixes.values())) != len(prefixes) or not all(len(p) == 2 and p.isdigit() for p in prefixes.values()):
-        raise ContractError("a DIP id prefix is two digits of one role alone", where=path.name)
+    document, digest = read_document(path, ServicesDocument, ServicesDocument.faults)
+    prefixes = {str(role): str(prefix) for role, prefix in document["dip_id_prefixes"].items()}
     return Services(prefixes, digest)
 
 
@@ -172,8 +131,6 @@ def _input(name: str, node: Mapping[str, Any]) -> Input:
 
 def _item(node: Mapping[str, Any], defaults: Mapping[str, Any], senders: Mapping[str, str]) -> Item:
     known = {**defaults, **node}
-    if known["undecided"] not in ("exclude", "leave"):
-        raise ValueError(f"{known['item']}: undecided is exclude or leave")
     return Item(
         item=known["item"],
         catalogue=str(known.get("catalogue", "")),
@@ -194,17 +151,12 @@ def _item(node: Mapping[str, Any], defaults: Mapping[str, Any], senders: Mapping
 def _statement(node: str | Mapping[str, Any], senders: Mapping[str, str]) -> Statement:
     full: Mapping[str, Any] = {"column": node} if isinstance(node, str) else node
     extract, _, column = str(full["column"]).partition(".")
-    if not column:
-        raise ValueError(f"{extract}: a stated column is written extract.column")
     whose = str(senders.get(extract, extract))
     return Statement(extract, column, str(full.get("effective_from", "")), str(full.get("when", "")), whose)
 
 
 def _decision(node: Mapping[str, Any]) -> Decision:
-    kinds = [kind for kind in Outcome if kind.value in node]
-    if len(kinds) != 1:
-        raise ValueError(f"{node['rule']}: a row has one of {', '.join(Outcome)}")
-    (kind,) = kinds
+    kind = next(kind for kind in Outcome if kind.value in node)
     given = node[kind.value]
     fallback = ValueSource.MANUFACTURED if kind is Outcome.MANUFACTURE else ValueSource.DERIVED
     return Decision(

@@ -10,7 +10,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
 from jsonschema import Draft201909Validator
 from jsonschema.exceptions import ValidationError
 
@@ -27,7 +26,7 @@ from contracts.vocabulary import (
     RuleStage,
     SenderRole,
 )
-from contracts.yaml_loader import safe_load
+from contracts.yaml_loader import YamlError, read_yaml
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -87,16 +86,18 @@ def odcs_schema() -> Mapping[str, Any]:
 def read(raw: bytes, findings: LintFindings) -> Mapping[str, Any] | None:
     """Read YAML; note what makes that impossible."""
     try:
-        document = safe_load(raw)
-    except (UnicodeDecodeError, yaml.YAMLError) as fault:
-        mark = getattr(fault, "problem_mark", None)
-        problem = str(getattr(fault, "problem", "") or "is no YAML")
-        findings.add("C01", f"line {mark.line + 1}" if mark else "", f"is not valid YAML: {problem[:80]}")
+        document = read_yaml(raw)
+    except YamlError as fault:
+        findings.add("C01", f"line {fault.line}" if fault.line else "", fault.what)
         return None
-    if not isinstance(document, dict):
+    for wrong in document.faults:
+        findings.add("C01", f"line {wrong.line}", wrong.what)
+    if document.faults:
+        return None
+    if not isinstance(document.value, dict):
         findings.add("C01", "", "holds no contract")
         return None
-    return document
+    return document.value
 
 
 @cache

@@ -10,17 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from contracts.errors import ContractError
+from contracts.documents.messages import MessagesDocument
+from contracts.load import read_document
 from contracts.messages.model import Interface, Key, ListBlock, Messages
-from contracts.yaml_loader import safe_load
 
 HERE = Path(__file__).parent
 MESSAGES = HERE / "messages.yaml"
 SCHEMA = HERE / "dip-messages-1.json"
-FORMS = ("text", "datetime", "boolean", "integer", "decimal", "as it is")
-SENDERS = ("SUP", "REGS", "MS", "DS")
 
 
 @cache
@@ -30,41 +26,17 @@ def messages(path: Path = MESSAGES) -> Messages:
     Raises:
         ContractError: the file is wrong, or an interface names a block that is not there.
     """
-    try:
-        document = safe_load(path.read_text(encoding="utf-8"))
-        found = Messages(
-            versions={str(k): str(v) for k, v in document["versions"].items()},
-            environment=document["environment"],
-            parties={str(k): str(v) for k, v in document["parties"].items()},
-            spellings=tuple(document["spellings"]),
-            common={name: _keys(nodes) for name, nodes in document["common"].items()},
-            blocks={name: _keys(nodes) for name, nodes in document["blocks"].items()},
-            lists={n: ListBlock(node["each"], _keys(node["keys"])) for n, node in document["lists"].items()},
-            interfaces={name: _interface(name, node) for name, node in document["interfaces"].items()},
-        )
-    except OSError as fault:
-        raise ContractError("cannot be read", where=path.name, remedy=fault.strerror or "") from None
-    except KeyError as fault:
-        raise ContractError(f"entry {fault.args[0]!r} is missing", where=path.name) from None
-    except (yaml.YAMLError, TypeError, ValueError, AttributeError) as fault:
-        raise ContractError(f"cannot be understood ({type(fault).__name__})", where=path.name) from None
-    _check(found, path)
-    return found
-
-
-def _check(found: Messages, path: Path) -> None:
-    faults = []
-    for interface in found.interfaces.values():
-        for blocks in interface.events.values():
-            faults += [
-                f"{interface.name}: there is no block {b}" for b in blocks if b not in {*found.blocks, *found.lists}
-            ]
-        if interface.sender not in SENDERS or interface.identity not in found.common:
-            faults.append(f"{interface.name}: sender or identity is unknown")
-    keys = [k for ks in (*found.common.values(), *found.blocks.values()) for k in ks]
-    faults += [f"{k.key}: there is no form {k.form}" for k in keys if k.form not in FORMS]
-    if faults:
-        raise ContractError("; ".join(faults), where=path.name)
+    document, _ = read_document(path, MessagesDocument, MessagesDocument.faults)
+    return Messages(
+        versions=dict(document["versions"]),
+        environment=document["environment"],
+        parties=dict(document["parties"]),
+        spellings=tuple(document["spellings"]),
+        common={name: _keys(nodes) for name, nodes in document["common"].items()},
+        blocks={name: _keys(nodes) for name, nodes in document["blocks"].items()},
+        lists={n: ListBlock(node["each"], _keys(node["keys"])) for n, node in document["lists"].items()},
+        interfaces={name: _interface(name, node) for name, node in document["interfaces"].items()},
+    )
 
 
 def _keys(nodes: list[Mapping[str, Any]]) -> tuple[Key, ...]:

@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from contracts.ringfence.model import AllocationPolicy, Criterion, Demand, Pick, SingleOnPair, UnitKind
+from contracts.strict import Strict
 
 HUB = {
     "supplier": "supplier_mpid",
@@ -41,11 +42,7 @@ Words = Annotated[list[str], BeforeValidator(_as_list), AfterValidator(_not_blan
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_. /()#:+-]{0,119}$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Range(_Strict):
+class Range(Strict):
     """An inclusive range; one end may be left open."""
 
     at_least: Annotated[str | None, Field(alias="from")] = None
@@ -58,13 +55,13 @@ class Range(_Strict):
         return self
 
 
-class Presence(_Strict):
+class Presence(Strict):
     """Whether the attribute has a value at all."""
 
     present: bool
 
 
-class Hub(_Strict):
+class Hub(Strict):
     """Service trio: every part given must hold."""
 
     supplier: Words | None = None
@@ -88,7 +85,7 @@ def _criterion(name: str, wanted: list[str] | Range | Presence) -> Criterion:
     return Criterion(name, values=tuple(sorted(set(wanted))))
 
 
-class TestCase(_Strict):
+class TestCase(Strict):
     """One test case of the plan, for one participant and role."""
 
     __test__ = False
@@ -105,8 +102,8 @@ class TestCase(_Strict):
     mutates: bool = True
     reuse: bool = False
     hub: Hub = Hub()
-    criteria: Criteria = {}
-    export_criteria: Criteria = {}
+    criteria: Criteria = Field(default_factory=dict)
+    export_criteria: Criteria = Field(default_factory=dict)
 
     @field_validator("unit", mode="before")
     @classmethod
@@ -132,7 +129,7 @@ class TestCase(_Strict):
         return self
 
 
-class PlannedStage(_Strict):
+class PlannedStage(Strict):
     """A stage of a phase; ``round`` orders its issue among the stages."""
 
     stage: str
@@ -140,7 +137,7 @@ class PlannedStage(_Strict):
     test_cases: Annotated[list[TestCase], Field(min_length=1)]
 
 
-class Phase(_Strict):
+class Phase(Strict):
     """CIT or SIT: no metering point, meter or premises is ever in both (Q57)."""
 
     phase: Literal["CIT", "SIT"]
@@ -154,13 +151,13 @@ class Phase(_Strict):
         return self
 
 
-class PlanPolicy(_Strict):
+class PlanPolicy(Strict):
     """The ``policy`` section of a plan; see AllocationPolicy."""
 
     single_on_pair: SingleOnPair = SingleOnPair.PENALISE
     whole_test_cases: bool = False
     pick: Pick = Pick.KEYED
-    strata: list[Name] = []
+    strata: list[Name] = Field(default_factory=list)
     keep_together: list[Name] | None = None
     absent_partner: Literal["refuse", "allow"] = "refuse"
     hub: dict[str, Name] = HUB
@@ -190,7 +187,7 @@ class PlanPolicy(_Strict):
         )
 
 
-class RingFencePlan(_Strict):
+class RingFencePlan(Strict):
     """A whole plan: version of the language, policy, phases."""
 
     plan: Annotated[int, Field(ge=1, le=1)]

@@ -14,7 +14,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from contracts.errors import ConfigurationError
 from contracts.load import load_all
-from contracts.validation import PlacedError, Strict, load_model, matching, none_of, read_file
+from contracts.strict import PlacedError, Strict, matching, none_of
+from contracts.validation import load_model, read_file
 from contracts.vocabulary import PostcodePolicy
 from flows.intake import SourceSpec
 from flows.intake.files import found, is_pattern

@@ -95,16 +95,19 @@ def test_a_run_refuses_tables_with_a_finding(tmp_path):
     path = tmp_path / "items.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     with pytest.raises(ContractError, match="no row decides") as fault:
-        check(tables(path))
+        check(tables(path), load_all())
     assert fault.value.exit_code == 10
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("items: [", "is not valid YAML at line"),
-        (HEAD, "entry 'items' is missing"),
-        (f"{HEAD}items: [{{item: x, description: x, basis: [], undecided: maybe}}]\n", "cannot be understood"),
+        ("items: [", "line [12]: is not valid YAML"),
+        (HEAD, "line 1: items: is missing"),
+        (
+            f"{HEAD}items: [{{item: x, description: x, basis: [], undecided: maybe}}]\n",
+            "undecided: must be exclude or leave; line 3: item x, rows: is missing",
+        ),
     ],
 )
 def test_a_file_that_is_no_table_is_told(tmp_path: Path, text, words):

@@ -69,8 +69,8 @@ REG, MET, DCN = (
 )
 BROKEN = {
     "no YAML": (REG, "apiVersion: v3.1.0", "apiVersion: [v3.1.0", "C01", "not valid YAML"),
-    "an entry twice": (REG, "kind: DataContract", "kind: DataContract\nkind: Another", "C01", "stands twice"),
-    "a date that is none": (REG, "status: active", "status: 2023-02-30", "C01", "no such value"),
+    "an entry twice": (REG, "kind: DataContract", "kind: DataContract\nkind: Another", "C01", "appears twice"),
+    "a date that is none": (REG, "status: active", "status: 2023-02-30", "C01", "no such day"),
     "an entry named by a list": (REG, "status: active", "status: active\n? [a]\n: b", "C01", "not valid YAML"),
     "nested without end": (REG, "status: active", f"status: {'[' * 5_000}", "C01", "not valid YAML"),
     "not ODCS: a status that is missing": (REG, "status: active\n", "", "C02", "'status' is a required property"),

@@ -17,34 +17,34 @@ SUPA = f"      - {{contract: portfolio, {SOURCE}}}"
 # what is written -> what stands there instead; what is told, whole, but for the file's name
 MISTAKES = {
     "a misspelt entry": ("{path: SUPA/portfolio", "{pth: SUPA/portfolio", [
-        "line 32: participant SUPA, extract portfolio, source.pth: is not known here; did you mean 'path'?"]),
+        "line 32: participant SUPA, extract portfolio, source.pth: is not known here (did you mean 'path'?)"]),
     "a misspelt entry that must be there": ("signing_key:", "signing_keys:", [
-        "line 67: release.signing_keys: is not known here; did you mean 'signing_key'?"]),
+        "line 67: release.signing_keys: is not known here (did you mean 'signing_key'?)"]),
     "a misspelt section": ("\nparticipants:", "\nparticipant:", [
-        "line 16: participant: is not known here; did you mean 'participants'?"]),
+        "line 16: participant: is not known here (did you mean 'participants'?)"]),
     "hyphen for underscore": ("ring_fence:", "ring-fence:", [
-        "line 60: ring-fence: is not known here; did you mean 'ring_fence'?"]),
+        "line 60: ring-fence: is not known here (did you mean 'ring_fence'?)"]),
     "an entry in capitals": ("  scheme: 1", "  SCHEME: 1", [
-        "line 7: cut.SCHEME: is not known here; did you mean 'scheme'?"]),
+        "line 7: cut.SCHEME: is not known here (did you mean 'scheme'?)"]),
     "an entry of another section": ("  scheme: 1", "  compare_with: old\n  scheme: 1", [
-        "line 7: cut.compare_with: is not known here; it belongs under release"]),
+        "line 7: cut.compare_with: is not known here, it belongs under release"]),
     "an entry moved out of its section": (
         r"release:\n(.*\n.*\n)  signing_key: .*\n", r"signing_key: k.pem\nrelease:\n\1", [
-            "line 64: signing_key: is not known here; it belongs under release"]),
+            "line 64: signing_key: is not known here, it belongs under release"]),
     "a policy at the top": ("release:\n", "policy: {postcode: area}\nrelease:\n", [
-        "line 64: policy: is not known here; it belongs under cut"]),
+        "line 64: policy: is not known here, it belongs under cut"]),
     "an entry that is gone": (r"  signing_key: keys/signing.pem.*\n", "", ["line 64: release.signing_key: is missing"]),
     "a small MPID": ("mpid: SUPA", "mpid: supa", [
         "line 29: participant supa, mpid: must be an MPID: four capital letters or digits"]),
     "an MPID that YAML takes for a number": ("mpid: SUPA", "mpid: 1234", [
         "line 29: participant 4, mpid: must be text: put it in quotes"]),
     "a role nobody has": ("mpid: SUPA\n    role: SUP", "mpid: SUPA\n    role: SUPP", [
-        "line 30: participant SUPA, role: there is no role 'SUPP'; did you mean 'SUP'?"]),
+        "line 30: participant SUPA, role: there is no role 'SUPP' (did you mean 'SUP'?)"]),
     "two participants with one mistake": ("role: LDSO", "role: DNO", [
-        "line 18 (and 22, 26): participant EELC, role: there is no role 'DNO'; there are DC, ELEXON, LDSO, MOP, SUP"]),
+        "line 18 (and 22, 26): participant EELC, role: there is no role 'DNO' (there are DC, ELEXON, LDSO, MOP, SUP)"]),
     "no such contract": ("contract: bmu_mapping", "contract: bmu_mappings", [
         "line 58: participant ELEX, extract bmu_mappings, contract: "
-        "there is no contract 'bmu_mappings'; did you mean 'bmu_mapping'?"]),
+        "there is no contract 'bmu_mappings' (did you mean 'bmu_mapping'?)"]),
     "a list without its dash": (SUPA, SUPA.replace("- {", "{"), [
         "line 31: participant SUPA, extracts: must be a list"]),
     "a word for an extract": (SUPA, "      - portfolio", [

@@ -26,14 +26,14 @@ def fault(tmp_path, role="SUP", contract="portfolio") -> str:
 def test_a_contract_that_does_not_exist(tmp_path):
     line = fault(tmp_path, contract="porfolio")
     assert "line 3: participant SUPA, extract porfolio, contract: there is no contract 'porfolio'" in line
-    assert line.endswith("; did you mean 'portfolio'?")
-    assert "there is no contract 'tariffs'; there are annual_consumption" in fault(tmp_path, contract="tariffs")
+    assert line.endswith(" (did you mean 'portfolio'?)")
+    assert "there is no contract 'tariffs' (there are annual_consumption" in fault(tmp_path, contract="tariffs")
 
 
 def test_a_role_that_does_not_exist(tmp_path):
     """What a participant gets back depends on its role; a misspelt one would get nothing, in silence."""
     line = fault(tmp_path, role="Supplier")
-    assert "participant SUPA, role: there is no role 'Supplier'; there are DC, ELEXON, LDSO, MOP, SUP" in line
+    assert "participant SUPA, role: there is no role 'Supplier' (there are DC, ELEXON, LDSO, MOP, SUP)" in line
 
 
 @pytest.mark.parametrize("entry", ["role", "contract"])

@@ -8,11 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from contracts.dtc.policy.model import ADDRESS, AddressSet, Kind, MaskPolicy
 from contracts.errors import ContractError
-from contracts.yaml_loader import safe_load
+from contracts.validation import load_values
 
 SCHEMA = "dtc-mask/1"
 SHIPPED = Path(__file__).parent / "mask-policy.yaml"
@@ -30,12 +28,7 @@ def parse_policy(text: str, *, where: str = "policy") -> MaskPolicy:
         ContractError: it is not YAML of the form of the shipped policy; a kind is unknown; an address line or postcode
             is in no set; an item of a set has another kind.
     """
-    try:
-        document = safe_load(text)
-    except yaml.YAMLError as fault:
-        mark = getattr(fault, "problem_mark", None)
-        place = f" at line {mark.line + 1}" if mark else ""
-        raise ContractError(f"is not YAML{place}", where=where, remedy=_REMEDY) from None
+    document = load_values(text.encode(), ContractError, where=where, remedy=_REMEDY)
     if not isinstance(document, dict) or document.get("policy") != SCHEMA:
         raise ContractError(f"is not a policy: `policy: {SCHEMA}` is missing", where=where, remedy=_REMEDY)
     if unknown := sorted(map(str, set(document) - {"policy", "addresses", "places", "items"})):

@@ -1,0 +1,103 @@
+"""``market_domain_data.odcs.yaml``: the published tables, and what is taken from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contracts.documents.odcs import Head, RoleProperty, Text
+from contracts.strict import Strict
+
+
+class WidthProperty(Strict):
+    """How many characters a code has; shorter ones get zeros in front."""
+
+    property: Literal["width"]
+    value: Annotated[int, Field(ge=1, le=20)]
+
+
+class OptionalProperty(Strict):
+    """Whether a publication may come without it."""
+
+    property: Literal["optional"]
+    value: bool
+
+
+class AliasesProperty(Strict):
+    """Other headings under which a column is published."""
+
+    property: Literal["aliases"]
+    value: list[Text]
+
+
+class PublishedColumn(Strict):
+    """One column of a published table."""
+
+    name: Text
+    physical_name: Text = Field(alias="physicalName")
+    logical_type: str = Field(alias="logicalType")
+    physical_type: str = Field(alias="physicalType")
+    classification: Literal["reference"]
+    description: Text
+    custom_properties: list[
+        Annotated[WidthProperty | OptionalProperty | AliasesProperty, Field(discriminator="property")]
+    ] = Field(default_factory=list, alias="customProperties")
+
+
+class HeadingProperty(Strict):
+    """A heading: of the dates that bound a row's life, or of what must be there for a row to count."""
+
+    property: Literal["effectiveFrom", "effectiveTo", "present"]
+    value: Text
+
+
+class MapEntry(Strict):
+    """A column made from another by a list of values."""
+
+    column: Text
+    name: Text
+    values: dict[str, str]
+
+
+class MapProperty(Strict):
+    """A column made by a list of values."""
+
+    property: Literal["map"]
+    value: MapEntry
+
+
+class MatchEntry(Strict):
+    """A column made from another by the first pattern that fits."""
+
+    column: Text
+    name: Text
+    patterns: list[tuple[str, str]]
+
+
+class MatchProperty(Strict):
+    """A column made by patterns."""
+
+    property: Literal["match"]
+    value: MatchEntry
+
+
+class PublishedTable(Strict):
+    """One published table."""
+
+    name: Text
+    physical_name: Text = Field(alias="physicalName")
+    logical_type: str = Field(alias="logicalType")
+    physical_type: str = Field(alias="physicalType")
+    description: Text
+    custom_properties: list[
+        Annotated[HeadingProperty | MapProperty | MatchProperty | OptionalProperty, Field(discriminator="property")]
+    ] = Field(default_factory=list, alias="customProperties")
+    properties: list[PublishedColumn] = Field(min_length=1)
+
+
+class MarketDataDocument(Head):
+    """The whole file."""
+
+    custom_properties: list[RoleProperty] = Field(default_factory=list, alias="customProperties")
+    tables: list[PublishedTable] = Field(alias="schema", min_length=1)
