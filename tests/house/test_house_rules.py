@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("contracts", "transforms", "flows")
 LONGEST_FILE, LONGEST_FUNCTION = 500, 62
 # what transforms may import of contracts, beside the ``model`` of each room: values and words, no loader
-VALUES = {"contracts.vocabulary", "contracts.errors", "contracts.conditions", "contracts.alignment"}
+VALUES = {
+    "contracts.vocabulary", "contracts.errors", "contracts.conditions", "contracts.alignment", "contracts.dtc.layout",
+}  # fmt: skip
 # where contracts are loaded: the context of a cut, what names a contract before there is one, and tools without a cut
 LOAD_CONTRACTS = (
     "cut/context.py", "cut/config.py", "cli/contracts.py", "restore/extracts.py", "restore/load_files.py",
