@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,36 @@ from flows.cut.partitions import STAGED
 from flows.cut.progress import NULL_LISTENER, Facts, Kind, ProgressListener, Step, current_listener, listening
 from flows.cut.workspace import MARKER, disk
 from flows.keys.signing_key import load_approver, load_signer
-from flows.pseudonymise.source import anonymise_source, facts_of
+from flows.pseudonymise.source import facts_of, pseudonymise_source
 from flows.pseudonymise.submission import exclude_submitted, take_submission
 from flows.quality import after_augmentation, coincident, exclusions, rule_counts, verdicts
 from flows.release.stage import publish
 from flows.ringfence.stage import _ring_fence
 
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of the pipeline: its name, as README and glossary have it, and its room in ``flows``."""
+
+    name: str
+    room: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+STAGES = (
+    INTAKE := Stage("intake", "intake"),  # its last step is conform
+    PSEUDONYMISE := Stage("pseudonymise", "pseudonymise"),
+    QUALITY := Stage("quality", "quality"),
+    ALIGN := Stage("align", "align"),
+    AUGMENT := Stage("augment", "augment"),
+    RING_FENCE := Stage("ring-fence", "ringfence"),
+    RELEASE := Stage("release", "release"),
+    LEAK_SCAN := Stage("leak scan", "leak_scan"),
+    REPORT := Stage("report", "report"),
+)
+"""The one list of stages. A participant's own job, a submission, leaves out align, augment and ring-fence."""
 MOST_PARTS = 16  # steps that the partitions of a stage are spread over
 RunWave = Callable[[Sequence[Step]], Sequence[tuple[Facts, float]]]
 
@@ -73,11 +98,12 @@ def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
         seconds.extend({"stage": step.name, "seconds": took} for step, (_, took) in zip(wave, done, strict=True))
         return [facts for facts, _ in done]
 
-    (plan,) = timed([Step("prepare", "prepare", partial(prepare, cut_file, kind))])
+    (plan,) = timed([_step(INTAKE, call=partial(prepare, cut_file, kind), detail="look at keys, plan and places")])
     try:
         for wave in _waves(cut_file, kind, plan):
             timed(wave)
-        (done,) = timed([Step("release", "release", partial(publish, cut_file, kind=kind, seconds=seconds))])
+        last = partial(publish, cut_file, kind=kind, seconds=seconds)
+        (done,) = timed([_step(RELEASE, LEAK_SCAN, REPORT, call=last)])
     except (IntakeError, RefusedError, ResidueError):
         finish(cut_file)
         raise
@@ -87,20 +113,30 @@ def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
 
 def _waves(cut_file: str, kind: Kind, plan: Facts) -> Iterator[list[Step]]:
     yield [
-        Step("anonymise", f"anonymise {mpid}/{extract}", partial(anonymise, cut_file, mpid, extract), mpid)
+        _step(
+            INTAKE,
+            PSEUDONYMISE,
+            call=partial(pseudonymise, cut_file, mpid, extract),
+            detail=f"{mpid}/{extract}",
+            participant=mpid,
+        )
         for mpid, extract in plan["sources"]
     ]
-    yield [Step("tables", "tables", partial(tabulate, cut_file))]
+    yield [_step(QUALITY, call=partial(tabulate, cut_file), detail="tables to look things up in")]
     parts = _parts(plan["partitions"])
     yield [
-        Step("judge", f"judge part {n + 1} of {len(parts)}", partial(judge_part, cut_file, part))
+        _step(QUALITY, call=partial(judge_part, cut_file, part), detail=f"part {n + 1} of {len(parts)}")
         for n, part in enumerate(parts)
     ]
-    yield [Step("quality", "quality", partial(judge, cut_file))]
+    yield [_step(QUALITY, call=partial(judge, cut_file), detail="counts and exclusions")]
     if kind == "release":
-        yield [Step("align", "align", partial(align, cut_file))]
-        yield [Step("augment", "augment", partial(augment, cut_file))]
-        yield [Step("ring-fence", "ring-fence", partial(ring_fence, cut_file))]
+        yield [_step(ALIGN, call=partial(align, cut_file))]
+        yield [_step(AUGMENT, call=partial(augment, cut_file))]
+        yield [_step(RING_FENCE, call=partial(ring_fence, cut_file))]
+
+
+def _step(*stages: Stage, call: Callable[[], Facts], detail: str = "", participant: str = "") -> Step:
+    return Step(tuple(stage.name for stage in stages), call, detail, participant)
 
 
 def _parts(partitions: int) -> list[list[int]]:
@@ -194,14 +230,14 @@ def _find(job: Job, mpid: str, extract: str) -> tuple[Participant, ExtractConfig
     raise ConfigurationError(f"has no extract {extract!r} of {mpid}", where=str(job.file))
 
 
-def anonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
+def pseudonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
     """Intake, conform and pseudonymise one source; returns its facts."""
     known = context(cut_file)
     note = f"sources/{mpid}-{extract}"
     if done := known.workspace.noted(note):
         return done
     participant, source = _find(known.job, mpid, extract)
-    read = take_submission if source.source.pack else anonymise_source
+    read = take_submission if source.source.pack else pseudonymise_source
     facts = read(
         known.job,
         participant,

@@ -9,7 +9,7 @@ from pathlib import Path
 from contracts.errors import ContractError
 from contracts.lint.columns import check_columns, check_common
 from contracts.lint.document import Finding, LintFindings, check_schema, check_words, read
-from contracts.lint.rules import Place, check_derived, check_rules
+from contracts.lint.rules import RulePlace, check_derived, check_rules
 from contracts.lint.sources import check_alignment, check_code_list, check_layouts, check_places
 from contracts.load import parse_contract
 from contracts.model import Contract
@@ -98,7 +98,7 @@ def _check_extracts(contracts: Mapping[str, Contract], collected: Mapping[str, L
     for file, contract in contracts.items():
         findings = collected[file]
         check_columns(contract, findings)
-        place = Place(contract, by_extract, reference, unread=unread)
+        place = RulePlace(contract, by_extract, reference, unread=unread)
         check_derived(place, findings)
         check_rules(place, findings)
         check_layouts(contract, findings)
@@ -116,7 +116,7 @@ def _results(folder: Path, contracts: Mapping[str, Contract]) -> list[LintFindin
         checked.append(findings)
         contract = _parse(path, findings)
         if contract is not None:
-            place = Place(contract, {**by_extract, contract.extract: contract}, table_columns())
+            place = RulePlace(contract, {**by_extract, contract.extract: contract}, table_columns())
             check_derived(place, findings)
             check_rules(place, findings)
     return checked

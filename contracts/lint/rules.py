@@ -22,7 +22,7 @@ OWN_IDENTIFIER = "own_identifier"
 Schema = dict[str, pl.DataType]
 
 
-class Place:
+class RulePlace:
     """What a contract's rules stand on: its own columns, and the tables of everybody."""
 
     def __init__(
@@ -89,7 +89,7 @@ def _yields(text: str, roots: tuple[tuple[str, pl.DataType], ...]) -> pl.DataTyp
         return type(fault).__name__
 
 
-def check_derived(place: Place, findings: LintFindings) -> None:
+def check_derived(place: RulePlace, findings: LintFindings) -> None:
     """Check the derived columns, in their order: each may read those before it."""
     for derived in place.contract.derived:
         where = f"derived column {derived.name}"
@@ -98,7 +98,7 @@ def check_derived(place: Place, findings: LintFindings) -> None:
         place.derived[derived.name] = _derived_type(place, derived, where, findings)
 
 
-def _derived_type(place: Place, derived: Derived, where: str, findings: LintFindings) -> pl.DataType:
+def _derived_type(place: RulePlace, derived: Derived, where: str, findings: LintFindings) -> pl.DataType:
     if derived.sql:
         fault, found = condition_fault(derived.sql, place.quality(), boolean=False)
         if fault:
@@ -120,7 +120,7 @@ def _derived_type(place: Place, derived: Derived, where: str, findings: LintFind
     return found or pl.String()
 
 
-def _check_keys(place: Place, table: str, keys: Mapping[str, str], where: str, findings: LintFindings) -> None:
+def _check_keys(place: RulePlace, table: str, keys: Mapping[str, str], where: str, findings: LintFindings) -> None:
     columns = place.table(table) or {}
     if not keys:
         findings.add("C33", where, "has no key")
@@ -134,7 +134,7 @@ def _check_keys(place: Place, table: str, keys: Mapping[str, str], where: str, f
             findings.add("C33", where, f"key {column}: {fault}")
 
 
-def check_rules(place: Place, findings: LintFindings) -> None:
+def check_rules(place: RulePlace, findings: LintFindings) -> None:
     """Check the rules of one contract."""
     earlier: dict[str, Rule] = {}
     for rule in place.contract.rules:
@@ -164,7 +164,7 @@ def _check_arguments(rule: Rule, where: str, findings: LintFindings) -> bool:
     return needed <= given
 
 
-def _check_meaning(place: Place, rule: Rule, where: str, findings: LintFindings) -> None:
+def _check_meaning(place: RulePlace, rule: Rule, where: str, findings: LintFindings) -> None:
     kwargs = rule.kwargs
     schema = place.raw if rule.stage is RuleStage.INTAKE else place.quality()
     marks = rule.expectation in (Expectation.CONFORM, Expectation.COLUMNS_CONFORM)
@@ -192,7 +192,7 @@ def _check_meaning(place: Place, rule: Rule, where: str, findings: LintFindings)
         _check_reference(place, rule, where, findings)
 
 
-def _spanned(place: Place) -> Schema:
+def _spanned(place: RulePlace) -> Schema:
     return place.quality() | {d.name: pl.String() for d in place.contract.derived}
 
 
@@ -204,7 +204,7 @@ def _codes_fault(name: str) -> str:
     return ""
 
 
-def _check_reference(place: Place, rule: Rule, where: str, findings: LintFindings) -> None:
+def _check_reference(place: RulePlace, rule: Rule, where: str, findings: LintFindings) -> None:
     name = str(rule.kwargs["table"])
     table = place.table(name)
     if table is None:

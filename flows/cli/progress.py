@@ -16,19 +16,30 @@ from typing import IO, Any
 
 from contracts.errors import ConfigurationError
 from flows.cut.progress import Facts, ProgressListener, Step
-from flows.pipeline import MOST_PARTS
+from flows.pipeline import (
+    ALIGN,
+    AUGMENT,
+    INTAKE,
+    LEAK_SCAN,
+    MOST_PARTS,
+    PSEUDONYMISE,
+    QUALITY,
+    RELEASE,
+    REPORT,
+    RING_FENCE,
+)
 
 # Shares of a whole run's time, as measured at a million metering points: what the estimate of the rest rests on.
 SHARES = {
-    "prepare": 1,
-    "anonymise": 20,
-    "tables": 2,
-    "judge": 12,
-    "quality": 10,
-    "align": 5,
-    "augment": 12,
-    "ring-fence": 4,
-    "release": 34,
+    INTAKE.name: 10,
+    PSEUDONYMISE.name: 11,
+    QUALITY.name: 24,
+    ALIGN.name: 5,
+    AUGMENT.name: 12,
+    RING_FENCE.name: 4,
+    RELEASE.name: 18,
+    LEAK_SCAN.name: 11,
+    REPORT.name: 5,
 }
 SHOWN = ("rows", "partitions", "excluded", "rules", "pairs", "coincident", "items", "allocated", "shortages")
 
@@ -66,10 +77,10 @@ class BarListener:
 
     def end(self, step: Step, seconds: float, facts: Facts) -> None:
         """Move on by the step's share."""
-        if step.stage == "prepare":
-            parts = min(int(facts.get("partitions", 1)), MOST_PARTS)
-            self._steps = {"anonymise": len(facts.get("sources", ())), "judge": parts}
-        share = SHARES.get(step.stage, 0) / max(1, self._steps.get(step.stage, 1))
+        if "sources" in facts:  # the plan, which the first step makes
+            sources, parts = len(facts["sources"]), min(int(facts["partitions"]), MOST_PARTS)
+            self._steps = {INTAKE.name: 1 + sources, PSEUDONYMISE.name: sources, QUALITY.name: parts + 2}
+        share = sum(SHARES[stage] / max(1, self._steps.get(stage, 1)) for stage in step.stages)
         self._progress.advance(self._task, share)
         self._progress.console.print(_line(step, seconds, facts), highlight=False, markup=False)
 

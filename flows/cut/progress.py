@@ -18,16 +18,26 @@ class Step:
     """One piece of work that can be done by itself.
 
     Attributes:
-        stage: the stage it belongs to.
-        name: what a person reads.
+        stages: the stages that it takes its data through, in the order of :data:`flows.pipeline.STAGES`.
         call: does it and returns its facts; paths, ids and counts only.
+        detail: which part of them, for a person to read; empty where it is all.
         participant: whose data it works on; empty where it is everybody's.
     """
 
-    stage: str
-    name: str
+    stages: tuple[str, ...]
     call: Callable[[], Facts]
+    detail: str = ""
     participant: str = ""
+
+    @property
+    def stage(self) -> str:
+        """The stages by name."""
+        return ", ".join(self.stages)
+
+    @property
+    def name(self) -> str:
+        """What a person reads."""
+        return f"{self.stage}: {self.detail}" if self.detail else self.stage
 
 
 class ProgressListener(Protocol):

@@ -260,7 +260,7 @@ def plain_flow(data: bytes, top: str) -> PlainFlow | None:
     return PlainFlow(head, body, tail, flow, (fields[2], fields[7][:8], flag), records)
 
 
-class Units:
+class JoinedUnits:
     """Cuts a stream of DTC user files that were joined into one: each begins with its ZHV record."""
 
     def __init__(self, stream: ByteStream) -> None:
@@ -317,7 +317,7 @@ class Units:
 class _Unit:
     """One large file among those that were joined."""
 
-    def __init__(self, units: Units) -> None:
+    def __init__(self, units: JoinedUnits) -> None:
         self._units = units
         units.begin()
 

@@ -27,8 +27,8 @@ from flows.intake.joined import (
     FilesReader,
     JoinedFlows,
     JoinedTables,
+    JoinedUnits,
     PlainFlow,
-    Units,
     flow_of,
     plain_flow,
     top_group,
@@ -192,7 +192,7 @@ class SourceFiles:
     def _units(self, file: FileRead, stream: ByteStream) -> Iterator[FilesReader]:
         """Read the flows that were joined into one file; most often it is one."""
         top = {}
-        for unit in Units(stream):
+        for unit in JoinedUnits(stream):
             flow = flow_of(unit) if isinstance(unit, bytes) else ""
             layouts = tuple(layout for layout in self._layouts if flow.startswith(layout.flow))
             if isinstance(unit, bytes) and not layouts and _FLOW.fullmatch(flow):

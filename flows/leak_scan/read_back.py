@@ -30,7 +30,7 @@ class PieceKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ScanPiece:
     """Some values of a file and where they stand; ``cells`` is how many values they stand for."""
 
     kind: PieceKind
@@ -39,7 +39,7 @@ class Piece:
     cells: int
 
 
-def pieces(path: Path, name: str) -> Iterator[Piece]:
+def pieces(path: Path, name: str) -> Iterator[ScanPiece]:
     """Yield all that a file holds.
 
     Args:
@@ -54,23 +54,25 @@ def pieces(path: Path, name: str) -> Iterator[Piece]:
             yield _texts(lines, f"{name}, block {number + 1}")
 
 
-def _texts(texts: Iterable[str], where: str) -> Piece:
+def _texts(texts: Iterable[str], where: str) -> ScanPiece:
     values = pl.Series("", list(texts), dtype=pl.String)
-    return Piece(PieceKind.TEXTS, values, where, values.len())
+    return ScanPiece(PieceKind.TEXTS, values, where, values.len())
 
 
-def _parquet(path: Path, name: str) -> Iterator[Piece]:
+def _parquet(path: Path, name: str) -> Iterator[ScanPiece]:
     file = pq.ParquetFile(path)
     yield _texts(_metadata(file), f"{name}, names and metadata")
     for column, bounds in _statistics(file).items():
-        yield Piece(PieceKind.COLUMN, pl.Series(column, bounds), f"{name}, statistics of column {column}", len(bounds))
+        yield ScanPiece(
+            PieceKind.COLUMN, pl.Series(column, bounds), f"{name}, statistics of column {column}", len(bounds)
+        )
     few = [column for column, size in _cell_sizes(file).items() if size < FEW]
     file = pq.ParquetFile(path, read_dictionary=few)
     wanted = [f.name for f in file.schema_arrow if _textual(f.type) or _wide(f.type)]
     yield from _batches(file.iter_batches(batch_size=BATCH, columns=wanted), name)
 
 
-def _csv(path: Path, name: str) -> Iterator[Piece]:
+def _csv(path: Path, name: str) -> Iterator[ScanPiece]:
     with path.open(encoding="utf-8") as stream:
         header = next(csv.reader(stream), [])
     yield _texts(header, f"{name}, header")
@@ -85,16 +87,16 @@ def _csv(path: Path, name: str) -> Iterator[Piece]:
         yield from _batches(reader, name)
 
 
-def _batches(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[Piece]:
+def _batches(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[ScanPiece]:
     at = 0
     for batch in batches:
         for column, array in zip(batch.schema.names, batch.columns, strict=True):
             where = f"{name}, column {column}, rows from {at + 1}"
             if pa.types.is_dictionary(array.type):
                 values = pl.Series(column, array.dictionary.cast(pa.large_string()))
-                yield Piece(PieceKind.DISTINCT, values, where, batch.num_rows)
+                yield ScanPiece(PieceKind.DISTINCT, values, where, batch.num_rows)
             else:
-                yield Piece(PieceKind.COLUMN, pl.Series(column, array), where, batch.num_rows)
+                yield ScanPiece(PieceKind.COLUMN, pl.Series(column, array), where, batch.num_rows)
         at += batch.num_rows
 
 

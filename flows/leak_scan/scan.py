@@ -23,7 +23,7 @@ from contracts.vocabulary import Field, Form
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ParticipantExtract
 from flows.cut.workspace import Workspace
-from flows.leak_scan.read_back import Piece, PieceKind, pieces
+from flows.leak_scan.read_back import ScanPiece, PieceKind, pieces
 from flows.pseudonymise.pseudonym_index import coincident, keys_of, pseudonym_index
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
@@ -161,17 +161,17 @@ class Scanner:
     def document(self, document: object, where: str) -> None:
         """Search every text of a JSON document, keys included."""
         texts = pl.Series("", list(_strings(document)), dtype=pl.String)
-        self._piece(Piece(PieceKind.TEXTS, texts, where, texts.len()), self.findings, _How(says=True))
+        self._piece(ScanPiece(PieceKind.TEXTS, texts, where, texts.len()), self.findings, _How(says=True))
 
     def _file(self, path: Path, name: str, how: _How) -> LeakFindings:
         found = LeakFindings(files=1, bytes=path.stat().st_size)
-        self._piece(Piece(PieceKind.TEXTS, pl.Series("", [name]), "the name of a file", 1), found, _How())
+        self._piece(ScanPiece(PieceKind.TEXTS, pl.Series("", [name]), "the name of a file", 1), found, _How())
         how = replace(how, forms=how.forms and path.suffix != ".parquet")
         for piece in pieces(path, name):
             self._piece(piece, found, how)
         return found
 
-    def _piece(self, piece: Piece, found: LeakFindings, how: _How) -> None:
+    def _piece(self, piece: ScanPiece, found: LeakFindings, how: _How) -> None:
         found.cells += piece.cells
         if piece.kind is PieceKind.TEXTS:
             self._texts(piece, found, how)
@@ -180,7 +180,7 @@ class Scanner:
         else:
             self._column(piece, found, how)
 
-    def _texts(self, piece: Piece, found: LeakFindings, how: _How) -> None:
+    def _texts(self, piece: ScanPiece, found: LeakFindings, how: _How) -> None:
         texts = piece.values.drop_nulls()
         self._search(texts, how.kinds(KINDS), piece, found, how)
         if not how.forms and (
@@ -188,7 +188,7 @@ class Scanner:
         ):
             found.hit("postcode", piece.where, count)
 
-    def _distinct(self, piece: Piece, found: LeakFindings) -> None:
+    def _distinct(self, piece: ScanPiece, found: LeakFindings) -> None:
         """Search distinct values, unless the same ones of the same column were searched before."""
         values = piece.values
         mark = (values.name, values.len(), int(values.hash(seed=1).sum() or 0))
@@ -198,7 +198,7 @@ class Scanner:
             if found.confirmed.total() == before:
                 self._clean.add(mark)
 
-    def _column(self, piece: Piece, found: LeakFindings, how: _How) -> None:
+    def _column(self, piece: ScanPiece, found: LeakFindings, how: _How) -> None:
         values, kinds = piece.values, how.kinds(searched_fields(piece.values.name, self._measured))
         if values.dtype != pl.String:  # a number can be an MPAN; shorter ones are numbers like any other
             if not values.abs().ge(SMALLEST_MPAN).any():
@@ -209,7 +209,7 @@ class Scanner:
             return
         self._search(texts, kinds, piece, found, how)
 
-    def _search(self, texts: pl.Series, kinds: tuple[Field, ...], piece: Piece, found: LeakFindings, how: _How) -> None:
+    def _search(self, texts: pl.Series, kinds: tuple[Field, ...], piece: ScanPiece, found: LeakFindings, how: _How) -> None:
         """Look in texts without nulls for the raw values of some fields, the MPAN among them."""
         sieved = leak_candidates.sieve(texts, kinds)
         if sieved.bare.any():
@@ -222,14 +222,14 @@ class Scanner:
                 found.searched[kind.value] += candidates.height
                 self._confirm(kind, some, self._raw_rows(kind, candidates), piece, found)
 
-    def _bare(self, texts: pl.Series, piece: Piece, found: LeakFindings) -> None:
+    def _bare(self, texts: pl.Series, piece: ScanPiece, found: LeakFindings) -> None:
         """Look for raw MPANs among texts of thirteen digits."""
         hits, valid = self._mpans(texts)
         found.searched[Field.MPAN.value] += int(valid.sum())
         if hits.any():
             found.hit(Field.MPAN.value, f"{piece.where}{_row(piece, texts[int(hits.argmax())])}", int(hits.sum()))
 
-    def _confirm(self, kind: Field, texts: pl.Series, rows: Rows, piece: Piece, found: LeakFindings) -> None:
+    def _confirm(self, kind: Field, texts: pl.Series, rows: Rows, piece: ScanPiece, found: LeakFindings) -> None:
         if kind is Field.MPAN and 0 < rows.size <= MOST_BY_CHANCE:
             rows = self._beside_keyed(texts, rows)
         if rows.size:
@@ -267,7 +267,7 @@ class Scanner:
         return rows[np.unique(again)]
 
 
-def _row(piece: Piece, text: str) -> str:
+def _row(piece: ScanPiece, text: str) -> str:
     """Say in which row of a piece a text stands; what was searched may have been picked out of it."""
     same = leak_candidates.plain(piece.values.cast(pl.String).fill_null("")) == leak_candidates.plain(pl.Series([text]))
     return f", row {same.arg_true()[0] + 1}" if same.any() else ""

@@ -36,14 +36,8 @@ OPTIONS: dict[str, Any] = {"persist_result": False, "log_prints": False}
 ONE_AT_A_TIME = "datacut-ring-fence"  # global concurrency limit: one commit to the ledger at a time
 NOTIFY = "DATACUT_NOTIFY_BLOCK"  # a notification block, as type/name, that is told of failures
 COMPLETE, ARRIVED, RELEASED = "datacut.inputs.complete", "datacut.input.arrived", "datacut.release.published"
-RETRIED = (
-    "anonymise",
-    "tables",
-    "judge",
-    "quality",
-    "align",
-    "augment",
-)  # stages that only read and write the work folder
+RETRIED = (pipeline.PSEUDONYMISE, pipeline.QUALITY, pipeline.ALIGN, pipeline.AUGMENT)
+"""Stages that only read and write the work folder: a step that ends in one of them is tried again."""
 
 THREADS: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=WORKERS)
 RETRIED_AFTER = [5.0, 30.0]  # seconds; somebody may be waiting to hear that the disk is full
@@ -108,7 +102,7 @@ def _without_values(call: Callable[[], progress.Facts]) -> Callable[[], progress
 
 
 def _as_task(step: progress.Step) -> Task[[], progress.Facts]:
-    retried = step.stage in RETRIED
+    retried = step.stages[-1] in [stage.name for stage in RETRIED]
     return Task(
         _without_values(step.call),
         name=step.stage,
@@ -155,7 +149,7 @@ def _map_steps() -> pipeline.RunWave:
 
 
 def _commits(step: progress.Step) -> bool:
-    return step.stage == "ring-fence"
+    return step.stage == pipeline.RING_FENCE.name
 
 
 @contextlib.contextmanager

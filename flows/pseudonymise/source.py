@@ -74,7 +74,7 @@ def check_cut_date(stated: str | None, cut_date: date, *, where: str) -> None:
         )
 
 
-def anonymise_source(
+def pseudonymise_source(
     job: Job,
     participant: Participant,
     extract: ExtractConfig,
@@ -236,10 +236,10 @@ def _hidden(
     batch: pl.DataFrame, contract: Contract, columns: ColumnMap, pseudonymiser: Pseudonymiser, spec: SourceSpec
 ) -> tuple[pl.DataFrame, dict[str, str]]:
     """Return a batch under pseudonyms, and how its dates were written."""
-    return anonymise_batch(batch, contract, columns, pseudonymiser, spec), written_dates(batch, contract, columns)
+    return pseudonymise_batch(batch, contract, columns, pseudonymiser, spec), written_dates(batch, contract, columns)
 
 
-def anonymise_batch(
+def pseudonymise_batch(
     batch: pl.DataFrame, contract: Contract, columns: ColumnMap, pseudonymiser: Pseudonymiser, spec: SourceSpec
 ) -> pl.DataFrame:
     """Turn one batch of raw text into pseudonymised rows with the verdicts of the intake rules.

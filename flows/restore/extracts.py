@@ -15,7 +15,7 @@ from contracts.load import load_all
 from contracts.model import Contract
 from flows.cut.progress import Progress
 from flows.intake import open_source
-from flows.pseudonymise.source import anonymise_batch
+from flows.pseudonymise.source import pseudonymise_batch
 from flows.restore.backup import RestoredExtract, _Batch
 from flows.restore.load_files import ExcludedList, Filler, LoadFile
 from flows.restore.real_identifiers import RealNames
@@ -61,7 +61,7 @@ def restore_extract(extract: RestoredExtract, folder: Path, pseudonymiser: Pseud
         columns = map_columns(contract, reader.header, where=extract.spec.name)
         filler = Filler.of(extract, columns)
         for batch in reader.batches():
-            named = anonymise_batch(batch, contract, columns, pseudonymiser, extract.spec)
+            named = pseudonymise_batch(batch, contract, columns, pseudonymiser, extract.spec)
             own = _Batch(batch, named, columns)
             back = own.among(known)
             load.add(filler.filled(batch, own.points), back)

@@ -17,7 +17,7 @@ from tests.benchmarks.watched import table
 CORES = (4, 8, 16, 32)
 WORKERS = (4, 8, 16)
 MOST_LOAD = 0.5  # of the cores, before a run: more, and nothing is calculated
-SPREAD = ("anonymise", "judge")
+SPREAD = ("intake, pseudonymise", "quality")
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float:

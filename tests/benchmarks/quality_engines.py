@@ -47,7 +47,7 @@ def prepare(folder: Path, mpans: int) -> Counts:
     generate(SampleRequest(mpans, 1, 0.05), folder)
     cut = str(folder / "cut.yaml")
     plan = pipeline.prepare(cut)
-    return {f"{mpid}/{extract}": pipeline.anonymise(cut, mpid, extract)["rows"] for mpid, extract in plan["sources"]}
+    return {f"{mpid}/{extract}": pipeline.pseudonymise(cut, mpid, extract)["rows"] for mpid, extract in plan["sources"]}
 
 
 def row_verdicts(folder: Path) -> Callable[[], Counts]:

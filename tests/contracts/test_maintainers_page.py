@@ -18,7 +18,7 @@ from contracts.lint import check_contracts
 from contracts.load import load_contract
 from contracts.scheme import scheme_lists
 from flows.intake import SourceSpec
-from flows.pseudonymise.source import anonymise_batch
+from flows.pseudonymise.source import pseudonymise_batch
 from transforms.column_map import map_columns
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.mpan import order_key
@@ -89,7 +89,7 @@ def test_column_and_rules_are_sound_and_judge(copy):
     )
     columns = map_columns(contract, frame.columns, where="x")
     assert columns.dropped == ("dates",)
-    staged = anonymise_batch(frame, contract, columns, pseudonymiser, spec)
+    staged = pseudonymise_batch(frame, contract, columns, pseudonymiser, spec)
     judged = rules.judge(
         staged.with_columns(order_key().alias(ORDER), pl.lit("MOPA").alias(PARTICIPANT)),
         contract, {}, date(2023, 8, 19), uncarried={},

@@ -252,7 +252,7 @@ def test_the_evidence_says_what_date_was_stated(place, contract, name, source, t
     cut = str(place.cut(contract, name, **source))
     pipeline.prepare(cut, "submission")
     try:
-        assert pipeline.anonymise(cut, "EELC", contract)["cut_date"] == told
+        assert pipeline.pseudonymise(cut, "EELC", contract)["cut_date"] == told
     finally:
         pipeline.finish(cut)
 

@@ -100,7 +100,7 @@ def judge(cut_file: Path) -> pipeline.Context:
     name = str(cut_file)
     plan = pipeline.prepare(name)
     for mpid, extract in plan["sources"]:
-        pipeline.anonymise(name, mpid, extract)
+        pipeline.pseudonymise(name, mpid, extract)
     pipeline.tabulate(name)
     pipeline.judge_part(name, list(range(plan["partitions"])))
     pipeline.judge(name)

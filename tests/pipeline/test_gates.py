@@ -48,7 +48,7 @@ def test_what_the_last_stage_needs_is_told_first(cut: Path):
     done = datacut("run", cut, "--plain")
     assert (done.code, len(done.told)) == (2, 1)
     assert "ZZZZ" in done.told[0]
-    assert "anonymise" not in done.err
+    assert "pseudonymise" not in done.err
     plan.unlink()
     done = datacut("run", cut, "--plain")
     assert (done.code, len(done.told)) == (2, 1)
@@ -56,7 +56,7 @@ def test_what_the_last_stage_needs_is_told_first(cut: Path):
     key.unlink()
     done = datacut("run", cut, "--plain")
     assert (done.code, len(done.told)) == (13, 1)
-    assert "anonymise" not in done.err
+    assert "pseudonymise" not in done.err
 
 
 def test_a_participant_makes_its_own_keys_and_needs_nothing_else(cut: Path, tmp_path: Path):

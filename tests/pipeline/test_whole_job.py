@@ -102,7 +102,7 @@ def test_under_prefect_the_same_bytes(cut, undisturbed, datacut):
     assert done.returncode == 0, done.stderr
     assert digests(Path(json.loads(done.stdout)["pack"])) == digests(undisturbed)
     names = {step["stage"] for step in evidence(Path(json.loads(done.stdout)["pack"]))["times"]["stages"]}
-    assert {"prepare", "judge part 1 of 1", "quality", "align", "augment", "ring-fence"} <= names
+    assert {"quality: part 1 of 1", "align", "augment", "ring-fence", "release, leak scan, report"} <= names
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def judged(pristine, tmp_path_factory) -> Iterator[Context]:
     name = str(folder / "cut.yaml")
     plan = pipeline.prepare(name)
     for mpid, extract in plan["sources"]:
-        pipeline.anonymise(name, mpid, extract)
+        pipeline.pseudonymise(name, mpid, extract)
     pipeline.tabulate(name)
     pipeline.judge_part(name, list(range(plan["partitions"])))
     pipeline.judge(name)

@@ -88,7 +88,7 @@ def test_the_work_folder_holds_no_identifier_that_was_told(cut):
     with source.open("w", newline="", encoding="utf-8") as out:
         csv.writer(out).writerows([header, *rows])
     pipeline.prepare(str(cut))
-    pipeline.anonymise(str(cut), "MOPB", "metering")
+    pipeline.pseudonymise(str(cut), "MOPB", "metering")
     written = everything(cut.parent / "work")
     assert own[0] not in written
     assert own[1] not in written
@@ -104,8 +104,8 @@ def test_no_number_stands_behind_a_null_in_the_work_folder(cut):
     flow.write_text("".join(spoilt))
     put(cut, "MOPB/register.csv", "MULTIPLIER", slice(0, 9), UPRN)
     pipeline.prepare(str(cut))
-    pipeline.anonymise(str(cut), "DCOL", "annual_consumption")
-    pipeline.anonymise(str(cut), "MOPB", "register")
+    pipeline.pseudonymise(str(cut), "DCOL", "annual_consumption")
+    pipeline.pseudonymise(str(cut), "MOPB", "register")
     files = [
         path for room in ("annual_consumption", "register") for path in (cut.parent / "work").rglob(f"{room}/*.arrow")
     ]

@@ -39,12 +39,12 @@ def test_finished_sources_are_not_read_again(cut):
     name = str(cut)
     plan = pipeline.prepare(name)
     assert not plan["resumed"]
-    pipeline.anonymise(name, *plan["sources"][0])
+    pipeline.pseudonymise(name, *plan["sources"][0])
     staged = cut.parent / "work"
     before = {p: p.stat().st_mtime_ns for p in staged.rglob("*.arrow")}
     forget()
     assert pipeline.prepare(name)["resumed"]
-    pipeline.anonymise(name, *plan["sources"][0])
+    pipeline.pseudonymise(name, *plan["sources"][0])
     assert {p: p.stat().st_mtime_ns for p in staged.rglob("*.arrow")} == before
     (cut.parent / "EELC" / "registration.csv").touch()
     assert not pipeline.prepare(name)["resumed"]
@@ -55,7 +55,7 @@ def test_finished_sources_are_not_read_again(cut):
 def test_a_removal_that_is_cut_short_is_gone_on_with(cut, monkeypatch):
     """The marker goes last: without it the next run would take the rest for somebody else's and refuse."""
     name = str(cut)
-    pipeline.anonymise(name, *pipeline.prepare(name)["sources"][0])
+    pipeline.pseudonymise(name, *pipeline.prepare(name)["sources"][0])
 
     def killed(path, **_):
         (Path(path) / MARKER).unlink(missing_ok=True)  # a folder's files go in any order
@@ -74,13 +74,13 @@ def test_a_removal_that_is_cut_short_is_gone_on_with(cut, monkeypatch):
 def test_half_written_pieces_are_written_again(cut):
     name = str(cut)
     first, *_ = pipeline.prepare(name)["sources"]
-    pipeline.anonymise(name, *first)
+    pipeline.pseudonymise(name, *first)
     (note,) = (cut.parent / "work").rglob(f"{first[0]}-{first[1]}.json")
     whole = {p.name: p.read_bytes() for p in (cut.parent / "work").rglob("*.arrow")}
     note.unlink()
     for path in (cut.parent / "work").rglob("*.arrow"):
         path.write_bytes(path.read_bytes()[:100])
-    pipeline.anonymise(name, *first)
+    pipeline.pseudonymise(name, *first)
     assert {p.name: p.read_bytes() for p in (cut.parent / "work").rglob("*.arrow")} == whole
     pipeline.finish(name)
 

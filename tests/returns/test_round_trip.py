@@ -14,7 +14,7 @@ from contracts.augmentation import tables
 from contracts.load import load_all
 from contracts.scheme import scheme_lists
 from flows.intake import SourceSpec
-from flows.pseudonymise.source import anonymise_batch
+from flows.pseudonymise.source import pseudonymise_batch
 from flows.release.augmented import held_by
 from flows.restore.backup import _Batch
 from flows.restore.extracts import _digest
@@ -232,7 +232,7 @@ def test_a_backup_may_spell_an_esme_id_otherwise():
         row = {"mpan_core": "1800000123458", "meter_serial_number": "L04C15502", "meter_type": "S2A", "esme_id": esme}
         raw = pl.DataFrame([row])
         columns = map_columns(contract, raw.columns, where="MOPA/metering")
-        named = anonymise_batch(raw, contract, columns, pseudonymiser, SourceSpec("MOPA/metering", Path("memory")))
+        named = pseudonymise_batch(raw, contract, columns, pseudonymiser, SourceSpec("MOPA/metering", Path("memory")))
         batches[esme] = _Batch(raw, named, columns)
     digests = [_digest(batch.named, ["mpan_core", "esme_id"]).item() for batch in batches.values()]
     assert digests[0] == digests[1]

@@ -20,7 +20,7 @@ from flows.cut.partitions import JUDGED, STAGED, ParticipantExtract, PartitionWr
 from flows.cut.workspace import Workspace
 from flows.intake import SourceSpec
 from flows.intake.market_domain_data import Reference, load_reference
-from flows.pseudonymise.source import anonymise_batch
+from flows.pseudonymise.source import pseudonymise_batch
 from flows.quality import exclusions
 from flows.quality import verdicts as quality
 from flows.quality.cross_partition import cross_partition_tables
@@ -204,7 +204,7 @@ class MiniCut:
         spec = SourceSpec(f"{participant}/{extract}", Path("memory"))
         names = map_columns(contract, frame.columns, where=spec.name)
         writer = PartitionWriter(self.workspace, STAGED, participant, extract)
-        writer.add(anonymise_batch(frame, contract, names, self.pseudonymiser, spec))
+        writer.add(pseudonymise_batch(frame, contract, names, self.pseudonymiser, spec))
         writer.close()
         carried = {name: name for name in frame.columns if frame[name].null_count() < frame.height}
         self.workspace.note(f"sources/{participant}-{extract}", {"columns": carried})

@@ -12,7 +12,7 @@ from contracts.load import load_all
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import RuleStage
 from flows.intake import Limits, SourceSpec, open_source
-from flows.pseudonymise.source import anonymise_batch
+from flows.pseudonymise.source import pseudonymise_batch
 from tests.rules.cutting import mpan
 from transforms.column_map import map_columns
 from transforms.pseudonymise.keys import FieldKeys
@@ -288,7 +288,7 @@ def test_what_a_sound_flow_gives_keeps_the_rules_of_intake(tmp_path, flow, extra
     frame, _, _ = read(path, extract, 1 << 20)
     spec = SourceSpec("x", path)
     names = map_columns(contract, frame.columns, where="x")
-    staged = anonymise_batch(
+    staged = pseudonymise_batch(
         frame, contract, names, Pseudonymiser(FieldKeys(bytes(range(32)), "DTC"), lists=scheme_lists()), spec
     )
     broken = staged.select(rules.broken(contract, r.id).any().alias(r.id) for r in contract.rules_at(RuleStage.INTAKE))

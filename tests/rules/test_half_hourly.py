@@ -15,7 +15,7 @@ from contracts.overlay import NONE, Overlay, apply, refusal
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import Method
 from flows.intake import Limits, SourceSpec, open_source
-from flows.pseudonymise.source import anonymise_batch
+from flows.pseudonymise.source import pseudonymise_batch
 from tests.rules.cutting import HALF_HOURLY, MiniCut, mpan
 from transforms.column_map import map_columns
 from transforms.pseudonymise.keys import FieldKeys
@@ -136,7 +136,7 @@ def staged(rows: list[dict[str, str | None]], key: bytes = bytes(range(32)), ove
     frame = pl.DataFrame(rows, schema={c.name: pl.String for c in contract.columns}, orient="row")
     spec = SourceSpec("DCHH/half_hourly", Path("memory"))
     names = map_columns(contract, frame.columns, where=spec.name)
-    return anonymise_batch(frame, contract, names, Pseudonymiser(FieldKeys(key, "HH"), lists=scheme_lists()), spec)
+    return pseudonymise_batch(frame, contract, names, Pseudonymiser(FieldKeys(key, "HH"), lists=scheme_lists()), spec)
 
 
 def invented(frame: pl.DataFrame) -> np.ndarray:
