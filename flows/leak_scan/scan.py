@@ -23,7 +23,7 @@ from contracts.vocabulary import Field, Form
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ParticipantExtract
 from flows.cut.workspace import Workspace
-from flows.leak_scan.read_back import ScanPiece, PieceKind, pieces
+from flows.leak_scan.read_back import PieceKind, ScanPiece, pieces
 from flows.pseudonymise.pseudonym_index import coincident, keys_of, pseudonym_index
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
@@ -209,7 +209,9 @@ class Scanner:
             return
         self._search(texts, kinds, piece, found, how)
 
-    def _search(self, texts: pl.Series, kinds: tuple[Field, ...], piece: ScanPiece, found: LeakFindings, how: _How) -> None:
+    def _search(
+        self, texts: pl.Series, kinds: tuple[Field, ...], piece: ScanPiece, found: LeakFindings, how: _How
+    ) -> None:
         """Look in texts without nulls for the raw values of some fields, the MPAN among them."""
         sieved = leak_candidates.sieve(texts, kinds)
         if sieved.bare.any():
