@@ -14,7 +14,7 @@ help:  ## this list
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,postgres,dask]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,si,postgres,dask]"
 	touch $@
 
 demo: $(VENV)/.ready  ## set everything up and run the main job on the sample backups

@@ -21,6 +21,7 @@ from flows.augment.stage import augmentation
 from flows.cut import partitions
 from flows.cut.config import ExtractConfig, Job, Participant, load_cut
 from flows.cut.context import Context, context, forget, now, run_digest, work_folder
+from flows.cut.installed import require
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import STAGED
 from flows.cut.progress import NULL_LISTENER, Facts, Kind, ProgressListener, Step, current_listener, listening
@@ -30,7 +31,6 @@ from flows.pseudonymise.source import facts_of, pseudonymise_source
 from flows.pseudonymise.submission import exclude_submitted, take_submission
 from flows.quality import after_augmentation, coincident, exclusions, rule_counts, verdicts
 from flows.release.stage import publish
-from flows.ringfence.stage import _ring_fence
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +199,14 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
 
 def _ready(known: Context, kind: str) -> None:
     """Look at the signing keys, the plan and the place of the packs before anything is done."""
-    from flows.ringfence.plan import read_plan
-
     job, release = known.job, known.job.model.release
     load_signer(job.path(release.signing_key))
     if release.approver:
         load_approver(job.path(release.approver))
     if kind == "release" and job.model.ring_fence is not None:
+        require("ortools", "sqlalchemy")
+        from flows.ringfence.plan import read_plan
+
         plan = job.path(job.model.ring_fence.plan)
         mpids = {participant.mpid for participant in job.model.participants}
         strangers = sorted({d.participant for d in read_plan(plan).demands if d.participant} - mpids)
@@ -335,6 +336,8 @@ def ring_fence(cut_file: str) -> dict[str, Any]:
         return {"allocated": 0, "shortages": 0}
     done = known.workspace.noted("ring_fence")
     if done is None:
+        from flows.ringfence.stage import _ring_fence  # with what only an SI installs
+
         done = _ring_fence(known, known.job.path(plan.plan))
     return {"allocated": done["allocated"], "shortages": len(done["evidence"]["shortages"])}
 

@@ -15,6 +15,7 @@ import contracts
 import flows
 import transforms
 from contracts.errors import DataCutError, PlaceError
+from flows.cut.installed import left_out
 from flows.keys.process import guard_memory
 
 # modules of ``flows.cli``, in the order of the help
@@ -75,6 +76,10 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("datacut: stopped\n")
         sys.exit(130)
+    except ModuleNotFoundError as fault:
+        told = left_out(fault) or DataCutError.defect(fault)
+        sys.stderr.write(f"datacut: {told.line()}\n")
+        sys.exit(told.exit_code if isinstance(told, PlaceError) else 1)
     except Exception as fault:  # noqa: BLE001 - its text may quote data: type and place are enough
         sys.stderr.write(f"datacut: {DataCutError.defect(fault).line()}\n")
         sys.exit(1)

@@ -32,9 +32,10 @@ def serve_command(
     behind a token that is made anew each time.
     """
     from flows.cut.config import load_cut
+    from flows.cut.installed import require
     from flows.orchestration import server
 
-    server.require_prefect()
+    require("prefect")
     job = load_cut(cut)
     if server.configured():
         _serve(cut, schedules, look_every)
@@ -63,10 +64,11 @@ def deploy_command(
     look_every: LookEvery = 60,
 ) -> None:
     """Register a cut's deployments with the Prefect server that is configured, to be run by the workers of a pool."""
+    from flows.cut.installed import require
     from flows.orchestration import server
     from flows.orchestration.deployments import register
 
-    server.require_prefect()
+    require("prefect")
     if not server.configured():
         raise ConfigurationError(
             "no Prefect server is configured",

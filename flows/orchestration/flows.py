@@ -28,6 +28,7 @@ from contracts.errors import ConfigurationError, DataCutError, PlaceError
 from flows import pipeline
 from flows.cut import progress
 from flows.cut.config import load_cut
+from flows.cut.installed import require
 from flows.cut.parallel import WORKERS
 from flows.orchestration import inbox
 from flows.release.check_returns import check_returns
@@ -208,10 +209,9 @@ def _on_dask(workers: str, cut_file: str, kind: progress.Kind) -> dict[str, Any]
     Raises:
         PlaceError: the extra is not installed. ConfigurationError: neither an address nor a number.
     """
-    try:
-        from prefect_dask.task_runners import DaskTaskRunner
-    except ImportError:
-        raise PlaceError("prefect-dask is not installed", remedy="pip install datacut[dask]") from None
+    require("prefect_dask")
+    from prefect_dask.task_runners import DaskTaskRunner
+
     if workers.isdigit():
         settings: dict[str, object] = {
             "n_workers": int(workers),

@@ -19,11 +19,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from contracts.errors import PlaceError
+from flows.cut.installed import require
 from flows.keys.secret_files import write_new
 
 HOST = "127.0.0.1"
@@ -31,17 +31,6 @@ PATIENCE = 90  # seconds; a cold start takes about 9, more on a busy machine
 DRAINED_WITHIN = 30  # seconds for the last events of a run to reach the server
 TOKEN_FILE = "auth-string"  # noqa: S105 - a file's name, in the home of a server with pages
 LIFELINE = "from flows.orchestration.server import serve; serve()"
-INSTALL = "run with --plain, or pip install 'datacut[si]'"
-
-
-def require_prefect() -> None:
-    """See that Prefect is installed, without loading it.
-
-    Raises:
-        PlaceError: it is not.
-    """
-    if find_spec("prefect") is None:
-        raise PlaceError("Prefect is not installed", remedy=INSTALL)
 
 
 def configured() -> bool:
@@ -58,7 +47,7 @@ def configured() -> bool:
     profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
     if not (os.environ.get("PREFECT_PROFILE") or profiles.is_file()):
         return False
-    require_prefect()
+    require("prefect", otherwise="run with --plain")
     from prefect.settings import PREFECT_API_URL
 
     return bool(PREFECT_API_URL.value())
@@ -74,7 +63,7 @@ def connected(home: Path) -> Iterator[None]:
     Raises:
         PlaceError: Prefect is not installed, the configured server does not answer, or ours does not start.
     """
-    require_prefect()
+    require("prefect", otherwise="run with --plain")
     if configured():
         _wait_for_answer(None, "the Prefect server does not answer", "PREFECT_API_URL", "start it, or run with --plain")
         yield

@@ -156,9 +156,7 @@ def _postgresql(url: URL) -> Engine:
     try:
         return create_engine(url.set(drivername="postgresql+psycopg"), hide_parameters=True)
     except ModuleNotFoundError:
-        raise PlaceError(
-            "has no driver for PostgreSQL", where="ledger", remedy="pip install datacut[postgres]"
-        ) from None
+        raise PlaceError("has no driver for PostgreSQL", where="ledger", remedy="pip install 'datacut[si]'") from None
 
 
 def file_system(folder: Path) -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import filecmp
 import gzip
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from flows.cli.run import SAMPLE_REQUEST
+from flows.cut.installed import EXTRAS
 from flows.sample import SampleRequest, generate
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +80,51 @@ def _held(path: Path) -> object:
             return path.read_bytes()
 
 
+LEFT_OUT = ("prefect", "ortools", "sqlalchemy", "psycopg", "fastapi", "adbc-driver-postgresql", "dask")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_light_installation_has_what_a_participant_needs(wheel, tmp_path):
+    """The wheel without an extra, in a fresh venv: anonymise and verify, and what only an SI installs is named."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    binaries = tmp_path / "venv" / "bin"
+    fetched = subprocess.run([binaries / "pip", "install", "--quiet", wheel], capture_output=True, check=False)
+    if fetched.returncode:
+        pytest.skip("the wheels of the dependencies cannot be fetched here")
+    listed = subprocess.run(
+        [binaries / "pip", "list", "--format", "freeze"], capture_output=True, text=True, check=True
+    )
+    names = {line.partition("==")[0].lower() for line in listed.stdout.splitlines()}
+    assert not names & set(LEFT_OUT)
+    assert len(names) < 70
+    place = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "PYTHON"))}
+
+    def datacut(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [binaries / "datacut", *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, env=place, capture_output=True, text=True, check=False)
+
+    assert datacut("sample", "--mpans", 60, "--seed", 1, "--out", "s").returncode == 0
+    done = datacut("anonymise", "s/cut.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    pack = json.loads(done.stdout)["pack"]
+    assert datacut("verify", pack, "--public-key", "s/keys/signing.pub").returncode == 0
+    for asked, told in (
+        (("run", "s/cut.yaml"), "datacut: Prefect is not installed (run with --plain, or pip install 'datacut[si]')"),
+        (("run", "s/cut.yaml", "--plain"), "datacut: OR-tools is not installed (pip install 'datacut[si]')"),
+        (("serve", "s/cut.yaml"), "datacut: Prefect is not installed (pip install 'datacut[si]')"),
+        (("ringfence", "status", "s/cut.yaml"), "datacut: SQLAlchemy is not installed (pip install 'datacut[si]')"),
+    ):
+        done = datacut(*asked)
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (19, told), asked
+
+
+def test_every_extra_has_the_libraries_that_the_product_says():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for library, (_, extra) in EXTRAS.items():
+        assert any(re.match(rf"{library.replace('_', '-')}\b", name) for name in extras[extra]), library
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_it_installs_offline_and_runs_without_a_network(wheel, tmp_path):
@@ -84,14 +133,16 @@ def test_it_installs_offline_and_runs_without_a_network(wheel, tmp_path):
         pytest.skip("an empty network namespace needs unshare and root")
     house = tmp_path / "wheelhouse"
     fetched = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", house, wheel], capture_output=True, check=False
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", house, f"{wheel}[si]"],
+        capture_output=True,
+        check=False,
     )
     if fetched.returncode:
         pytest.skip("the wheels of the dependencies cannot be fetched here")
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     steps = (
         "ip link set lo up",
-        f"{tmp_path}/venv/bin/pip install --quiet --no-index --find-links {house} datacut",
+        f"{tmp_path}/venv/bin/pip install --quiet --no-index --find-links {house} 'datacut[si]'",
         f"cd {tmp_path} && venv/bin/datacut demo --out demo --json > done.json",
     )
     alone = ["unshare", "--net", "sh", "-c", " && ".join(steps)]
