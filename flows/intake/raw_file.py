@@ -41,8 +41,19 @@ class RawFile:
     Both kinds go through one descriptor, so what is digested is what is parsed.
     """
 
-    def __init__(self, path: Path, *, root: Path | None, label: str, digest: Digest | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        root: Path | None,
+        label: str,
+        digest: Digest | None = None,
+        folders: dict[str, str] | None = None,
+    ) -> None:
         """Open ``path``, which must lie inside ``root``; ``label`` is what errors call it.
+
+        Args:
+            folders: real places of folders that were met before, for whoever opens thousands of files in one of them.
 
         Raises:
             IntakeError: there is no such file, or it is a folder, FIFO or device.
@@ -54,7 +65,7 @@ class RawFile:
         self._offset = 0
         self._closed = False
         try:
-            self._real = _resolve(path, root, label)
+            self._real = _resolve(path, root, label, folders if folders is not None else {})
             self._fd = _open_regular(self._real, label)
         except (OSError, ValueError) as fault:
             raise _denied(fault, label) from None
@@ -129,14 +140,22 @@ def _same(one: os.stat_result, other: os.stat_result) -> bool:
     return one.st_mtime_ns == other.st_mtime_ns and (os.name == "nt" or one.st_ctime_ns == other.st_ctime_ns)
 
 
-def _resolve(path: Path, root: Path | None, label: str) -> Path:
+def _resolve(path: Path, root: Path | None, label: str, folders: dict[str, str]) -> Path:
     """Return the file's place with links resolved inside ``root``, or refuse it."""
+
+    def real_folder(folder: str) -> str:
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        return folders[folder]
+
+    place = os.path.join(real_folder(os.path.dirname(path)), os.path.basename(path))
     if root is None:
-        return Path(os.path.realpath(path.parent)) / path.name
-    folder, real = Path(os.path.realpath(root)), Path(os.path.realpath(path))
-    if real == folder or not real.is_relative_to(folder):
+        return Path(place)
+    folder = real_folder(os.fspath(root))
+    real = os.path.realpath(place) if os.path.islink(place) or path.name in ("", "..") else place
+    if real == folder or not real.startswith(folder.rstrip(os.sep) + os.sep):
         raise RefusedError("lies outside the backup folder", where=label, remedy="copy it into the folder")
-    return real
+    return Path(real)
 
 
 def _open_regular(real: Path, label: str) -> int:

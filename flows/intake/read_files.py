@@ -67,6 +67,7 @@ class SourceFiles:
         self._flows: dict[tuple[object, ...], list[tuple[FileRead, PlainFlow]]] = {}
         self._tables: dict[tuple[object, ...], list[tuple[FileRead, DelimitedReader, bytes]]] = {}
         self._held = 0
+        self._folders: dict[str, str] = {}
         self._declared = ""
         self._strange: tuple[FileRead, bytes] | None = None
 
@@ -123,7 +124,7 @@ class SourceFiles:
             yield from self._alone(reader, file)
             file.hmac_sha256 = digest.hexdigest() if digest else ""
             return
-        raw = RawFile(spec.path, root=spec.root, label=spec.name, digest=digest)
+        raw = RawFile(spec.path, root=spec.root, label=spec.name, digest=digest, folders=self._folders)
         try:
             start = raw.pread(512, 0)
             if is_parquet(start, spec):
