@@ -60,6 +60,11 @@ class FilesReader(Reader):
         super().__init__(spec, limits)
         self.spec, self._files = spec, files
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of the files that it reads."""
+        return tuple(self._files)
+
     def _take(self, inner: Reader) -> None:
         """Be like another reader."""
         self.form, self.delimiter, self.flow = inner.form, inner.delimiter, inner.flow
@@ -160,11 +165,20 @@ class JoinedFlows(FilesReader):
         top = top_group(layouts)
         marked = tuple(_numbered(layout, top) for layout in layouts)
         start = b"\n" + top.encode() + b"|"
-        bodies = [(b"\n" + flow.body).replace(start, b"%s%d|" % (start, file.number)) for file, flow in flows]
-        first, records = flows[0][1].head, sum(flow.records for _, flow in flows)
-        tail = b"ZPT|%s|%d||1||" % (first.split(b"|")[1], records)
+        text = b"".join(
+            b"".join(
+                [
+                    flow.head,
+                    (b"\n" + flow.body).replace(start, b"%s%d|" % (start, file.number)),
+                    b"\n",
+                    flow.tail,
+                    b"\n",
+                ]
+            )
+            for file, flow in flows
+        )
         self._flows, self._layouts = flows, tuple(layouts)
-        self._take(DtcReader(spec, Bytes(b"".join([first, *bodies, b"\n", tail, b"\n"]), spec.name), limits, marked))
+        self._take(DtcReader(spec, Bytes(text, spec.name), limits, marked))
         self.header = tuple(name for name in self._inner.header if name != FILE)
 
     def _frames(self) -> Iterator[pl.DataFrame]:
@@ -205,8 +219,8 @@ class PlainFlow:
         head: its first record; ``body`` the records between header and trailer, without the last line end; ``tail``
             the trailer.
         flow: flow and version.
-        key: what files that are read together have in common: flow, day, test flag.
-        records: how many records the body has.
+        key: what files that are read together have in common: flow, sender, addressee, test flag.
+        day: the day on which it was made, as ``yyyymmdd``.
     """
 
     head: bytes
@@ -214,7 +228,7 @@ class PlainFlow:
     tail: bytes
     flow: str
     key: tuple[bytes, ...]
-    records: int
+    day: bytes
 
     @property
     def data(self) -> bytes:
@@ -257,7 +271,7 @@ def plain_flow(data: bytes, top: str) -> PlainFlow | None:
         return None
     flag = fields[11] if len(fields) > 11 else b""
     flow = fields[2].decode("ascii")
-    return PlainFlow(head, body, tail, flow, (fields[2], fields[7][:8], flag), records)
+    return PlainFlow(head, body, tail, flow, (*fields[2:7], flag), fields[7][:8])
 
 
 class JoinedUnits:

@@ -97,6 +97,47 @@ class SourceFiles:
             where = self._specs[0].name.split(" ")[0]
             raise IntakeError("holds no backup", where=where, remedy=f"beside it lie {len(self.skipped)} other files")
 
+    def again(self) -> Iterator[tuple[FileRead, Iterator[bytes | ByteStream]]]:
+        """Read the DTC user files once more: each file, and the flows that were joined into it.
+
+        Raises:
+            IntakeError, RefusedError, PlaceError: as :meth:`readers`.
+        """
+        known = {file.spec.file: file for file in self.files}
+        for name, stream in self._streams():
+            peeked = Peeked(stream)
+            if name in known and is_flow(peeked.start, known[name].spec):
+                yield known[name], self._own_flows(peeked)
+
+    def _own_flows(self, stream: ByteStream) -> Iterator[bytes | ByteStream]:
+        for unit in Units(stream):
+            flow = flow_of(unit) if isinstance(unit, bytes) else ""
+            if not self._strange_flow(flow):
+                yield unit
+
+    def _strange_flow(self, flow: str) -> bool:
+        """Tell whether a flow is none of the extract; one of another version is, and is refused by its reader."""
+        return bool(_FLOW.fullmatch(flow)) and not any(flow.startswith(known.flow) for known in self._layouts)
+
+    def _streams(self) -> Iterator[tuple[str, ByteStream]]:
+        for spec in self._specs:
+            for part in expand(spec)[0]:
+                if part.path is None:
+                    continue
+                raw = RawFile(part.path, root=part.root, label=part.name, folders=self._folders)
+                try:
+                    start = raw.pread(512, 0)
+                    if is_parquet(start, part):
+                        continue
+                    if not (start.startswith(GZIP) or is_archive(start)):
+                        yield part.file, PlainStream(raw, self._limits)
+                        continue
+                    for entry in entries(raw, self._limits, wanted=part.member):
+                        if entry.stream is not None:
+                            yield f"{part.file}/{entry.name}" if entry.name else part.file, entry.stream
+                finally:
+                    raw.close()
+
     def digest(self) -> str:
         """Return one keyed digest of the source, whatever the order of its files: of several, that of their digests."""
         if len(self.files) == 1:
@@ -195,8 +236,8 @@ class SourceFiles:
         top = {}
         for unit in JoinedUnits(stream):
             flow = flow_of(unit) if isinstance(unit, bytes) else ""
-            layouts = tuple(layout for layout in self._layouts if flow.startswith(layout.flow))
-            if isinstance(unit, bytes) and not layouts and _FLOW.fullmatch(flow):
+            layouts = tuple(layout for layout in self._layouts if layout.takes(flow))
+            if isinstance(unit, bytes) and self._strange_flow(flow):
                 self._pass_over(file, flow, unit)
                 continue
             if not self.files or self.files[-1] is not file:
@@ -205,7 +246,8 @@ class SourceFiles:
                 top[flow] = top_group(layouts)
             plain = plain_flow(unit, top[flow]) if isinstance(unit, bytes) else None
             if plain is not None:
-                self._flows.setdefault((plain.key, self._declared), []).append((file, plain))
+                day = b"" if file.spec.cut_date else plain.day  # what cut.yaml states goes before
+                self._flows.setdefault((plain.key, day, self._declared), []).append((file, plain))
                 yield from self._hold(len(plain.body))
                 continue
             bytes_of = Bytes(unit, file.spec.name) if isinstance(unit, bytes) else unit
@@ -233,7 +275,7 @@ class SourceFiles:
         flows, self._flows = self._flows, {}
         tables, self._tables, self._held = self._tables, {}, 0
         for held in flows.values():
-            layouts = [layout for layout in self._layouts if held[0][1].flow.startswith(layout.flow)]
+            layouts = [layout for layout in self._layouts if layout.takes(held[0][1].flow)]
             with JoinedFlows(held, _spec_of([f for f, _ in held]), self._limits, layouts) as joined:
                 yield joined
         for some in tables.values():

@@ -28,7 +28,17 @@ class RestoredExtract:
     participant: str
     entry: Mapping[str, Any]
     evidence: Mapping[str, Any]
-    spec: SourceSpec
+    specs: tuple[SourceSpec, ...]
+
+    @property
+    def several(self) -> bool:
+        """Whether it came as several files, and goes back file for file."""
+        return bool(self.entry.get("files"))
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return self.specs[0].name if len(self.specs) == 1 else f"{self.participant}/{self.name}"
 
     @property
     def name(self) -> str:

@@ -14,13 +14,12 @@ import pyarrow.parquet as pq
 from contracts.load import load_all
 from contracts.model import Contract
 from flows.cut.progress import Progress
-from flows.intake import open_source
-from flows.pseudonymise.source import pseudonymise_batch
+from flows.intake import SourceFiles
+from flows.pseudonymise.source import pseudonymise_batch, source_columns
 from flows.restore.backup import RestoredExtract, _Batch
-from flows.restore.load_files import ExcludedList, Filler, LoadFile
+from flows.restore.load_files import ExcludedList, Filler, LoadFiles
 from flows.restore.real_identifiers import RealNames
 from flows.restore.unmatched import compare, list_unmatched
-from transforms.column_map import map_columns
 from transforms.pseudonymise.mpan import order_key
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.quality.exclusions import COINCIDENT
@@ -53,28 +52,30 @@ def restore_extract(extract: RestoredExtract, folder: Path, pseudonymiser: Pseud
     keys, hashes, places, points, mpans, esme = [], [], [], [], [], []
     facts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    source = SourceFiles(extract.specs, layouts=contract.dtc_layouts)
     with (
-        open_source(extract.spec, layout=contract.dtc_layouts or None) as reader,
-        LoadFile(extract.name, extract.how, extract.spec, contract, folder) as load,
-        ExcludedList(folder / f"excluded-{extract.name}.csv") as listed,
+        LoadFiles(extract, source, contract, folder) as load,
+        ExcludedList(folder / f"excluded-{extract.name}.csv", source.files, several=extract.several) as listed,
     ):
-        columns = map_columns(contract, reader.header, where=extract.spec.name)
-        filler = Filler.of(extract, columns)
-        for batch in reader.batches():
-            named = pseudonymise_batch(batch, contract, columns, pseudonymiser, extract.spec)
-            own = _Batch(batch, named, columns)
-            back = own.among(known)
-            load.add(filler.filled(batch, own.points), back)
-            facts.update(rows=batch.height, returned=int(back.sum()))
-            hidden = pseudonymiser.tokens(named["mpan_core"].set(pl.Series(back), None), COINCIDENT)
-            listed.add(own, ~back, gone, hidden, facts["rows"] - batch.height, reasons)
-            keys.append(own.points[back])
-            places.append(np.flatnonzero(back) + facts["rows"] - batch.height + 1)
-            hashes.append(_digest(named, compared).filter(pl.Series(back)))
-            points.append(own.points[own.valid])
-            mpans.append(own.mpans())
-            esme.append(own.meters())
-            progress(extract.spec.name, facts["rows"])
+        for reader in source.readers():
+            columns = source_columns(contract, reader)
+            filler = Filler.of(extract, columns)
+            for batch in reader.batches():
+                named = pseudonymise_batch(batch, contract, columns, pseudonymiser, reader.spec)
+                own = _Batch(batch, named, columns)
+                back = own.among(known)
+                load.add(reader, filler.filled(batch, own.points), back)
+                facts.update(rows=batch.height, returned=int(back.sum()))
+                hidden = pseudonymiser.tokens(named["mpan_core"].set(pl.Series(back), None), COINCIDENT)
+                listed.add(own, ~back, gone, hidden, reasons)
+                keys.append(own.points[back])
+                places.append(np.flatnonzero(back) + facts["rows"] - batch.height + 1)
+                hashes.append(_digest(named, compared).filter(pl.Series(back)))
+                points.append(own.points[own.valid])
+                mpans.append(own.mpans())
+                esme.append(own.meters())
+                progress(extract.label, facts["rows"])
+            load.end(reader)
     digests = pl.concat([pl.Series([], dtype=pl.UInt64), *hashes])
     own_points, numbers = np.concatenate([np.empty(0, np.uint64), *keys]), np.concatenate([np.empty(0, int), *places])
     met = pl.DataFrame({"point": own_points, "row": digests, "at": numbers})
@@ -90,6 +91,8 @@ def restore_extract(extract: RestoredExtract, folder: Path, pseudonymiser: Pseud
         "only_in_backup": facts["rows"] - facts["returned"] - reasons.total(),
         **agreement,
     }
+    if extract.several:
+        found["files"] = load.counts()
     return Rows(found, files, real)
 
 

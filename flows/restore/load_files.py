@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
@@ -17,13 +18,13 @@ from numpy.typing import NDArray
 
 from contracts.augmentation import Item, Outcome, tables
 from contracts.model import Contract
-from flows.intake import SourceSpec
-from flows.intake.detect import open_bytes
+from flows.intake import FILE, SourceFiles
+from flows.intake.joined import FileRead, FilesReader
 from flows.release.return_files import delimited
+from flows.restore.load_flows import write_flow
 from transforms.column_map import ColumnMap
 from transforms.conform import DATE_FORMATS
 from transforms.pseudonymise.mpan import normalise, order_key
-from transforms.release.source_form import TEST_FLAG, SourceForm
 
 if TYPE_CHECKING:
     from flows.restore.backup import RestoredExtract
@@ -94,26 +95,45 @@ if TYPE_CHECKING:
     from flows.restore.backup import _Batch
 
 Flags = NDArray[np.bool_]
-BLOCK = 8 << 20
-LIVE = "OPER"
-TEST_FLAG_PLACE = 11  # in the ZHV record
+FORMS = {"parquet": "parquet", "dtc": "usr"}
+PACKED = (".gz", ".tgz", ".zip")
 
 
-class LoadFile:
-    """The load file of one extract, in the form of the backup; use as a context manager.
+@dataclass(slots=True)
+class _Target:
+    """One load file.
 
-    CSV rows are written as they are met. Parquet and DTC files are read once more at the end and filtered: their types,
-    and the records that no contract names, stay as they were.
+    Attributes:
+        source: the file of the backup that it is made from.
+        path: where it lies.
+        returned: rows that came back.
+        kept: which rows of a Parquet file came back, batch by batch.
+        begun: whether its header is written.
+        encoding: character set of the file.
     """
 
-    def __init__(self, name: str, how: SourceForm, spec: SourceSpec, contract: Contract, folder: Path) -> None:
-        self._how, self._spec, self._contract = how, spec, contract
-        suffix = {"parquet": "parquet", "dtc": "usr"}.get(how.form, "tsv" if how.delimiter == "tab" else "csv")
-        self._path = folder / f"{name}.{suffix}"
-        self._file: IO[bytes] | None = None
-        self._kept: list[Flags] = []
+    source: FileRead
+    path: Path
+    returned: int = 0
+    kept: list[Flags] = field(default_factory=list)
+    begun: bool = False
+    encoding: str = "utf-8"
+
+
+class LoadFiles:
+    """The load files of one extract, one for each file of the backup, in its form; use as a context manager.
+
+    Rows of tables are written as they are met. Parquet and DTC files are read once more at the end and filtered: their
+    types, and the records that no contract names, stay as they were. An extract of one file goes back as one that is
+    called like the extract; of several, each has the place and name it had in the backup, below a folder of that name.
+    """
+
+    def __init__(self, extract: RestoredExtract, sources: SourceFiles, contract: Contract, folder: Path) -> None:
+        self._extract, self._sources, self._contract, self._folder = extract, sources, contract, folder
+        self._targets: dict[int, _Target] = {}
         self._mpans: set[str] = set()
-        self.files = [self._path.name]
+        self._flows = False
+        self.files: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -121,43 +141,89 @@ class LoadFile:
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
-        elif kind is None and self._how.form in ("csv", "database"):
-            self._header_alone()
-        if kind is None and self._how.form == "parquet":
-            self._parquet()
-        if kind is None and self._how.form == "dtc":
-            write_dtc(self._path, self._spec, self._contract, self._how, self._mpans)
+        if kind is None and self._flows:
+            self._write_flows()
 
-    def add(self, batch: pl.DataFrame, back: Flags) -> None:
+    def add(self, reader: FilesReader, batch: pl.DataFrame, back: Flags) -> None:
         """Take the rows of a batch of the backup that came back."""
-        if self._how.form == "parquet":
-            self._kept.append(back)
-        elif self._how.form == "dtc":
-            self._mpans.update(normalise(batch["mpan_core"].filter(pl.Series(back)).str.strip_chars()).unique())
-        else:
-            first = self._file is None
-            if self._file is None:
-                self._file = open(self._path, "wb")  # noqa: SIM115 - closed by the context
-            self._file.write(delimited(batch.filter(pl.Series(back)), self._how, header=first))
-
-    def _header_alone(self) -> None:
-        """Write the load file of a backup without a row."""
-        names = [self._how.names.get(c, c) for c in self._how.order]
-        empty = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
-        self._path.write_bytes(delimited(empty, self._how, header=True))
-
-    def _parquet(self) -> None:
-        if self._spec.path is None:
+        if reader.form == "dtc":
+            mine = batch.filter(pl.Series(back))
+            self._mpans.update(normalise(mine["mpan_core"].str.strip_chars()).unique())
+            for number, rows in mine[FILE].value_counts().iter_rows():
+                self._target(number, reader).returned += rows
             return
-        kept = np.concatenate([*self._kept, np.empty(0, np.bool_)])
-        file, at = pq.ParquetFile(self._spec.path), 0
-        with pq.ParquetWriter(self._path, file.schema_arrow, compression="zstd") as writer:
-            for batch in file.iter_batches():
-                rows = pa.array(kept[at : at + batch.num_rows])
-                writer.write_batch(batch.filter(rows))
-                at += batch.num_rows
+        marked = batch.with_columns(pl.Series("\x1fback", back))
+        for (number,), rows in marked.partition_by(FILE, maintain_order=True, as_dict=True).items():
+            target, flags = self._target(int(number), reader), rows["\x1fback"]
+            target.returned += int(flags.sum())
+            if reader.form == "parquet":
+                target.kept.append(flags.to_numpy())
+            else:
+                self._append(target, rows.filter(flags).select(reader.header), reader)
+
+    def end(self, reader: FilesReader) -> None:
+        """Finish the files of a reader that has been read to its end."""
+        self._flows = self._flows or reader.form == "dtc"
+        for number in reader.numbers:
+            target = self._target(number, reader)
+            if reader.form == "parquet":
+                _filter_parquet(target)
+            elif reader.form != "dtc" and not target.begun:
+                self._append(target, pl.DataFrame(schema=dict.fromkeys(reader.header, pl.String)), reader)
+
+    def counts(self) -> list[dict[str, Any]]:
+        """Return of each file its rows and how many of them came back."""
+        targets = (self._targets.get(file.number) for file in self._sources.files)
+        return [
+            {"name": file.spec.file, "rows": file.rows, "returned": target.returned if target else 0}
+            for file, target in zip(self._sources.files, targets, strict=True)
+        ]
+
+    def _append(self, target: _Target, rows: pl.DataFrame, reader: FilesReader) -> None:
+        how = replace(self._extract.how, form=reader.form, delimiter=reader.delimiter or "", encoding=reader.encoding)
+        with open(target.path, "ab") as file:
+            file.write(delimited(rows, how, header=not target.begun))
+        target.begun = True
+
+    def _target(self, number: int, reader: FilesReader) -> _Target:
+        if number not in self._targets:
+            source = self._sources.files[number]
+            path = self._path(source, reader)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._targets[number] = _Target(source, path, encoding=reader.encoding)
+            self.files.append(path.relative_to(self._folder).as_posix())
+        return self._targets[number]
+
+    def _path(self, source: FileRead, reader: FilesReader) -> Path:
+        name = self._extract.name
+        if not self._extract.several:
+            table = "tsv" if reader.delimiter == "tab" else "csv"
+            return self._folder / f"{name}.{FORMS.get(reader.form, table)}"
+        place = PurePosixPath(source.spec.file or "database.csv")
+        if place.suffix.casefold() in PACKED:  # what comes back is not packed again
+            place = place.with_suffix("")
+        return self._folder / name / place
+
+    def _write_flows(self) -> None:
+        """Write the DTC files by a second read of the backup."""
+        for file, units in self._sources.again():
+            target = self._targets.get(file.number)
+            if target is None:
+                continue
+            with open(target.path, "wb") as out:
+                for unit in units:
+                    write_flow(out, unit, self._contract, self._mpans, target.encoding)
+
+
+def _filter_parquet(target: _Target) -> None:
+    if target.source.spec.path is None:
+        return
+    kept = np.concatenate([*target.kept, np.empty(0, np.bool_)])
+    file, at = pq.ParquetFile(target.source.spec.path), 0
+    with pq.ParquetWriter(target.path, file.schema_arrow, compression="zstd") as writer:
+        for batch in file.iter_batches():
+            writer.write_batch(batch.filter(pa.array(kept[at : at + batch.num_rows])))
+            at += batch.num_rows
 
 
 class ExcludedList:
@@ -165,8 +231,10 @@ class ExcludedList:
 
     HEADER = ("row", "mpan_core", "first_cause", "reasons")
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, sources: Sequence[FileRead], *, several: bool) -> None:
+        self._path, self._sources = path, sources
+        self._header = ("file", *self.HEADER) if several else self.HEADER
+        self._before: Counter[int] = Counter()
         self._file: IO[str] | None = None
         self.files: list[str] = []
 
@@ -179,17 +247,17 @@ class ExcludedList:
         if self._file is not None:
             self._file.close()
 
-    def add(
-        self, own: _Batch, rest: Flags, gone: pl.DataFrame, hidden: pl.Series, before: int, reasons: Counter[str]
-    ) -> None:
+    def add(self, own: _Batch, rest: Flags, gone: pl.DataFrame, hidden: pl.Series, reasons: Counter[str]) -> None:
         """Take the rows of a batch that do not come back; count them by their first cause."""
+        files, numbers = self._rows(own.raw)
         at = np.flatnonzero(rest)
         if not at.size:
             return
         raw = own.physical("mpan_core")
         rows = pl.DataFrame(
             {
-                "row": at + before + 1,
+                "file": files[at],
+                "row": numbers[at],
                 "mpan_core": raw[at] if raw is not None else [None] * at.size,
                 "point": pl.Series(own.points[at]).set(pl.Series(~own.valid[at]), None),
                 "token": own.named["_token"][at],
@@ -207,75 +275,22 @@ class ExcludedList:
             found = found.drop("first_cause_other", "reasons_other")
         why = found.filter(pl.col("first_cause").is_not_null())
         reasons.update(dict(why["first_cause"].value_counts().rows()))
-        self._write(why.select(self.HEADER))
+        self._write(why.select(self._header))
+
+    def _rows(self, batch: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+        """Return of each row the name of its file and its number there, from 1."""
+        counts = batch.select(FILE, pl.int_range(1, pl.len() + 1).over(FILE).alias("row"))
+        numbers = batch[FILE].unique().to_list()
+        before = counts[FILE].replace_strict({n: self._before[n] for n in numbers}, return_dtype=pl.Int64)
+        names = {n: self._sources[n].spec.file for n in numbers}
+        files = counts[FILE].replace_strict(names, return_dtype=pl.String)
+        rows = counts["row"] + before
+        self._before.update(dict(batch[FILE].value_counts().iter_rows()))
+        return files, rows
 
     def _write(self, rows: pl.DataFrame) -> None:
         if self._file is None:
             self._file = open(self._path, "w", encoding="utf-8", newline="")  # noqa: SIM115 - closed by the context
-            csv.writer(self._file, lineterminator="\n").writerow(self.HEADER)
+            csv.writer(self._file, lineterminator="\n").writerow(self._header)
             self.files.append(self._path.name)
         self._file.write(rows.write_csv(include_header=False))
-
-
-def write_dtc(path: Path, spec: SourceSpec, contract: Contract, how: SourceForm, mpans: set[str]) -> None:
-    """Write the records of a DTC file that hang from some MPANs, with a trailer that counts them.
-
-    Records above the MPAN's group stay, and those before the first, which are about the file; the test flag is never
-    ``OPER``.
-    """
-    layout = next(layout for layout in contract.dtc_layouts if how.flow.startswith(layout.flow))
-    group, place = layout.fields["mpan_core"]
-    above = set()
-    step = layout.parents.get(group)
-    while step is not None:
-        above.add(step)
-        step = layout.parents.get(step)
-    wanted = pl.Series(sorted(mpans), dtype=pl.String)
-    keep, count = True, 0
-    with open(path, "wb") as file:
-        for lines in _lines(spec):
-            ids = lines.str.slice(0, 3)
-            mpan = normalise(lines.str.split("|").list.get(place, null_on_oob=True).str.strip_chars())
-            mine = mpan.is_in(wanted.implode()).fill_null(value=False)
-            turn = mine.set(ids != group, None).forward_fill().fill_null(value=keep)  # before the first: kept
-            keep = bool(turn[-1])
-            chosen = (turn | ids.is_in(list(above))) & ~ids.is_in(["ZHV", "ZPT"])
-            for head in lines.filter(ids == "ZHV"):
-                file.write(_flagged(head))
-            count += int(chosen.sum())
-            file.write("".join(f"{line}\n" for line in lines.filter(chosen)).encode(how.encoding))
-            for tail in lines.filter(ids == "ZPT"):
-                fields = tail.split("|")
-                file.write(("|".join([*fields[:2], str(count), *fields[3:]]) + "\n").encode(how.encoding))
-
-
-def _flagged(head: str) -> bytes:
-    fields = head.split("|")
-    fields = [*fields[:-1], *[""] * (TEST_FLAG_PLACE + 1 - len(fields[:-1])), ""]
-    if fields[TEST_FLAG_PLACE].strip().upper() in ("", LIVE):
-        fields[TEST_FLAG_PLACE] = TEST_FLAG
-    return ("|".join(fields) + "\n").encode("ascii", "replace")
-
-
-def _lines(spec: SourceSpec) -> Iterator[pl.Series]:
-    """Yield the lines of a text file in blocks, without their ends."""
-    held = b""
-    with open_bytes(spec) as read:
-        while chunk := read(BLOCK):
-            whole, _, held = (held + chunk).rpartition(b"\n")
-            if whole:
-                yield _text(whole)
-    if held.strip():
-        yield _text(held)
-
-
-def _text(data: bytes) -> pl.Series:
-    text = data.decode("utf-8-sig", "surrogateescape") if data.isascii() else _decoded(data)
-    return pl.Series("line", text.replace("\r\n", "\n").split("\n"), dtype=pl.String)
-
-
-def _decoded(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigurationError, EvidenceError, IntakeError, RefusedError
+from contracts.model import plain
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import PostcodePolicy
 from flows.cut.config import load_cut
@@ -116,13 +117,14 @@ def restore(
     policy = PostcodePolicy(evidence.get("policy", {}).get("postcode", PostcodePolicy.OUTWARD))
     pseudonymiser = Pseudonymiser(keys, policy, lists=scheme_lists())
     participant = evidence["inputs"][0]["participant"]
-    sources = {entry["extract"]: source_of(backup, participant, entry) for entry in evidence["inputs"]}
+    sources = {entry["extract"]: sources_of(backup, participant, entry) for entry in evidence["inputs"]}
     found = Restored(participant, cut, verified)
     with private_folder(out) as folder:
         real = None
         for entry in evidence["inputs"]:
-            spec = replace(sources[entry["extract"]], as_of=date.fromisoformat(evidence["cut"]["date"]))
-            extract = RestoredExtract(pack, participant, entry, evidence, spec)
+            as_of = date.fromisoformat(evidence["cut"]["date"])
+            specs = tuple(replace(spec, as_of=as_of) for spec in sources[entry["extract"]])
+            extract = RestoredExtract(pack, participant, entry, evidence, specs)
             rows = restore_extract(extract, folder, pseudonymiser, progress)
             found.extracts.append(rows.facts)
             found.files += rows.files
@@ -139,7 +141,7 @@ def restore(
     return found
 
 
-def source_of(backup: Path, participant: str, entry: Mapping[str, Any]) -> SourceSpec:
+def sources_of(backup: Path, participant: str, entry: Mapping[str, Any]) -> tuple[SourceSpec, ...]:
     """Return where one extract of the backup lies: beside each other in a folder, or as a ``cut.yaml`` says.
 
     Raises:
@@ -148,21 +150,53 @@ def source_of(backup: Path, participant: str, entry: Mapping[str, Any]) -> Sourc
     label = f"{participant}/{entry['extract']}"
     if backup.is_file():
         job = load_cut(backup)
-        for member in job.model.participants:
-            for extract in member.extracts:
-                if (member.mpid, extract.contract) == (participant, entry["extract"]) and not extract.source.pack:
-                    return job.source(member, extract)
+        specs = tuple(
+            job.source(member, extract)
+            for member in job.model.participants
+            for extract in member.extracts
+            if (member.mpid, extract.contract) == (participant, entry["extract"]) and not extract.source.pack
+        )
+        if specs:
+            return specs
         raise ConfigurationError("names no backup of this extract", where=f"{backup.name}, {label}")
-    name = str(entry["file"])
-    places = [place for place in (backup / name, backup / participant / name) if place.is_file()]
-    if not places or Path(name).name != name:
-        raise IntakeError(f"the backup has no file {entry['file']!r}", where=label, remedy="name its folder")
-    form = entry.get("source_form", {})
-    return SourceSpec(
+    written = entry.get("written", {})
+    like = SourceSpec(
         name=label,
-        path=places[0],
         form=entry["form"],
         encoding=form.get("encoding") or "auto",
         delimiter=(form.get("delimiter") or "auto") if entry["form"] == "csv" else "auto",
         root=backup,
+        columns=_own_names(entry),
+        harmless=tuple(entry.get("dropped", ())),  # what was dropped once may be there again
     )
+    if not entry.get("files"):
+        name = str(entry["file"])
+        return (replace(like, path=_place(backup, participant, name, label), file=name),)
+    files = {_on_disk(backup, participant, str(file["name"]), label): None for file in entry["files"]}
+    return (replace(like, form="auto", encoding="auto", delimiter="auto", paths=tuple(files)),)
+
+
+def _own_names(entry: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the columns that only the participant's ``cut.yaml`` told: no name of our list led to their headings."""
+    aliases, names = entry.get("aliases", {}), entry.get("columns", {})
+    return {n: heading for n, heading in names.items() if aliases.get(n) == n and plain(heading) != plain(n)}
+
+
+def _place(backup: Path, participant: str, name: str, label: str) -> Path:
+    """Return the place of a file in the folder of a backup."""
+    inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+    for place in (backup / name, backup / participant / name) if inside else ():
+        if place.exists():
+            return place
+    raise IntakeError(f"the backup has no file {name!r}", where=label, remedy="name its folder, or its cut.yaml")
+
+
+def _on_disk(backup: Path, participant: str, name: str, label: str) -> Path:
+    """Return the file on disk that a file of a source is or lies in: a member stands behind its archive's name."""
+    parts = Path(name).parts
+    for count in range(1, len(parts)):
+        for folder in (backup, backup / participant):
+            place = folder.joinpath(*parts[:count])
+            if place.is_file() and ".." not in parts:
+                return place
+    return _place(backup, participant, name, label)
