@@ -8,7 +8,8 @@ from typing import IO
 
 import polars as pl
 
-from contracts.model import Contract, DtcLayout
+from contracts.dtc.layout import DtcLayout
+from contracts.model import Contract
 from flows.intake.archives import Bytes
 from flows.intake.gzip_stream import ByteStream
 from flows.intake.joined import flow_of
