@@ -159,7 +159,13 @@ class _TarSource(io.RawIOBase):
     """A stream as tarfile wants a file."""
 
     def __init__(self, stream: ByteStream) -> None:
-        self._stream = stream
+        self._stream, self._last = stream, b""
+
+    def is_ended(self) -> bool:
+        """Tell whether the archive ends with a block of zeros (POSIX.1-1988, ustar): else members may be cut off."""
+        while self.read(MIB):
+            pass
+        return len(self._last) == tarfile.BLOCKSIZE and not self._last.strip(b"\0")
 
     def readable(self) -> bool:
         return True
@@ -169,7 +175,9 @@ class _TarSource(io.RawIOBase):
         while count > 0 and (part := self._stream.read(count)):
             parts.append(part)
             count -= len(part)
-        return b"".join(parts)
+        data = b"".join(parts)
+        self._last = (self._last + data[-tarfile.BLOCKSIZE :])[-tarfile.BLOCKSIZE :]
+        return data
 
 
 class _TarMember:
@@ -194,8 +202,9 @@ class _TarMember:
 
 def _tar(stream: ByteStream, label: str, limits: Limits, depth: int) -> Iterator[Entry]:
     names: set[str] = set()
+    source = _TarSource(stream)
     try:
-        with tarfile.open(fileobj=_TarSource(stream), mode="r|", errorlevel=0) as archive:
+        with tarfile.open(fileobj=source, mode="r|", errorlevel=0) as archive:
             while (member := archive.next()) is not None:
                 vars(archive)["members"].clear()  # it would keep them all
                 if len(names) >= limits.max_members:
@@ -212,5 +221,7 @@ def _tar(stream: ByteStream, label: str, limits: Limits, depth: int) -> Iterator
                 if file is None:
                     raise IntakeError("is not a sound tar archive", where=label, remedy=DAMAGED)
                 yield from _member(member.name, _TarMember(file, member.size, label), label, limits, depth)  # type: ignore[arg-type]
+        if not source.is_ended():
+            raise IntakeError("ends before the end of its archive", where=label, remedy=DAMAGED)
     except (tarfile.TarError, zlib.error, EOFError, OSError):
         raise IntakeError("is not a sound tar archive", where=label, remedy=DAMAGED) from None

@@ -265,6 +265,8 @@ def _evidence(
     rules, _ = judged(workspace)
     added = known.tables.items if augmented else ()
     inputs, compared = sources_of(known), known.job.model.release.compare_with
+    if kind == "release":  # others read it
+        inputs = [for_others(facts) for facts in inputs]
     return evidence_document(
         kind=kind,
         cut={"id": cut.id, "date": cut.date.isoformat(), "trust_model": cut.trust_model}
@@ -294,6 +296,18 @@ def _evidence(
         times={"started": (workspace.noted("begun") or {}).get("at", now()), "finished": now(), "stages": seconds},
         self_test=self_test(),
     )
+
+
+def for_others(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the evidence says of a source to others than its sender: no name of a file, no heading of its own.
+
+    A heading stands there by the name of the product's own list that it matched.
+    """
+    names = {name: facts.get("aliases", {}).get(name, name) for name in facts.get("columns", {})}
+    several = bool(facts.get("files"))
+    file = facts["file"] if several or facts["form"] == "database" else f"{facts['extract']}.{facts['form']}"
+    hidden: dict[str, Any] = {"files": [], "passed_over": [], "dropped": [], "columns": names, "file": file}
+    return {key: hidden.get(key, value) for key, value in facts.items()}
 
 
 def _lineage(root: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from flows.cut.config import Participant
-from flows.cut.context import Context
+from flows.cut.context import Context, sources_of
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ORDER
 from flows.cut.workspace import disk, second_name
@@ -127,7 +127,7 @@ def _counterparties(known: Context, participant: Participant, pack: PackWriter) 
 
 
 def _forms(known: Context, released: Released, participant: Participant, pack: PackWriter) -> None:
-    for entry in released.evidence["inputs"]:
+    for entry in sources_of(known):
         extract = entry["extract"]
         source = released.pack.path / f"data/{participant.mpid}/{extract}.parquet"
         if entry["participant"] == participant.mpid and source.is_file():
@@ -157,13 +157,14 @@ def return_evidence(known: Context, released: Released, participant: Participant
     treated = {name: columns for name, columns in policy.get("extracts", {}).items() if name in extracts}
     scan = whole.get("leak_scan")
     fence = whole.get("ring_fence")
-    lineage = [e for e in whole.get("lineage", ()) if e["extract"] in extracts | {"augmented"}]
+    inputs = [facts for facts in sources_of(known) if facts["participant"] == mpid]
+    lineage = [_own_names(e, inputs) for e in whole.get("lineage", ()) if e["extract"] in extracts | {"augmented"}]
     return evidence_document(
         kind="return",
         **{name: whole[name] for name in SHARED if name in whole},
         policy={**policy, "extracts": treated} if policy else None,
         contracts=[c for c in whole.get("contracts", ()) if c["extract"] in extracts],
-        inputs=own("inputs"),
+        inputs=inputs,
         accounting=own("accounting"),
         rules=own("rules"),
         exclusions=_exclusions(root / "excluded" / mpid),
@@ -174,6 +175,16 @@ def return_evidence(known: Context, released: Released, participant: Participant
         lineage=lineage or None,
         previous=[released.pack.reference],
     )
+
+
+def _own_names(entry: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return an entry of the lineage with the participant's own headings, and nobody else's."""
+    own = [
+        {"column": facts["columns"][entry["column"]], "participants": [facts["participant"]]}
+        for facts in inputs
+        if facts["extract"] == entry["extract"] and entry["column"] in facts["columns"]
+    ]
+    return {**entry, "sources": own + [source for source in entry["sources"] if "participants" not in source]}
 
 
 def _exclusions(folder: Path) -> dict[str, Any]:
