@@ -159,7 +159,7 @@ def sources_of(backup: Path, participant: str, entry: Mapping[str, Any]) -> tupl
         if specs:
             return specs
         raise ConfigurationError("names no backup of this extract", where=f"{backup.name}, {label}")
-    written = entry.get("written", {})
+    form = entry.get("source_form", {})
     like = SourceSpec(
         name=label,
         form=entry["form"],
