@@ -142,7 +142,30 @@ def _print(done: dict[str, Any], *, as_json: bool) -> None:
     table.add_section()
     table.add_row("all", "", *total, "")
     Console().print(table)
+    for source in done.get("sources", ()):
+        for line in _source_lines(source):
+            typer.echo(line)
     typer.echo(f"\nPack:   {done['pack']}\nReport: {done['report']}")
+
+
+SAID = {
+    "missing": "optional columns not in the source",
+    "dropped": "columns dropped unread, no contract names them",
+    "passed_over": "files not read",
+}
+SHOWN_NAMES = 8
+
+
+def _source_lines(source: dict[str, Any]) -> list[str]:
+    """Return a line for each thing that a source lacks or that was not read of it, by name."""
+    lines = []
+    for key, words in SAID.items():
+        names = list(source.get(key, ()))
+        if names:
+            more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+            listed = ", ".join(names[:SHOWN_NAMES]) + more
+            lines.append(f"{source['participant']}/{source['extract']}: {words}: {listed}")
+    return lines
 
 
 def _causes(by_reason: dict[str, int]) -> str:

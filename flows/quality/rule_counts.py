@@ -99,9 +99,22 @@ def rule_results(
         name = f"{h.participant}-{h.extract}"
         counts, documents[name] = count_twice(parts, contract, mine, name)
         entries += [
-            entry(h.participant, rule, counts, evaluated=rule in mine, extract=h.extract) for rule in contract.rules
+            entry(
+                h.participant,
+                rule,
+                counts,
+                evaluated=rule in mine and not _says_nothing(rule, contract, counts, without),
+                extract=h.extract,
+            )
+            for rule in contract.rules
         ]
     return entries, documents
+
+
+def _says_nothing(rule: Rule, contract: Contract, counts: Mapping[str, int], without: Collection[str]) -> bool:
+    """Tell whether a rule judged nothing: no row broke it, and what it is about is in none of the source's columns."""
+    about = rules.rests_on(rule, contract)
+    return not counts[rule.id] and bool(about) and about <= set(without)
 
 
 def count_twice(

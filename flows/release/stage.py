@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from flows.cut.config import Participant
-from flows.cut.context import Context, context
+from flows.cut.context import Context, context, sources_of
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ALLOCATIONS, ParticipantExtract
 from flows.cut.workspace import disk
@@ -73,8 +73,21 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
         "tagmanifest_sha256": sealed.tagmanifest_sha256,
         "accounting": accounting,
         "returns": returns,
+        "sources": source_notes(known, kind),
         "phases": took.phases,
     }
+
+
+def source_notes(known: Context, kind: str) -> list[dict[str, Any]]:
+    """Return what a person is told of each source: columns that are missing, and, to its sender, what was not read."""
+    own = ("files", "dropped", "passed_over") if kind == "submission" else ()
+    notes = []
+    for facts in sources_of(known):
+        told = {name: facts.get(name, ()) for name in ("missing", *own)}
+        if "files" in told:
+            told["files"] = len(told["files"])
+        notes.append({"participant": facts["participant"], "extract": facts["extract"], **told})
+    return notes
 
 
 class _Phases:

@@ -6,6 +6,7 @@ except where the rule is that a value must be there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -54,6 +55,20 @@ def judge(
             rows = rows.filter(~frame[PARTICIPANT].gather(rows).is_in(without))
         _mark(masks, contract, rule, rows.to_numpy())
     return frame.with_columns(pl.Series(name, mask) for name, mask in masks.items())
+
+
+def rests_on(rule: Rule, contract: Contract) -> frozenset[str]:
+    """Return the optional columns of its contract that a rule reads; without all of them it says nothing."""
+    words = set(re.findall(r"[a-z_][a-z0-9_]*", " ".join(_texts(rule.kwargs))))
+    return frozenset(column.name for column in contract.columns if not column.required and column.name in words)
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for item in value.values() for text in _texts(item)]
+    if isinstance(value, list | tuple):
+        return [text for item in value for text in _texts(item)]
+    return [value] if isinstance(value, str) else []
 
 
 def _mark(masks: Mapping[str, NDArray[np.uint64]], contract: Contract, rule: Rule, rows: NDArray[np.uint32]) -> None:
