@@ -110,7 +110,7 @@ class SourceFiles:
                 yield known[name], self._own_flows(peeked)
 
     def _own_flows(self, stream: ByteStream) -> Iterator[bytes | ByteStream]:
-        for unit in Units(stream):
+        for unit in JoinedUnits(stream):
             flow = flow_of(unit) if isinstance(unit, bytes) else ""
             if not self._strange_flow(flow):
                 yield unit

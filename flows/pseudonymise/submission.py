@@ -76,7 +76,7 @@ def take_submission(
     progress: Progress = silent,
     **_: object,
 ) -> SourceFacts:
-    """Verify a submission pack and stage one extract of it; the counterpart of ``anonymise_source``.
+    """Verify a submission pack and stage one extract of it; the counterpart of ``pseudonymise_source``.
 
     Columns out: room ``staged`` as there; room ``submitted``: rows that the participant excluded (pseudonym or keyed
     token, and reasons).

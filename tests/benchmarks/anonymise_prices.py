@@ -26,7 +26,7 @@ from tests.benchmarks.watched import about, machine, table, watch
 PRICES = {
     "read the file, in any character set and delimiter": ["flows.intake.csv_reader:parse_text"],
     "types, spellings, rules of a batch": [
-        "flows.pseudonymise.source:anonymise_batch",
+        "flows.pseudonymise.source:pseudonymise_batch",
         "flows.pseudonymise.source:written_dates",
     ],
     "pseudonyms of MPANs, UPRNs, serial numbers": ["transforms.pseudonymise.pseudonymiser:pseudonymise"],
