@@ -21,6 +21,7 @@ import polars as pl
 
 from contracts.errors import PlaceError
 from contracts.model import Contract
+from flows.files import whole
 from transforms.pseudonymise.mpan import order_key
 
 BODIES = 10**10
@@ -121,10 +122,8 @@ class Workspace:
 
     def put(self, frame: pl.DataFrame, path: Path) -> None:
         """Write a frame, whole or not at all: what has its name is finished, whenever the process was killed."""
-        aside = path.with_suffix(".part")
-        with disk(path):
-            frame.write_ipc(aside, compression="lz4", compat_level=pl.CompatLevel.oldest())
-            aside.replace(path)
+        with disk(path), whole(path) as growing:
+            frame.write_ipc(growing, compression="lz4", compat_level=pl.CompatLevel.oldest())
 
     def discard(self, room: str, number: int) -> None:
         """Remove a partition of a room, of every participant and extract: what was made of it stands elsewhere."""
@@ -136,9 +135,8 @@ class Workspace:
         path = self.root / f"{name}.json"
         with disk(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_suffix(".json.new")
-            aside.write_text(json.dumps(facts, sort_keys=True, default=str), encoding="utf-8")
-            aside.replace(path)
+            with whole(path) as growing:
+                growing.write_text(json.dumps(facts, sort_keys=True, default=str), encoding="utf-8")
 
     def noted(self, name: str) -> dict[str, Any] | None:
         """Return a JSON record, or None where it was not written."""

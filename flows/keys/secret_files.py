@@ -71,17 +71,29 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_private(path: Path, *, name: str | None = None) -> bytes:
-    """Read a small file that only its owner may read.
+    """Read a small file that only its owner may read; as :func:`read_key_file`.
+
+    Raises:
+        KeyMaterialError: missing, a link, not a regular file, too large, or open to others.
+    """
+    return read_key_file(path, name=name, private=True)
+
+
+def read_key_file(path: Path, *, name: str | None = None, private: bool) -> bytes:
+    """Read a small file through one descriptor, so that what was checked is what is used.
 
     Args:
         name: what to call it in a message instead of its path, which may be a secret put in the wrong place.
+        private: refuse links, and what others may read.
 
     Raises:
-        KeyMaterialError: missing, not a regular file, too large, or open to others.
+        KeyMaterialError: missing, not a regular file (a pipe is not waited for), or too large; if private, open to
+            others.
     """
     where = name or shown(path)
+    flags = _PLAIN_READ if private else _PLAIN_READ & ~getattr(os, "O_NOFOLLOW", 0)
     try:
-        descriptor = os.open(path, os.O_RDONLY | _PLAIN_READ)
+        descriptor = os.open(path, os.O_RDONLY | flags)
     except (OSError, ValueError) as fault:
         reason = getattr(fault, "strerror", None) or "no such name"
         raise KeyMaterialError("cannot be read", where=where, remedy=reason) from None
@@ -89,7 +101,7 @@ def read_private(path: Path, *, name: str | None = None) -> bytes:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise KeyMaterialError("is not a regular file", where=where)
-        if os.name == "posix" and mode & 0o077:
+        if private and os.name == "posix" and mode & 0o077:
             raise KeyMaterialError("can be read by others", where=where, remedy="chmod 600, if nobody has read it yet")
         data = os.read(descriptor, MAX_SECRET_FILE + 1)
     finally:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from contracts.errors import KeyMaterialError, PlaceError
-from flows.keys.secret_files import shown, write_new
-
-MAX_KEY_FILE = 16 << 10  # bytes; a PEM of an Ed25519 key has about 120
+from flows.keys.secret_files import read_key_file, shown, write_new
 
 
 def key_id(public: bytes) -> str:
@@ -93,20 +89,7 @@ def _named(path: Path) -> str:
 
 
 def _read(path: Path, *, private: bool) -> bytes:
-    """Read a key file through one descriptor, so that what was checked is what is used."""
-    try:
-        with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            data = file.read(MAX_KEY_FILE + 1)
-    except (OSError, ValueError) as fault:  # ValueError: a name with a null byte
-        reason = getattr(fault, "strerror", None) or "no such name"
-        raise KeyMaterialError(f"cannot be read: {reason}", where=_named(path)) from None
-    if private and os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
-        remedy = "chmod 600, or make a new key if others may have read it"
-        raise KeyMaterialError("others may read this private key", where=_named(path), remedy=remedy)
-    if len(data) > MAX_KEY_FILE:
-        raise KeyMaterialError("is too large for a key", where=_named(path))
-    return data
+    return read_key_file(path, name=_named(path), private=private)
 
 
 def load_signer(path: Path, *, passphrase: bytes | None = None) -> Signer:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from contracts.errors import EvidenceError, PlaceError
+from flows.files import whole
 from flows.keys import dsse
 from flows.keys.signing_key import PublicKey, Signer
 from flows.pack import bag
@@ -51,14 +50,9 @@ def _replace(path: Path, data: bytes) -> None:
     """Put new bytes in a file's place at once; the bytes grow outside the pack, which may hold no other file."""
     aside = path.parent.parent / f".{path.parent.name}.signature-{secrets.token_hex(8)}"
     try:
-        with open(aside, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        with whole(path, aside=aside, durable=True) as growing:
+            growing.write_bytes(data)
     except OSError as fault:
-        with contextlib.suppress(OSError):
-            aside.unlink()
         raise PlaceError(
             f"cannot be written: {fault.strerror}", where=path.name, remedy="nothing was changed"
         ) from None

@@ -16,6 +16,7 @@ import polars as pl
 
 from contracts.errors import ConfigurationError, IntakeError
 from flows.cut.workspace import disk
+from flows.files import whole
 from flows.keys.cut_key import RING_FENCE_FIELD, read_key
 from flows.ringfence.plan import AllocationPlan, check_attributes, read_plan, read_policy
 from transforms.ringfence.allocate import Allocation, allocate
@@ -143,10 +144,5 @@ def _sink(rows: pl.DataFrame, aside: Path, suffix: str) -> None:
 
 def _write(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file aside and rename it: whole or absent."""
-    aside = path.with_name(f".{path.name}.new")
-    with disk(path):
-        try:
-            write(aside)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+    with disk(path), whole(path) as growing:
+        write(growing)
