@@ -93,13 +93,10 @@ class _Block:
         self._flows = flows
         self._data = lines.data
         self._records = records
-        self._groups = np.where(records, plan.groups(flows, lines.codes), -1).astype(np.int32)
-        self._line = lines.line_of_fields()
-        position = np.arange(1, self._line.size + 1, dtype=np.int32) - np.repeat(lines.first[:-1], np.diff(lines.first))
-        group = self._groups[self._line]
-        cells = group * np.int32(plan.width) + np.minimum(position, np.int32(plan.width - 1))
-        cells[group < 0] = -1
-        self._cells = cells
+        groups = plan.groups(flows, lines.codes)
+        self._groups = np.where(records, groups, -1).astype(np.int32)
+        base = np.where(groups < 0, plan.limits.size, groups * np.int32(plan.width) + 1 - lines.first[:-1])
+        self._cells = self._numbered(base.astype(np.int32), groups)
         self._parts: list[Edits] = []
         size = plan.limits.size
         self._masked = np.zeros(size, dtype=np.int64)
@@ -108,19 +105,19 @@ class _Block:
 
     def masked(self, *, blank_unknown: bool) -> Masked:
         looked, filled = self._looked_at()
-        kinds = self._plan.kinds[self._cells[looked]]
-        kinds[self._cells[looked] < 0] = UNCLASSIFIED
-        lost = self._lost_records(looked, filled)
+        line = self._lines.line_of(looked)
+        lost = self._lost_records(looked[filled], line[filled])
         dropped = np.zeros(self._lines.count, dtype=np.bool_)
         dropped[lost] = True
+        kinds = self._plan.kinds[self._cells[looked]]
         unknown = (kinds == UNCLASSIFIED) | (kinds == KINDS.index(Kind.KEEP))
-        easy = unknown & filled & self._plan.lenient[self._cells[looked]] & (self._cells[looked] >= 0)
+        easy = unknown & filled & self._plan.lenient[self._cells[looked]]
         filled[easy] = self._may_identify(looked[easy])
-        bad = looked[unknown & filled & ~dropped[self._line[looked]]]
+        bad = looked[unknown & filled & ~dropped[line]]
         if (bad.size or lost.size) and not blank_unknown:
             return self._done({}, self._refusal(bad, lost))
         blanked = self._blank(bad, lost, dropped)
-        known = ~unknown & filled & ~dropped[self._line[looked]]
+        known = ~unknown & filled & ~dropped[line]
         rest, kinds = looked[known], kinds[known]
         for number in np.unique(kinds):
             kind = KINDS[number]
@@ -134,15 +131,30 @@ class _Block:
         edits = Edits.joined(self._parts)
         return Masked(edits, self._masked, self._uncovered, self._blanked, blanked, refusal)
 
+    def _numbered(self, base: Ints, groups: Ints) -> Ints:
+        """Return the cell of each field; of no group of the plan, and of a control record, a cell of its own."""
+        lines, plan = self._lines, self._plan
+        counts = np.diff(lines.first)
+        cells: Ints = np.repeat(base, counts)
+        cells += np.arange(cells.size, dtype=np.int32)
+        odd = np.flatnonzero((counts > 0) & ((groups < 0) | ~self._records | (counts >= plan.width)))
+        for line in odd:  # few: headers and trailers, and what will be refused or blanked
+            fields = slice(lines.first[line], lines.first[line + 1])
+            if not self._records[line]:
+                cells[fields] = plan.passing
+            elif groups[line] < 0:
+                cells[fields] = plan.passing + 1
+            else:
+                np.minimum(cells[fields], groups[line] * plan.width + plan.width - 1, out=cells[fields])
+        return cells
+
     def _looked_at(self) -> tuple[Ints, Marks]:
         """Return the fields that do not pass unseen, and which of them hold more than blanks."""
         lines, plan = self._lines, self._plan
-        lengths = lines.field_ends - lines.field_starts
-        odd = lengths > plan.limits[self._cells]  # of cell -1, no group of the flow, it may say anything
-        odd |= self._cells < 0
-        head = self._data[np.minimum(lines.field_starts, self._data.size - 1)] if self._data.size else self._data
-        odd |= (head >= _UPPER_A) & plan.numeric[self._cells] & (lengths > 0)
-        odd &= self._records[self._line] & (lengths > 0)
+        odd = lines.field_ends - lines.field_starts > plan.limits[self._cells]
+        letters = np.flatnonzero(self._data[np.minimum(lines.field_starts, self._data.size - 1)] >= _UPPER_A)
+        letters = letters[plan.numeric[self._cells[letters]]]
+        odd[letters[lines.field_ends[letters] > lines.field_starts[letters]]] = True
         looked = np.flatnonzero(odd).astype(np.int32)
         return looked, ~blank(self._data, lines.field_starts[looked], lines.field_ends[looked])
 
@@ -158,21 +170,20 @@ class _Block:
         harmless = (value.str.len_bytes() < SHORT) | dated | value.str.contains(r"^[+-]?\d+\.\d+$")
         return self._take(fields).alias("value").to_frame().select(~harmless).to_series().to_numpy()
 
-    def _lost_records(self, looked: Ints, filled: Marks) -> Ints:
+    def _lost_records(self, filled: Ints, line: Ints) -> Ints:
         """Return the records of which nothing is sure: a group that the flow lacks, or no mandatory identifier.
 
         Fields of a record whose identifier is missing may have moved: another of them may hold it.
         """
-        cells = self._cells[looked]
-        found = looked[filled & (cells >= 0) & self._plan.required[cells]]
-        have = np.bincount(self._line[found], minlength=self._lines.count)
+        have = np.bincount(line[self._plan.required[self._cells[filled]]], minlength=self._lines.count)
         want = np.where(self._groups >= 0, self._plan.expected[self._groups], 0)
         return np.flatnonzero(self._records & ((self._groups < 0) | (have < want))).astype(np.int32)
 
     def _refusal(self, bad: Ints, lost: Ints) -> Refusal:
         line = int(lost[0]) if lost.size else self._lines.count
-        if bad.size and self._line[bad[0]] < line:
-            line, cell = int(self._line[bad[0]]), int(self._cells[bad[0]])
+        first = int(self._lines.line_of(bad[:1])[0]) if bad.size else line
+        if bad.size and first < line:
+            line, cell = first, int(self._cells[bad[0]])
             place = self._plan.places.get(cell)
             if place is None:
                 return Refusal(line, f"{self._group(line)} has more fields than its layout")
@@ -194,7 +205,7 @@ class _Block:
             self._edit(bad, pl.repeat("", bad.size, dtype=pl.String, eager=True))
             self._blanked += np.bincount(self._cells[bad], minlength=self._blanked.size)
         if lost.size:
-            fields = np.flatnonzero(dropped[self._line]).astype(np.int32)
+            fields = np.flatnonzero(np.repeat(dropped, np.diff(self._lines.first))).astype(np.int32)
             self._edit(fields, pl.repeat("", fields.size, dtype=pl.String, eager=True))
         counts: dict[tuple[int, int], int] = {}
         for line in lost:

@@ -96,6 +96,11 @@ class Plan:
     places: Mapping[int, Place]
     addresses: tuple[AddressPlaces, ...]
 
+    @property
+    def passing(self) -> int:
+        """Cell of fields that pass unseen; the next one is of fields that are in no group."""
+        return self.limits.size - 2
+
     def groups(self, flows: Ints, codes: Ints) -> Ints:
         """Return the number of the group of each record, -1 where its flow has no such group."""
         wanted = flows.astype(np.int64) * FLOW_SHIFT + codes
@@ -140,6 +145,10 @@ def make_plan(catalogue: Mapping[tuple[str, str], Flow], policy: MaskPolicy) -> 
     lenient = _lenient(kinds.reshape(-1, width), required.reshape(-1, width), places) if size else required
     expected = required.reshape(-1, width).sum(axis=1, dtype=np.int32) if size else np.zeros(0, dtype=np.int32)
     keys = np.array([key for key, _, _ in numbered], dtype=np.int64)
+    # two cells more: of fields that pass unseen, and of fields that are in no group
+    limits = np.append(limits, np.array([np.iinfo(np.int32).max, 0], dtype=np.int32))
+    kinds = np.append(kinds, np.full(2, UNCLASSIFIED, dtype=np.int8))
+    numeric, lenient, required = (np.append(marks, [False, False]) for marks in (numeric, lenient, required))
     return Plan(flows, keys, width, limits, numeric, kinds, lenient, required, expected, places, tuple(addresses))
 
 

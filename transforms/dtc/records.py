@@ -45,9 +45,9 @@ class Lines:
         """Number of lines."""
         return self.starts.size
 
-    def line_of_fields(self) -> Ints:
-        """Return the line that each field is of."""
-        return np.repeat(np.arange(self.count, dtype=np.int32), np.diff(self.first))
+    def line_of(self, fields: Ints) -> Ints:
+        """Return the line that each of these fields is of; they are in order."""
+        return np.searchsorted(self.first, fields, side="right").astype(np.int32) - np.int32(1)
 
     def fields(self, line: int) -> list[bytes]:
         """Return the fields of one line."""
@@ -65,12 +65,10 @@ def split(text: bytes) -> Lines:
     """Find lines and fields of a text of whole lines."""
     data = np.frombuffer(text, np.uint8)
     found = np.flatnonzero((data == PIPE) | (data == LINE_FEED)).astype(np.int32)
+    piped = data[found] == PIPE
     if data.size and data[-1] != LINE_FEED:
-        found = np.append(found, np.int32(data.size))
-        breaks = np.append(data[found[:-1]] == LINE_FEED, True)
-    else:
-        breaks = data[found] == LINE_FEED
-    last = np.flatnonzero(breaks).astype(np.int32)  # of each line, its line feed among the marks
+        found, piped = np.append(found, np.int32(data.size)), np.append(piped, False)
+    last = np.flatnonzero(~piped).astype(np.int32)  # of each line, its line feed among the marks
     head = np.empty_like(last)
     head[:1], head[1:] = 0, last[:-1] + 1  # its first mark
     ends = found[last]
@@ -79,17 +77,22 @@ def split(text: bytes) -> Lines:
     codes = _codes(data, starts, found[head])
     trimmed = trim(data, starts, ends)
     codes[trimmed == starts] = -1
-    # fields lie between neighbouring marks of a line; what follows the last pipe is one only where it is no blank
+    # fields lie between neighbouring pipes; what follows the last pipe of a line is one only where it is no blank
     pipes = last - head
-    after = np.where(pipes > 0, found[np.maximum(last - 1, 0)] + 1, ends)
-    open_end = (pipes > 0) & (trimmed > after)
+    open_end = (pipes > 0) & (codes > 0)
+    open_end &= trimmed > found[np.maximum(last - 1, 0)] + 1
+    before = np.zeros(found.size, dtype=np.bool_)  # marks that a field follows
+    before[:-1] = piped[:-1] & piped[1:]
+    before[last[open_end] - 1] = True
     counts = np.maximum(pipes - 1, 0) + open_end
-    counts[codes <= 0] = 0
+    if (codes <= 0).any():
+        counts[codes <= 0] = 0
+        before &= np.repeat(codes > 0, pipes + 1)
     first = np.zeros(last.size + 1, dtype=np.int32)
     np.cumsum(counts, out=first[1:])
-    mark = np.arange(first[-1], dtype=np.int32) + np.repeat(head - first[:-1], counts)
+    mark = np.flatnonzero(before)
     field_ends = found[mark + 1]
-    field_ends[first[1:][open_end & (codes > 0)] - 1] = trimmed[open_end & (codes > 0)]
+    field_ends[first[1:][open_end] - 1] = trimmed[open_end]
     return Lines(data, starts, ends, codes, first, found[mark] + np.int32(1), field_ends)
 
 

@@ -9,6 +9,8 @@ import pyarrow as pa
 from transforms.dtc.records import Ints
 from transforms.pseudonymise.byte_columns import Bytes, Rows, buffers, to_series
 
+SPARSE = 400  # bytes for each replacement of another length, above which runs are copied one by one
+
 
 def take(data: Bytes, starts: Ints, ends: Ints) -> pl.Series:
     """Return pieces of a block as texts; pieces that are not UTF-8 are read as cp1252."""
@@ -48,20 +50,34 @@ def splice(data: Bytes, starts: Ints, ends: Ints, texts: pl.Series) -> bytes:
         return data.tobytes()
     offsets, joined = buffers(texts)
     lengths = np.diff(offsets)
-    if (lengths == ends - starts).all():
-        out = data.copy()
-        out[_places(starts.astype(np.int64), lengths)] = joined[offsets[0] : offsets[-1]]
+    same = lengths == ends - starts
+    out = data.copy()
+    out[_places(starts[same].astype(np.int64), lengths[same])] = joined[_places(offsets[:-1][same], lengths[same])]
+    if same.all():
         return out.tobytes()
-    both = np.concatenate([data, joined])
-    size = starts.size
+    other = np.flatnonzero(~same)
+    if other.size * SPARSE < data.size:
+        return _joined(out, starts[other], ends[other], texts.gather(other))
+    both = np.concatenate([out, joined])
+    size = other.size
     begin, length = np.empty(2 * size + 1, dtype=np.int64), np.empty(2 * size + 1, dtype=np.int64)
-    begin[0], begin[2::2] = 0, ends
-    begin[1::2] = offsets[:-1] + data.size
-    length[:-1:2] = starts - begin[:-1:2]
+    begin[0], begin[2::2] = 0, ends[other]
+    begin[1::2] = offsets[:-1][other] + data.size
+    length[:-1:2] = starts[other] - begin[:-1:2]
     length[-1] = data.size - begin[-1]
-    length[1::2] = lengths
+    length[1::2] = lengths[other]
     spliced: Bytes = both[_places(begin, length)]
     return spliced.tobytes()
+
+
+def _joined(data: Bytes, starts: Ints, ends: Ints, texts: pl.Series) -> bytes:
+    """Return a block with few pieces of other lengths replaced: copying runs beats moving every byte."""
+    parts: list[bytes | memoryview] = []
+    block, at = memoryview(data.tobytes()), 0
+    for start, end, text in zip(starts.tolist(), ends.tolist(), texts.to_list(), strict=True):
+        parts += [block[at:start], text.encode()]
+        at = end
+    return b"".join([*parts, block[at:]])
 
 
 def _places(begin: Rows, length: Rows) -> Rows:
