@@ -19,6 +19,7 @@ from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 _FIELDS = {Kind.MPAN: Field.MPAN, Kind.METER_SERIAL: Field.METER_SERIAL, Kind.ESME_ID: Field.ESME_ID}
 _EMPTIED = frozenset({Kind.SECRET, Kind.SENSITIVE})
 _UPPER_A = 65
+MPAN_DIGITS = 13
 SHORT = 6  # characters; no identifier is shorter than this
 
 
@@ -171,13 +172,31 @@ class _Block:
         return self._take(fields).alias("value").to_frame().select(~harmless).to_series().to_numpy()
 
     def _lost_records(self, filled: Ints, line: Ints) -> Ints:
-        """Return the records of which nothing is sure: a group that the flow lacks, or no mandatory identifier.
+        """Return the records of which nothing is sure.
 
-        Fields of a record whose identifier is missing may have moved: another of them may hold it.
+        Their group is not of the flow, or a mandatory identifier is missing, or is not even written like one, or
+        they end before their last mandatory item. The fields of such a record may have moved: another may hold it.
         """
-        have = np.bincount(line[self._plan.required[self._cells[filled]]], minlength=self._lines.count)
-        want = np.where(self._groups >= 0, self._plan.expected[self._groups], 0)
-        return np.flatnonzero(self._records & ((self._groups < 0) | (have < want))).astype(np.int32)
+        required = self._plan.required[self._cells[filled]]
+        required[required] = self._like_identifiers(filled[required])
+        have = np.bincount(line[required], minlength=self._lines.count)
+        known = self._groups >= 0
+        want = np.where(known, self._plan.expected[self._groups], 0)
+        short = np.diff(self._lines.first) < np.where(known, self._plan.least[self._groups], 0)
+        return np.flatnonzero(self._records & (~known | (have < want) | short)).astype(np.int32)
+
+    def _like_identifiers(self, fields: Ints) -> Marks:
+        """Tell which identifiers are written like one: an MPAN has thirteen digits, in one of its spellings."""
+        good = np.ones(fields.size, dtype=np.bool_)
+        mpans = np.flatnonzero(self._plan.kinds[self._cells[fields]] == KINDS.index(Kind.MPAN))
+        starts, ends = self._lines.field_starts[fields[mpans]], self._lines.field_ends[fields[mpans]]
+        plain = ends - starts == MPAN_DIGITS
+        digits = self._data[starts[plain][:, None] + np.arange(MPAN_DIGITS, dtype=np.int32)] - np.uint8(48)
+        good[mpans[plain]] = (digits < 10).all(axis=1)
+        odd = mpans[~plain]
+        if odd.size:
+            good[odd] = self._pseudonymiser.values(Field.MPAN, self._take(fields[odd])).is_not_null().to_numpy()
+        return good
 
     def _refusal(self, bad: Ints, lost: Ints) -> Refusal:
         line = int(lost[0]) if lost.size else self._lines.count
@@ -192,7 +211,7 @@ class _Block:
             return Refusal(line, f"{place.label} does not hold a {place.item.format}")
         if self._groups[line] < 0:
             return Refusal(line, f"{self._group(line)} is not in the catalogue")
-        return Refusal(line, f"{self._group(line)} lacks a mandatory identifier")
+        return Refusal(line, f"{self._group(line)} lacks a mandatory identifier or field")
 
     def _group(self, line: int) -> str:
         code = int(self._lines.codes[line])

@@ -80,6 +80,7 @@ class Plan:
             every record has: there a short value, a date or a decimal number may stand in a wrong place.
         required: cells of identifiers that a record must have.
         expected: number of those of each group.
+        least: fields that a record of each group must have: up to its last mandatory item; 0 in lenient groups.
         places: what each cell is; cells of no field are absent.
         addresses: the addresses.
     """
@@ -93,6 +94,7 @@ class Plan:
     lenient: Marks
     required: Marks
     expected: Ints
+    least: Ints
     places: Mapping[int, Place]
     addresses: tuple[AddressPlaces, ...]
 
@@ -144,12 +146,18 @@ def make_plan(catalogue: Mapping[tuple[str, str], Flow], policy: MaskPolicy) -> 
         addresses.extend(_addresses(flow, name, index, policy))
     lenient = _lenient(kinds.reshape(-1, width), required.reshape(-1, width), places) if size else required
     expected = required.reshape(-1, width).sum(axis=1, dtype=np.int32) if size else np.zeros(0, dtype=np.int32)
+    least = np.zeros(len(numbered), dtype=np.int32)
+    for cell, place in places.items():
+        if place.item.mandatory and not lenient[cell]:
+            least[cell // width] = max(least[cell // width], place.item.position)
     keys = np.array([key for key, _, _ in numbered], dtype=np.int64)
     # two cells more: of fields that pass unseen, and of fields that are in no group
     limits = np.append(limits, np.array([np.iinfo(np.int32).max, 0], dtype=np.int32))
     kinds = np.append(kinds, np.full(2, UNCLASSIFIED, dtype=np.int8))
     numeric, lenient, required = (np.append(marks, [False, False]) for marks in (numeric, lenient, required))
-    return Plan(flows, keys, width, limits, numeric, kinds, lenient, required, expected, places, tuple(addresses))
+    return Plan(
+        flows, keys, width, limits, numeric, kinds, lenient, required, expected, least, places, tuple(addresses)
+    )
 
 
 def _lenient(kinds: NDArray[np.int8], required: Marks, places: Mapping[int, Place]) -> Marks:
