@@ -47,8 +47,11 @@ def lineage_command(
     out: Annotated[Path, typer.Option(help="File to write, one event a line; must not exist.", show_default=False)],
 ) -> None:
     """Write a pack's run as OpenLineage events, for a data catalogue to ingest. Opens no connection."""
+    from flows.cut.installed import require
     from flows.pack.bag import pack_reference
     from flows.pack.previous import read_evidence
+
+    require("openlineage")
     from flows.report.openlineage import event_lines, events
 
     found = events(read_evidence(pack), pack_reference(pack)["tagmanifest_sha256"])

@@ -14,6 +14,7 @@ EXTRAS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "prefect": ("Prefect", "si"),
         "ortools": ("OR-tools", "si"),
         "sqlalchemy": ("SQLAlchemy", "si"),
+        "openlineage": ("openlineage-python", "si"),
         "psycopg": ("psycopg", "si"),
         "adbc_driver_postgresql": ("the ADBC driver", "postgres"),
         "prefect_dask": ("prefect-dask", "dask"),
