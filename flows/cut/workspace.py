@@ -38,12 +38,15 @@ def disk(place: Path) -> Iterator[None]:
     """Turn faults of the disk into one clear line.
 
     Raises:
-        PlaceError: any ``OSError`` inside, or a failed write of a column library.
+        PlaceError: any ``OSError`` inside, or a write of the column library that the system refused. What else that
+            library complains about is a defect of the product, and goes on as it is.
     """
     try:
         yield
     except (OSError, pl.exceptions.ComputeError) as fault:
         number = _error_number(fault)
+        if number is None:
+            raise
         what = _DISK.get(number, f"cannot be written ({os.strerror(number)})")
         remedy = "let the user who runs it write there" if number in _DENIED else "free the place and run again"
         raise PlaceError(what, where=str(place), remedy=remedy) from None
@@ -61,14 +64,16 @@ def second_name(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _error_number(fault: Exception) -> int:
-    """Return the system's number of a fault; the column library says it in its text alone."""
+def _error_number(fault: Exception) -> int | None:
+    """Return the system's number of a fault, which the column library says in its text alone; none if it has none."""
     if isinstance(fault, OSError) and fault.errno:
         return fault.errno
     told = re.search(r"os error (\d+)", str(fault))
     if told:
         return int(told.group(1))
-    return errno.ENOSPC if "No space left" in str(fault) else errno.EIO
+    if "No space left" in str(fault):
+        return errno.ENOSPC
+    return errno.EIO if isinstance(fault, OSError) else None
 
 
 def partition_count(rows: int) -> int:

@@ -82,6 +82,16 @@ class FilesReader(Reader):
         """Fields seen so far that no layout names."""
         return self._inner.dropped_columns
 
+    @property
+    def skipped_groups(self) -> dict[str, int]:  # type: ignore[override]
+        """Records by group from which no layout takes anything."""
+        return self._inner.skipped_groups
+
+    @property
+    def incomplete_days(self) -> int:  # type: ignore[override]
+        """Settlement days that are not whole."""
+        return self._inner.incomplete_days
+
     def batches(self) -> Iterator[pl.DataFrame]:
         """Give the rows of the files in their order, with ``FILE``; count them by file."""
         for batch in super().batches():

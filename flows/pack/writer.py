@@ -109,11 +109,12 @@ class PackWriter:
     Args:
         final_dir: the pack's folder; must not exist, or be a pack when ``replace`` is true.
         replace: put the new pack in the place of an existing one.
+        hold: leave a sealed pack aside until :meth:`publish` is called, so that several appear together.
     """
 
-    def __init__(self, final_dir: Path, *, replace: bool = False) -> None:
+    def __init__(self, final_dir: Path, *, replace: bool = False, hold: bool = False) -> None:
         self.final = Path(os.path.abspath(final_dir))
-        self.replace = replace
+        self.replace, self.hold = replace, hold
         self._work = self.final.parent / f".{self.final.name}.partial-{secrets.token_hex(8)}"
         self._marker: IO[bytes] | None = None
         self._sealed = False
@@ -197,7 +198,8 @@ class PackWriter:
             raise EvidenceError("; ".join(map(bag.shown, faults)), where=bag.EVIDENCE)
         with _disk(self.final):
             digest = self._close_bag(bag_info, full, signers)
-            self._publish()
+            if not self.hold:
+                self._publish()
         self._sealed = True
         return SealedPack(self.final, digest)
 
@@ -225,6 +227,25 @@ class PackWriter:
         _write_synced(root / bag.SIGNATURE, dsse.sign(payload_bytes, signers).to_bytes())
         _sync_folders(root)
         return digest
+
+    def publish(self) -> None:
+        """Put a sealed pack that was held in its place.
+
+        Raises:
+            EvidenceError: it is not sealed. PlaceError: the disk fails, or somebody took the final place meanwhile.
+        """
+        if not self._sealed or self._marker is None:
+            raise EvidenceError("a pack is published once, after it is sealed", where=self.final.name)
+        with _disk(self.final):
+            self._publish()
+
+    def withdraw(self) -> None:
+        """Take a published pack back while its writer is open, and put back what stood there before."""
+        aside = self._work / _ASIDE
+        with _disk(self.final):
+            os.rename(self.final, self._work / _GROWING)
+            if aside.exists():
+                os.rename(aside, self.final)
 
     def _publish(self) -> None:
         """Rename into place; on any failure put back what stood there before."""
@@ -265,6 +286,23 @@ class PackWriter:
         if self._marker is not None:
             self._marker.close()
             self._marker = None
+
+
+def publish_together(writers: Sequence[PackWriter]) -> None:
+    """Put sealed packs in their places, all of them or none.
+
+    Raises:
+        PlaceError: one cannot be put there; those before it were taken back.
+    """
+    done: list[PackWriter] = []
+    try:
+        for writer in writers:
+            writer.publish()
+            done.append(writer)
+    except BaseException:
+        for writer in reversed(done):
+            writer.withdraw()
+        raise
 
 
 def clean_stale(parent: Path) -> int:

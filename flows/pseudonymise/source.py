@@ -5,6 +5,7 @@ Raw identifiers live in the batch at hand and nowhere else.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import partial
@@ -132,7 +133,7 @@ def pseudonymise_source(
         columns=found.names,
         source_form=found.source_form().facts(),
         files=tuple(_file_facts(file) for file in files.files) if several else (),
-        passed_over=tuple(safe_name(name, KEPT_DIGITS) for name in files.skipped),
+        passed_over=(*(safe_name(name, KEPT_DIGITS) for name in files.skipped), *found.passed_over()),
         dropped=tuple(found.dropped),
         missing=found.missing(contract),
         aliases=found.aliases,
@@ -176,6 +177,8 @@ class _Found:
     form: str = ""
     first: FilesReader | None = None
     flows: set[str] = field(default_factory=set)
+    groups: Counter[str] = field(default_factory=Counter)  # records of flows from which nothing is taken
+    partial_days: int = 0
     forms: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
@@ -188,12 +191,20 @@ class _Found:
         self.form = self.form or reader.form
         self.forms.add(reader.form)
         self.flows.add(reader.flow)
+        self.groups.update({f"group {g.rstrip('?')} of {reader.flow}": n for g, n in reader.skipped_groups.items()})
+        self.partial_days += reader.incomplete_days
         self.fields = max(self.fields, reader.dropped_columns)  # the same fields, file after file
         self.dated = self.dated or dated
         for heading, name in columns.names.items():
             self.names.setdefault(name, heading.strip()[:NAME_SHOWN])
             self.aliases.setdefault(name, columns.aliases.get(name, name))
         self.dropped |= {told_heading(heading): None for heading in columns.dropped}
+
+    def passed_over(self) -> list[str]:
+        """Return what of flows is not read: groups that no layout names, and parts of settlement days."""
+        told = [f"{group}: {count} records" for group, count in sorted(self.groups.items())]
+        days = f"{self.partial_days} settlement days at the edges of UTC days are not whole"
+        return [*told, days] if self.partial_days else told
 
     def missing(self, contract: Contract) -> tuple[str, ...]:
         """Return the columns of the contract that no file carries."""

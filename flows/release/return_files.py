@@ -3,44 +3,94 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import polars as pl
 import pyarrow.parquet as pq
 
+from contracts.dtc.layout import DtcLayout
 from contracts.errors import EvidenceError
 from contracts.model import Contract
 from flows.cut.config import Cut
+from flows.cut.partitions import ORDER
 from flows.cut.workspace import disk
 from flows.intake.source import DELIMITERS
-from transforms.release.source_form import DtcText, SourceForm, as_text, dtc_header, dtc_trailer
+from transforms.pseudonymise.mpan import order_key
+from transforms.release.dtc_text import LAYOUT, DtcRecords, DtcText
+from transforms.release.source_form import SourceForm, as_text, dtc_header, dtc_trailer
 
 BATCH = 131_072
-Suffixed = Callable[[str], Path]
+NOT_EXPRESSIBLE = "not-expressible"
+Place = Callable[[str], Path]
+Told = dict[str, Any]
+SENDER, SUPPLIER = ("Z", "SITD"), "X"
 
 
-def write_form(source: Path, contract: Contract, how: SourceForm, place: Suffixed, cut: Cut, mpid: str) -> Path | None:
-    """Write the rows of a Parquet file as the participant's own kind of file; None where that is Parquet itself.
+@dataclass(frozen=True, slots=True)
+class ReturnedForm:
+    """Released rows of one extract, and how its backup was written."""
+
+    source: Path
+    contract: Contract
+    how: SourceForm
+
+
+def write_form(forms: Sequence[ReturnedForm], place: Place, name: str, cut: Cut, mpid: str) -> dict[str, Told]:
+    """Write the rows of one physical source as the participant's own kind of file; of Parquet nothing is written.
 
     Args:
-        place: suffix -> where to write.
+        forms: one extract, or several that came in one DTC file.
+        place: name of a file -> where to write it.
+
+    Returns:
+        Extract -> of DTC files, ``not_expressible``: how many rows the flow cannot express, which stand in a CSV file
+        of their own; ``filled``: mandatory items without a value that were filled as the contract says; ``file``.
 
     Raises:
         EvidenceError: a value cannot be written in that form. PlaceError: the disk is unfit.
     """
+    how = forms[0].how
     if how.form == "dtc":
-        path = place("usr")
-        with disk(path), open(path, "wb") as file:
-            _dtc(file, source, contract, how, cut, mpid)
-        return path
+        path = place(f"{name}.usr")
+        with disk(path), open(path, "wb") as file, _Left(place) as left:
+            filled = _dtc(file, forms, left, cut, mpid)
+        extracts = [form.contract.extract for form in forms]
+        return {e: {"file": path.name, "not_expressible": left.counts[e], "filled": filled} for e in extracts}
     if how.form in ("csv", "database"):
-        path = place("tsv" if how.delimiter == "tab" else "csv")
+        path = place(f"{name}.{'tsv' if how.delimiter == 'tab' else 'csv'}")
         with disk(path), open(path, "wb") as file:
-            _delimited(file, source, how)
-        return path
-    return None
+            _delimited(file, forms[0].source, how)
+    return {}
+
+
+class _Left:
+    """Rows that a flow cannot express, by extract; use as a context manager."""
+
+    def __init__(self, place: Place) -> None:
+        self._place, self._files = place, dict[str, IO[bytes]]()
+        self.counts: Counter[str] = Counter()
+
+    def __enter__(self) -> _Left:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def add(self, extract: str, rows: pl.DataFrame) -> None:
+        """Take rows."""
+        if not rows.height:
+            return
+        first = extract not in self._files
+        if first:
+            path = self._place(f"{extract}-{NOT_EXPRESSIBLE}.csv")
+            self._files[extract] = open(path, "wb")  # noqa: SIM115 - closed by the context
+        self._files[extract].write(rows.write_csv(include_header=first).encode())
+        self.counts[extract] += rows.height
 
 
 def rows_of(source: Path) -> Iterator[pl.DataFrame]:
@@ -72,16 +122,118 @@ def delimited(frame: pl.DataFrame, how: SourceForm, *, header: bool) -> bytes:
         raise EvidenceError(f"a value cannot be written in {how.encoding}", where="return") from None
 
 
-def _dtc(file: IO[bytes], source: Path, contract: Contract, how: SourceForm, cut: Cut, mpid: str) -> None:
-    layouts = [layout for layout in contract.dtc_layouts if how.flow.startswith(layout.flow)]
-    if not layouts:
-        raise EvidenceError("its flow has no layout in the contract", where=f"{mpid}/{contract.extract}")
-    mark = hashlib.sha256(f"{cut.id}/{mpid}/{contract.extract}".encode()).digest()
-    file_id, stamp = f"{int.from_bytes(mark[:5], 'big') % 10**10:010d}", f"{cut.date:%Y%m%d}000000"
-    file.write(dtc_header(file_id, how.flow, ("Z", "SITD"), ("Z", mpid), stamp))
-    text, count = DtcText(layouts), 0
-    for frame in rows_of(source):
-        records, written = text.records(as_text(frame, how))
-        file.write("".join(records.to_list()).encode("ascii"))
-        count += written
-    file.write(dtc_trailer(file_id, count, stamp))
+def _dtc(file: IO[bytes], forms: Sequence[ReturnedForm], left: _Left, cut: Cut, mpid: str) -> list[str]:
+    layouts, owners = _layouts(forms, mpid)
+    text = DtcText(layouts, cut.date)
+    out = _DtcOut(file, text, layouts[0].label, cut, mpid)
+    supplier = next(iter(layouts[0].header), None)
+    for rows in _together(forms, layouts, owners):
+        # the header's addressee is the supplier: a file for each
+        named = rows.filter(pl.col(supplier).is_not_null()) if supplier else rows
+        parts = named.partition_by(supplier, maintain_order=True) if supplier else [rows]
+        for part in parts:
+            out.begin((SUPPLIER, part[supplier][0]) if supplier else ("Z", mpid))
+            made = text.records(part)
+            out.write(made)
+            _leave(part.filter(~made.expressible), forms, left)
+        if supplier:
+            _leave(rows.filter(pl.col(supplier).is_null()), forms, left)
+    out.begin(None)
+    return text.filled()
+
+
+def _leave(rows: pl.DataFrame, forms: Sequence[ReturnedForm], left: _Left) -> None:
+    for number, form in enumerate(forms):
+        mine = rows.filter(pl.col(OWNER) == number)
+        if mine.height:
+            left.add(form.contract.extract, mine.select(pq.read_schema(form.source).names))
+
+
+class _DtcOut:
+    """Files of one flow, one after the other: a new one begins where the addressee changes."""
+
+    def __init__(self, file: IO[bytes], text: DtcText, flow: str, cut: Cut, mpid: str) -> None:
+        self._file, self._text, self._flow, self._cut, self._mpid = file, text, flow, cut, mpid
+        self._stamp = f"{cut.date:%Y%m%d}000000"
+        self._to: tuple[str, str] | None = None
+        self._id, self._count, self._files = "", 0, 0
+
+    def begin(self, receiver: tuple[str, str] | None) -> None:
+        """See that a file to a receiver is open; without one, end. There is one file at least."""
+        if receiver is not None and receiver == self._to:
+            return
+        if self._to is None and receiver is None and not self._files:
+            self.begin(("Z", self._mpid))
+        if self._to is not None:
+            self._file.write(dtc_trailer(self._id, self._count, self._stamp))
+        self._to = receiver
+        if receiver is None:
+            return
+        mark = hashlib.sha256(f"{self._cut.id}/{self._mpid}/{self._flow}/{self._files}".encode()).digest()
+        self._id, self._files = f"{int.from_bytes(mark[:5], 'big') % 10**10:010d}", self._files + 1
+        begins, self._count = self._text.prelude()
+        self._file.write(dtc_header(self._id, self._flow, SENDER, receiver, self._stamp) + begins.encode("ascii"))
+
+    def write(self, made: DtcRecords) -> None:
+        """Add records to the open file."""
+        self._file.write("".join(made.text.to_list()).encode("ascii"))
+        self._count += made.count
+
+
+OWNER = "_owner"
+
+
+def _layouts(forms: Sequence[ReturnedForm], mpid: str) -> tuple[list[DtcLayout], list[int]]:
+    """Return the layouts in which rows go back, and the extract that each is of."""
+    layouts, owners = [], []
+    for number, form in enumerate(forms):
+        known = form.contract.dtc_layouts
+        came = [layout for layout in known if layout.takes(form.how.flow)]
+        if not came:
+            raise EvidenceError("its flow has no layout in the contract", where=f"{mpid}/{form.contract.extract}")
+        flow = came[0].returned_as
+        back = [layout for layout in known if layout.flow == flow] if flow else came
+        layouts += back
+        owners += [number] * len(back)
+    return layouts, owners
+
+
+def _together(
+    forms: Sequence[ReturnedForm], layouts: Sequence[DtcLayout], owners: Sequence[int]
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows of all extracts by whole metering points, meters before their registers, with their layouts."""
+    streams = [rows_of(form.source) for form in forms]
+    held: list[pl.DataFrame | None] = [None] * len(forms)
+    ended = [False] * len(forms)
+    while not all(ended) or any(part is not None and part.height for part in held):
+        for number, stream in enumerate(streams):
+            if ended[number]:
+                continue
+            part = next(stream, None)
+            ended[number] = part is None
+            if part is not None:
+                before = held[number]
+                ready = _with_layout(part, number, layouts, owners)
+                held[number] = ready if before is None else pl.concat([before, ready])
+        parts = [part for part in held if part is not None and part.height]
+        if not parts:
+            return
+        waiting = [p[ORDER][-1] for n, p in enumerate(held) if p is not None and p.height and not ended[n]]
+        whole = pl.col(ORDER) < min(waiting) if waiting else pl.lit(value=True)
+        rows = pl.concat([part.filter(whole) for part in parts], how="diagonal")
+        held = [part if part is None else part.filter(~whole) for part in held]
+        if rows.height:
+            together = len(forms) > 1
+            yield rows.sort(ORDER, "meter_serial_number", LAYOUT, maintain_order=True) if together else rows
+
+
+def _with_layout(part: pl.DataFrame, owner: int, layouts: Sequence[DtcLayout], owners: Sequence[int]) -> pl.DataFrame:
+    """Say of each row which of its extract's layouts writes it: the first with a column of its own that it fills."""
+    own = [k for k, number in enumerate(owners) if number == owner]
+    chosen: pl.Expr = pl.lit(own[0])
+    for k in reversed(own):
+        others = {c for j in own if j != k for c in layouts[j].fields}
+        marks = [pl.col(c).is_not_null() for c in layouts[k].fields if c not in others and c in part.columns]
+        if marks:
+            chosen = pl.when(pl.any_horizontal(marks)).then(pl.lit(k)).otherwise(chosen)
+    return part.with_columns(chosen.cast(pl.Int32).alias(LAYOUT), pl.lit(owner).alias(OWNER), order_key().alias(ORDER))

@@ -10,8 +10,8 @@ Source: Q62, Q63 (augmented data goes back for loading), Q74 and Q83 (aligned ac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from flows.keys.signing_key import PublicKey, Signer
 from flows.leak_scan.scan import Scanner, refuse
 from flows.pack.writer import PackWriter, SealedPack
 from flows.release.augmented import augmented, own_counts, own_points
-from flows.release.return_files import write_form
+from flows.release.return_files import ReturnedForm, write_form
 from flows.release.table_files import ParquetTable
 from flows.report.files import report_files
 from transforms.release.attestation import evidence_document
@@ -52,53 +52,60 @@ SHARED = ("cut", "tool", "scheme", "key_fingerprint", "reference", "requirements
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Released:
-    """A sealed release and what it takes to make returns of it."""
+    """A sealed release, not yet published, and what it takes to make returns of it."""
 
     pack: SealedPack
+    root: Path  # where it lies until it is published
     evidence: Mapping[str, Any]
     signers: Sequence[Signer]
     awaiting: Sequence[PublicKey]
     scanner: Scanner
 
 
-def write_returns(known: Context, released: Released) -> list[dict[str, str]]:
-    """Write the return pack of every recipient that ``cut.yaml`` names, beside the release.
+def write_returns(known: Context, released: Released, held: ExitStack) -> list[tuple[PackWriter, dict[str, str]]]:
+    """Write the return pack of every recipient that ``cut.yaml`` names, to be published with the release.
+
+    Args:
+        held: keeps the packs open until they are published.
 
     Returns:
-        Participant, path and tag manifest's digest of each.
+        The sealed pack, and participant, path and tag manifest's digest of each.
 
     Raises:
         PlaceError: the disk is unfit. EvidenceError: a pack would not hold.
     """
     wanted = known.job.model.release.recipients
     recipients = [p for p in known.job.model.participants if wanted == "all" or p.mpid in wanted]
-    return map_parallel(lambda participant: _write(known, released, participant), recipients)
+    return map_parallel(lambda participant: _write(known, released, participant, held), recipients)
 
 
-def _write(known: Context, released: Released, participant: Participant) -> dict[str, str]:
+def _write(
+    known: Context, released: Released, participant: Participant, held: ExitStack
+) -> tuple[PackWriter, dict[str, str]]:
     cut = known.job.model.cut.id
     final = released.pack.path.parent / f"{cut}-return-{participant.mpid}"
-    with PackWriter(final, replace=True) as pack:
-        _counterparties(known, participant, pack)
-        _forms(known, released, participant, pack)
-        released.scanner.folder(pack.root, forms=True)  # what was not searched with the release
-        refuse(released.scanner)
-        _copy(released.pack.path, participant, pack)
-        evidence = return_evidence(known, released, participant, pack.root)
-        files = report_files(
-            evidence, signed_by=[s.keyid for s in released.signers], approvers=[k.keyid for k in released.awaiting]
-        )
-        for name, content in files.items():
-            path = pack.path(name)
-            with disk(path):
-                path.write_bytes(content)
-        info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": cut}
-        sealed = pack.seal(info, evidence, released.signers, released.awaiting)
-    return {
+    pack = held.enter_context(PackWriter(final, replace=True, hold=True))
+    _counterparties(known, participant, pack)
+    left = _forms(known, released, participant, pack)
+    released.scanner.folder(pack.root, forms=True)  # what was not searched with the release
+    refuse(released.scanner)
+    _copy(released.root, participant, pack)
+    evidence = return_evidence(known, released, participant, pack.root, left)
+    files = report_files(
+        evidence, signed_by=[s.keyid for s in released.signers], approvers=[k.keyid for k in released.awaiting]
+    )
+    for name, content in files.items():
+        path = pack.path(name)
+        with disk(path):
+            path.write_bytes(content)
+    info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": cut}
+    sealed = pack.seal(info, evidence, released.signers, released.awaiting)
+    told = {
         "participant": participant.mpid,
         "pack": str(sealed.path),
         "tagmanifest_sha256": sealed.tagmanifest_sha256,
     }
+    return pack, told
 
 
 def _copy(release: Path, participant: Participant, pack: PackWriter) -> None:
@@ -126,27 +133,40 @@ def _counterparties(known: Context, participant: Participant, pack: PackWriter) 
                 table.add(mine.select("mpan_core", *FACTS).collect())
 
 
-def _forms(known: Context, released: Released, participant: Participant, pack: PackWriter) -> None:
+def _forms(known: Context, released: Released, participant: Participant, pack: PackWriter) -> dict[str, dict[str, Any]]:
+    """Write the rows in the participant's own form; return what became of each extract of a flow.
+
+    Extracts that came in one DTC file go back in one.
+    """
+    shared: dict[tuple[str, ...], list[tuple[dict[str, Any], Path]]] = {}
     for entry in sources_of(known):
-        extract = entry["extract"]
-        source = released.pack.path / f"data/{participant.mpid}/{extract}.parquet"
+        source = released.root / f"data/{participant.mpid}/{entry['extract']}.parquet"
         if entry["participant"] == participant.mpid and source.is_file():
-            write_form(
-                source,
-                known.contracts[extract],
-                from_facts(entry),
-                partial(_suffixed, pack, f"data/{participant.mpid}/{extract}"),
-                known.job.model.cut,
-                participant.mpid,
-            )
+            how = from_facts(entry)
+            own = (entry["hmac_sha256"], how.flow) if how.form == "dtc" else (entry["extract"],)
+            shared.setdefault(own, []).append((entry, source))
+    left: dict[str, dict[str, Any]] = {}
+    for entries in shared.values():
+        name = "-".join(entry["extract"] for entry, _ in entries)
+        forms = [ReturnedForm(source, known.contracts[e["extract"]], from_facts(e)) for e, source in entries]
+        left |= write_form(
+            forms,
+            lambda relpath: pack.path(f"data/{participant.mpid}/{relpath}"),
+            name,
+            known.job.model.cut,
+            participant.mpid,
+        )
+    return left
 
 
-def _suffixed(pack: PackWriter, stem: str, suffix: str) -> Path:
-    return pack.path(f"{stem}.{suffix}")
+def return_evidence(
+    known: Context, released: Released, participant: Participant, root: Path, left: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the evidence of a return pack: the release's, as far as it is about this participant.
 
-
-def return_evidence(known: Context, released: Released, participant: Participant, root: Path) -> dict[str, Any]:
-    """Return the evidence of a return pack: the release's, as far as it is about this participant."""
+    Args:
+        left: extract -> what became of it in its flow: file, rows that it cannot express, items filled.
+    """
     whole, mpid = released.evidence, participant.mpid
     extracts = {e.contract for e in participant.extracts}
 
@@ -164,7 +184,7 @@ def return_evidence(known: Context, released: Released, participant: Participant
         **{name: whole[name] for name in SHARED if name in whole},
         policy={**policy, "extracts": treated} if policy else None,
         contracts=[c for c in whole.get("contracts", ()) if c["extract"] in extracts],
-        inputs=inputs,
+        inputs=[_returned(entry, left) for entry in inputs],
         accounting=own("accounting"),
         rules=own("rules"),
         exclusions=_exclusions(root / "excluded" / mpid),
@@ -185,6 +205,12 @@ def _own_names(entry: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) ->
         if facts["extract"] == entry["extract"] and entry["column"] in facts["columns"]
     ]
     return {**entry, "sources": own + [source for source in entry["sources"] if "participants" not in source]}
+
+
+def _returned(entry: Mapping[str, Any], left: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return an entry of the inputs; of a flow, with what became of it in the return."""
+    told = left.get(entry["extract"])
+    return {**entry, "written": {**entry["written"], "returned": dict(told)}} if told else dict(entry)
 
 
 def _exclusions(folder: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from flows.cut.partitions import ALLOCATIONS, ParticipantExtract
 from flows.cut.workspace import disk
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
 from flows.leak_scan import scan
-from flows.pack.writer import PackWriter
+from flows.pack.writer import PackWriter, publish_together
 from flows.release import augmented as released
 from flows.release import expected_results, risk
 from flows.release import extracts as release
@@ -45,7 +45,8 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
     signers, awaiting = _signers(known)
     final = known.job.path(model.release.folder) / f"{model.cut.id}-{kind}"
     took = _Phases(seconds if seconds is not None else [])
-    with PackWriter(final, replace=True) as pack:
+    with contextlib.ExitStack() as held:  # release and returns appear together or not at all
+        pack = held.enter_context(PackWriter(final, replace=True, hold=True))
         with took.phase("write"):
             accounting = _payload(known, pack, kind)
         with took.phase("leak scan"):
@@ -64,9 +65,11 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
         info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": model.cut.id}
         with took.phase("seal"):
             sealed = pack.seal(info, evidence, signers, awaiting)
-    made = Released(sealed, evidence, signers, awaiting, scanner)
-    with took.phase("return"):
-        returns = write_returns(known, made) if kind == "release" else []
+        made = Released(sealed, pack.root, evidence, signers, awaiting, scanner)
+        with took.phase("return"):
+            written = write_returns(known, made, held) if kind == "release" else []
+        publish_together([pack, *(writer for writer, _ in written)])
+    returns = [told for _, told in written]
     return {
         "pack": str(sealed.path),
         "report": str(sealed.path / "report" / "index.html"),

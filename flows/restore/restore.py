@@ -133,6 +133,7 @@ def restore(
                 where = f"{participant}/{extract.name}"
                 raise RefusedError("no record of the pack is of this backup", where=where, remedy=remedy)
             real = rows.real if real is None else real.joined(rows.real)
+        found.files = _once(folder, found.files)
         if real is not None:
             items, files = restore_items(pack, participant, evidence, real, folder)
             found.items, found.files = items, [*found.files, *files]

@@ -61,7 +61,7 @@ OTHER = [record.replace("L71C9911", "M71C9911") for record in BODY]
 SERIALS = ["L71C99117", "L71C99118", "L71C99119"]
 
 
-@pytest.mark.requirement("DQ29", "Q86")
+@pytest.mark.requirement("DQ29")
 @pytest.mark.parametrize("block", [64, 200, 1 << 20])
 @pytest.mark.parametrize("between", [b"", b"\r\n", b"\n  \n"])
 def test_files_that_follow_each_other_are_one_source(intake, block, between):

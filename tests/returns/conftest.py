@@ -98,7 +98,10 @@ def read(spec: SourceSpec, extract: str) -> pl.DataFrame:
 def load_file(market: Market, mpid: str, extract: str, folder: Path | None = None) -> Path:
     """Return the one load file of an extract."""
     made = {"augmented", "expected", "counterparties", "allocations"}
-    found = [p for p in (folder or market.back(mpid)).glob(f"{extract}.*") if p.stem not in made]
+    found = [
+        p for p in (folder or market.back(mpid)).glob("*.*") if extract in p.stem.split("-") and p.stem not in made
+    ]
+    found = [p for p in found if not p.stem.startswith(("excluded-", "unmatched-")) and "expressible" not in p.stem]
     assert len(found) == 1, found
     return found[0]
 

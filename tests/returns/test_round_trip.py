@@ -141,7 +141,8 @@ def test_the_pack_is_in_the_form_of_the_backup(market, mpid):
     for extract, spec in market.sources(mpid).items():
         folder = market.returned(mpid) / "data" / mpid
         parquet = pl.read_parquet(folder / f"{extract}.parquet")
-        (written,) = [p for p in folder.glob(f"{extract}.*") if p.suffix != ".parquet"] or [None]
+        forms = [p for p in folder.iterdir() if extract in p.stem.split("-") and p.suffix != ".parquet"]
+        (written,) = forms or [None]
         if spec.path.suffix == ".parquet":
             assert written is None
             continue

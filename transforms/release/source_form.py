@@ -11,8 +11,6 @@ from typing import Any
 
 import polars as pl
 
-from contracts.dtc.layout import DtcLayout
-from contracts.errors import EvidenceError
 from contracts.model import Contract
 from contracts.vocabulary import Form
 from transforms.column_map import ColumnMap
@@ -84,6 +82,11 @@ def written_dates(batch: pl.DataFrame, contract: Contract, columns: ColumnMap) -
     return found
 
 
+def date_text(name: str, fmt: str) -> pl.Expr:
+    """Return a column of days as text; a format with a time gets midnight."""
+    return pl.col(name).cast(pl.Datetime("us")).dt.strftime(fmt)
+
+
 def as_text(frame: pl.DataFrame, how: SourceForm) -> pl.DataFrame:
     """Return the columns of the source, in its order and under the contract's names, as the texts it would hold."""
     out = []
@@ -92,118 +95,10 @@ def as_text(frame: pl.DataFrame, how: SourceForm) -> pl.DataFrame:
         if kind is None:
             out.append(pl.lit(None, pl.String).alias(name))
         elif kind == pl.Date:
-            out.append(pl.col(name).dt.strftime(how.dates.get(name, DATE_FORMATS[0])))
+            out.append(date_text(name, how.dates.get(name, DATE_FORMATS[0])))
         else:
             out.append(pl.col(name).cast(pl.String))
     return frame.select(out)
-
-
-class DtcText:
-    """Rows of an extract as the records of a DTC user file, by the layouts of its flow.
-
-    A group is written again where one of its own fields, or a group above it, changes from one row to the next. With
-    several layouts, a row is written by the first one that has a column of its own which the row fills.
-    """
-
-    def __init__(self, layouts: Sequence[DtcLayout]) -> None:
-        self._layouts = tuple(layouts)
-        self._parents = {group: above for layout in layouts for group, above in layout.parents.items()}
-        self._groups = [self._above(layout) for layout in layouts]
-        self._before: pl.DataFrame | None = None
-
-    def _chain(self, group: str) -> list[str]:
-        chain = [group]
-        while (above := self._parents.get(chain[-1])) is not None:
-            chain.append(above)
-        return chain
-
-    def _above(self, layout: DtcLayout) -> list[str]:
-        """Return the groups that stand before a row's own record, outer ones first."""
-        found: list[str] = []
-        named = {group for group, _ in layout.fields.values()} | {layout.row_group}
-        for group in sorted(named, key=lambda g: (len(self._chain(g)), g)):
-            found += [step for step in reversed(self._chain(group)) if step not in found]
-        return [group for group in found if group != layout.row_group]
-
-    def records(self, rows: pl.DataFrame) -> tuple[pl.Series, int]:
-        """Return the records of some rows, a text per row, and how many records they are.
-
-        Columns in: the layouts' columns as text. To be called with the rows of a file in their order.
-
-        Raises:
-            EvidenceError: a value holds what divides fields or records.
-        """
-        if rows.select(pl.any_horizontal(pl.col(pl.String).str.contains(r"[|\r\n]").any())).item():
-            raise EvidenceError("a value holds a field divider of DTC files", where=self._layouts[0].flow)
-        frame = pl.concat([self._before, rows]) if self._before is not None else rows
-        frame = frame.with_columns(self._layout_of_row().alias("_layout"))
-        texts, counts = pl.lit(""), pl.lit(0)
-        for number, layout in enumerate(self._layouts):
-            text, count = self._written(number, layout)
-            mine = pl.col("_layout") == number
-            texts, counts = pl.when(mine).then(text).otherwise(texts), pl.when(mine).then(count).otherwise(counts)
-        out = frame.select(texts.alias("records"), counts.cast(pl.Int64).alias("count"))
-        if self._before is not None:
-            out = out.slice(1)
-        self._before = rows.tail(1) if rows.height else self._before
-        return out["records"], int(out["count"].sum())
-
-    def _layout_of_row(self) -> pl.Expr:
-        chosen: pl.Expr = pl.lit(0)
-        for number in reversed(range(len(self._layouts))):
-            others = {c for k, layout in enumerate(self._layouts) if k != number for c in layout.fields}
-            own = [pl.col(c).is_not_null() for c in self._layouts[number].fields if c not in others]
-            if own:
-                chosen = pl.when(pl.any_horizontal(own)).then(pl.lit(number)).otherwise(chosen)
-        return chosen
-
-    def _written(self, number: int, layout: DtcLayout) -> tuple[pl.Expr, pl.Expr]:
-        """Return the text of a row of one layout, and how many records it is."""
-        changed: dict[str, pl.Expr] = {}
-        came = pl.col("_layout").shift(1)
-        for group in self._groups[number]:
-            above = self._parents.get(group)
-            marks = [pl.col(c).ne_missing(pl.col(c).shift(1)) for c in _fields(layout, group).values()]
-            marks += [changed[above]] if above in changed else []
-            strangers = [k for k, groups in enumerate(self._groups) if group not in groups]
-            marks.append(came.is_null() | came.is_in(strangers))
-            changed[group] = pl.any_horizontal(marks)
-        texts = [pl.when(changed[g]).then(_record(layout, g)).otherwise(pl.lit("")) for g in self._groups[number]]
-        below, count_below = _folded(layout)
-        text = pl.concat_str([*texts, _record(layout, layout.row_group), below])
-        return text, pl.sum_horizontal(*changed.values(), pl.lit(1), count_below)
-
-
-def _fields(layout: DtcLayout, group: str) -> dict[int, str]:
-    return {place: column for column, (owner, place) in layout.fields.items() if owner == group}
-
-
-def _record(layout: DtcLayout, group: str) -> pl.Expr:
-    fields = _fields(layout, group)
-    parts: list[pl.Expr] = [pl.lit(f"{group}|")]
-    for place in range(1, max(fields, default=0) + 1):
-        parts += [pl.col(fields[place]).fill_null("")] if place in fields else []
-        parts.append(pl.lit("|"))
-    return pl.concat_str([*parts, pl.lit("\n")])
-
-
-def _folded(layout: DtcLayout) -> tuple[pl.Expr, pl.Expr]:
-    """Return the records below each row, and how many: the half-hours of a day."""
-    fold = layout.fold
-    if fold is None:
-        return pl.lit(""), pl.lit(0)
-    texts: list[pl.Expr] = []
-    for number, column in enumerate(fold.columns):
-        places = {fold.position: pl.col(column)}
-        if fold.flag_position:
-            places[fold.flag_position] = pl.col(fold.flag_column).str.slice(number, 1).fill_null("")
-        parts: list[pl.Expr] = [pl.lit(f"{fold.group}|")]
-        for place in range(1, max(places) + 1):
-            parts += [*([places[place]] if place in places else []), pl.lit("|")]
-        record = pl.concat_str([*parts, pl.lit("\n")])
-        texts.append(pl.when(pl.col(column).is_not_null()).then(record).otherwise(pl.lit("")))
-    present = [pl.col(column).is_not_null() for column in fold.columns]
-    return pl.concat_str(texts), pl.sum_horizontal(present)
 
 
 def dtc_header(file_id: str, flow: str, sender: Sequence[str], receiver: Sequence[str], stamp: str) -> bytes:

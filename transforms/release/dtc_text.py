@@ -1,0 +1,228 @@
+"""Rows of one or more extracts as the records of a DTC user file, by the layouts of its flow.
+
+Records have the flow's full width. A mandatory item that no column has is filled as the layout says; a row whose
+mandatory items cannot all be filled is not expressible in the flow, and is told from the others.
+
+Source: DTC 15.4 (contracts/dtc/flows), domain 7.1, Q62 and Q63.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from contracts.dtc.layout import CUT_DATE, DtcLayout, group_of
+from contracts.dtc.model import FlowItem
+
+LAYOUT = "_layout"
+_DAY, _MOMENT = "%Y%m%d", "%Y%m%d%H%M%S"
+_UNSAFE = r"[|\r\n]"
+
+
+@dataclass(frozen=True, slots=True)
+class DtcRecords:
+    """Records of some rows.
+
+    Attributes:
+        text: records of each row that is expressible, in order.
+        count: how many records they are.
+        expressible: of each row given, whether it is among them.
+    """
+
+    text: pl.Series
+    count: int
+    expressible: pl.Series
+
+
+class DtcText:
+    """Writes rows by the layouts of one flow.
+
+    A group is written again where one of its fields, or a group above it, changes from one row to the next, whatever
+    layouts the two rows have: registers follow their meter under one record.
+    """
+
+    def __init__(self, layouts: Sequence[DtcLayout], cut_date: date) -> None:
+        self._layouts, self._cut_date = tuple(layouts), cut_date
+        self._groups = [_written_groups(layout) for layout in layouts]
+        self._all = list(dict.fromkeys(group for groups in self._groups for group in groups))
+
+    def prelude(self) -> tuple[str, int]:
+        """Return the records that a file begins with and that no row has, and how many they are."""
+        layout = self._layouts[0]
+        tops = [g for g, _ in layout.fills if g not in self._all and g not in layout.parents]
+        singles = [g for g in tops if (group := group_of(layout, g)) is not None and group.cardinality.most == 1]
+        frame = pl.DataFrame({"_": [0]})
+        texts = [str(frame.select(self._record(layout, g, {})).item()) for g in dict.fromkeys(singles)]
+        return "".join(texts), len(texts)
+
+    def filled(self) -> list[str]:
+        """Return the items that are filled where a row has no value for them, as ``288.J1254``."""
+        found = set()
+        for layout in self._layouts:
+            for group, place in layout.fills:
+                known = group_of(layout, group)
+                if known is not None:
+                    found.add(f"{group}.{known.items[place - 1].item}")
+        return sorted(found)
+
+    def records(self, rows: pl.DataFrame) -> DtcRecords:
+        """Return the records of rows of whole metering points.
+
+        Columns in: those of the layouts, and ``_layout``, the number of each row's layout; registers come after their
+        meter.
+        """
+        can = rows.select(self._expressible(rows)).to_series()
+        kept = rows.filter(can)
+        texts, counts = pl.lit(""), pl.lit(0, pl.Int64)
+        for number, layout in enumerate(self._layouts):
+            mine = pl.col(LAYOUT) == number
+            text, count = self._text(number, layout, kept)
+            texts, counts = pl.when(mine).then(text).otherwise(texts), pl.when(mine).then(count).otherwise(counts)
+        out = kept.select(texts.alias("text"), counts.cast(pl.Int64).alias("count"))
+        return DtcRecords(out["text"], int(out["count"].sum()), can)
+
+    def _expressible(self, rows: pl.DataFrame) -> pl.Expr:
+        """Tell of each row whether its own record and those above it can be written."""
+        whole: pl.Expr = pl.lit(value=True)
+        for group in self._all:
+            begins: pl.Expr = pl.lit(value=False)
+            good: pl.Expr = pl.lit(value=True)
+            needs: pl.Expr = pl.lit(value=False)
+            for number, layout in enumerate(self._layouts):
+                if group not in self._groups[number] or _optional(layout, group):
+                    continue
+                mine = pl.col(LAYOUT) == number
+                begins = pl.when(mine).then(self._begins(number, layout, rows)[group]).otherwise(begins)
+                good = pl.when(mine).then(self._filled(layout, group, rows)).otherwise(good)
+                needs = needs | mine
+            state = pl.when(begins).then(good).forward_fill().fill_null(value=False)
+            whole = whole & (~needs | state)
+        safe = ~pl.any_horizontal(
+            [pl.lit(value=False), *(pl.col(c).str.contains(_UNSAFE) for c, k in rows.schema.items() if k == pl.String)]
+        ).fill_null(value=False)
+        return (whole & safe).alias("expressible")
+
+    def _begins(self, number: int, layout: DtcLayout, rows: pl.DataFrame) -> dict[str, pl.Expr]:
+        """Return, for each group of a layout, whether a row has to write it: its own record always."""
+        before = pl.col(LAYOUT).shift(1)
+        changed: dict[str, pl.Expr] = {}
+        for group in self._groups[number]:
+            if group == layout.row_group:
+                changed[group] = pl.lit(value=True)
+                continue
+            columns = [c for c in _columns(layout, group) if c in rows.columns]
+            marks = [pl.col(c).ne_missing(pl.col(c).shift(1)) for c in columns]
+            above = layout.parents.get(group)
+            marks += [changed[above]] if above in changed else []
+            strangers = [k for k, groups in enumerate(self._groups) if group not in groups]
+            marks.append(before.is_null() | before.is_in(strangers))
+            changed[group] = pl.any_horizontal(marks)
+        return changed
+
+    def _text(self, number: int, layout: DtcLayout, rows: pl.DataFrame) -> tuple[pl.Expr, pl.Expr]:
+        texts: list[pl.Expr] = []
+        counts: list[pl.Expr] = []
+        for group, begins in self._begins(number, layout, rows).items():
+            wanted = begins
+            if _optional(layout, group):
+                present = [pl.col(c).is_not_null() for c in _columns(layout, group) if c in rows.columns]
+                wanted = begins & pl.any_horizontal(present) & self._filled(layout, group, rows)
+            texts.append(pl.when(wanted).then(self._record(layout, group, rows.schema)).otherwise(pl.lit("")))
+            counts.append(wanted.cast(pl.Int64))
+        below, count_below = self._folded(layout, rows)
+        return pl.concat_str([*texts, below]), pl.sum_horizontal([*counts, count_below])
+
+    def _filled(self, layout: DtcLayout, group: str, rows: pl.DataFrame) -> pl.Expr:
+        """Tell whether every mandatory item of a group has a value."""
+        known = group_of(layout, group)
+        parts: list[pl.Expr] = [pl.lit(value=True)]
+        for item in known.items if known is not None else ():
+            if item.mandatory and (group, item.position) not in layout.fills:
+                column = _at(layout, group, item.position)
+                there = column in rows.columns if column else False
+                parts.append(pl.col(str(column)).is_not_null() if there else pl.lit(value=False))
+        return pl.all_horizontal(parts)
+
+    def _record(self, layout: DtcLayout, group: str, schema: Mapping[str, object]) -> pl.Expr:
+        known = group_of(layout, group)
+        named = [place for g, place in layout.fields.values() if g == group]
+        width = known.width if known is not None else max(named, default=0)
+        parts: list[pl.Expr] = [pl.lit(f"{group}|")]
+        for place in range(1, width + 1):
+            column = _at(layout, group, place)
+            item = known.items[place - 1] if known is not None else None
+            fill = self._fill(layout, group, place, item)
+            value = _flow_text(column, schema[column], item) if column in schema and column else pl.lit(None, pl.String)
+            parts += [value.fill_null(fill), pl.lit("|")]
+        return pl.concat_str([*parts, pl.lit("\n")])
+
+    def _fill(self, layout: DtcLayout, group: str, place: int, item: FlowItem | None) -> str:
+        text = layout.fills.get((group, place), "")
+        if text != CUT_DATE:
+            return text
+        return self._cut_date.strftime(_MOMENT if item is not None and item.kind == "DATETIME" else _DAY)
+
+    def _folded(self, layout: DtcLayout, rows: pl.DataFrame) -> tuple[pl.Expr, pl.Expr]:
+        """Return the records below each row, and how many: the half-hours of a day."""
+        fold = layout.fold
+        columns = [c for c in fold.columns if c in rows.columns] if fold is not None else []
+        if fold is None or not columns:
+            return pl.lit(""), pl.lit(0, pl.Int64)
+        known = group_of(layout, fold.group)
+        width = known.width if known is not None else max(fold.position, fold.flag_position)
+        texts: list[pl.Expr] = []
+        for number, column in enumerate(columns):
+            places = {fold.position: pl.col(column).cast(pl.String)}
+            if fold.flag_position and fold.flag_column in rows.columns:
+                flag = pl.col(fold.flag_column).str.slice(number, 1)
+                places[fold.flag_position] = pl.when(flag.str.contains(r"^[^?]$")).then(flag)
+            parts: list[pl.Expr] = [pl.lit(f"{fold.group}|")]
+            for place in range(1, width + 1):
+                fill = layout.fills.get((fold.group, place), "")
+                parts += [places.get(place, pl.lit(None, pl.String)).fill_null(fill), pl.lit("|")]
+            record = pl.concat_str([*parts, pl.lit("\n")])
+            texts.append(pl.when(pl.col(column).is_not_null()).then(record).otherwise(pl.lit("")))
+        present = [pl.col(column).is_not_null().cast(pl.Int64) for column in columns]
+        return pl.concat_str(texts), pl.sum_horizontal(present)
+
+
+def _written_groups(layout: DtcLayout) -> list[str]:
+    """Return the groups that a row may write, each after the one it hangs from, its own last."""
+    found: list[str] = []
+    named = {group for group, _ in layout.fields.values()} - set(layout.latest)
+    for group in sorted(named - {layout.row_group}, key=lambda g: (len(_chain(layout, g)), g)):
+        found += [step for step in reversed(_chain(layout, group)) if step not in found]
+    found += [step for step in reversed(_chain(layout, layout.row_group)) if step not in found]
+    return [*(group for group in found if group != layout.row_group), layout.row_group]
+
+
+def _chain(layout: DtcLayout, group: str) -> list[str]:
+    chain = [group]
+    while (above := layout.parents.get(chain[-1])) is not None:
+        chain.append(above)
+    return chain
+
+
+def _optional(layout: DtcLayout, group: str) -> bool:
+    """Tell whether a group stands beside the row, and not above it: without values it is left out."""
+    return group not in _chain(layout, layout.row_group)
+
+
+def _columns(layout: DtcLayout, group: str) -> list[str]:
+    return [column for column, (owner, _) in layout.fields.items() if owner == group]
+
+
+def _at(layout: DtcLayout, group: str, place: int) -> str | None:
+    return next((column for column, at in layout.fields.items() if at == (group, place)), None)
+
+
+def _flow_text(column: str, kind: object, item: FlowItem | None) -> pl.Expr:
+    """Return a column as the flow writes it: dates and times by the item's kind."""
+    value = pl.col(column)
+    if kind == pl.Date or isinstance(kind, pl.Datetime):
+        moment = item is not None and item.kind == "DATETIME"
+        return value.cast(pl.Datetime("us")).dt.strftime(_MOMENT if moment else _DAY)
+    return value.cast(pl.String)
