@@ -57,7 +57,8 @@ def write_form(forms: Sequence[ReturnedForm], place: Place, name: str, cut: Cut,
     if how.form == "dtc":
         path = place(f"{name}.usr")
         with disk(path), open(path, "wb") as file, _Left(place) as left:
-            filled = _dtc(file, forms, left, cut, mpid)
+            outer = sorted(forms, key=lambda form: _depth(form.contract, form.how.flow))  # meters before registers
+            filled = _dtc(file, outer, left, cut, mpid)
         extracts = [form.contract.extract for form in forms]
         return {e: {"file": path.name, "not_expressible": left.counts[e], "filled": filled} for e in extracts}
     if how.form in ("csv", "database"):
@@ -196,6 +197,12 @@ def _layouts(forms: Sequence[ReturnedForm], mpid: str) -> tuple[list[DtcLayout],
         layouts += back
         owners += [number] * len(back)
     return layouts, owners
+
+
+def _depth(contract: Contract, flow: str) -> int:
+    """Return how deep in a flow the rows of an extract lie."""
+    layouts = [layout for layout in contract.dtc_layouts if layout.takes(flow) and layout.catalogue is not None]
+    return min((len(layout.catalogue.ancestors(layout.row_group)) for layout in layouts if layout.catalogue), default=0)
 
 
 def _together(

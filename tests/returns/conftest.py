@@ -97,11 +97,11 @@ def read(spec: SourceSpec, extract: str) -> pl.DataFrame:
 
 def load_file(market: Market, mpid: str, extract: str, folder: Path | None = None) -> Path:
     """Return the one load file of an extract."""
-    made = {"augmented", "expected", "counterparties", "allocations"}
+    made = {"augmented", "expected", "counterparties", "allocations", "excluded", "unmatched", "expressible"}
     found = [
         p for p in (folder or market.back(mpid)).glob("*.*") if extract in p.stem.split("-") and p.stem not in made
     ]
-    found = [p for p in found if not p.stem.startswith(("excluded-", "unmatched-")) and "expressible" not in p.stem]
+    found = [p for p in found if not made & set(p.stem.split("-"))]
     assert len(found) == 1, found
     return found[0]
 
