@@ -142,6 +142,23 @@ def restore(
     return found
 
 
+def _once(folder: Path, files: list[str]) -> list[str]:
+    """Keep one load file of a DTC file from which several extracts were read, under the names of all of them."""
+    kept: list[str] = []
+    for name in files:
+        path = folder / name
+        same = [other for other in kept if path.suffix == ".usr" == (folder / other).suffix]
+        twin = next((other for other in same if filecmp.cmp(folder / other, path, shallow=False)), None)
+        if twin is None:
+            kept.append(name)
+            continue
+        path.unlink()
+        joined = f"{twin.removesuffix('.usr')}-{path.name}"
+        (folder / twin).rename(folder / joined)
+        kept[kept.index(twin)] = joined
+    return kept
+
+
 def sources_of(backup: Path, participant: str, entry: Mapping[str, Any]) -> tuple[SourceSpec, ...]:
     """Return where one extract of the backup lies: beside each other in a folder, or as a ``cut.yaml`` says.
 
