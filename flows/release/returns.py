@@ -210,7 +210,7 @@ def _own_names(entry: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) ->
 def _returned(entry: Mapping[str, Any], left: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return an entry of the inputs; of a flow, with what became of it in the return."""
     told = left.get(entry["extract"])
-    return {**entry, "written": {**entry["written"], "returned": dict(told)}} if told else dict(entry)
+    return {**entry, "source_form": {**entry["source_form"], "returned": dict(told)}} if told else dict(entry)
 
 
 def _exclusions(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ Source: domain 9.2 (the mapping is the participant's own), Q62, Q63.
 
 from __future__ import annotations
 
+import filecmp
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
