@@ -246,7 +246,7 @@ class Job:
             name=f"{participant.mpid}/{extract.contract} ({_display_name(source)})",
             path=paths[0] if alone else None,
             paths=() if alone else paths,
-            file=paths[0].name if alone else "",
+            file=self._name(paths[0], several=len(self.entries(participant, extract.contract)) > 1) if alone else "",
             url=source.url,
             query=source.query,
             form=source.form,
@@ -259,6 +259,10 @@ class Job:
             cut_date=source.cut_date,
             as_of=self.model.cut.date,
         )
+
+    def _name(self, path: Path, *, several: bool) -> str:
+        """Return what its owner calls a file: of several, its path below the folder of ``cut.yaml``."""
+        return path.relative_to(self.folder).as_posix() if several and path.is_relative_to(self.folder) else path.name
 
     @property
     def sources(self) -> int:
