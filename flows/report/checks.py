@@ -85,12 +85,17 @@ def _which_cut(evidence: Mapping[str, Any]) -> ReportCheck:
     return ReportCheck("Which cut?", cut["id"], detail, section="made")
 
 
+MISSING_NAMED = 6  # columns that the first screen names
+
+
 def _whose_data(evidence: Mapping[str, Any]) -> ReportCheck:
     who = {row["participant"]: row["role"] for row in evidence["inputs"]}
     roles = Counter(who.values())
     short = listed(sorted(who))
     detail = f"{plural(len(who), 'participant')}: " + ", ".join(f"{n} {role}" for role, n in sorted(roles.items()))
-    return ReportCheck("Whose data?", short, f"{detail}." if who else "No input is named.", section="inputs")
+    lacking = sorted({name for row in evidence["inputs"] for name in row.get("missing", ())})
+    missing = f" Optional columns missing from a source: {listed(lacking, MISSING_NAMED)}." if lacking else ""
+    return ReportCheck("Whose data?", short, f"{detail}.{missing}" if who else "No input is named.", section="inputs")
 
 
 def _which_key(evidence: Mapping[str, Any]) -> ReportCheck:
