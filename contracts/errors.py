@@ -104,3 +104,9 @@ class PlaceError(DataCutError):
     """The machine, disk, database or installation is unfit."""
 
     exit_code = 19
+
+
+class InsufficientDataError(DataCutError):
+    """Too much is excluded, or nothing was read or is left: publishing it would be success with nothing."""
+
+    exit_code = 20

@@ -15,7 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from contracts.errors import ConfigurationError, IntakeError, PlaceError, RefusedError, ResidueError
+from contracts.errors import (
+    ConfigurationError,
+    InsufficientDataError,
+    IntakeError,
+    PlaceError,
+    RefusedError,
+    ResidueError,
+)
 from flows import align as alignment
 from flows.augment.stage import augmentation
 from flows.cut import partitions
@@ -30,6 +37,7 @@ from flows.keys.signing_key import load_approver, load_signer
 from flows.pseudonymise.source import facts_of, pseudonymise_source
 from flows.pseudonymise.submission import exclude_submitted, take_submission
 from flows.quality import after_augmentation, coincident, exclusions, rule_counts, verdicts
+from flows.quality.limits import check_limits, require_enough
 from flows.release.stage import publish
 
 
@@ -87,8 +95,9 @@ def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
         What :func:`flows.release.stage.publish` returns.
 
     Raises:
-        IntakeError, RefusedError, ResidueError: the data is refused. The work folder goes then: nothing is gone on with
-        until a backup or the configuration is another, and columns that pass as they are may hold what they should not.
+        IntakeError, RefusedError, ResidueError, InsufficientDataError: the data is refused. The work folder goes then:
+            nothing is gone on with until a backup or the configuration is another, and columns that pass as they are
+            may hold what they should not.
         DataCutError: any other failure; the work folder stays for the next run to go on with.
     """
     seconds: list[Facts] = []
@@ -104,7 +113,7 @@ def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
             timed(wave)
         last = partial(publish, cut_file, kind=kind, seconds=seconds)
         (done,) = timed([_step(RELEASE, LEAK_SCAN, REPORT, call=last)])
-    except (IntakeError, RefusedError, ResidueError):
+    except (IntakeError, RefusedError, ResidueError, InsufficientDataError):
         finish(cut_file)
         raise
     finish(cut_file)
@@ -200,6 +209,7 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
 def _ready(known: Context, kind: str) -> None:
     """Look at the signing keys, the plan and the place of the packs before anything is done."""
     job, release = known.job, known.job.model.release
+    check_limits(job.model, known.contracts)
     load_signer(job.path(release.signing_key))
     if release.approver:
         load_approver(job.path(release.approver))
@@ -290,6 +300,7 @@ def judge(cut_file: str) -> dict[str, Any]:
         names = {*known.reference.tables, *(workspace.noted(TABLES) or {})["names"]}
         done = rule_counts.count_rules(workspace, extracts, names)
         workspace.note("rules", done)
+    require_enough(known)
     return {"rules": len(done["entries"]), "excluded": _excluded(known)}
 
 
@@ -325,6 +336,7 @@ def augment(cut_file: str) -> dict[str, Any]:
             ),
         )
         known.workspace.note("augmentation", done)
+    require_enough(known)
     return {"items": len(done["augmentation"]), "excluded": _excluded(known)}
 
 

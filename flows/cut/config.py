@@ -58,12 +58,37 @@ class RiskPolicy(Strict):
         return self
 
 
+class Allowed(Strict):
+    """One exclusion above the limit that is accepted by name: of an extract, or of one rule in it; and why."""
+
+    extract: str = Field(min_length=1)
+    participant: Mpid | None = None
+    rule: str | None = None
+    reason: str = Field(min_length=1)
+
+
+class ExcludedAtMost(Strict):
+    """How much may be excluded, by extract and by rule, before a run ends with nothing published.
+
+    More than ``share`` and more than ``rows`` is too much; so is every row. ``allow`` accepts what it names.
+    """
+
+    share: Share = 0.2
+    rows: int = Field(default=10, ge=0)
+    allow: tuple[Allowed, ...] = ()
+
+
+def _limits(value: object) -> object:
+    return {"share": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 class Policy(Strict):
-    """What the DPIA decides beside the contracts (Q58)."""
+    """What the DPIA decides beside the contracts (Q58), and how much may be excluded."""
 
     postcode: PostcodePolicy = PostcodePolicy.OUTWARD
     overlay: Path | None = None
     risk: RiskPolicy = RiskPolicy()
+    excluded_at_most: Annotated[ExcludedAtMost, BeforeValidator(_limits)] = ExcludedAtMost()
 
 
 class Cut(Strict):

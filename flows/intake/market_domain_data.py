@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from contracts.codes import code_table
-from contracts.errors import ContractError, IntakeError
+from contracts.errors import ContractError, InsufficientDataError, IntakeError
 from contracts.model import plain
 from contracts.reference import CODE_LISTS, TABLE_LISTS, TableDefinition, definitions
 
@@ -45,6 +45,7 @@ def load_reference(folder: Path | None, cut_date: date) -> Reference:
 
     Raises:
         IntakeError: a file or column of the market domain data is missing.
+        InsufficientDataError: a table holds no row that is in force on the cut date.
     """
     tables: dict[str, pl.DataFrame] = {}
     digests: dict[str, str] = {}
@@ -63,6 +64,12 @@ def load_reference(folder: Path | None, cut_date: date) -> Reference:
         raw = _read(path)
         digests[name] = hashlib.sha256(raw).hexdigest()
         tables[name] = _table(raw, definition, cut_date, where=path.name)
+        if tables[name].is_empty():
+            raise InsufficientDataError(
+                "holds no row in force on the cut date",
+                where=path.name,
+                remedy="take the publication of the cut date, whole",
+            )
     by_mpid = tables["distributors"].select("distributor_mpid", "distributor_id").unique(maintain_order=True)
     for name, table in tables.items():
         if "distributor_mpid" in table.columns and "distributor_id" not in table.columns:

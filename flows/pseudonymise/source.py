@@ -12,6 +12,7 @@ from functools import partial
 
 import polars as pl
 
+from contracts.causes import causes
 from contracts.errors import IntakeError, RefusedError
 from contracts.model import Contract
 from contracts.vocabulary import Effect, RuleStage
@@ -27,11 +28,13 @@ from transforms.column_map import ColumnMap, map_columns, shown
 from transforms.conform import bad, conform, normalise_mpans
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import OWN_IDENTIFIER, Pseudonymiser, pseudonymise
+from transforms.quality.causes import Signs, added, signs
 from transforms.quality.rules import any_broken, fault_masks
 from transforms.release.leak_candidates import own_row
 from transforms.release.source_form import SourceForm, written_dates
 
 INPUT_FIELD = "input-digest"
+SIGNS = "signs"  # notes of what values look like that did not take their form
 NAME_SHOWN = 100  # characters of a source's column name that the evidence keeps
 
 
@@ -111,13 +114,15 @@ def pseudonymise_source(
         check_cut_date(said, cut.date, where=where)
         columns = source_columns(contract, reader)
         hide = partial(_hidden, contract=contract, columns=columns, pseudonymiser=pseudonymiser, spec=reader.spec)
-        for batch, seen in map_ordered(hide, reader.batches(), WORKERS // job.sources):
+        for batch, seen, failed in map_ordered(hide, reader.batches(), WORKERS // job.sources):
             found.dates = {**seen, **found.dates}
+            found.signs = added(found.signs, failed)
             writer.add(batch)
             found.rows += batch.height
             progress(label, found.rows)
         found.add(reader, columns, dated=said is not None)
     writer.close()
+    workspace.note(f"{SIGNS}/{participant.mpid}-{extract.contract}", found.signs)
     several = len(files.files) > 1 or files.files[0].spec.file != specs[0].file
     return SourceFacts(
         participant=participant.mpid,
@@ -184,6 +189,7 @@ class _Found:
     aliases: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, None] = field(default_factory=dict)
     dates: dict[str, str] = field(default_factory=dict)
+    signs: Signs = field(default_factory=dict)
 
     def add(self, reader: FilesReader, columns: ColumnMap, *, dated: bool) -> None:
         """Take in a reader that has been read to its end."""
@@ -245,9 +251,10 @@ def _redacted_name(spec: SourceSpec, extract: str) -> str:
 
 def _hidden(
     batch: pl.DataFrame, contract: Contract, columns: ColumnMap, pseudonymiser: Pseudonymiser, spec: SourceSpec
-) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Return a batch under pseudonyms, and how its dates were written."""
-    return pseudonymise_batch(batch, contract, columns, pseudonymiser, spec), written_dates(batch, contract, columns)
+) -> tuple[pl.DataFrame, dict[str, str], Signs]:
+    """Return a batch under pseudonyms, how its dates were written, and what values look like that have no form."""
+    done = pseudonymise_batch(batch, contract, columns, pseudonymiser, spec)
+    return done, written_dates(batch, contract, columns), signs(batch, done, contract, columns, causes())
 
 
 def pseudonymise_batch(

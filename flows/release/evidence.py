@@ -281,6 +281,7 @@ def _evidence(
         accounting=accounting,
         rules=rules,
         exclusions=_exclusions(known),
+        limits=workspace.noted("limits"),
         alignment=aligned.get("alignment"),
         agreement=_agreement(aligned, known.job.path(compared) if compared else None),
         coincident=workspace.noted("coincident"),
