@@ -37,7 +37,7 @@ from flows.keys.signing_key import load_approver, load_signer
 from flows.pseudonymise.source import facts_of, pseudonymise_source
 from flows.pseudonymise.submission import exclude_submitted, take_submission
 from flows.quality import after_augmentation, coincident, exclusions, rule_counts, verdicts
-from flows.quality.limits import check_limits, require_enough
+from flows.quality.limits import check_limits, require_enough, require_rows
 from flows.release.stage import publish
 
 
@@ -266,6 +266,7 @@ def pseudonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
 def tabulate(cut_file: str) -> dict[str, Any]:
     """Gather the tables that rules look things up in and that span partitions, for whoever judges one."""
     known = context(cut_file)
+    require_rows(known)
     done = known.workspace.noted(TABLES)
     if done is None:
         done = verdicts.write_tables(known.workspace, known.extracts, known.reference.tables, known.job.model.cut.date)

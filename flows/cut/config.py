@@ -166,7 +166,7 @@ class Participant(Strict):
 
     mpid: Mpid
     role: str
-    extracts: tuple[ExtractConfig, ...]
+    extracts: tuple[ExtractConfig, ...] = Field(min_length=1)
     services: Path | None = None
     dip_ids: Path | None = None
 

@@ -81,6 +81,35 @@ def check_limits(model: CutFile, contracts: Mapping[str, Contract]) -> None:
             raise ConfigurationError("names a rule that the contract does not have", where=where)
 
 
+def require_rows(known: Context) -> None:
+    """End a run in which a source held no row, unless its extract is accepted by name.
+
+    Raises:
+        InsufficientDataError: which extracts are empty.
+    """
+    limits = known.job.model.cut.policy.excluded_at_most
+    empty = [
+        excess
+        for source in known.extracts
+        if not _rows(known, source) and not (excess := _whole(source, limits, 0, 0, "")).reason
+    ]
+    if empty:
+        raise _refused(empty)
+
+
+def _rows(known: Context, source: ParticipantExtract) -> int:
+    facts = known.workspace.noted(f"sources/{source.participant}-{source.extract}") or {"rows": 0}
+    return int(facts["rows"])
+
+
+def _refused(refused: Sequence[Excess]) -> InsufficientDataError:
+    shown = "; ".join(excess.line() for excess in refused[:MOST_TOLD])
+    more = f"; and {len(refused) - MOST_TOLD} more" if len(refused) > MOST_TOLD else ""
+    remedies = list(dict.fromkeys(excess.remedy for excess in refused[:MOST_TOLD] if excess.remedy))
+    accept = "or accept it by name in cut.policy.excluded_at_most.allow"
+    return InsufficientDataError(f"{shown}{more}", where="nothing is published", remedy="; ".join([*remedies, accept]))
+
+
 def require_enough(known: Context) -> None:
     """End a run that excludes more than the policy bears; note what it accepts by name.
 
@@ -91,20 +120,13 @@ def require_enough(known: Context) -> None:
     found = [excess for source in known.extracts for excess in _of_extract(known, source, limits)]
     refused = [excess for excess in found if not excess.reason]
     if refused:
-        shown = "; ".join(excess.line() for excess in refused[:MOST_TOLD])
-        more = f"; and {len(refused) - MOST_TOLD} more" if len(refused) > MOST_TOLD else ""
-        remedies = list(dict.fromkeys(excess.remedy for excess in refused[:MOST_TOLD] if excess.remedy))
-        accept = "or accept it by name in cut.policy.excluded_at_most.allow"
-        raise InsufficientDataError(
-            f"{shown}{more}", where="nothing is published", remedy="; ".join([*remedies, accept])
-        )
+        raise _refused(refused)
     known.workspace.note(LIMITS, {"share": limits.share, "rows": limits.rows, "accepted": [asdict(e) for e in found]})
 
 
 def _of_extract(known: Context, source: ParticipantExtract, limits: ExcludedAtMost) -> list[Excess]:
     """Return what is too much of one extract: its rules, else the extract as a whole."""
-    facts = known.workspace.noted(f"sources/{source.participant}-{source.extract}") or {"rows": 0}
-    rows = int(facts["rows"])
+    rows = _rows(known, source)
     if not rows:
         return [_whole(source, limits, 0, 0, "")]
     contract, noted = known.contracts[source.extract], known.workspace.noted("rules") or {"entries": []}
@@ -236,5 +258,5 @@ def _told(
         return "", ""
     table = str(rule.kwargs.get("table", ""))
     kind, _, name = table.partition(":")
-    words = f"{_TABLE_WORDS[kind]} {name}" if name and kind in _TABLE_WORDS else table
-    return general.because.replace("the table {table}", words if name else f"the table {table}"), general.remedy
+    words = f"{_TABLE_WORDS[kind]} {name}" if name and kind in _TABLE_WORDS else f"the table {table}"
+    return general.because.format(table=words), general.remedy

@@ -177,6 +177,8 @@ def return_evidence(
     treated = {name: columns for name, columns in policy.get("extracts", {}).items() if name in extracts}
     scan = whole.get("leak_scan")
     fence = whole.get("ring_fence")
+    limits = whole.get("limits")
+    accepted = [e for e in limits["accepted"] if e["participant"] == mpid] if limits else []
     inputs = [facts for facts in sources_of(known) if facts["participant"] == mpid]
     lineage = [_own_names(e, inputs) for e in whole.get("lineage", ()) if e["extract"] in extracts | {"augmented"}]
     return evidence_document(
@@ -188,6 +190,7 @@ def return_evidence(
         accounting=own("accounting"),
         rules=own("rules"),
         exclusions=_exclusions(root / "excluded" / mpid),
+        limits={**limits, "accepted": accepted} if limits else None,
         alignment=[a for a in whole.get("alignment", ()) if mpid in (a["left"], a["right"])] or None,
         augmentation=own_counts(known, mpid) or None,
         ring_fence={"test_cases": [c for c in fence["test_cases"] if c.get("participant") == mpid]} if fence else None,

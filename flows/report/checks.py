@@ -61,6 +61,7 @@ def report_checks(
         _which_key(evidence),
         _complete(evidence),
         _excluded(evidence),
+        *_beyond_limits(evidence),
         _raw_left(evidence),
         _signed(signed_by, approvers),
     ]
@@ -134,6 +135,29 @@ def _excluded(evidence: Mapping[str, Any]) -> ReportCheck:
     top = [f"{reason} ({number(count)}){words.get(reason, '')}" for reason, count in ordered]
     short = f"{plural(rows, 'row')}{points}, {percent(rows, total)} of what came in."
     return ReportCheck("What was excluded, and why?", short, f"Most often {'; '.join(top[:3])}.", section="why")
+
+
+def _beyond_limits(evidence: Mapping[str, Any]) -> list[ReportCheck]:
+    """Return what is excluded beyond the limit and was accepted by name; bad where an extract has nothing left."""
+    question, found = "Is too much excluded?", []
+    empty = [f"{r['participant']}/{r['extract']}" for r in evidence["accounting"] if not r["released"]]
+    if empty:
+        short = f"Nothing is released of {listed(empty)}."
+        found.append(
+            ReportCheck(question, short, "Every row was excluded, or none was read.", CheckState.BAD, "rows", claim=short)
+        )
+    limits = evidence.get("limits") or {"accepted": []}
+    beyond = [entry for entry in limits["accepted"] if f"{entry['participant']}/{entry['extract']}" not in empty]
+    if beyond:
+        told = [
+            f"{e['participant']}/{e['extract']}{' ' + e['rule'] if e['rule'] else ''} "
+            f"{number(e['excluded'])} of {number(e['rows'])}"
+            for e in beyond
+        ]
+        short = f"More than the limit is excluded, accepted by name: {listed(told)}."
+        detail = "; ".join(dict.fromkeys(str(e["reason"]) for e in beyond))
+        found.append(ReportCheck(question, short, f"Reason given: {detail}.", CheckState.NOTE, "why", claim=short))
+    return found
 
 
 def _raw_left(evidence: Mapping[str, Any]) -> ReportCheck:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.augment.conftest import augmented, run_until_augmented
 from tests.augment.truth import ITEMS, compare, shares
 from tests.benchmarks.segment_confusion import ROLES, measure, roles_cut
@@ -72,7 +72,7 @@ def test_with_registrations_alone_links_are_found_and_none_is_certain(variant):
 def test_nearly_all_are_released_whoever_sends_data(tmp_path_factory, roles, agree):
     """Without defects at least 97 %, traditional meters among them; segment and connection by the truth."""
     folder = tmp_path_factory.mktemp("roles") / "sample"
-    generate(Request(1_000, 11, 0.0), folder)
+    generate(SampleRequest(1_000, 11, 0.0), folder)
     found = measure(roles_cut(folder, roles))
     assert found["rows"] >= 970
     right = sum(n for decided, true, n in found["confusion"]["market_segment"] if decided == true)
@@ -86,7 +86,7 @@ def test_nearly_all_are_released_whoever_sends_data(tmp_path_factory, roles, agr
 @pytest.mark.slow
 @pytest.mark.requirement("Q59", "Q63")
 def test_two_hundred_thousand_metering_points(tmp_path):
-    generate(Request(200_000, 23, 0.05), tmp_path / "cut")
+    generate(SampleRequest(200_000, 23, 0.05), tmp_path / "cut")
     known = run_until_augmented(tmp_path / "cut" / "cut.yaml")
     found = compare(known, tmp_path / "cut")
     assert diagonal(found), found["confusion"]

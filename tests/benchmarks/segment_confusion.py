@@ -67,7 +67,7 @@ def deciders(by_rule: list[tuple[str, str, str, int]]) -> str:
 
 def main() -> int:
     """Make the sample, measure each set of roles, and print."""
-    from flows.sample import Request, generate
+    from flows.sample import SampleRequest, generate
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mpans", type=int, default=4_000)
@@ -78,7 +78,7 @@ def main() -> int:
     folder = given.folder or Path(tempfile.mkdtemp(prefix="segments-"))
     sample = folder / "sample"
     if not sample.exists():
-        generate(Request(given.mpans, given.seed, given.defects), sample)
+        generate(SampleRequest(given.mpans, given.seed, given.defects), sample)
     least = 1.0
     for name, roles in ROLES.items():
         found = measure(roles_cut(sample, roles))
