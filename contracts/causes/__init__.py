@@ -6,12 +6,10 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
-
 from contracts.causes.model import Cause, Causes, RuleCause
-from contracts.errors import ContractError
+from contracts.documents.causes import CausesDocument
+from contracts.load import read_document
 from contracts.vocabulary import Form
-from contracts.yaml_loader import safe_load
 
 __all__ = ["CAUSES", "Cause", "Causes", "RuleCause", "causes"]
 
@@ -25,20 +23,17 @@ def causes(path: Path = CAUSES) -> Causes:
     Raises:
         ContractError: the file is wrong.
     """
-    try:
-        document = safe_load(path.read_bytes())
-        found = [
-            Cause(
-                id=str(node["id"]),
-                pattern=str(node["pattern"]),
-                forms=frozenset(Form(form) for form in node.get("forms", ())),
-                looks=str(node["looks"]),
-                because=str(node["because"]),
-                remedy=str(node["remedy"]),
-            )
-            for node in document["causes"]
-        ]
-        rules = {str(k): RuleCause(str(v["because"]), str(v["remedy"])) for k, v in document["rules"].items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as fault:
-        raise ContractError(f"cannot be understood ({type(fault).__name__})", where=path.name) from None
+    document, _ = read_document(path, CausesDocument)
+    found = [
+        Cause(
+            id=str(node["id"]),
+            pattern=str(node["pattern"]),
+            forms=frozenset(Form(form) for form in node.get("forms") or ()),
+            looks=str(node["looks"]),
+            because=str(node["because"]),
+            remedy=str(node["remedy"]),
+        )
+        for node in document["causes"]
+    ]
+    rules = {str(k): RuleCause(str(v["because"]), str(v["remedy"])) for k, v in document["rules"].items()}
     return Causes(tuple(found), MappingProxyType(rules))

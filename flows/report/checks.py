@@ -144,7 +144,9 @@ def _beyond_limits(evidence: Mapping[str, Any]) -> list[ReportCheck]:
     if empty:
         short = f"Nothing is released of {listed(empty)}."
         found.append(
-            ReportCheck(question, short, "Every row was excluded, or none was read.", CheckState.BAD, "rows", claim=short)
+            ReportCheck(
+                question, short, "Every row was excluded, or none was read.", CheckState.BAD, "rows", claim=short
+            )
         )
     limits = evidence.get("limits") or {"accepted": []}
     beyond = [entry for entry in limits["accepted"] if f"{entry['participant']}/{entry['extract']}" not in empty]
