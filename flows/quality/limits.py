@@ -118,7 +118,7 @@ def require_enough(known: Context) -> None:
     """
     limits = known.job.model.cut.policy.excluded_at_most
     found = [excess for source in known.extracts for excess in _of_extract(known, source, limits)]
-    refused = [excess for excess in found if not excess.reason]
+    refused = sorted((e for e in found if not e.reason), key=lambda e: (not e.rule, e.rows > 0))  # causes come first
     if refused:
         raise _refused(refused)
     known.workspace.note(LIMITS, {"share": limits.share, "rows": limits.rows, "accepted": [asdict(e) for e in found]})
