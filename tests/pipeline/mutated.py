@@ -36,7 +36,12 @@ from tests.rules.cutting import WEIGHTS
 from tests.rules.test_dtc_flows import FLOWS, SECRETS, usr
 
 STEP = re.compile(r" *[0-9]+\.[0-9]{2} s  [a-z]")  # what a step says when it ends
-REFUSED = {11, 12, 14}  # not readable, refused at a gate, or a raw identifier stood where none is looked for
+REFUSED = {
+    11,
+    12,
+    14,
+    20,
+}  # not readable, refused at a gate, a raw identifier where none is looked for, too much excluded
 SERIALS = {"283": 1, "290": 1, "03A": 1, "028": 1}  # group -> field of a meter's serial number in a DTC flow
 MPIDS = {"registration": "EELC", "portfolio": "SUPA", "metering": "MOPA", "register": "MOPA", "bmu_mapping": "ELEX"}
 Table = tuple[Row, list[Row]]
