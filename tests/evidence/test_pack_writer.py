@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from flows.pack import bag
 from flows.pack import writer as restoring
 from flows.pack import writer as writing
 from flows.pack.verify import verify_pack
-from flows.pack.writer import MARKER, PackWriter, clean_stale, private_folder
+from flows.pack.writer import MARKER, PackWriter, clean_stale, private_folder, publish_together
 from tests.evidence.conftest import fill
 from tests.evidence.specimen import specimen
 
@@ -314,3 +315,26 @@ def test_nothing_is_left_where_an_open_file_cannot_be_removed(tmp_path, operator
     with private_folder(tmp_path / "restored") as folder:
         (folder / "rows.csv").write_text("MPAN\n")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["pack", "restored"]
+
+
+def test_packs_that_are_held_appear_together(tmp_path, operator):
+    with ExitStack() as held:
+        writers = [held.enter_context(PackWriter(tmp_path / name, hold=True)) for name in ("one", "two")]
+        for writer in writers:
+            fill(writer)
+            writer.seal({}, specimen(1, 0, kind="submission"), [operator])
+        assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+        publish_together(writers)
+        assert sorted(path.name for path in tmp_path.iterdir() if path.name in ("one", "two")) == ["one", "two"]
+
+
+def test_when_one_pack_cannot_be_put_in_its_place_none_is(tmp_path, operator):
+    with ExitStack() as held:
+        writers = [held.enter_context(PackWriter(tmp_path / name, hold=True)) for name in ("one", "two")]
+        for writer in writers:
+            fill(writer)
+            writer.seal({}, specimen(1, 0, kind="submission"), [operator])
+        (tmp_path / "two").mkdir()  # somebody else's
+        with pytest.raises(PlaceError):
+            publish_together(writers)
+    assert [path.name for path in tmp_path.iterdir()] == ["two"]
