@@ -61,7 +61,7 @@ class Server:
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.SampleRequest(self.api + path, data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(self.api + path, data, {"Content-Type": "application/json"})  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
                 return json.loads(answer.read())

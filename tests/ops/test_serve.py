@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 def ask(url: str, token: str = "", body: object = None) -> tuple[int, object]:
     """Return the status and the answer of a request."""
-    question = urllib.request.SampleRequest(url, None if body is None else json.dumps(body).encode())
+    question = urllib.request.Request(url, None if body is None else json.dumps(body).encode())  # noqa: S310
     question.add_header("Content-Type", "application/json")
     if token:
         question.add_header("Authorization", f"Basic {base64.b64encode(token.encode()).decode()}")
