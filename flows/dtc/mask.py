@@ -20,10 +20,10 @@ from flows.dtc.manifest import RESERVED, MaskedFile, Report, write_manifest
 from flows.intake.source import MIB
 from flows.keys.signing_key import Signer
 from transforms.dtc import control
-from transforms.dtc.mask import Edits, Masked, mask
+from transforms.dtc.mask import Masked, mask
 from transforms.dtc.plan import Plan, make_plan
 from transforms.dtc.records import Ints, Lines, Marks, split
-from transforms.dtc.splice import splice
+from transforms.dtc.splice import Edits, splice
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 BLOCK = 4 * MIB  # text that is masked at a time; small files share a block
@@ -164,10 +164,10 @@ class _Run:
             where = _place(states[at], masked.refusal.line - int(edges[at]))
             raise RefusedError(masked.refusal.what, where=where, remedy=_CLASSIFY)
         self._count(masked)
-        edits = Edits.joined([masked.edits, layout.edits()])
-        out = splice(lines.data, edits.starts, edits.ends, edits.texts)
-        grown = np.cumsum([0, *(edits.texts.str.len_bytes().to_numpy().astype(np.int64) - (edits.ends - edits.starts))])
-        ends = offsets + grown[np.searchsorted(edits.starts, offsets)]
+        out, moved = splice(lines.data, [*masked.edits, layout.edits()])
+        longer = moved.texts.str.len_bytes().to_numpy().astype(np.int64) - (moved.ends - moved.starts)
+        grown = np.concatenate([[0], np.cumsum(longer)])
+        ends = offsets + grown[np.searchsorted(moved.starts, offsets)]
         for piece, state, start, stop, used in zip(batch, states, ends[:-1], ends[1:], np.diff(edges), strict=True):
             self._write(piece, state, out[start : stop - piece.unended])
             state.lines += int(used)

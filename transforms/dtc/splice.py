@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from transforms.dtc.records import Ints
+from transforms.dtc.records import Ints, Marks
 from transforms.pseudonymise.byte_columns import Bytes, Rows, buffers, to_series
 
 SPARSE = 400  # bytes for each replacement of another length, above which runs are copied one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """Pieces of a block and what replaces them; none overlapping, no null."""
+
+    starts: Ints
+    ends: Ints
+    texts: pl.Series
+
+    @classmethod
+    def joined(cls, parts: list[Edits]) -> Edits:
+        """Return several edits as one, in order of place."""
+        starts = np.concatenate([np.zeros(0, dtype=np.int32), *(p.starts for p in parts)])
+        ends = np.concatenate([np.zeros(0, dtype=np.int32), *(p.ends for p in parts)])
+        texts = pl.concat([pl.Series("", [], dtype=pl.String), *(p.texts.alias("") for p in parts)], rechunk=True)
+        order = np.argsort(starts, kind="stable")
+        if (order[1:] > order[:-1]).all():
+            return cls(starts, ends, texts)
+        return cls(starts[order], ends[order], texts.gather(order))
+
+    def chosen(self, marks: Marks) -> Edits:
+        """Return some of them."""
+        return Edits(self.starts[marks], self.ends[marks], self.texts.filter(pl.Series(marks)))
 
 
 def take(data: Bytes, starts: Ints, ends: Ints) -> pl.Series:
@@ -38,46 +64,57 @@ def _decoded(raw: bytes) -> str:
         return raw.decode("cp1252", errors="replace")
 
 
-def splice(data: Bytes, starts: Ints, ends: Ints, texts: pl.Series) -> bytes:
-    """Return a block with pieces replaced.
-
-    Args:
-        data: the block.
-        starts, ends: of the pieces, in order, none overlapping.
-        texts: what stands in their places; no null.
-    """
-    if not starts.size:
-        return data.tobytes()
-    offsets, joined = buffers(texts)
-    lengths = np.diff(offsets)
-    same = lengths == ends - starts
+def splice(data: Bytes, parts: list[Edits]) -> tuple[bytes, Edits]:
+    """Return a block with pieces replaced, and those edits, in order, that changed its length."""
     out = data.copy()
-    out[_places(starts[same].astype(np.int64), lengths[same])] = joined[_places(offsets[:-1][same], lengths[same])]
-    if same.all():
-        return out.tobytes()
-    other = np.flatnonzero(~same)
-    if other.size * SPARSE < data.size:
-        return _joined(out, starts[other], ends[other], texts.gather(other))
-    both = np.concatenate([out, joined])
-    size = other.size
+    changing: list[Edits] = []
+    for part in parts:
+        offsets, joined = buffers(part.texts)
+        lengths = np.diff(offsets)
+        same = lengths == part.ends - part.starts
+        if same.all():
+            _overwrite(out, part.starts, lengths, joined[offsets[0] : offsets[-1]])
+            continue
+        kept = part.chosen(same)
+        offsets, joined = buffers(kept.texts)
+        _overwrite(out, kept.starts, np.diff(offsets), joined[offsets[0] : offsets[-1]])
+        changing.append(part.chosen(~same))
+    other = Edits.joined(changing)
+    return (_moved if other.starts.size * SPARSE > data.size else _joined)(out, other), other
+
+
+def _overwrite(out: Bytes, starts: Ints, lengths: Rows, text: Bytes) -> None:
+    """Put texts in the place of pieces of their own lengths."""
+    if lengths.size and (lengths == lengths[0]).all():
+        out[starts[:, None] + np.arange(lengths[0], dtype=np.int32)] = text.reshape(lengths.size, -1)
+    else:
+        out[_places(starts.astype(np.int64), lengths)] = text
+
+
+def _moved(data: Bytes, edits: Edits) -> bytes:
+    """Return a block with many pieces of other lengths replaced: every byte by its new place."""
+    offsets, joined = buffers(edits.texts)
+    both = np.concatenate([data, joined])
+    size = edits.starts.size
     begin, length = np.empty(2 * size + 1, dtype=np.int64), np.empty(2 * size + 1, dtype=np.int64)
-    begin[0], begin[2::2] = 0, ends[other]
-    begin[1::2] = offsets[:-1][other] + data.size
-    length[:-1:2] = starts[other] - begin[:-1:2]
+    begin[0], begin[2::2] = 0, edits.ends
+    begin[1::2] = offsets[:-1] + data.size
+    length[:-1:2] = edits.starts - begin[:-1:2]
     length[-1] = data.size - begin[-1]
-    length[1::2] = lengths[other]
+    length[1::2] = np.diff(offsets)
     spliced: Bytes = both[_places(begin, length)]
     return spliced.tobytes()
 
 
-def _joined(data: Bytes, starts: Ints, ends: Ints, texts: pl.Series) -> bytes:
+def _joined(data: Bytes, edits: Edits) -> bytes:
     """Return a block with few pieces of other lengths replaced: copying runs beats moving every byte."""
+    whole = data.tobytes()
     parts: list[bytes | memoryview] = []
-    block, at = memoryview(data.tobytes()), 0
-    for start, end, text in zip(starts.tolist(), ends.tolist(), texts.to_list(), strict=True):
+    block, at = memoryview(whole), 0
+    for start, end, text in zip(edits.starts.tolist(), edits.ends.tolist(), edits.texts.to_list(), strict=True):
         parts += [block[at:start], text.encode()]
         at = end
-    return b"".join([*parts, block[at:]])
+    return b"".join([*parts, block[at:]]) if parts else whole
 
 
 def _places(begin: Rows, length: Rows) -> Rows:
