@@ -170,6 +170,26 @@ def test_a_masked_file_is_a_test(place, flag):
     assert found[:8] == HEAD.split("|")[:8]
 
 
+def test_a_last_field_without_its_pipe_is_a_field(place):
+    body = (BODY[0], BODY[1], "08A|KX 1234567|20190401|AMAP", "296|20200101|MR SMITH SAW IT  ")
+    (place / "in" / "a.usr").write_text(flow(body=body, tail=TAIL.replace("|3|", "|4|")))
+    done = mask(place)
+    assert done.code == 0, done.err
+    lines = written(place, "a.usr")
+    assert lines[3].endswith("|20190401|AMAP")
+    assert lines[4] == "296|20200101|REMOVED  "
+
+
+def test_a_number_has_a_sign_and_a_point_beside_its_digits_and_no_more(place):
+    head = HEAD.replace("D0150002", "D0149001")
+    text = flow(head=head, body=("280|2064385657041|20190401|", "284|01|-1|"), tail=TAIL.replace("|3|", "|2|"))
+    (place / "in" / "a.usr").write_text(text)
+    assert mask(place).code == 0
+    assert written(place, "a.usr")[2] == "284|01|-1|"
+    (place / "in" / "a.usr").write_text(text.replace("|-1|", "|2064385657041|"))
+    assert mask(place, out="other").code == 12
+
+
 def test_a_short_header_and_its_trailer(place):
     text = "ZHD|D0010002|D|UDMS|X|MRCY|20231201120000|\n026|2072411681206|V|\nZPT|3|77|1|20231201|\n"
     (place / "in" / "a.uff").write_text(text)

@@ -92,6 +92,8 @@ class _Block:
         dropped[lost] = True
         kinds = self._plan.kinds[self._cells[looked]]
         unknown = (kinds == UNCLASSIFIED) | (kinds == KINDS.index(Kind.KEEP))
+        numbers = unknown & filled & self._plan.numeric[self._cells[looked]]
+        filled[numbers] = ~self._fit_as_numbers(looked[numbers])
         easy = unknown & filled & self._plan.lenient[self._cells[looked]]
         filled[easy] = self._may_identify(looked[easy])
         bad = looked[unknown & filled & ~dropped[line]]
@@ -137,6 +139,15 @@ class _Block:
         odd[letters[lines.field_ends[letters] > lines.field_starts[letters]]] = True
         looked = np.flatnonzero(odd).astype(np.int32)
         return looked, ~blank(self._data, lines.field_starts[looked], lines.field_ends[looked])
+
+    def _fit_as_numbers(self, fields: Ints) -> Marks:
+        """Tell which kept numbers fit their format: neither sign nor decimal point counts for the length."""
+        value = pl.col("value").str.strip_chars()
+        frame = self._take(fields).alias("value").to_frame()
+        frame = frame.with_columns(room=pl.Series(self._plan.limits[self._cells[fields]]))
+        digits = value.str.replace_all(r"[+.-]", "").str.len_bytes()
+        fits = value.str.contains(r"^[+-]?\d*\.?\d*$") & (digits <= pl.col("room"))
+        return frame.select(fits).to_series().to_numpy()
 
     def _may_identify(self, fields: Ints) -> Marks:
         """Tell which values that are not of their format could be an identifier in the wrong place.

@@ -14,8 +14,7 @@ from transforms.dtc.records import Ints, Marks, group_code
 
 FLOW_SHIFT = np.int64(1 << 24)  # a group id has 24 bits
 
-# The longest value of a kept field, by format; a sign and a decimal point do not count for a number's length.
-_SLACK = {"CHAR": 0, "NUM": 2, "INT": 1}
+# The longest value of a kept field of a format that states no length of its own.
 _FIXED = {"DATE": 10, "TIME": 8, "DATETIME": 19, "BOOLEAN": 5}
 _UNKNOWN_LENGTH = 4096
 _NUMERIC = frozenset({"NUM", "INT", "DATE", "TIME", "DATETIME"})
@@ -173,7 +172,7 @@ def _lenient(kinds: NDArray[np.int8], required: Marks, places: Mapping[int, Plac
 def _limit(item: FlowItem) -> int:
     if item.kind in _FIXED:
         return max(_FIXED[item.kind], item.length)
-    return item.length + _SLACK.get(item.kind, 0) if item.length else _UNKNOWN_LENGTH
+    return item.length or _UNKNOWN_LENGTH
 
 
 def _constant(item: FlowItem, kind: Kind | None) -> str:
