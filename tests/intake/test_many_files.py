@@ -19,6 +19,7 @@ from contracts.errors import ConfigurationError, DataCutError, IntakeError, Refu
 from contracts.load import load_all
 from flows.intake import FILE, Limits, SourceFiles, SourceSpec
 from flows.intake import joined as joined_module
+from flows.intake.archives import Bytes
 from flows.intake.source import safe_name, telling
 
 CASE = Path(__file__).parents[1] / "cases" / "51-split-files"
@@ -335,3 +336,15 @@ def test_names_that_tell_of_nobody_are_shown(name):
 def test_names_that_may_identify_are_hidden(name):
     assert telling(name)
     assert not any(c.isdigit() for c in safe_name(name))
+
+
+@pytest.mark.parametrize("size", [100, 200, 243, 244, 300, 1000, 10_000])
+def test_each_joined_flow_begins_with_its_header_and_ends_before_the_next(case, monkeypatch, size):
+    monkeypatch.setattr(joined_module, "SMALL", size)
+    data = (case / "all.usr").read_bytes()
+    units = [
+        unit if isinstance(unit, bytes) else b"".join(iter(lambda unit=unit: unit.read(37), b""))
+        for unit in joined_module.JoinedUnits(Bytes(data, "x"))
+    ]
+    assert b"".join(units) == data
+    assert [(unit[:4], unit.count(b"ZHV|")) for unit in units] == [(b"ZHV|", 1)] * 12
