@@ -65,6 +65,15 @@ def test_a_row_without_a_mandatory_value_is_told_and_takes_its_registers_with_it
     assert [line.split("|")[0] for line in "".join(found.text.to_list()).splitlines()] == ["288", "289", "290", "293"]
 
 
+@pytest.mark.requirement("Q62", "DQ29")
+def test_what_stands_once_under_a_metering_point_is_written_once():
+    other = {**METER, "mpan_core": "2000000000002"}
+    second = {**METER, "meter_serial_number": "A2"}
+    found = d0150().records(frame(METER, REGISTER, second, {**REGISTER, "meter_serial_number": "A2"}, other))
+    groups = [line.split("|")[0] for line in "".join(found.text.to_list()).splitlines()]
+    assert groups == ["288", "289", "290", "293", "290", "293", "288", "289", "290"]
+
+
 @pytest.mark.requirement("Q62")
 def test_a_group_beside_the_row_is_left_out_without_values():
     found = d0150().records(frame({**METER, "standard_settlement_configuration_id": None}))

@@ -128,12 +128,19 @@ class DtcText:
         for group, begins in self._begins(number, layout, rows).items():
             wanted = begins
             if _optional(layout, group):
-                present = [pl.col(c).is_not_null() for c in _columns(layout, group) if c in rows.columns]
-                wanted = begins & pl.any_horizontal(present) & self._filled(layout, group, rows)
+                wanted = self._once(number, layout, group, rows)
             texts.append(pl.when(wanted).then(self._record(layout, group, rows.schema)).otherwise(pl.lit("")))
             counts.append(wanted.cast(pl.Int64))
         below, count_below = self._folded(layout, rows)
         return pl.concat_str([*texts, below]), pl.sum_horizontal([*counts, count_below])
+
+    def _once(self, number: int, layout: DtcLayout, group: str, rows: pl.DataFrame) -> pl.Expr:
+        """Tell which row writes a group beside the rows: the first under a record of its parent that has values."""
+        present = [pl.col(c).is_not_null() for c in _columns(layout, group) if c in rows.columns]
+        has = (pl.col(LAYOUT) == number) & pl.any_horizontal(present) & self._filled(layout, group, rows)
+        above = [c for step in _chain(layout, group)[1:] for c in _columns(layout, step) if c in rows.columns]
+        parent = pl.struct(above).rle_id() if above else pl.lit(0)
+        return has & (has.cast(pl.Int64).cum_sum().over(parent) == 1)
 
     def _filled(self, layout: DtcLayout, group: str, rows: pl.DataFrame) -> pl.Expr:
         """Tell whether every mandatory item of a group has a value."""
