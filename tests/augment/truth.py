@@ -11,7 +11,6 @@ import polars as pl
 from contracts.vocabulary import Field
 from flows.cut.context import Context
 from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, read_exclusions
-from flows.release.augmented import item_tables
 from transforms.augment.decision_tables import provenance
 
 SEGMENT = "market_segment"
@@ -44,7 +43,7 @@ def records(known: Context) -> Iterator[pl.DataFrame]:
         if frame is not None:
             out = read_exclusions(known.workspace, number).lazy().select("mpan_core")
             released = frame.join(out, on="mpan_core", how="anti")
-            told = provenance(item_tables(known).items, frame.collect_schema().names())
+            told = provenance(known.tables.items, frame.collect_schema().names())
             (source,) = (e for e in told if e.meta.output_name() == f"{SEGMENT}_decided_by")
             yield released.select(*wanted, source).collect()
 
