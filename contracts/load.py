@@ -17,6 +17,7 @@ from contracts.dtc.resolve import resolve_layout
 from contracts.errors import ContractError
 from contracts.headings import headings
 from contracts.model import Column, Contract, Derived, Rule, Treatment
+from contracts.spelling import spelling
 from contracts.strict import Found
 from contracts.validation import Model, load_model, read_file
 from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, RuleStage
@@ -56,6 +57,7 @@ def parse_contract(document: Mapping[str, Any], *, where: str, digest: str = "")
             dtc_layouts=tuple(resolve_layout(node) for node in extras.get("dtcLayouts") or ()),
             derived=tuple(_derived(node) for node in extras.get("derivedColumns") or ()),
             digest=digest,
+            spelling=spelling(),
         )
     except KeyError as fault:
         raise ContractError(

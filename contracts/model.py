@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -139,6 +140,28 @@ class Derived:
 
 
 @dataclass(frozen=True, slots=True)
+class Spelling:
+    """How values of a backup are spelt (``contracts/spelling.yaml``).
+
+    Attributes:
+        nulls: words for null in every form; case does not count.
+        nulls_unless_held: words for null where the form of a column has no such value.
+        first_year, last_year: years that a date can have.
+        special_days: days outside these years that are meant: open ends, and day nought of spreadsheets.
+        century_turn: a declared two-digit year below it is of the century of 2000.
+        zones: name of a time zone -> minutes before Greenwich.
+    """
+
+    nulls: tuple[str, ...] = ()
+    nulls_unless_held: tuple[str, ...] = ()
+    first_year: int = 1900
+    last_year: int = 2200
+    special_days: tuple[datetime.date, ...] = ()
+    century_turn: int = 50
+    zones: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"Z": 0}))
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """One extract: what a row is, its columns, its rules."""
 
@@ -156,6 +179,7 @@ class Contract:
     dtc_layouts: tuple[DtcLayout, ...] = ()
     derived: tuple[Derived, ...] = ()
     digest: str = ""
+    spelling: Spelling = Spelling()
     overlay: Mapping[str, Treatment] = field(default_factory=lambda: MappingProxyType({}))
 
     def treatment(self, column: Column) -> Treatment:

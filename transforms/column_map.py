@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from contracts.errors import ConfigurationError, IntakeError, RefusedError
 from contracts.model import Contract, plain
+from transforms.dates import AUTO, EVERY
 
 HEADING_SHOWN = 40  # characters of a heading that a message repeats
 DIGITS_SHOWN = 6  # a heading with more may be a row of data: an MPAN, a UPRN, a date and time
@@ -27,12 +28,20 @@ class ColumnMap:
         missing: optional columns of the contract that the source does not carry, in the contract's order.
         aliases: contract column -> the name of the contract's own list that matched; its own name where ``cut.yaml``
             maps it. What others may see of a heading.
+        dates: contract column, or ``*`` for all others -> how its dates are written, from ``dates:`` of ``cut.yaml``.
+        nulls: words for null beside those that are known, from ``nulls:`` of ``cut.yaml``.
     """
 
     names: dict[str, str]
     dropped: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    dates: Mapping[str, str] = field(default_factory=dict)
+    nulls: tuple[str, ...] = ()
+
+    def order(self, column: str) -> str:
+        """Return how the dates of a column are to be read (``transforms.dates``)."""
+        return self.dates.get(column, self.dates.get(EVERY, AUTO))
 
 
 def shown(heading: str) -> str:

@@ -13,18 +13,17 @@ import polars as pl
 from contracts.model import Column, Contract
 from contracts.vocabulary import Form
 from transforms.column_map import ColumnMap
+from transforms.dates import READ, Reading, read_days
+from transforms.null_words import null_words
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.address import POSTCODE_PATTERN
 from transforms.pseudonymise.byte_columns import distinct
-from transforms.pseudonymise.identifiers import ESME_SPELLING
+from transforms.pseudonymise.canonical import esme_ids, serials, unwrapped, uprns
 from transforms.pseudonymise.premises_key import postcode_text
 
 FEW_VALUES = frozenset({Form.CODE, Form.FLAG, Form.DATE, Form.INTEGER})  # forms whose columns repeat few texts
-DATE_FORMATS = ("%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S")  # of a time, its day
 CODE_PATTERN = r"^[A-Z0-9_]{1,5}$"  # shorter than any identifier; a contract names the pattern of a longer code
 TEXT_PATTERN = r"^.{1,60}$"
-ESME_PAIRS = "^" + "[-:. ]?".join(["([0-9A-F]{2})"] * 8) + "$"
-ESME_SPELT = "-".join(f"${{{pair}}}" for pair in range(1, 9))
 TRUE, FALSE = ("T", "Y", "1", "TRUE", "YES"), ("F", "N", "0", "FALSE", "NO")
 
 
@@ -33,12 +32,23 @@ def bad(column: str) -> str:
     return f"_bad_{column}"
 
 
+def reading(column: str) -> str:
+    """Return the name of the column that says what became of each text of a column of dates (``Reading``)."""
+    return f"_reading_{column}"
+
+
+def nulls(column: str) -> str:
+    """Return the name of the column that says, in every row alike, how many words for null ``column`` has."""
+    return f"_nulls_{column}"
+
+
 def conform(frame: pl.LazyFrame, contract: Contract, columns: ColumnMap) -> pl.LazyFrame:
     """Give a text frame the contract's names and types.
 
     Columns in: the source's physical columns, all text.
     Columns out: every column of the contract (null where the source lacks an optional one), ``_bad_<column>`` marks,
-    and ``address_text`` where the contract has address lines.
+    ``address_text`` where the contract has address lines, and what :func:`notes` reads: ``_reading_<column>`` of dates
+    and ``_nulls_<column>``, how many words for null the column has.
     """
     present = {name: pl.col(physical) for physical, name in columns.names.items()}
     first: list[pl.Expr] = []
@@ -47,12 +57,24 @@ def conform(frame: pl.LazyFrame, contract: Contract, columns: ColumnMap) -> pl.L
     mark: pl.Expr | None
     for column in contract.columns:
         source = present.get(column.name, pl.lit(None, pl.String)).alias(column.name)
-        if column.form in FEW_VALUES and column.name in present:
-            first.append(source.map_batches(partial(_by_distinct, column=column), return_dtype=_typed(column)))
+        if column.name not in present:
+            first.append(source)
+            value, mark = _take_form(pl.col(column.name), column)
+        elif column.form in FEW_VALUES:
+            words = column_words(column, contract, columns)
+            take = partial(_by_distinct, column=column, contract=contract, columns=columns, words=words)
+            first.append(source.map_batches(take, return_dtype=_typed(column)))
             typed = pl.col(column.name).struct
             value, mark = typed.field("value"), typed.field("bad")
+            marks.append(typed.field("nulls").alias(nulls(column.name)))
+            if column.form is Form.DATE:
+                marks.append(typed.field("reading").alias(reading(column.name)))
         else:
-            first.append(_stripped(source))
+            text = source.str.strip_chars()
+            word = text.is_in(column_words(column, contract, columns))
+            first.append(pl.when(text.str.len_bytes() > 0, ~word).then(text).alias(column.name))
+            first.append(word.sum().cast(pl.UInt32).alias(nulls(column.name)))
+            marks.append(pl.col(nulls(column.name)))
             value, mark = _take_form(pl.col(column.name), column)
         values.append(value.alias(column.name))
         if mark is not None:
@@ -65,24 +87,39 @@ def conform(frame: pl.LazyFrame, contract: Contract, columns: ColumnMap) -> pl.L
     return out
 
 
-def _stripped(text: pl.Expr) -> pl.Expr:
-    """Return a text without spaces around it; null when nothing is left."""
-    text = text.str.strip_chars()
-    return pl.when(text.str.len_bytes() > 0).then(text)
+def column_words(column: Column, contract: Contract, columns: ColumnMap) -> tuple[str, ...]:
+    """Return the words that are null in a column of a source."""
+    pattern = {Form.CODE: CODE_PATTERN, Form.TEXT: TEXT_PATTERN}.get(column.form, "")
+    return null_words(column, contract.spelling, columns.nulls, str(column.options.get("pattern", pattern)))
 
 
-def _by_distinct(texts: pl.Series, column: Column) -> pl.Series:
+def _by_distinct(
+    texts: pl.Series, column: Column, contract: Contract, columns: ColumnMap, words: tuple[str, ...]
+) -> pl.Series:
     """Give a column of few different texts its form: each text once, however often it stands there."""
-    index, words = distinct(texts)
-    value, mark = _take_form(_stripped(pl.col("text")), column)
-    marked = pl.lit(value=False) if mark is None else mark
-    typed = words.alias("text").to_frame().select(value.alias("value"), marked.alias("bad"))
-    return typed.select(pl.all().gather(index)).to_struct(texts.name)
+    index, distinct_texts = distinct(texts)
+    text = unwrapped(pl.col("text").str.strip_chars())
+    tidy = distinct_texts.alias("text").to_frame().select(text).to_series()
+    null = tidy.is_in(words).fill_null(value=False)
+    tidy = tidy.set(null | (tidy == "").fill_null(value=False), None)
+    if column.form is Form.DATE:
+        typed = read_days(tidy, contract.spelling, columns.order(column.name))
+        bad_marks = ~pl.col("reading").is_in([int(r) for r in (*READ, Reading.EMPTY)])
+        typed = typed.select("value", bad_marks.alias("bad"), "reading")
+    else:
+        value, mark = _take_form(pl.col("text"), column)
+        marked = pl.lit(value=False) if mark is None else mark
+        typed = tidy.to_frame().select(value.alias("value"), marked.alias("bad"))
+    found = index.is_in(null.arg_true().implode()).sum() if null.any() else 0
+    rows = typed.select(pl.all().gather(index))
+    return rows.with_columns(pl.lit(found, pl.UInt32).alias("nulls")).to_struct(texts.name)
 
 
 def _typed(column: Column) -> pl.Struct:
-    forms: dict[Form, pl.DataType] = {Form.DATE: pl.Date(), Form.INTEGER: pl.Int32()}
-    return pl.Struct({"value": forms.get(column.form, pl.String()), "bad": pl.Boolean()})
+    if column.form is Form.DATE:
+        return pl.Struct({"value": pl.Date(), "bad": pl.Boolean(), "reading": pl.UInt8(), "nulls": pl.UInt32()})
+    value: pl.DataType = pl.Int32() if column.form is Form.INTEGER else pl.String()
+    return pl.Struct({"value": value, "bad": pl.Boolean(), "nulls": pl.UInt32()})
 
 
 def _take_form(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr | None]:
@@ -94,9 +131,12 @@ def _take_form(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr | None]:
             good = raw.str.contains(str(column.options.get("pattern", TEXT_PATTERN)))
             return pl.when(good).then(raw), ~good
         case Form.DATE:
-            value = pl.coalesce(*[raw.str.to_date(fmt, strict=False, exact=True) for fmt in DATE_FORMATS])
+            value = pl.lit(None, pl.Date)  # of a column that the source lacks; the others are read by their texts
         case Form.DECIMAL:
-            value = _bounded(raw.cast(pl.Decimal(16, int(column.options.get("scale", 3))), strict=False), column)
+            scale = int(column.options.get("scale", 3))
+            value = _bounded(
+                raw.map_batches(partial(_decimal, scale=scale), return_dtype=pl.Decimal(16, scale)), column
+            )
         case Form.INTEGER:
             value = _bounded(raw.cast(pl.Int32, strict=False), column)
         case Form.FLAG:
@@ -105,12 +145,24 @@ def _take_form(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr | None]:
         case Form.POSTCODE:
             return raw, ~postcode_text(raw).str.contains(POSTCODE_PATTERN)
         case Form.METER_SERIAL:
-            return raw.str.to_uppercase(), None
+            return raw.map_batches(serials, return_dtype=pl.String), None
         case Form.ESME_ID:
-            return raw.map_batches(hyphenated, return_dtype=pl.String), None
+            return raw.map_batches(esme_ids, return_dtype=pl.String), None
+        case Form.UPRN:
+            return raw.map_batches(uprns, return_dtype=pl.String), None
         case _:
             return raw, None  # identifiers keep their text until the pseudonymise step judges their shape
     return value, raw.is_not_null() & value.is_null()
+
+
+def _decimal(texts: pl.Series, scale: int) -> pl.Series:
+    """Return numbers; what keeps a spreadsheet from taking a text for one is undone where a cast alone fails."""
+    value = texts.cast(pl.Decimal(16, scale), strict=False)
+    rest = (value.is_null() & texts.is_not_null()).arg_true() if value.null_count() > texts.null_count() else None
+    if rest is None:
+        return value
+    again = texts.gather(rest).alias("text").to_frame().select(unwrapped(pl.col("text"))).to_series()
+    return value.scatter(rest, again.cast(pl.Decimal(16, scale), strict=False))
 
 
 def _bounded(number: pl.Expr, column: Column) -> pl.Expr:
@@ -127,19 +179,6 @@ def _code(raw: pl.Expr, column: Column) -> tuple[pl.Expr, pl.Expr]:
         value = pl.when(short).then(value.str.zfill(width)).otherwise(value)
     good = value.str.contains(str(column.options.get("pattern", CODE_PATTERN)))
     return pl.when(good).then(value), ~good
-
-
-def hyphenated(texts: pl.Series) -> pl.Series:
-    """Return EUI-64s in the one spelling of DIP messages, upper case in hyphenated pairs: one device, one text.
-
-    Sixteen hex digits in pairs, bare or joined by hyphens, colons, points or spaces; what is none only becomes upper
-    case, for the pseudonym scheme to judge.
-    """
-    upper = texts.str.to_uppercase()
-    other = (~upper.str.contains(f"^{ESME_SPELLING}$")).fill_null(value=False)
-    if other.any():
-        upper = upper.scatter(other.arg_true(), upper.filter(other).str.replace(ESME_PAIRS, ESME_SPELT))
-    return upper
 
 
 def normalise_mpans(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:

@@ -65,7 +65,11 @@ def _blocks() -> Iterator[list[str]]:
 def _values(pseudonymiser: object, field: Field, lines: list[str]) -> list[str]:
     import polars as pl
 
-    out = pseudonymiser.values(field, pl.Series(lines, dtype=pl.String))  # type: ignore[attr-defined]
+    from contracts.spelling import spelling
+    from transforms.pseudonymise.canonical import canonical
+
+    values = canonical(field, pl.Series(lines, dtype=pl.String), spelling())
+    out = pseudonymiser.values(field, values)  # type: ignore[attr-defined]
     return [text or "" for text in out.to_list()]
 
 

@@ -16,10 +16,11 @@ from contracts.errors import ConfigurationError
 from contracts.load import load_all
 from contracts.strict import PlacedError, Strict, matching, none_of
 from contracts.validation import load_model, read_file
-from contracts.vocabulary import PostcodePolicy
+from contracts.vocabulary import Form, PostcodePolicy
 from flows.intake import SourceSpec
 from flows.intake.files import found, is_pattern
 from flows.intake.source import safe_name
+from transforms.dates import EVERY, ORDERS, is_order
 
 Mpid = Annotated[str, matching(r"[A-Z0-9]{4}", "must be an MPID: four capital letters or digits")]
 CutId = Annotated[
@@ -111,6 +112,10 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _for_every(value: object) -> object:
+    return {EVERY: value} if isinstance(value, str) else value
+
+
 class SourceConfig(Strict):
     """Where one extract lies: files, a table or query of a database, or a participant's submission pack.
 
@@ -128,10 +133,21 @@ class SourceConfig(Strict):
     url: str | None = None
     query: str | None = None
     form: Literal["auto", "csv", "parquet", "dtc", "database"] = "auto"
-    encoding: Literal["auto", "utf-8", "cp1252"] = "auto"
+    encoding: Literal["auto", "utf-8", "cp1252", "utf-16", "utf-16-le", "utf-16-be"] = "auto"
     delimiter: Literal["auto", "comma", "tab", "pipe"] = "auto"
+    quote: Literal["double", "none", "backslash"] = "double"
     member: str | None = None
+    dates: Annotated[dict[str, str], BeforeValidator(_for_every)] = Field(default_factory=dict)
+    nulls: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     cut_date: datetime.date | None = None
+
+    @field_validator("dates")
+    @classmethod
+    def _orders(cls, dates: dict[str, str]) -> dict[str, str]:
+        for order in dates.values():
+            if not is_order(order):
+                raise ValueError(none_of(order, (*ORDERS, "dd/mm/yyyy", "dd/mm/yy"), "order of dates"))
+        return dates
 
     @model_validator(mode="after")
     def _pack_and_key(self) -> SourceConfig:
@@ -159,6 +175,13 @@ class ExtractConfig(Strict):
         if known is not None and name not in known:
             raise ValueError(none_of(name, sorted(known), "contract"))
         return name
+
+    @model_validator(mode="after")
+    def _dates_of_columns(self, info: ValidationInfo) -> ExtractConfig:
+        known = (info.context or {}).get("dates", {}).get(self.contract, self.source.dates)
+        for name in sorted(set(self.source.dates) - set(known) - {EVERY}):
+            raise ValueError(none_of(name, sorted(known), "column of dates"))
+        return self
 
 
 class Participant(Strict):
@@ -277,7 +300,10 @@ class Job:
             form=source.form,
             encoding=source.encoding,
             delimiter=source.delimiter,
+            quote=source.quote,
             member=source.member,
+            dates=source.dates,
+            nulls=source.nulls,
             root=self.folder,
             columns=MappingProxyType(source.columns),
             harmless=source.harmless,
@@ -318,7 +344,11 @@ def load_cut(file: Path) -> Job:
         ConfigurationError: the file is missing, is not YAML, or an entry is wrong; all faults at once.
     """
     known = load_all()
-    context = {"contracts": frozenset(known), "roles": frozenset(contract.role for contract in known.values())}
+    context = {
+        "contracts": frozenset(known),
+        "roles": frozenset(contract.role for contract in known.values()),
+        "dates": {name: [c.name for c in one.columns if c.form is Form.DATE] for name, one in known.items()},
+    }
     raw = read_file(file, ConfigurationError)
     model, _ = load_model(raw, CutFile, ConfigurationError, where=str(file), context=context)
     return Job(file, model)

@@ -27,6 +27,9 @@ _WELL_FORMED = re.compile(
     rb"|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}"
     rb"|\xf4[\x80-\x8f][\x80-\xbf]{2}"
 )
+# First bytes of characters beyond Latin-1 and common punctuation: text that is well-formed UTF-8 without one of them
+# reads, as cp1252, like "CAF\u00c3\u00a9", which nobody means.
+_NEVER_DOUBLED = re.compile(rb"[\xc4-\xdf\xe0\xe1\xe3-\xf4]")
 _NEWLINE = b"\n"
 _UTF8_MARK = b"\xef\xbb\xbf"
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
@@ -45,6 +48,7 @@ class Decoder:
 
     def __init__(self, label: str, declared: str) -> None:
         self._label = label
+        self._declared = declared
         self._settled = declared != "auto"
         self._guessed = False
         self.encoding = "utf-8" if declared == "auto" else declared
@@ -82,8 +86,12 @@ class Decoder:
             self.encoding = "cp1252" if self._guessed else "utf-8"
         if self.encoding == "utf-8":
             if fault is not None:
-                raise self._fault("is not UTF-8 throughout", data, fault, line)
+                declared = "is declared utf-8 and " if self._declared == "utf-8" else ""
+                raise self._fault(f"{declared}is not UTF-8 throughout", data, fault, line)
             return data
+        if fault is None and self._declared == "cp1252" and not _NEVER_DOUBLED.search(data):
+            found = _WELL_FORMED.search(data)
+            raise self._fault("is declared cp1252 and is UTF-8", data, found.start() if found else 0, line)
         self._judge_cp1252(data, line)
         return data.decode("cp1252").encode()
 
@@ -123,7 +131,10 @@ def _first_fault(data: bytes) -> int | None:
 PIECE = 8 * MIB
 _SLICE = 1 << 18
 _CR, _LF, _QUOTE = 0x0D, 0x0A, 0x22
-REQUOTE = "export it again with cells quoted and quotation marks inside them doubled"
+REQUOTE = (
+    "export it again with cells quoted and quotation marks inside them doubled; if marks are text, or a backslash "
+    "escapes them, declare `quote: none` or `quote: backslash`"
+)
 UNIX = "export it again with line ends LF or CR LF"
 Bytes = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
@@ -159,12 +170,16 @@ class BlockReader:
         limits: block, record and total sizes.
         encoding: declared encoding, or ``auto``.
         quotes: whether quotation marks protect delimiters and line ends (not so in DTC files).
+        marks: control characters that stand for escaped ones and are let through.
     """
 
-    def __init__(self, stream: ByteStream, *, label: str, limits: Limits, encoding: str, quotes: bool) -> None:
+    def __init__(
+        self, stream: ByteStream, *, label: str, limits: Limits, encoding: str, quotes: bool, marks: bytes = b""
+    ) -> None:
         self._stream, self.label, self._limits, self._quotes = stream, label, limits, quotes
         self.decoder = Decoder(label, encoding)
         self.delimiter = b","
+        self.marks = [bytes([mark]) for mark in marks]
         self._piece = max(min(limits.block_bytes, PIECE), 64)
         self._held, self._line, self._ended = b"", 1, False
 
@@ -176,6 +191,13 @@ class BlockReader:
     def begin_at(self, line: int) -> None:
         """Count lines from ``line``: those before were passed over."""
         self._line = line
+
+    def opening(self, count: int) -> list[bytes]:
+        """Return the first lines of what is left, at most ``count``, without taking them off."""
+        while self._held.count(b"\n") < count and not self._ended and len(self._held) <= self._limits.max_line_bytes:
+            self._fill()
+        lines = self._held[: count * (self._limits.max_line_bytes + 1)].split(b"\n", count)
+        return [line.removesuffix(b"\r") for line in lines[:count]]
 
     def first_line(self) -> bytes:
         """Take the first line off, without its line end, in UTF-8; empty if there is none.
@@ -272,6 +294,7 @@ class BlockReader:
             lines += int(np.count_nonzero(piece == _LF))
             delimiters += int(np.count_nonzero(piece == mark))
         allowed = lines + data.count(b"\r") + (data.count(b"\t") if b"\t" in data else 0)
+        allowed += sum(data.count(mark) for mark in self.marks)
         if low != allowed or b"\x7f" in data:
             bad = (text < 32) & (text != 9) & (text != _LF) & (text != _CR) | (text == 127)
             offset = int(np.argmax(bad))

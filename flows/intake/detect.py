@@ -13,13 +13,17 @@ from flows.intake.gzip_stream import ByteStream, GzipStream, PlainStream
 from flows.intake.raw_file import Digest, RawFile
 from flows.intake.reader import Reader
 from flows.intake.source import Limits, SourceSpec
+from flows.intake.text_streams import WideStream, wide_encoding
 from flows.intake.zip_stream import ZipStream, find_member
 
 _GZIP, _ZIP, _PARQUET, _SEALED_PARQUET = b"\x1f\x8b", (b"PK\3\4", b"PK\5\6"), b"PAR1", b"PARE"
 _ARCHIVES = (_GZIP, *_ZIP, b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x28\xb5\x2f\xfd")
-_OTHERS = (b"%PDF", b"SQLite format 3\0", b"\xd0\xcf\x11\xe0", b"ARROW1", b"ORC")
+_OTHERS = (b"%PDF", b"SQLite format 3\0", b"ARROW1", b"ORC")
+_OFFICE = b"\xd0\xcf\x11\xe0"
+_SAVE_AS = 'open it, choose Save As "CSV UTF-8 (comma delimited)" with identifiers as text, and send that file'
 _DTC = (b"ZHV|", b"ZHD|")
 _MARK = b"\xef\xbb\xbf"
+_LOCAL_HEADER = 30  # bytes before the name of the first member of a zip
 
 
 def open_reader(
@@ -53,6 +57,8 @@ def _by_content(
         from flows.intake.parquet_reader import ParquetReader
 
         return ParquetReader(spec, raw, limits)
+    if start.startswith(_ZIP):
+        refuse_office(raw, spec.name)
     reader = text_reader(spec, Peeked(_stream(raw, start, spec, limits)), layout, limits)
     reader.size = raw.size
     return reader
@@ -66,11 +72,32 @@ def text_reader(
     Raises:
         IntakeError, RefusedError: it is no text, or not of the form that it is declared to be.
     """
+    stream = widened(spec, stream)
     if is_flow(stream.start, spec):
         from flows.intake.dtc_reader import DtcReader
 
         return DtcReader(spec, stream, limits, layout)
-    return DelimitedReader(spec, stream, limits)
+    return DelimitedReader(spec, stream, limits, getattr(stream, "wide", ""))
+
+
+class _Widened(Peeked):
+    """A text that was UTF-16 and is UTF-8 now."""
+
+    def __init__(self, stream: WideStream, wide: str) -> None:
+        super().__init__(stream)
+        self.wide = wide
+
+
+def widened(spec: SourceSpec, stream: Peeked) -> Peeked:
+    """Return a stream of UTF-8, also where the text is UTF-16; such a stream has ``wide``, the kind of UTF-16.
+
+    Raises:
+        IntakeError: it is UTF-32, or the declared encoding is another one.
+    """
+    if isinstance(stream, _Widened):
+        return stream
+    wide = wide_encoding(stream.start, spec.encoding, spec.name)
+    return _Widened(WideStream(stream, wide, spec.name), wide) if wide else stream
 
 
 def is_flow(start: bytes, spec: SourceSpec) -> bool:
@@ -100,6 +127,19 @@ def _stream(raw: RawFile, start: bytes, spec: SourceSpec, limits: Limits) -> Byt
     return PlainStream(raw, limits)
 
 
+def refuse_office(raw: RawFile, label: str) -> None:
+    """Refuse a workbook by the name of the first member of its archive."""
+    head = raw.pread(_LOCAL_HEADER + 256, 0)
+    if not head.startswith(_ZIP):
+        return
+    length = int.from_bytes(head[26:28], "little")
+    name = head[_LOCAL_HEADER : _LOCAL_HEADER + length].decode("utf-8", "replace")
+    if name in ("[Content_Types].xml", "_rels/.rels") or name.startswith(("xl/", "docProps/", "customXml/")):
+        raise IntakeError("is an Excel workbook (xlsx), not a table", where=label, remedy=_SAVE_AS)
+    if name == "mimetype" and b"opendocument" in head:
+        raise IntakeError("is an OpenDocument file (ods), not a table", where=label, remedy=_SAVE_AS)
+
+
 def _refuse_foreign(start: bytes, label: str) -> None:
     """Refuse what is plainly no table, with a better word than a fault of its text."""
     if start.startswith(_ARCHIVES):
@@ -110,6 +150,8 @@ def _refuse_foreign(start: bytes, label: str) -> None:
         )
     if start.startswith(_PARQUET):
         raise RefusedError("is Parquet inside an archive", where=label, remedy="Parquet needs no compression")
+    if start.startswith(_OFFICE):
+        raise IntakeError("is an Excel workbook (xls) or another Office document", where=label, remedy=_SAVE_AS)
     if start.startswith(_OTHERS):
         raise IntakeError("is a document or database, not a table", where=label, remedy="export it as CSV")
 

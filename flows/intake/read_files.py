@@ -17,7 +17,7 @@ from contracts.dtc.layout import DtcLayout
 from contracts.errors import ConfigurationError, IntakeError
 from flows.intake.archives import GZIP, Bytes, Peeked, entries, is_archive
 from flows.intake.csv_reader import DelimitedReader
-from flows.intake.detect import is_flow, is_parquet, open_reader, text_reader
+from flows.intake.detect import is_flow, is_parquet, open_reader, refuse_office, text_reader, widened
 from flows.intake.files import expand
 from flows.intake.gzip_stream import ByteStream, PlainStream
 from flows.intake.joined import (
@@ -175,6 +175,7 @@ class SourceFiles:
                 self.files.append(file)
                 yield from self._alone(ParquetReader(spec, raw, self._limits), file)
             elif start.startswith(GZIP) or is_archive(start):
+                refuse_office(raw, spec.name)
                 file = self._open(spec)
                 yield from self._of_archive(raw, spec, file)
             else:
@@ -212,12 +213,13 @@ class SourceFiles:
 
     def _content(self, file: FileRead, stream: ByteStream, size: int | None) -> Iterator[FilesReader]:
         """Read the text of a file: gathered where it is small, else by a reader of its own."""
-        peeked = Peeked(stream)
+        narrow = Peeked(stream)
+        peeked = widened(file.spec, narrow)
         if is_flow(peeked.start, file.spec):
             yield from self._units(file, peeked)
             return
         self.files.append(file)
-        if size is not None and size > SMALL:
+        if peeked is not narrow or (size is not None and size > SMALL):
             yield from self._alone(text_reader(file.spec, peeked, None, self._limits), file)
             return
         data = _read(peeked, SMALL + 1)

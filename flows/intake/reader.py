@@ -5,10 +5,10 @@ from __future__ import annotations
 import queue
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Generic, Self, TypeVar
 
 import polars as pl
@@ -30,7 +30,10 @@ class Reader(ABC):
         delimiter: ``comma``, ``tab`` or ``pipe``; ``None`` where there is none.
         size: bytes on disk; 0 for a database.
         rows: rows given so far.
-        dropped_columns: fields of a DTC file that the layout does not name, dropped at the door; final at the end.
+        dropped_columns: columns without a name, and fields of a DTC file that the layout does not name, dropped at the
+            door; final at the end.
+        skipped_lines: lines before the header of a delimited text.
+        untyped: columns whose type has no text (nested, bytes, money): heading -> what it is; they are not read.
         stated_cut_date: the date that the source says it was taken, ``yyyymmdd``; ``None`` if it says none.
         test_flag: test flag of a DTC header (``OPER`` is live); ``None`` for other forms.
         flow: flow and version of a DTC header, as ``D0150002``; empty for other forms.
@@ -45,6 +48,8 @@ class Reader(ABC):
     size = 0
     rows = 0
     dropped_columns = 0
+    skipped_lines = 0
+    untyped: Mapping[str, str] = MappingProxyType({})
     stated_cut_date: str | None = None
     test_flag: str | None = None
     flow = ""

@@ -13,7 +13,9 @@ from contracts.errors import ConfigurationError
 
 MIB = 1 << 20
 FORMS = ("auto", "csv", "parquet", "dtc", "database")
-ENCODINGS = ("auto", "utf-8", "cp1252")
+WIDE = ("utf-16", "utf-16-le", "utf-16-be")
+ENCODINGS = ("auto", "utf-8", "cp1252", *WIDE)
+QUOTES = ("double", "none", "backslash")
 DELIMITERS = {"comma": ",", "tab": "\t", "pipe": "|"}
 DATABASE_SCHEMES = ("postgresql://", "postgres://")
 
@@ -30,9 +32,12 @@ class SourceSpec:
         url: ``postgresql://...``; kept out of ``repr``, since it may hold a password.
         query: name of a table, or one ``SELECT``; kept out of ``repr``, since it may hold an identifier.
         form: ``auto``, ``csv``, ``parquet``, ``dtc`` or ``database``.
-        encoding: ``auto``, ``utf-8`` or ``cp1252``.
+        encoding: ``auto``, ``utf-8``, ``cp1252``, or ``utf-16`` with its byte order marked or named.
         delimiter: ``auto``, ``comma``, ``tab`` or ``pipe``.
+        quote: ``double`` (RFC 4180), ``none``: quotation marks are text, or ``backslash``: it escapes what follows it.
         member: member of a zip archive, when it holds several.
+        dates: contract column, or ``*`` for all -> how its dates are written: see ``transforms.dates``.
+        nulls: words for null in this source, beside those that are known.
         root: backup folder; the file, links resolved, must lie inside it. Without it the file may not be a link.
         columns: contract column -> its heading in this source.
         harmless: headings that only sound like a person's.
@@ -49,7 +54,10 @@ class SourceSpec:
     form: str = "auto"
     encoding: str = "auto"
     delimiter: str = "auto"
+    quote: str = "double"
     member: str | None = None
+    dates: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    nulls: tuple[str, ...] = ()
     root: Path | None = None
     columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     harmless: tuple[str, ...] = ()
@@ -66,6 +74,7 @@ class SourceSpec:
             ("form", self.form, FORMS),
             ("encoding", self.encoding, ENCODINGS),
             ("delimiter", self.delimiter, ("auto", *DELIMITERS)),
+            ("quote", self.quote, QUOTES),
         ):
             if word not in words:
                 raise ConfigurationError(

@@ -28,6 +28,7 @@ _ENCRYPTED = 0x1 | 0x40 | 0x2000  # traditional, strong, masked directory
 _DIRECTORY_LIMIT = 32 * MIB
 _TOTAL_FLOOR = 64 * MIB  # what the members together may inflate to, however well they were compressed
 _CHUNK = MIB
+_DEFLATE64 = 9  # APPNOTE.TXT 4.4.5
 _REPACK = "pack the table anew, by itself"
 _ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".tar", ".zst", ".lz4", ".cab", ".jar")
 _TABLES = (".csv", ".tsv", ".psv", ".txt", ".usr", ".dat")
@@ -149,6 +150,12 @@ def _judge_size(entry: zipfile.ZipInfo, limits: Limits, label: str) -> None:
         raise RefusedError("a member is a link or device", where=label, remedy=_REPACK)
     if entry.flag_bits & _ENCRYPTED:
         raise RefusedError("a member is encrypted", where=label, remedy="send it without a password")
+    if entry.compress_type == _DEFLATE64:
+        raise IntakeError(
+            "was packed with Deflate64, as Windows Explorer does with large files",
+            where=label,
+            remedy="pack it again with 7-Zip as zip with method Deflate, or send the file unpacked",
+        )
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise IntakeError("a member is compressed in an unusual way", where=label, remedy="use plain deflate")
     if entry.file_size > RATIO_FLOOR and entry.file_size > limits.max_ratio * max(entry.compress_size, 1):

@@ -6,7 +6,7 @@ Raw identifiers live in the batch at hand and nowhere else.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import partial
 
@@ -32,6 +32,7 @@ from transforms.quality.causes import Signs, added, signs
 from transforms.quality.rules import any_broken, fault_masks
 from transforms.release.leak_candidates import own_row
 from transforms.release.source_form import SourceForm, written_dates
+from transforms.source_notes import SourceNotes, judge_batch, judge_whole, notes_of
 
 INPUT_FIELD = "input-digest"
 SIGNS = "signs"  # notes of what values look like that did not take their form
@@ -59,6 +60,8 @@ class SourceFacts:
     dropped: tuple[str, ...] = ()  # headings that no contract names
     missing: tuple[str, ...] = ()  # optional columns of the contract that the source does not carry
     aliases: dict[str, str] = field(default_factory=dict)  # contract column -> the name of our list that matched
+    null_words: dict[str, int] = field(default_factory=dict)  # contract column -> words that were taken as null
+    unread_dates: dict[str, dict[str, int]] = field(default_factory=dict)  # column -> what is wrong -> how many
 
 
 def check_cut_date(stated: str | None, cut_date: date, *, where: str) -> None:
@@ -114,12 +117,16 @@ def pseudonymise_source(
         check_cut_date(said, cut.date, where=where)
         columns = source_columns(contract, reader)
         hide = partial(_hidden, contract=contract, columns=columns, pseudonymiser=pseudonymiser, spec=reader.spec)
-        for batch, seen, failed in map_ordered(hide, reader.batches(), WORKERS // job.sources):
+        notes = SourceNotes()
+        for batch, seen, met, failed in map_ordered(hide, reader.batches(), WORKERS // job.sources):
             found.dates = {**seen, **found.dates}
+            notes.add(met)
             found.signs = added(found.signs, failed)
             writer.add(batch)
             found.rows += batch.height
             progress(label, found.rows)
+        judge_whole(notes, columns, where=where)
+        found.notes.add(notes)
         found.add(reader, columns, dated=said is not None)
     writer.close()
     workspace.note(f"{SIGNS}/{participant.mpid}-{extract.contract}", found.signs)
@@ -142,6 +149,8 @@ def pseudonymise_source(
         dropped=tuple(found.dropped),
         missing=found.missing(contract),
         aliases=found.aliases,
+        null_words=dict(sorted(found.notes.nulls.items())),
+        unread_dates=found.notes.unread_dates,
     )
 
 
@@ -152,7 +161,8 @@ def source_columns(contract: Contract, reader: FilesReader) -> ColumnMap:
         RefusedError, IntakeError, ConfigurationError: as :func:`map_columns`.
     """
     spec = reader.spec
-    return map_columns(contract, reader.header, where=reader.label, own=spec.columns, harmless=spec.harmless)
+    columns = map_columns(contract, reader.header, where=reader.label, own=spec.columns, harmless=spec.harmless)
+    return replace(columns, dates=spec.dates, nulls=spec.nulls)
 
 
 def _stated(reader: FilesReader) -> str | None:
@@ -190,6 +200,7 @@ class _Found:
     dropped: dict[str, None] = field(default_factory=dict)
     dates: dict[str, str] = field(default_factory=dict)
     signs: Signs = field(default_factory=dict)
+    notes: SourceNotes = field(default_factory=SourceNotes)
 
     def add(self, reader: FilesReader, columns: ColumnMap, *, dated: bool) -> None:
         """Take in a reader that has been read to its end."""
@@ -224,7 +235,8 @@ class _Found:
         form = first.form if alike else "csv"
         flow = first.flow if alike else ""
         order = tuple(self.names)
-        return SourceForm(form, first.delimiter or "", first.encoding, flow, order, self.names, self.dates)
+        quote = first.spec.quote
+        return SourceForm(form, first.delimiter or "", first.encoding, flow, order, self.names, self.dates, quote)
 
 
 def told_heading(heading: str) -> str:
@@ -251,10 +263,11 @@ def _redacted_name(spec: SourceSpec, extract: str) -> str:
 
 def _hidden(
     batch: pl.DataFrame, contract: Contract, columns: ColumnMap, pseudonymiser: Pseudonymiser, spec: SourceSpec
-) -> tuple[pl.DataFrame, dict[str, str], Signs]:
-    """Return a batch under pseudonyms, how its dates were written, and what values look like that have no form."""
-    done = pseudonymise_batch(batch, contract, columns, pseudonymiser, spec)
-    return done, written_dates(batch, contract, columns), signs(batch, done, contract, columns, causes())
+) -> tuple[pl.DataFrame, dict[str, str], SourceNotes, Signs]:
+    """Return a batch under pseudonyms, how its dates were written, what was met, and the look of values without form."""
+    done, notes = _anonymised(batch, contract, columns, pseudonymiser, spec)
+    failed = signs(batch, done, contract, columns, causes())
+    return done, written_dates(batch, contract, columns), notes, failed
 
 
 def pseudonymise_batch(
@@ -266,8 +279,18 @@ def pseudonymise_batch(
         IntakeError: the batch cannot be processed; what went wrong is told without a value.
         RefusedError: a rule that rejects the whole file is broken.
     """
+    return _anonymised(batch, contract, columns, pseudonymiser, spec)[0]
+
+
+def _anonymised(
+    batch: pl.DataFrame, contract: Contract, columns: ColumnMap, pseudonymiser: Pseudonymiser, spec: SourceSpec
+) -> tuple[pl.DataFrame, SourceNotes]:
+    """Return a batch under pseudonyms, and what was met on the way."""
     try:
         raw = normalise_mpans(conform(batch.lazy(), contract, columns).collect(), contract)
+        notes = notes_of(raw, contract)
+        judge_batch(notes, columns, where=spec.name)
+        raw = raw.drop(pl.selectors.starts_with("_reading_", "_nulls_"))
         named = pseudonymise(raw, contract, pseudonymiser)
         repeated = own_row(raw, named, contract)
         own = named[bad(OWN_IDENTIFIER)]
@@ -285,7 +308,7 @@ def pseudonymise_batch(
         )
     # what is told to be an identifier stops here, and is not written to the work folder either
     blank = [named[column.name].set(column, None) for column in repeated.get_columns() if column.any()]
-    return named.with_columns(blank).drop(marks.columns, strict=False).hstack(masks)
+    return named.with_columns(blank).drop(marks.columns, strict=False).hstack(masks), notes
 
 
 def facts_of(source: SourceFacts) -> dict[str, object]:

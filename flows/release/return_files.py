@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -116,8 +117,11 @@ def delimited(frame: pl.DataFrame, how: SourceForm, *, header: bool) -> bytes:
     Raises:
         EvidenceError: the character set has no such character.
     """
-    text = frame.write_csv(include_header=header, separator=DELIMITERS[how.delimiter or "comma"])
+    style: Literal["never", "necessary"] = "never" if how.quote == "none" else "necessary"
+    text = frame.write_csv(include_header=header, separator=DELIMITERS[how.delimiter or "comma"], quote_style=style)
     try:
+        if how.encoding == "utf-16":  # its byte order is marked once, where the file begins
+            return (codecs.BOM_UTF16_LE if header else b"") + text.encode("utf-16-le")
         return text.encode(how.encoding)
     except UnicodeEncodeError:
         raise EvidenceError(f"a value cannot be written in {how.encoding}", where="return") from None

@@ -23,9 +23,8 @@ from flows.intake.joined import FileRead, FilesReader
 from flows.release.return_files import delimited
 from flows.restore.load_flows import write_flow
 from transforms.column_map import ColumnMap
-from transforms.conform import DATE_FORMATS
+from transforms.dates import ISO, spelt
 from transforms.pseudonymise.mpan import normalise, order_key
-from transforms.release.source_form import date_text
 
 if TYPE_CHECKING:
     from flows.restore.backup import RestoredExtract
@@ -58,7 +57,7 @@ class Filler:
         read = pl.read_parquet(path, columns=["mpan_core", *dict.fromkeys(wanted.values())])
         kinds = read.schema
         texts = [
-            date_text(n, formats.get(n, DATE_FORMATS[0])).alias(n) if kinds[n] == pl.Date else pl.col(n).cast(pl.String)
+            spelt(pl.col(n), formats.get(n, ISO)).alias(n) if kinds[n] == pl.Date else pl.col(n).cast(pl.String)
             for n in dict.fromkeys(wanted.values())
         ]
         return cls(read.select(order_key().alias("point"), *texts), wanted)

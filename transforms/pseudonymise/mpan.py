@@ -17,6 +17,7 @@ from transforms.pseudonymise.keys import Subkey
 
 WEIGHTS = (3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43)  # the primes from 3, 11 left out
 LENGTH = 13
+SUPPLY_NUMBER = 21  # with the top line before the core
 CHUNK = 65_536  # rows whose tables and buffers share the second-level cache
 MIXED_CHUNK = 1 << 20  # rows gathered by distributor at a time: enough of each to pay for loading its tables
 NO_DISTRIBUTOR = np.uint8(100)
@@ -40,13 +41,22 @@ _PAIRS = np.frombuffer("".join(f"{i:02d}" for i in range(100)).encode(), np.uint
 _DIGITS = np.frombuffer("".join(f"{i:05d}" for i in range(HALF)).encode(), np.uint8).reshape(HALF, 5)
 
 
+# A supply number: profile class, meter timeswitch code and line loss factor class before the core, eight characters of
+# which a number cell loses leading zeros; line loss factor classes may have letters.
+_TOP_LINE = r"^S?[0-9]{0,4}[0-9][0-9A-Z]{3}([0-9]{13})$"
+_WRAPPED = r"^=\"?|[\s\-\"'/\x{2010}-\x{2015}\x{200B}-\x{200D}\x{2060}\x{FEFF}\x{00AD}]"
+
+
 def spelling() -> pl.Expr:
     """Return column ``value`` with the harmless ways of writing an MPAN undone.
 
-    Spaces and hyphens between digits go, and the ``.0`` that a spreadsheet's number cell leaves. Nothing else is
-    repaired: other digits, letters or lengths stay as they are and fail rule DQ01.
+    Spaces and hyphens between digits go, so do the apostrophe or ``="..."`` and the ``.0`` of a spreadsheet; of a whole
+    supply number, 19 to 21 characters, the core is taken. Nothing else is repaired: other digits, letters or lengths
+    stay as they are and fail rule DQ01.
     """
-    return pl.col("value").str.replace_all(r"[\s\-\u{2010}-\u{2015}]", "").str.replace(r"\.0+$", "")
+    bare = pl.col("value").str.replace_all(_WRAPPED, "").str.replace(r"\.0+$", "")
+    whole = bare.str.len_bytes().is_between(SUPPLY_NUMBER - 2, SUPPLY_NUMBER + 1)
+    return pl.when(whole).then(bare.str.to_uppercase().str.replace(_TOP_LINE, "$1")).otherwise(bare)
 
 
 def normalise(values: pl.Series) -> pl.Series:

@@ -14,7 +14,7 @@ import polars as pl
 from contracts.model import Contract
 from contracts.vocabulary import Form
 from transforms.column_map import ColumnMap
-from transforms.conform import DATE_FORMATS
+from transforms.dates import ISO, spelt, written_as
 
 SEEN = 1000  # values that tell how dates are written
 
@@ -30,7 +30,8 @@ class SourceForm:
         flow: flow and version of a DTC file, as ``D0150002``; empty for other forms.
         order: contract columns in the order of the source.
         names: contract column -> its name in the source.
-        dates: contract column -> how its dates are written.
+        dates: contract column -> how its dates are written, as ``transforms.dates`` names it.
+        quote: how cells that hold a delimiter are protected: ``double``, ``none`` or ``backslash``.
     """
 
     form: str
@@ -40,6 +41,7 @@ class SourceForm:
     order: tuple[str, ...]
     names: Mapping[str, str]
     dates: Mapping[str, str]
+    quote: str = "double"
 
     def facts(self) -> dict[str, Any]:
         """Return what the evidence keeps beside ``form`` and ``columns``."""
@@ -49,6 +51,7 @@ class SourceForm:
             "flow": self.flow,
             "order": list(self.order),
             "dates": dict(self.dates),
+            "quote": self.quote,
         }
 
 
@@ -64,27 +67,20 @@ def from_facts(inputs: Mapping[str, Any]) -> SourceForm:
         order=tuple(how.get("order") or names),
         names=names,
         dates=dict(how.get("dates", {})),
+        quote=str(how.get("quote") or "double"),
     )
 
 
 def written_dates(batch: pl.DataFrame, contract: Contract, columns: ColumnMap) -> dict[str, str]:
-    """Return how each date column of a batch of text is written, by the first format that all its values take."""
+    """Return how each date column of a batch of text is written, as ``transforms.dates`` names it."""
     found = {}
     for physical, name in columns.names.items():
         if contract.column(name).form is not Form.DATE:
             continue
-        texts = batch[physical].drop_nulls().str.strip_chars().head(SEEN)
-        texts = texts.filter(texts != "")
-        for fmt in DATE_FORMATS if texts.len() else ():
-            if texts.str.to_date(fmt, strict=False, exact=True).null_count() == 0:
-                found[name] = fmt
-                break
+        texts = batch[physical].drop_nulls().head(SEEN).str.strip_chars().unique(maintain_order=True)
+        if texts.len() and (how := written_as(texts, contract.spelling, columns.order(name))) is not None:
+            found[name] = how
     return found
-
-
-def date_text(name: str, fmt: str) -> pl.Expr:
-    """Return a column of days as text; a format with a time gets midnight."""
-    return pl.col(name).cast(pl.Datetime("us")).dt.strftime(fmt)
 
 
 def as_text(frame: pl.DataFrame, how: SourceForm) -> pl.DataFrame:
@@ -95,7 +91,7 @@ def as_text(frame: pl.DataFrame, how: SourceForm) -> pl.DataFrame:
         if kind is None:
             out.append(pl.lit(None, pl.String).alias(name))
         elif kind == pl.Date:
-            out.append(date_text(name, how.dates.get(name, DATE_FORMATS[0])))
+            out.append(spelt(pl.col(name), how.dates.get(name, ISO)).alias(name))
         else:
             out.append(pl.col(name).cast(pl.String))
     return frame.select(out)

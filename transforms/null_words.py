@@ -1,0 +1,33 @@
+"""Words for null: which ones a column takes as nothing, so that no word ever becomes a value or an identifier."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from contracts.model import Column, Spelling
+from contracts.vocabulary import Form
+
+HOLDING = (Form.CODE, Form.TEXT)  # forms whose values may be words; a column's pattern says which
+
+
+def null_words(column: Column, spelling: Spelling, own: Collection[str], pattern: str = "") -> tuple[str, ...]:
+    """Return the words that are null in a column, in the cases in which they are written.
+
+    Args:
+        own: words that the source declares with ``nulls:``; they are null whatever the form.
+        pattern: what values of the column look like, where its form holds words.
+    """
+    words = [*own, *spelling.nulls]
+    held = re.compile(pattern) if column.form in HOLDING and pattern else None
+    for word in spelling.nulls_unless_held:
+        value = word.upper() if column.form is Form.CODE else word
+        if held is None or not held.search(value):
+            words.append(word)
+    return spellings(words)
+
+
+def spellings(words: Collection[str]) -> tuple[str, ...]:
+    """Return words as they stand and in lower, upper and mixed case; once each, sorted."""
+    cases = (c for word in words for c in (word, word.lower(), word.upper(), word.capitalize(), word.title()))
+    return tuple(sorted({c.strip() for c in cases} - {""}))
