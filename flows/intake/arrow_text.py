@@ -18,24 +18,19 @@ _MIDNIGHT = "T00:00:00"
 _FIRST_DAY, _END_DAY = -719_162, 2_932_897
 _INT64 = np.iinfo(np.int64)
 OUT_OF_RANGE = "out-of-range"
+NOT_TEXT = "not-text"  # bytes of an unannotated column that are none; a rule finds it
+_NO_LAYOUT = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F]"
 
 
-def check_types(schema: pa.Schema, label: str) -> None:
-    """Refuse columns that are not scalar.
-
-    Raises:
-        IntakeError: a column is nested, binary, an extension or of another type without one plain spelling.
-    """
-    for number, field in enumerate(schema, 1):
+def untyped(schema: pa.Schema) -> dict[int, str]:
+    """Return the columns that have no plain spelling, by their place from 0, each with what it is."""
+    found = {}
+    for place, field in enumerate(schema):
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         extended = isinstance(field.type, pa.BaseExtensionType) or b"ARROW:extension:name" in (field.metadata or {})
         if extended or not _has_text(kind):
-            what = "is nested" if pa.types.is_nested(kind) else "has a type that has no text"
-            raise IntakeError(
-                f"column {number} {what}",
-                where=label,
-                remedy="give texts, numbers, dates, times and flags only",
-            )
+            found[place] = "is nested" if pa.types.is_nested(kind) else "has a type that has no text"
+    return found
 
 
 def _has_text(kind: pa.DataType) -> bool:
@@ -46,12 +41,15 @@ def _has_text(kind: pa.DataType) -> bool:
             t.is_string,
             t.is_large_string,
             t.is_string_view,
+            t.is_binary,  # texts whose writer did not annotate them
+            t.is_large_binary,
             t.is_integer,
             t.is_floating,
             t.is_boolean,
             t.is_date,
             t.is_timestamp,
             t.is_decimal128,
+            t.is_decimal256,
             t.is_null,
         )
     )
@@ -110,19 +108,19 @@ def _judge_column(column: pa.Array, values: pa.Array, place: str, label: str, li
     return lengths
 
 
-def as_text(batch: pa.RecordBatch, names: tuple[str, ...], label: str) -> pl.DataFrame:
+def as_text(batch: pa.RecordBatch, names: tuple[str, ...], label: str, longest: int = 4096) -> pl.DataFrame:
     """Return the batch with every column as text.
 
     Whole numbers have no decimal point, also in floating and decimal columns; other floats have their shortest
     spelling that reads back as the same; dates are ``yyyy-mm-dd``, also times at midnight without a zone; other
     times ``yyyy-mm-ddThh:mm:ss`` with what fraction there is, and ``Z`` in UTC; one beyond the years 1 to 9999 is
     ``out-of-range``, since as a date it would not be a text; booleans ``T`` and ``F``; an empty
-    text is null.
+    text is null. Bytes are taken as UTF-8; those that are none, and longer ones than ``longest``, are ``not-text``.
     """
     columns = [_plain(column) for column in batch.columns]
     try:
         frame = pl.DataFrame([pl.Series(name, column) for name, column in zip(names, columns, strict=True)])
-        return frame.select(_text(pl.col(name), kind) for name, kind in frame.schema.items())
+        return frame.select(_text(pl.col(name), kind, longest) for name, kind in frame.schema.items())
     except FOREIGN:
         raise IntakeError("holds values that have no text", where=label, remedy="export it as CSV") from None
 
@@ -131,6 +129,8 @@ def _plain(column: pa.Array) -> pa.Array:
     """Return the column in one of the few types that have a spelling."""
     if pa.types.is_dictionary(column.type):
         return column.dictionary_decode()
+    if pa.types.is_decimal256(column.type):
+        return column.cast(pa.string())
     if pa.types.is_float16(column.type):
         return column.cast(pa.float32())
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
@@ -138,9 +138,13 @@ def _plain(column: pa.Array) -> pa.Array:
     return column
 
 
-def _text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+def _text(column: pl.Expr, kind: pl.DataType, longest: int) -> pl.Expr:
     if kind == pl.String:
         return pl.when(column != "").then(column)
+    if kind == pl.Binary:
+        text = pl.when(column.bin.size() <= longest).then(column).cast(pl.String, strict=False)
+        good = pl.when(~text.str.contains(_NO_LAYOUT)).then(text)
+        return pl.when(column.bin.size() > 0).then(good.fill_null(NOT_TEXT)).alias(column.meta.output_name())
     if kind == pl.Boolean:
         return pl.when(column).then(pl.lit("T")).when(~column).then(pl.lit("F")).alias(column.meta.output_name())
     if kind.is_float():

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from contracts.errors import ConfigurationError, IntakeError, PlaceError
-from flows.intake.arrow_text import as_text, check_types, judge_texts, plain_decimal
+from flows.intake.arrow_text import as_text, judge_texts, plain_decimal, untyped
 from flows.intake.csv_reader import check_names
 from flows.intake.gzip_stream import Budget
 from flows.intake.raw_file import Digest
@@ -24,6 +24,22 @@ _TABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?", re.ASCII)
 _QUERY = re.compile(r"(select|with)\b", re.IGNORECASE)
 # SQLSTATE classes: connection, authorisation, no such database, resources, operator, system.
 _PLACE_STATES = ("08", "28", "3D", "53", "57", "58")
+# Types that come as numerals or text, under whatever Arrow type; and those that are no value of the market.
+_TEXTS = ("numeric", "citext", "name")
+_NO_TEXT = (
+    "json",
+    "jsonb",
+    "xml",
+    "bytea",
+    "uuid",
+    "inet",
+    "cidr",
+    "macaddr",
+    "interval",
+    "point",
+    "tsvector",
+    "hstore",
+)
 _BATCH_HINT = "adbc.postgresql.batch_size_hint_bytes"
 
 
@@ -84,17 +100,15 @@ class DatabaseReader(Reader):
         fields = list(self._batches.schema)
         kinds = [_kind(field) for field in fields]
         check_names([field.name for field in fields], self.label, self.limits)
-        self.header = tuple(field.name for field in fields)
-        self._numerics = [name for name, kind in zip(self.header, kinds, strict=True) if kind == "numeric"]
-        self._padded = [name for name, kind in zip(self.header, kinds, strict=True) if kind == "bpchar"]
-        if "money" in kinds:
-            raise IntakeError(
-                f"column {kinds.index('money') + 1} is money", where=self.label, remedy="cast it to numeric"
-            )
-        texts = [
-            pa.field(f.name, pa.string()) if kind == "numeric" else f for f, kind in zip(fields, kinds, strict=True)
-        ]
-        check_types(pa.schema(texts), self.label)
+        plain = [_readable(field, kind) for field, kind in zip(fields, kinds, strict=True)]
+        without = untyped(pa.schema(plain))
+        without |= {at: f"is {kind}; cast it to numeric" for at, kind in enumerate(kinds) if kind == "money"}
+        without |= {at: f"is {kind}" for at, kind in enumerate(kinds) if kind in _NO_TEXT or kind.startswith("_")}
+        self.untyped = {fields[at].name: what for at, what in without.items()}
+        self._places = [at for at in range(len(fields)) if at not in without]
+        self.header = tuple(fields[at].name for at in self._places)
+        self._numerics = [fields[at].name for at in self._places if kinds[at] == "numeric"]
+        self._padded = [fields[at].name for at in self._places if kinds[at] == "bpchar"]
 
     def _frames(self) -> Iterator[pl.DataFrame]:
         ahead = ReadAhead(self._record_batches())
@@ -121,9 +135,10 @@ class DatabaseReader(Reader):
                 raise self._refused(fault) from None
             if batch is None:
                 return
+            columns = [batch.column(at) for at in self._places]
             yield pa.RecordBatch.from_arrays(
-                [c.storage if isinstance(c, pa.ExtensionArray) else c for c in batch.columns],
-                names=[str(i) for i in range(batch.num_columns)],
+                [c.storage if isinstance(c, pa.ExtensionArray) else c for c in columns],
+                names=[str(i) for i in range(len(columns))],
             )
 
     def _refused(self, fault: BaseException) -> IntakeError | PlaceError:
@@ -142,6 +157,11 @@ def _statement(spec: SourceSpec) -> str:
     if not _QUERY.match(query):
         raise ConfigurationError("the query is neither a table's name nor a SELECT", where=spec.name)
     return query
+
+
+def _readable(field: Any, kind: str) -> Any:
+    """Return a field as what it is read as: texts of types that the driver does not know come as bytes."""
+    return pa.field(field.name, pa.string()) if kind in _TEXTS else field
 
 
 def _kind(field: Any) -> str:

@@ -69,7 +69,7 @@ class FilesReader(Reader):
         """Be like another reader."""
         self.form, self.delimiter, self.flow = inner.form, inner.delimiter, inner.flow
         self.stated_cut_date, self.test_flag = inner.stated_cut_date, inner.test_flag
-        self._inner = inner
+        self._inner, self.untyped, self.skipped_lines = inner, inner.untyped, inner.skipped_lines
         self._ending.append(inner.close)
 
     @property

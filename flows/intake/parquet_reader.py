@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contracts.errors import DataCutError, IntakeError
-from flows.intake.arrow_text import as_text, check_types, judge_texts
+from flows.intake.arrow_text import as_text, judge_texts, untyped
 from flows.intake.csv_reader import check_names
 from flows.intake.gzip_stream import Budget
 from flows.intake.parquet_pages import PageWalk, Widths
@@ -116,17 +116,24 @@ class ParquetReader(Reader):
         except _FOREIGN:
             raise self._unsound() from None
         check_names(names, self.label, limits)
-        check_types(schema, self.label)
-        if len(columns) != len(names) or any(c.max_repetition_level for c in columns):
-            raise IntakeError("has nested columns", where=self.label, remedy="give scalar columns only")
-        self.header = tuple(names)
+        without = untyped(schema)
+        self.untyped = {names[place]: what for place, what in without.items()}
+        self.header = tuple(name for place, name in enumerate(names) if place not in without)
+        leaves = {str(column.path): place for place, column in enumerate(columns) if not column.max_repetition_level}
+        if any(name not in leaves for name in self.header):
+            raise IntakeError(
+                "has columns whose names cannot be told apart", where=self.label, remedy="leave nested columns out"
+            )
+        self._wanted = list(self.header) if without else None
         self._stated_rows = metadata.num_rows
         if sum(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)) != self._stated_rows:
             raise self._unsound()
         self.stated_cut_date = _cut_date(metadata.metadata)
         budget = Budget(self.label, limits, floor=RATIO_FLOOR)
         budget.taken = raw.size
-        self._rows = self._batch_rows(columns, PageWalk(raw, metadata, budget).judge())
+        widths = PageWalk(raw, metadata, budget).judge()
+        places = [leaves[name] for name in self.header]
+        self._rows = self._batch_rows([columns[at] for at in places], [widths[at] for at in places])
 
     def _judge_ends(self) -> None:
         tail = self._raw.pread(8, max(self._raw.size - 8, 0))
@@ -141,6 +148,7 @@ class ParquetReader(Reader):
             pre_buffer=False,
             page_checksum_verification=True,
             arrow_extensions_enabled=False,
+            coerce_int96_timestamp_unit="us",  # as nanoseconds, an open end of 9999 would overflow into another year
             thrift_string_size_limit=16 * MIB,
             thrift_container_size_limit=1_000_000,
             **options,
@@ -158,7 +166,7 @@ class ParquetReader(Reader):
         for batch in ahead:
             budget.give(judge_texts(batch, self.label, self.limits))
             rows += batch.num_rows
-            yield as_text(batch, self.header, self.label)
+            yield as_text(batch, self.header, self.label, self.limits.max_field_bytes)
         if rows != self._stated_rows:
             raise self._unsound()
         digestion.finish() if digestion is not None else self._raw.require_unchanged()
@@ -208,7 +216,7 @@ class ParquetReader(Reader):
         return longest
 
     def _record_batches(self) -> Iterator[pa.RecordBatch]:
-        batches = self._file.iter_batches(batch_size=self._rows)
+        batches = self._file.iter_batches(batch_size=self._rows, columns=self._wanted)
         while True:
             try:
                 batch = next(batches, None)

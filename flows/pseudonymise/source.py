@@ -161,7 +161,15 @@ def source_columns(contract: Contract, reader: FilesReader) -> ColumnMap:
         RefusedError, IntakeError, ConfigurationError: as :func:`map_columns`.
     """
     spec = reader.spec
-    columns = map_columns(contract, reader.header, where=reader.label, own=spec.columns, harmless=spec.harmless)
+    headings = (*reader.header, *reader.untyped)
+    columns = map_columns(contract, headings, where=reader.label, own=spec.columns, harmless=spec.harmless)
+    for heading, what in reader.untyped.items():
+        if heading in columns.names:
+            raise IntakeError(
+                f"column {headings.index(heading) + 1} ({columns.names[heading]}) {what}",
+                where=reader.label,
+                remedy="give texts, numbers, dates, times and flags for the columns of the contract",
+            )
     return replace(columns, dates=spec.dates, nulls=spec.nulls)
 
 
