@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
-
+from contracts.documents.spelling import SpellingDocument
 from contracts.errors import ContractError
 from contracts.model import Spelling
-from contracts.yaml_loader import safe_load
+from contracts.validation import load_model, read_file
 
 FILE = Path(__file__).parent / "spelling.yaml"
 
@@ -23,21 +21,14 @@ def spelling(file: Path = FILE) -> Spelling:
     Raises:
         ContractError: the file is missing or is not of that form.
     """
-    try:
-        document = safe_load(file.read_bytes())
-        nulls, dates = document["nulls"], document["dates"]
-        return Spelling(
-            nulls=tuple(map(str, nulls["always"])),
-            nulls_unless_held=tuple(map(str, nulls["unless_held"])),
-            first_year=int(dates["first_year"]),
-            last_year=int(dates["last_year"]),
-            special_days=tuple(
-                datetime.date.fromisoformat(str(day)) for day in (*dates["open_ends"], *dates["zero_days"])
-            ),
-            century_turn=int(dates["century_turn"]),
-            zones=MappingProxyType({str(name).upper(): int(minutes) for name, minutes in dates["zones"].items()}),
-        )
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError):
-        raise ContractError(
-            "is missing or is not a list of spellings", where=file.name, remedy="take it as it was released"
-        ) from None
+    raw = read_file(file, ContractError, where=file.name)
+    found, _ = load_model(raw, SpellingDocument, ContractError, where=file.name)
+    return Spelling(
+        nulls=tuple(found.nulls.always),
+        nulls_unless_held=tuple(found.nulls.unless_held),
+        first_year=found.dates.first_year,
+        last_year=found.dates.last_year,
+        special_days=(*found.dates.open_ends, *found.dates.zero_days),
+        century_turn=found.dates.century_turn,
+        zones=MappingProxyType({name.upper(): minutes for name, minutes in found.dates.zones.items()}),
+    )
