@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -31,6 +33,12 @@ def untyped(schema: pa.Schema) -> dict[int, str]:
         if extended or not _has_text(kind):
             found[place] = "is nested" if pa.types.is_nested(kind) else "has a type that has no text"
     return found
+
+
+def nothing_readable(columns: Mapping[str, str], label: str) -> IntakeError:
+    """Return the error for a source none of whose columns has a text."""
+    what = next(iter(columns.values()), "is missing")
+    return IntakeError(f"column 1 {what}", where=label, remedy="give texts, numbers, dates, times and flags")
 
 
 def _has_text(kind: pa.DataType) -> bool:
@@ -117,20 +125,40 @@ def as_text(batch: pa.RecordBatch, names: tuple[str, ...], label: str, longest: 
     ``out-of-range``, since as a date it would not be a text; booleans ``T`` and ``F``; an empty
     text is null. Bytes are taken as UTF-8; those that are none, and longer ones than ``longest``, are ``not-text``.
     """
-    columns = [_plain(column) for column in batch.columns]
+    columns = [_plain(column, longest) for column in batch.columns]
     try:
         frame = pl.DataFrame([pl.Series(name, column) for name, column in zip(names, columns, strict=True)])
-        return frame.select(_text(pl.col(name), kind, longest) for name, kind in frame.schema.items())
+        return frame.select(_text(pl.col(name), kind) for name, kind in frame.schema.items())
     except FOREIGN:
         raise IntakeError("holds values that have no text", where=label, remedy="export it as CSV") from None
 
 
-def _plain(column: pa.Array) -> pa.Array:
+def _decoded(column: pa.Array, longest: int) -> pl.Series:
+    """Return bytes as texts; what is none, and what is longer, is ``not-text``."""
+    try:
+        texts = pl.Series(column.cast(pa.large_binary()).cast(pa.large_string()), dtype=pl.String)
+    except pa.ArrowInvalid:  # value by value: a column of real bytes, which no contract names
+        texts = pl.Series([_one_decoded(value) for value in column.to_pylist()], dtype=pl.String)
+    odd = (texts.str.len_bytes() > longest) | texts.str.contains(_NO_LAYOUT)
+    return texts.set(odd.fill_null(value=False), NOT_TEXT) if odd.any() else texts
+
+
+def _one_decoded(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return NOT_TEXT
+
+
+def _plain(column: pa.Array, longest: int) -> pa.Array | pl.Series:
     """Return the column in one of the few types that have a spelling."""
     if pa.types.is_dictionary(column.type):
         return column.dictionary_decode()
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        return _decoded(column, longest)
     if pa.types.is_decimal256(column.type):
-        return column.cast(pa.string())
+        spelled = pl.Series(column.cast(pa.string()), dtype=pl.String).alias("t").to_frame()
+        return spelled.select(plain_decimal(pl.col("t"))).to_series()
     if pa.types.is_float16(column.type):
         return column.cast(pa.float32())
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
@@ -138,13 +166,9 @@ def _plain(column: pa.Array) -> pa.Array:
     return column
 
 
-def _text(column: pl.Expr, kind: pl.DataType, longest: int) -> pl.Expr:
+def _text(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
     if kind == pl.String:
         return pl.when(column != "").then(column)
-    if kind == pl.Binary:
-        text = pl.when(column.bin.size() <= longest).then(column).cast(pl.String, strict=False)
-        good = pl.when(~text.str.contains(_NO_LAYOUT)).then(text)
-        return pl.when(column.bin.size() > 0).then(good.fill_null(NOT_TEXT)).alias(column.meta.output_name())
     if kind == pl.Boolean:
         return pl.when(column).then(pl.lit("T")).when(~column).then(pl.lit("F")).alias(column.meta.output_name())
     if kind.is_float():

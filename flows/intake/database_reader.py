@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from contracts.errors import ConfigurationError, IntakeError, PlaceError
-from flows.intake.arrow_text import as_text, judge_texts, plain_decimal, untyped
+from flows.intake.arrow_text import as_text, judge_texts, nothing_readable, plain_decimal, untyped
 from flows.intake.csv_reader import check_names
 from flows.intake.gzip_stream import Budget
 from flows.intake.raw_file import Digest
@@ -103,10 +103,13 @@ class DatabaseReader(Reader):
         plain = [_readable(field, kind) for field, kind in zip(fields, kinds, strict=True)]
         without = untyped(pa.schema(plain))
         without |= {at: f"is {kind}; cast it to numeric" for at, kind in enumerate(kinds) if kind == "money"}
-        without |= {at: f"is {kind}" for at, kind in enumerate(kinds) if kind in _NO_TEXT or kind.startswith("_")}
+        without |= {at: f"is {kind}" for at, kind in enumerate(kinds) if kind in _NO_TEXT}
+        without |= {at: "is nested" for at, kind in enumerate(kinds) if kind.startswith("_")}
         self.untyped = {fields[at].name: what for at, what in without.items()}
         self._places = [at for at in range(len(fields)) if at not in without]
         self.header = tuple(fields[at].name for at in self._places)
+        if not self.header:
+            raise nothing_readable(self.untyped, self.label)
         self._numerics = [fields[at].name for at in self._places if kinds[at] == "numeric"]
         self._padded = [fields[at].name for at in self._places if kinds[at] == "bpchar"]
 

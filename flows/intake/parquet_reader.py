@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contracts.errors import DataCutError, IntakeError
-from flows.intake.arrow_text import as_text, judge_texts, untyped
+from flows.intake.arrow_text import as_text, judge_texts, nothing_readable, untyped
 from flows.intake.csv_reader import check_names
 from flows.intake.gzip_stream import Budget
 from flows.intake.parquet_pages import PageWalk, Widths
@@ -119,6 +119,8 @@ class ParquetReader(Reader):
         without = untyped(schema)
         self.untyped = {names[place]: what for place, what in without.items()}
         self.header = tuple(name for place, name in enumerate(names) if place not in without)
+        if not self.header:
+            raise nothing_readable(self.untyped, self.label)
         leaves = {str(column.path): place for place, column in enumerate(columns) if not column.max_repetition_level}
         if any(name not in leaves for name in self.header):
             raise IntakeError(

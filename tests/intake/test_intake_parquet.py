@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import decimal
 import hashlib
 import hmac
 import io
@@ -155,10 +156,8 @@ MALFORMED = {
     "list": parquet(pa.table({"a": [[MPAN]]})),
     "struct": parquet(pa.table({"a": [{"mpan": MPAN}]})),
     "map": parquet(pa.table({"a": pa.array([[(MPAN, "x")]], pa.map_(pa.string(), pa.string()))})),
-    "binary": parquet(pa.table({"a": [MPAN.encode()]})),
     "time of day": parquet(pa.table({"a": [dt.time(1)]})),
     "duration": parquet(pa.table({"a": [dt.timedelta(1)]})),
-    "wide decimal": parquet(pa.table({"a": pa.array([1]).cast(pa.decimal256(50, 2))})),
     "extension type": parquet(
         pa.table({"a": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0" * 16], pa.binary(16)))})
     ),
@@ -271,3 +270,32 @@ def test_bombs(intake, kind):
 def test_every_truncation_is_an_expected_failure(intake):
     for length in range(4, len(PLAIN), 97):
         assert isinstance(intake.fault(PLAIN[:length], "a.parquet"), DataCutError)
+
+
+def test_columns_without_a_text_are_left_out_by_name(intake):
+    table = pa.table({"deep": [[1]], "a": [MPAN], "pair": [{"x": 1, "a": 2}], "b": pa.array([7]), "at": [dt.time(1)]})
+    frame = intake.frame(parquet(table))
+    assert frame.rows() == [(MPAN, "7")]
+    assert dict(intake.reader.untyped) == {
+        "deep": "is nested",
+        "pair": "is nested",
+        "at": "has a type that has no text",
+    }
+
+
+def test_unannotated_texts_and_wide_decimals_are_text(intake):
+    wide = pa.array([decimal.Decimal("1234.50"), None]).cast(pa.decimal256(50, 2))
+    table = pa.table({"a": [MPAN.encode(), b"\xff\xfe"], "b": wide, "c": [b"", "caf\u00e9".encode()]})
+    assert intake.frame(parquet(table)).rows() == [(MPAN, "1234.5", None), ("not-text", None, "caf\u00e9")]
+
+
+def test_int96_does_not_overflow(intake):
+    held = io.BytesIO()
+    days = [dt.datetime(9999, 12, 31), dt.datetime(1900, 1, 1), dt.datetime(2019, 7, 10, 12)]
+    table = pa.table({"a": pa.array(days, pa.timestamp("us"))})
+    pq.write_table(table, held, use_deprecated_int96_timestamps=True)
+    assert [row[0] for row in intake.frame(held.getvalue()).rows()] == [
+        "9999-12-31",
+        "1900-01-01",
+        "2019-07-10T12:00:00",
+    ]
