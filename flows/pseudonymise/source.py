@@ -272,7 +272,7 @@ def _redacted_name(spec: SourceSpec, extract: str) -> str:
 def _hidden(
     batch: pl.DataFrame, contract: Contract, columns: ColumnMap, pseudonymiser: Pseudonymiser, spec: SourceSpec
 ) -> tuple[pl.DataFrame, dict[str, str], SourceNotes, Signs]:
-    """Return a batch under pseudonyms, how its dates were written, what was met, and the look of values without form."""
+    """Return a batch under pseudonyms, how its dates are written, what was met, and how values without form look."""
     done, notes = _anonymised(batch, contract, columns, pseudonymiser, spec)
     failed = signs(batch, done, contract, columns, causes())
     return done, written_dates(batch, contract, columns), notes, failed
