@@ -21,7 +21,10 @@ from transforms.pseudonymise.keys import FieldKeys
 MPANS = 2_000
 
 
-SUMMED_UP = ("quality", "align")  # they count for the report what other stages have decided already
+SUMMED_UP = (
+    ("quality", "counts and exclusions"),
+    ("align", ""),
+)  # they count for the report what other stages have decided already
 
 
 def run_until_augmented(cut: Path) -> Context:
@@ -31,7 +34,7 @@ def run_until_augmented(cut: Path) -> Context:
         if wave[0].stage == "augment":
             break
         for step in wave:
-            if step.stage not in SUMMED_UP:
+            if (step.stage, step.detail) not in SUMMED_UP:
                 step.call()
     known = context(str(cut))
     known.workspace.note("augmentation", augmentation(known))
