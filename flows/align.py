@@ -6,7 +6,6 @@ Works on pseudonyms alone, partition by partition, and reads no more columns tha
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import polars as pl
 
@@ -16,6 +15,7 @@ from contracts.errors import AlignmentError
 from contracts.load import comparisons
 from contracts.model import column_type
 from flows.cut.partitions import JUDGED, ORDER, ParticipantExtract, uncarried
+from flows.cut.records import Agreement
 from flows.cut.workspace import Workspace
 from transforms import align
 from transforms.quality.lookups import PARTICIPANT
@@ -24,7 +24,7 @@ REGISTRATION = "registration"
 TOLD = 3
 
 
-def alignment(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> list[dict[str, Any]]:
+def alignment(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> list[Agreement]:
     """Count agreement between the registration and every other extract, per pair of participants and item.
 
     Returns:
@@ -45,18 +45,18 @@ def alignment(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> l
             silent = (lacking.get(REGISTRATION, {}), lacking.get(spec.right, {}))
             counts.append(align.compare(registration, other, spec, senders, silent))
     rows = align.judged(align.total(counts), specs)
-    return [{"extract_left": REGISTRATION, **row} for row in rows]
+    return [Agreement(extract_left=REGISTRATION, **row) for row in rows]
 
 
-def require_alignment(rows: Sequence[dict[str, Any]]) -> None:
+def require_alignment(rows: Sequence[Agreement]) -> None:
     """End the run where participants disagree beyond what the policy bears.
 
     Raises:
         AlignmentError: a comparison whose policy is ``fail`` is beyond its tolerance; names pairs and items.
     """
-    broken = [row for row in rows if row["outcome"] == align.BEYOND and row["policy"] == FAIL]
+    broken = [row for row in rows if row.outcome == align.BEYOND and row.policy == FAIL]
     if broken:
-        words = [f"{r['item']} of {r['left']} and {r['right']}/{r['extract_right']} {r['share']:.2%}" for r in broken]
+        words = [f"{r.item} of {r.left} and {r.right}/{r.extract_right} {r.share:.2%}" for r in broken]
         more = f" and {len(words) - TOLD} more" if len(words) > TOLD else ""
         raise AlignmentError(
             f"{len(broken)} comparisons are beyond their tolerance: {'; '.join(words[:TOLD])}{more}",

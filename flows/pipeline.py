@@ -32,9 +32,18 @@ from flows.cut.installed import require
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import STAGED
 from flows.cut.progress import NULL_LISTENER, Facts, Kind, ProgressListener, Step, current_listener, listening
+from flows.cut.records import (
+    AlignmentCounts,
+    AugmentationCounts,
+    Begun,
+    CrossPartitionNames,
+    RingFenceResult,
+    RuleCounts,
+    SourceFacts,
+)
 from flows.cut.workspace import MARKER, disk
 from flows.keys.signing_key import load_approver, load_signer
-from flows.pseudonymise.source import facts_of, pseudonymise_source
+from flows.pseudonymise.source import pseudonymise_source
 from flows.pseudonymise.submission import exclude_submitted, take_submission
 from flows.quality import after_augmentation, coincident, exclusions, rule_counts, verdicts
 from flows.quality.limits import check_limits, require_enough, require_rows
@@ -169,7 +178,6 @@ def run_plain(cut_file: Path, *, kind: Kind = "release", listener: ProgressListe
         return run(str(cut_file), kind, run_wave=side_by_side(lambda step: step.call()))
 
 
-BEGUN, TABLES = "begun", "tables"
 MPID_LENGTH = 4  # a longer name may be anything, an identifier too, and is not repeated
 
 
@@ -191,14 +199,14 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
     known = context(cut_file)
     _ready(known, kind)
     digest = run_digest(known)
-    begun = known.workspace.noted(BEGUN)
-    resumed = begun is not None and begun["digest"] == digest
+    begun = known.workspace.recorded(Begun)
+    resumed = begun is not None and begun.digest == digest
     if not resumed:
         with disk(work):
             known.workspace.remove()
         forget()
         known = context(cut_file)
-        known.workspace.note(BEGUN, {"at": now(), "digest": digest})
+        known.workspace.record(Begun(at=now(), digest=digest))
     return {
         "sources": [[h.participant, h.extract] for h in known.extracts],
         "partitions": known.workspace.partitions,
@@ -244,9 +252,8 @@ def _find(job: Job, mpid: str, extract: str) -> tuple[Participant, ExtractConfig
 def pseudonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
     """Intake, conform and pseudonymise one source; returns its facts."""
     known = context(cut_file)
-    note = f"sources/{mpid}-{extract}"
-    if done := known.workspace.noted(note):
-        return done
+    if done := known.workspace.recorded(SourceFacts, mpid, extract):
+        return done.model_dump(mode="json")
     participant, source = _find(known.job, mpid, extract)
     read = take_submission if source.source.pack else pseudonymise_source
     facts = read(
@@ -259,19 +266,19 @@ def pseudonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
         contract=known.contracts[extract],
         progress=current_listener().rows,
     )
-    known.workspace.note(note, facts_of(facts))
-    return facts_of(facts)
+    known.workspace.record(facts, mpid, extract)
+    return facts.model_dump(mode="json")
 
 
 def tabulate(cut_file: str) -> dict[str, Any]:
     """Gather the tables that rules look things up in and that span partitions, for whoever judges one."""
     known = context(cut_file)
     require_rows(known)
-    done = known.workspace.noted(TABLES)
+    done = known.workspace.recorded(CrossPartitionNames)
     if done is None:
         done = verdicts.write_tables(known.workspace, known.extracts, known.reference.tables, known.job.model.cut.date)
-        known.workspace.note(TABLES, done)
-    return {"tables": len(done["names"])}
+        known.workspace.record(done)
+    return {"tables": len(done.names)}
 
 
 def judge_part(cut_file: str, numbers: list[int]) -> dict[str, Any]:
@@ -293,16 +300,17 @@ def judge(cut_file: str) -> dict[str, Any]:
     """
     known = context(cut_file)
     workspace, extracts = known.workspace, known.extracts
-    done = workspace.noted("rules")
+    done = workspace.recorded(RuleCounts)
     if done is None:
         exclude_submitted(workspace, extracts)
-        workspace.note("coincident", coincident.exclude(workspace, extracts, known.pseudonymiser))
+        workspace.record(coincident.exclude(workspace, extracts, known.pseudonymiser))
         exclusions.cascade(workspace, exclusions.stated_links(workspace, extracts))
-        names = {*known.reference.tables, *(workspace.noted(TABLES) or {})["names"]}
+        spanning = workspace.recorded(CrossPartitionNames)
+        names = {*known.reference.tables, *(spanning.names if spanning else ())}
         done = rule_counts.count_rules(workspace, extracts, names)
-        workspace.note("rules", done)
+        workspace.record(done)
     require_enough(known)
-    return {"rules": len(done["entries"]), "excluded": _excluded(known)}
+    return {"rules": len(done.entries), "excluded": _excluded(known)}
 
 
 def _excluded(known: Context) -> int:
@@ -316,29 +324,28 @@ def align(cut_file: str) -> dict[str, Any]:
         AlignmentError: they disagree beyond what the policy bears.
     """
     known = context(cut_file)
-    done = known.workspace.noted("alignment")
+    done = known.workspace.recorded(AlignmentCounts)
     if done is None:
-        done = {"alignment": alignment.alignment(known.workspace, known.extracts)}
-        known.workspace.note("alignment", done)
-    alignment.require_alignment(done["alignment"])
-    return {"pairs": len(done["alignment"])}
+        done = AlignmentCounts(pairs=tuple(alignment.alignment(known.workspace, known.extracts)))
+        known.workspace.record(done)
+    alignment.require_alignment(done.pairs)
+    return {"pairs": len(done.pairs)}
 
 
 def augment(cut_file: str) -> dict[str, Any]:
     """Fill the MHHS-only items; returns the counts by item and source."""
     known = context(cut_file)
-    done = known.workspace.noted("augmentation")
+    done = known.workspace.recorded(AugmentationCounts)
     if done is None:
         done = augmentation(known)
-        known.workspace.note(
-            "after_augmentation",
+        known.workspace.record(
             after_augmentation.judge_after_augmentation(
                 known.workspace, known.extracts, known.job.model.cut.date, known.results[after_augmentation.NAME]
             ),
         )
-        known.workspace.note("augmentation", done)
+        known.workspace.record(done)
     require_enough(known)
-    return {"items": len(done["augmentation"]), "excluded": _excluded(known)}
+    return {"items": len(done.items), "excluded": _excluded(known)}
 
 
 def ring_fence(cut_file: str) -> dict[str, Any]:
@@ -347,12 +354,12 @@ def ring_fence(cut_file: str) -> dict[str, Any]:
     plan = known.job.model.ring_fence
     if plan is None:
         return {"allocated": 0, "shortages": 0}
-    done = known.workspace.noted("ring_fence")
+    done = known.workspace.recorded(RingFenceResult)
     if done is None:
-        from flows.ringfence.stage import _ring_fence  # with what only an SI installs
+        from flows.ringfence.stage import run_ring_fence  # with what only an SI installs
 
-        done = _ring_fence(known, known.job.path(plan.plan))
-    return {"allocated": done["allocated"], "shortages": len(done["evidence"]["shortages"])}
+        done = run_ring_fence(known, known.job.path(plan.plan))
+    return {"allocated": done.allocated, "shortages": len(done.evidence.shortages)}
 
 
 def finish(cut_file: str) -> None:

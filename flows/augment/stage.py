@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
@@ -19,6 +17,13 @@ from flows.augment.inputs import AUGMENT, AugmentationInputs, excluded, load_inp
 from flows.augment.participant_tables import load_mapping
 from flows.cut.context import Context
 from flows.cut.partitions import ALL, AUGMENTED, EXCLUDED, EXTRACT, ORDER, read_exclusions, write_exclusions
+from flows.cut.records import (
+    AssociationCounts,
+    AssociationOutcome,
+    AugmentationCounts,
+    ItemCounts,
+    ReferenceFile,
+)
 from flows.cut.workspace import disk
 from flows.quality.exclusions import cascade
 from transforms.augment.associations import violations
@@ -34,19 +39,6 @@ RELATED_COLUMNS = (
     "mpan_core", "linked_mpan", "association_role", "related_mpan", "related_role", "energy_direction",
     "metered_indicator", "supplier_mpid",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class AugmentationResult:
-    """What the stage found: sections of the evidence."""
-
-    items: list[dict[str, Any]]
-    associations: dict[str, Any]
-    reference: list[dict[str, Any]]
-
-    def facts(self) -> dict[str, Any]:
-        """Return the sections as plain values."""
-        return {"augmentation": self.items, "associations": self.associations, "reference": self.reference}
 
 
 def inputs_of(known: Context) -> AugmentationInputs:
@@ -86,7 +78,7 @@ def check(mine: Tables, contracts: Mapping[str, Contract]) -> None:
         raise ContractError(f"{'; '.join(found[:3])}{more}", where="augmentation items")
 
 
-def augmentation(known: Context) -> dict[str, Any]:
+def augmentation(known: Context) -> AugmentationCounts:
     """Fill the MHHS-only items of every metering point that is not excluded, and associate imports with exports.
 
     Writes room ``augmented``: per metering point the registration's columns that others read, its settlement meter,
@@ -95,7 +87,7 @@ def augmentation(known: Context) -> dict[str, Any]:
     whoever is surely associated with an excluded one (companion).
 
     Returns:
-        Sections of the evidence: ``augmentation`` (per item, how many values were stated, derived, manufactured,
+        Sections of the evidence: ``items`` (per item, how many values were stated, derived, manufactured,
         absent and undecided), ``associations``, and ``reference`` (files that were used).
 
     Raises:
@@ -117,16 +109,15 @@ def augmentation(known: Context) -> dict[str, Any]:
             members.append(done.filter(related).select(RELATED_COLUMNS))
     cascade(workspace, found.together)
     checks = _checked(inputs, members)
-    facts = AugmentationResult(
-        items=[_entry(item, tally) for item in inputs.tables.items if item.held_by],
-        associations={
-            "evidence": _evidence(inputs, found.outcomes),
-            "constraints": checks,
-            "incoherent": dict(sorted(broken.items())),
-        },
-        reference=_files(known, inputs),
+    return AugmentationCounts(
+        items=tuple(_entry(item, tally) for item in inputs.tables.items if item.held_by),
+        associations=AssociationCounts(
+            evidence=tuple(_evidence(inputs, found.outcomes)),
+            constraints=checks,
+            incoherent=dict(sorted(broken.items())),
+        ),
+        reference=tuple(_files(known, inputs)),
     )
-    return facts.facts()
 
 
 def _checked(inputs: AugmentationInputs, members: Sequence[pl.DataFrame]) -> dict[str, int]:
@@ -196,7 +187,7 @@ def _written(inputs: AugmentationInputs, columns: Sequence[str]) -> list[pl.Expr
     return [*(pl.col(c) for c in kept), pl.col("link_grade").alias("linked_mpan_confidence")]
 
 
-def _entry(item: Item, tally: Mapping[tuple[str, str], int]) -> dict[str, Any]:
+def _entry(item: Item, tally: Mapping[tuple[str, str], int]) -> ItemCounts:
     """Return an item's counts: by source, absent, undecided, and by rule."""
     by_rule = {rule: tally[item.item, rule] for rule in item.rules if tally.get((item.item, rule))}
     lost = tally.get((item.item, "None"), 0)
@@ -205,16 +196,19 @@ def _entry(item: Item, tally: Mapping[tuple[str, str], int]) -> dict[str, Any]:
     totals = Counter({"stated": 0, "derived": 0, "manufactured": 0, "absent": 0, "undecided": lost})
     for rule, count in by_rule.items():
         totals["absent" if rule in none else from_rule[rule] or "undecided"] += count
-    return {"item": item.item, **totals, "rules": by_rule}
+    return ItemCounts(item=item.item, **totals, rules=by_rule)
 
 
-def _evidence(inputs: AugmentationInputs, outcomes: pl.DataFrame) -> list[dict[str, Any]]:
+def _evidence(inputs: AugmentationInputs, outcomes: pl.DataFrame) -> list[AssociationOutcome]:
     words = {e.rule: e for e in inputs.rules.evidence}
     rows = outcomes.to_dicts() if outcomes.height else []
-    return [{**row, "grade": words[row["rule"]].grade, "description": words[row["rule"]].description} for row in rows]
+    return [
+        AssociationOutcome(**row, grade=words[row["rule"]].grade, description=words[row["rule"]].description)
+        for row in rows
+    ]
 
 
-def _files(known: Context, inputs: AugmentationInputs) -> list[dict[str, Any]]:
+def _files(known: Context, inputs: AugmentationInputs) -> list[ReferenceFile]:
     chosen = known.job.model.augmentation
     named = {
         f"augmentation/{chosen.items.name if chosen.items else 'items.yaml'}": (
@@ -225,5 +219,5 @@ def _files(known: Context, inputs: AugmentationInputs) -> list[dict[str, Any]]:
         ),
         "augmentation/services.yaml": (len(known.services.prefixes), known.services.digest),
     }  # fmt: skip
-    own = [{"table": name, "rows": rows, "sha256": digest} for name, (rows, digest) in named.items()]
-    return [*own, *(dict(entry) for entry in inputs.mapping.files)]
+    own = [ReferenceFile(table=name, rows=rows, sha256=digest) for name, (rows, digest) in named.items()]
+    return [*own, *(ReferenceFile.model_validate(entry) for entry in inputs.mapping.files)]

@@ -21,6 +21,7 @@ from contracts.overlay import NONE, apply, read_overlay
 from contracts.scheme import scheme_lists
 from flows.cut.config import Job, load_cut
 from flows.cut.partitions import ParticipantExtract
+from flows.cut.records import SourceFacts
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace, partition_count
 from flows.intake.market_domain_data import Reference, load_reference
@@ -184,5 +185,5 @@ def forget() -> None:
 
 def sources_of(known: Context) -> list[dict[str, Any]]:
     """Return the facts of every source that was read, in the order of the file."""
-    found = [known.workspace.noted(f"sources/{h.participant}-{h.extract}") for h in known.extracts]
-    return [facts for facts in found if facts]
+    found = [known.workspace.recorded(SourceFacts, h.participant, h.extract) for h in known.extracts]
+    return [facts.model_dump(mode="json") for facts in found if facts]

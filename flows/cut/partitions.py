@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 import polars.selectors as cs
 
+from flows.cut.records import SourceFacts
 from flows.cut.workspace import FLUSH_ROWS, HELD_ROWS, LEAST_FLUSH, Workspace, _partition
 from transforms.pseudonymise.mpan import order_key
 from transforms.quality import exclusions
@@ -66,10 +67,10 @@ def uncarried(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> d
     """Return extract -> participant -> contract columns that its source does not carry."""
     found: dict[str, dict[str, set[str]]] = {}
     for h in extracts:
-        facts = workspace.noted(f"sources/{h.participant}-{h.extract}") or {}
-        if "columns" in facts:
+        facts = workspace.recorded(SourceFacts, h.participant, h.extract)
+        if facts is not None:
             every = {column.name for column in workspace.contracts[h.extract].columns}
-            found.setdefault(h.extract, {})[h.participant] = every - set(facts["columns"])
+            found.setdefault(h.extract, {})[h.participant] = every - set(facts.columns)
     return found
 
 

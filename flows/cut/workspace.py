@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import polars as pl
 
 from contracts.errors import PlaceError
 from contracts.model import Contract
+from flows.cut.records import Record
 from flows.files import whole
 from transforms.pseudonymise.mpan import order_key
 
@@ -90,6 +90,9 @@ def _partition(key: pl.Expr, partitions: int) -> pl.Expr:
     return ((key // 100) // width).fill_null(0).cast(pl.UInt16).alias("_part")
 
 
+R = TypeVar("R", bound=Record)
+
+
 class Workspace:
     """The work folder of one run.
 
@@ -135,21 +138,18 @@ class Workspace:
         for path in self.root.joinpath(room).glob(f"*/*/{number:04d}-*.arrow"):
             path.unlink(missing_ok=True)
 
-    def note(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Write a small JSON record, whole or not at all."""
-        path = self.root / f"{name}.json"
+    def record(self, record: Record, *key: str) -> None:
+        """Write a record, whole or not at all; ``key`` tells several of a kind apart."""
+        path = self.root / record.file_name(*key)
         with disk(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole(path) as growing:
-                growing.write_text(json.dumps(facts, sort_keys=True, default=str), encoding="utf-8")
+                growing.write_text(record.model_dump_json(), encoding="utf-8")
 
-    def noted(self, name: str) -> dict[str, Any] | None:
-        """Return a JSON record, or None where it was not written."""
-        path = self.root / f"{name}.json"
-        if not path.is_file():
-            return None
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return facts
+    def recorded(self, kind: type[R], *key: str) -> R | None:
+        """Return a record, or None where it was not written."""
+        path = self.root / kind.file_name(*key)
+        return kind.model_validate_json(path.read_bytes()) if path.is_file() else None
 
     def remove(self) -> None:
         """Remove the folder, only one that carries our marker; that goes last: a removal may be cut short."""

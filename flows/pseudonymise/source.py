@@ -6,11 +6,12 @@ Raw identifiers live in the batch at hand and nowhere else.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 
 import polars as pl
+from pydantic import JsonValue
 
 from contracts.causes import causes
 from contracts.errors import IntakeError, RefusedError
@@ -20,6 +21,7 @@ from flows.cut.config import ExtractConfig, Job, Participant
 from flows.cut.parallel import WORKERS, map_ordered
 from flows.cut.partitions import STAGED, PartitionWriter
 from flows.cut.progress import Progress, silent
+from flows.cut.records import SignCounts, SourceFacts
 from flows.cut.workspace import Workspace
 from flows.intake import SourceFiles, SourceSpec, key_digest
 from flows.intake.joined import FileRead, FilesReader
@@ -35,33 +37,7 @@ from transforms.release.source_form import SourceForm, written_dates
 from transforms.source_notes import SourceNotes, judge_batch, judge_whole, notes_of
 
 INPUT_FIELD = "input-digest"
-SIGNS = "signs"  # notes of what values look like that did not take their form
 NAME_SHOWN = 100  # characters of a source's column name that the evidence keeps
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFacts:
-    """What became of one source: counts and a keyed digest, safe to keep and to show."""
-
-    participant: str
-    role: str
-    extract: str
-    file: str
-    form: str
-    bytes: int
-    rows: int
-    hmac_sha256: str
-    cut_date: str | None  # what the source, or cut.yaml of it, stated; None where nothing did
-    dropped_columns: int
-    columns: dict[str, str]  # contract column -> what the source calls it
-    source_form: dict[str, object]  # so that what goes back has its form
-    files: tuple[dict[str, object], ...] = ()  # of several files: name, bytes, rows and keyed digest of each
-    passed_over: tuple[str, ...] = ()  # names of files beside the backup, and of flows that are none of this extract
-    dropped: tuple[str, ...] = ()  # headings that no contract names
-    missing: tuple[str, ...] = ()  # optional columns of the contract that the source does not carry
-    aliases: dict[str, str] = field(default_factory=dict)  # contract column -> the name of our list that matched
-    null_words: dict[str, int] = field(default_factory=dict)  # contract column -> words that were taken as null
-    unread_dates: dict[str, dict[str, int]] = field(default_factory=dict)  # column -> what is wrong -> how many
 
 
 def check_cut_date(stated: str | None, cut_date: date, *, where: str) -> None:
@@ -129,7 +105,7 @@ def pseudonymise_source(
         found.notes.add(notes)
         found.add(reader, columns, dated=said is not None)
     writer.close()
-    workspace.note(f"{SIGNS}/{participant.mpid}-{extract.contract}", found.signs)
+    workspace.record(SignCounts(counts=found.signs), participant.mpid, extract.contract)
     several = len(files.files) > 1 or files.files[0].spec.file != specs[0].file
     return SourceFacts(
         participant=participant.mpid,
@@ -252,7 +228,7 @@ def told_heading(heading: str) -> str:
     return shown(heading).strip('"')
 
 
-def _file_facts(file: FileRead) -> dict[str, object]:
+def _file_facts(file: FileRead) -> dict[str, JsonValue]:
     """Return what the evidence says of one file among several, for its sender alone."""
     return {
         "name": safe_name(file.spec.file or "database", KEPT_DIGITS),
@@ -317,8 +293,3 @@ def _anonymised(
     # what is told to be an identifier stops here, and is not written to the work folder either
     blank = [named[column.name].set(column, None) for column in repeated.get_columns() if column.any()]
     return named.with_columns(blank).drop(marks.columns, strict=False).hstack(masks), notes
-
-
-def facts_of(source: SourceFacts) -> dict[str, object]:
-    """Return the facts as plain values."""
-    return asdict(source)

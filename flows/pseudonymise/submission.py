@@ -20,10 +20,11 @@ from contracts.scheme import scheme_lists
 from flows.cut.config import ExtractConfig, Job, Participant
 from flows.cut.partitions import STAGED, SUBMITTED, ParticipantExtract, PartitionWriter, write_exclusions
 from flows.cut.progress import Progress, silent
+from flows.cut.records import SourceFacts
 from flows.cut.workspace import Workspace
 from flows.keys.signing_key import load_public
 from flows.pack.verify import VerificationPolicy, verify_pack
-from flows.pseudonymise.source import SourceFacts, check_cut_date
+from flows.pseudonymise.source import check_cut_date
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.quality import exclusions
 from transforms.quality.rules import mask_columns
@@ -99,7 +100,7 @@ def take_submission(
     gone = _keep_excluded(pack / f"excluded/{participant.mpid}/{extract.contract}.parquet", workspace, where)
     if (staged, gone) != (counts["released"], counts["excluded"]):
         raise RefusedError("holds other numbers of rows than its evidence says", where=where)
-    return SourceFacts(**{**inputs, "source_form": inputs.get("source_form", {}), "rows": staged + gone})
+    return SourceFacts.model_validate({"source_form": {}, **inputs, "rows": staged + gone})
 
 
 def _entry(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,6 +14,7 @@ import polars as pl
 from contracts.conditions import sql
 from contracts.model import Contract, column_type
 from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, ParticipantExtract, read_exclusions
+from flows.cut.records import CountsAfterAugmentation, RuleCount
 from flows.cut.workspace import Workspace
 from flows.quality.rule_counts import count_twice, entry
 from transforms.pseudonymise.mpan import Keys, order_key
@@ -29,7 +29,7 @@ TABLE = f"all:{NAME}"
 
 def judge_after_augmentation(
     workspace: Workspace, extracts: Sequence[ParticipantExtract], cut_date: date, contract: Contract
-) -> dict[str, Any]:
+) -> CountsAfterAugmentation:
     """Judge every augmented metering point that is not excluded; ``contract`` is that of the augmented data.
 
     Writes room ``checked``: the columns that the rules read, and the masks, for each participant that registers.
@@ -55,8 +55,8 @@ def judge_after_augmentation(
     return _counted(workspace, contract, senders)
 
 
-def _counted(workspace: Workspace, contract: Contract, senders: Sequence[str]) -> dict[str, Any]:
-    entries: list[dict[str, Any]] = []
+def _counted(workspace: Workspace, contract: Contract, senders: Sequence[str]) -> CountsAfterAugmentation:
+    entries: list[RuleCount] = []
     documents = {}
     for sender in senders:
         scans = (workspace.scan(CHECKED, sender, NAME, n) for n in range(workspace.partitions))
@@ -65,7 +65,7 @@ def _counted(workspace: Workspace, contract: Contract, senders: Sequence[str]) -
             name = f"{sender}-{NAME}"
             counts, documents[name] = count_twice(parts, contract, contract.rules, name)
             entries += [entry(sender, rule, counts, evaluated=True, extract=NAME) for rule in contract.rules]
-    return {"entries": entries, "documents": documents}
+    return CountsAfterAugmentation(entries=tuple(entries), documents=documents)
 
 
 def _augmented(workspace: Workspace, contract: Contract, number: int) -> pl.LazyFrame | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from contracts.vocabulary import Field
 from flows.cut.partitions import ParticipantExtract, write_exclusions
+from flows.cut.records import CoincidentCount
 from flows.cut.workspace import Workspace
 from flows.pseudonymise.pseudonym_index import coincident, pseudonym_index
 from transforms.pseudonymise import mpan
@@ -20,7 +20,7 @@ from transforms.quality.exclusions import COINCIDENT
 
 def exclude(
     workspace: Workspace, extracts: Sequence[ParticipantExtract], pseudonymiser: Pseudonymiser
-) -> dict[str, Any]:
+) -> CoincidentCount:
     """Exclude pseudonyms that happen to be real MPANs of the cut; tell whether their number is in the band of chance.
 
     A pseudonym equals the real MPAN of another metering point exactly when the scheme, applied to it, gives a
@@ -39,11 +39,11 @@ def exclude(
     for number in range(workspace.partitions):
         write_exclusions(workspace, COINCIDENT, number, hit_rows.filter(part == number))
     spread = 4 * math.sqrt(expected)
-    return {
-        "count": hit_rows.height,
-        "expected_low": round(max(0.0, expected - spread), 3),
-        "expected_high": round(expected + spread + 1, 3),
-    }
+    return CoincidentCount(
+        count=hit_rows.height,
+        expected_low=round(max(0.0, expected - spread), 3),
+        expected_high=round(expected + spread + 1, 3),
+    )
 
 
 def found(workspace: Workspace) -> pl.Series:

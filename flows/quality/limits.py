@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import polars as pl
 
@@ -20,12 +19,11 @@ from contracts.vocabulary import Effect, Form, Method
 from flows.cut.config import Allowed, CutFile, ExcludedAtMost
 from flows.cut.context import Context
 from flows.cut.partitions import JUDGED, ORDER, SUBMITTED, ParticipantExtract, read_exclusions
-from flows.pseudonymise.source import SIGNS
+from flows.cut.records import AcceptedExcess, LimitsHeld, RuleCount, RuleCounts, SignCounts, SourceFacts
 from transforms.quality import rules as masks
 from transforms.quality.causes import BLANK, OTHER, by_cause
 from transforms.quality.exclusions import split
 
-LIMITS = "limits"
 MOST_TOLD = 3  # findings that one line tells
 MOST_TEXTS = 10_000  # different values of a rule's column that are looked at for a cause
 NOUNS = {
@@ -98,8 +96,8 @@ def require_rows(known: Context) -> None:
 
 
 def _rows(known: Context, source: ParticipantExtract) -> int:
-    facts = known.workspace.noted(f"sources/{source.participant}-{source.extract}") or {"rows": 0}
-    return int(facts["rows"])
+    facts = known.workspace.recorded(SourceFacts, source.participant, source.extract)
+    return facts.rows if facts else 0
 
 
 def _refused(refused: Sequence[Excess]) -> InsufficientDataError:
@@ -121,7 +119,8 @@ def require_enough(known: Context) -> None:
     refused = sorted((e for e in found if not e.reason), key=lambda e: (not e.rule, e.rows > 0))  # causes come first
     if refused:
         raise _refused(refused)
-    known.workspace.note(LIMITS, {"share": limits.share, "rows": limits.rows, "accepted": [asdict(e) for e in found]})
+    accepted = tuple(AcceptedExcess(**asdict(excess)) for excess in found)
+    known.workspace.record(LimitsHeld(share=limits.share, rows=limits.rows, accepted=accepted))
 
 
 def _of_extract(known: Context, source: ParticipantExtract, limits: ExcludedAtMost) -> list[Excess]:
@@ -129,14 +128,15 @@ def _of_extract(known: Context, source: ParticipantExtract, limits: ExcludedAtMo
     rows = _rows(known, source)
     if not rows:
         return [_whole(source, limits, 0, 0, "")]
-    contract, noted = known.contracts[source.extract], known.workspace.noted("rules") or {"entries": []}
+    contract, counts = known.contracts[source.extract], known.workspace.recorded(RuleCounts)
+    entries = counts.entries if counts else ()
     by_id = {rule.id: rule for rule in contract.rules}
-    mine = [e for e in noted["entries"] if (e["participant"], e["extract"]) == (source.participant, source.extract)]
+    mine = [e for e in entries if (e.participant, e.extract) == (source.participant, source.extract)]
     found, borne = [], 0
     for entry in mine:
-        if entry["effect"] != Effect.EXCLUDE.value or not _too_much(entry["failed"], entry["evaluated"], limits):
+        if entry.effect != Effect.EXCLUDE.value or not _too_much(entry.failed, entry.evaluated, limits):
             continue
-        excess = _of_rule(known, source, by_id[entry["rule"]], entry, limits)
+        excess = _of_rule(known, source, by_id[entry.rule], entry, limits)
         borne += excess.excluded if excess.reason else 0
         found.append(excess)
     if any(not excess.reason for excess in found):
@@ -183,17 +183,17 @@ def _excluded(known: Context, source: ParticipantExtract, contract: Contract) ->
 
 
 def _of_rule(
-    known: Context, source: ParticipantExtract, rule: Rule, entry: Mapping[str, Any], limits: ExcludedAtMost
+    known: Context, source: ParticipantExtract, rule: Rule, entry: RuleCount, limits: ExcludedAtMost
 ) -> Excess:
     """Return an excess with its likely cause."""
     contract = known.contracts[source.extract]
     names = rule_columns(rule, contract)
-    counted = known.workspace.noted(f"{SIGNS}/{source.participant}-{source.extract}") or {}
-    seen = {name: {c: n for c, n in counted.get(name, {}).items() if n} for name in names}
+    counted = known.workspace.recorded(SignCounts, source.participant, source.extract)
+    seen = {name: {c: n for c, n in (counted.counts.get(name, {}) if counted else {}).items() if n} for name in names}
     if not any(seen.values()):
         seen = _signs_of_kept(known, source, rule, names)
     column = max(names, key=lambda name: sum(seen.get(name, {}).values()), default="")
-    cause, remedy = _told(causes(), contract, column, seen.get(column, {}), rule, int(entry["failed"]))
+    cause, remedy = _told(causes(), contract, column, seen.get(column, {}), rule, int(entry.failed))
     if not sum(seen.get(column, {}).values()) and len(names) > 1:
         column = " and ".join(names)
     return Excess(
@@ -201,8 +201,8 @@ def _of_rule(
         extract=source.extract,
         rule=rule.id,
         column=column or "none",
-        excluded=int(entry["failed"]),
-        rows=int(entry["evaluated"]),
+        excluded=int(entry.failed),
+        rows=int(entry.evaluated),
         cause=cause,
         remedy=remedy,
         reason=_accepted(limits.allow, source, rule.id),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from typing import Any
 
 import polars as pl
 
@@ -17,6 +16,7 @@ from flows.cut.partitions import (
     ParticipantExtract,
     uncarried,
 )
+from flows.cut.records import RuleCount, RuleCounts
 from flows.cut.workspace import Workspace
 from flows.quality.cross_partition import EXTRACT, cross_partition_tables
 from flows.quality.exclusions import cascade, stated_links
@@ -27,7 +27,7 @@ from transforms.quality.lookups import PARTICIPANT, Tables, judged, table_of
 
 def judge(
     workspace: Workspace, extracts: Sequence[ParticipantExtract], reference: Tables, cut_date: date
-) -> dict[str, Any]:
+) -> RuleCounts:
     """Judge every rule over every partition; partitions that are judged already are left as they are.
 
     Writes room ``judged``: the staged columns, derived columns, ``_in_<rule>`` of look-up rules, the masks, rows in
@@ -47,9 +47,7 @@ def judge(
     return count_rules(workspace, extracts, shared)
 
 
-def count_rules(
-    workspace: Workspace, extracts: Sequence[ParticipantExtract], shared: Collection[str]
-) -> dict[str, Any]:
+def count_rules(workspace: Workspace, extracts: Sequence[ParticipantExtract], shared: Collection[str]) -> RuleCounts:
     """Count every rule by Great Expectations and hold the counts against the row verdicts.
 
     Args:
@@ -64,7 +62,7 @@ def count_rules(
     """
     names = {*shared, *(f"{EXTRACT}{h.extract}" for h in extracts), *_local_names(workspace, extracts)}
     entries, documents = rule_results(workspace, extracts, names)
-    return {"entries": entries, "documents": documents}
+    return RuleCounts(entries=tuple(entries), documents=documents)
 
 
 def _local_names(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> set[str]:
@@ -75,7 +73,7 @@ def _local_names(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -
 
 def rule_results(
     workspace: Workspace, extracts: Sequence[ParticipantExtract], tables: Collection[str]
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
+) -> tuple[list[RuleCount], dict[str, str]]:
     """Run Great Expectations over every extract and hold its counts against the row verdicts.
 
     Returns:
@@ -85,7 +83,7 @@ def rule_results(
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
     missing = uncarried(workspace, extracts)
-    entries: list[dict[str, Any]] = []
+    entries: list[RuleCount] = []
     documents = {}
     for h in extracts:
         contract, without = workspace.contracts[h.extract], missing.get(h.extract, {}).get(h.participant, set())
@@ -149,17 +147,17 @@ def count_twice(
     return verdicts, result.to_json()
 
 
-def entry(participant: str, rule: Rule, counts: Mapping[str, int], *, evaluated: bool, extract: str) -> dict[str, Any]:
+def entry(participant: str, rule: Rule, counts: Mapping[str, int], *, evaluated: bool, extract: str) -> RuleCount:
     """Return what the evidence says of one rule over one extract of one participant."""
-    return {
-        "participant": participant,
-        "extract": extract,
-        "rule": rule.id,
-        "reason": rule.reason,
-        "effect": rule.effect.value,
-        "description": rule.description,
-        "basis": list(rule.basis),
-        "evaluated": counts["rows"] if evaluated else 0,
-        "failed": counts[rule.id],
-        "crashed": False,
-    }
+    return RuleCount(
+        participant=participant,
+        extract=extract,
+        rule=rule.id,
+        reason=rule.reason,
+        effect=rule.effect.value,
+        description=rule.description,
+        basis=tuple(rule.basis),
+        evaluated=counts["rows"] if evaluated else 0,
+        failed=counts[rule.id],
+        crashed=False,
+    )

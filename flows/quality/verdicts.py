@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,6 +23,7 @@ from flows.cut.partitions import (
     uncarried,
     write_exclusions,
 )
+from flows.cut.records import CrossPartitionNames
 from flows.cut.workspace import Workspace
 from flows.quality.cross_partition import EXTRACT, cross_partition_tables, local_tables, plain_tables
 from transforms.quality import exclusions, rules
@@ -35,18 +35,19 @@ TABLES = "tables"
 
 def write_tables(
     workspace: Workspace, extracts: Sequence[ParticipantExtract], reference: Tables, cut_date: date
-) -> dict[str, Any]:
+) -> CrossPartitionNames:
     """Write the tables that span partitions into the work folder; return their names in the order of their files."""
     tables = cross_partition_tables(workspace, extracts, reference, cut_date)
     folder = workspace.folder(SPANNING)
     for number, table in enumerate(tables.values()):
         workspace.put(table, folder / f"{number:03d}.arrow")
-    return {"names": list(tables)}
+    return CrossPartitionNames(names=tuple(tables))
 
 
 def read_tables(workspace: Workspace, reference: Tables) -> dict[str, pl.DataFrame]:
     """Return the reference tables and those that were written to span partitions."""
-    names = (workspace.noted(SPANNING) or {"names": []})["names"]
+    written = workspace.recorded(CrossPartitionNames)
+    names = written.names if written else ()
     folder = workspace.root / SPANNING
     return {**reference, **{name: pl.read_ipc(folder / f"{n:03d}.arrow") for n, name in enumerate(names)}}
 

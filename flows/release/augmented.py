@@ -16,6 +16,7 @@ from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, read_exclusions
+from flows.cut.records import OwnItemCounts
 from flows.pack.writer import PackWriter
 from flows.release.table_files import ParquetTable
 from transforms.augment.decision_tables import provenance, reasons, told_columns
@@ -117,7 +118,8 @@ class _Share:
     def close(self) -> None:
         """Write what is held, and note how many values each item has by source."""
         with self._table:
-            self._known.workspace.note(f"{AUGMENTED}/{self._participant.mpid}", self._counts)
+            counts = {item: dict(found) for item, found in self._counts.items()}
+            self._known.workspace.record(OwnItemCounts(counts=counts), self._participant.mpid)
 
 
 def release_augmented(known: Context, participants: Sequence[Participant], pack: PackWriter) -> None:
@@ -141,9 +143,10 @@ def release_augmented(known: Context, participants: Sequence[Participant], pack:
 
 def own_counts(known: Context, mpid: str) -> list[dict[str, Any]]:
     """Return how many values each item has by source among a participant's own metering points."""
-    noted = known.workspace.noted(f"{AUGMENTED}/{mpid}") or {}
-    names = [item.item for item in known.tables.items if item.item in noted]
-    return [{"item": name, **dict.fromkeys(COUNTED, 0), **noted[name]} for name in names]
+    recorded = known.workspace.recorded(OwnItemCounts, mpid)
+    counts = recorded.counts if recorded else {}
+    names = [item.item for item in known.tables.items if item.item in counts]
+    return [{"item": name, **dict.fromkeys(COUNTED, 0), **counts[name]} for name in names]
 
 
 def _by_source(rows: pl.DataFrame, item: str) -> dict[str, int]:

@@ -15,6 +15,16 @@ from contracts.requirements import assessment, requirements
 from contracts.vocabulary import Classification, Method
 from flows.cut.context import Context, now, sources_of, tool_version
 from flows.cut.partitions import read_exclusions
+from flows.cut.records import (
+    AlignmentCounts,
+    AugmentationCounts,
+    Begun,
+    CoincidentCount,
+    CountsAfterAugmentation,
+    LimitsHeld,
+    RingFenceResult,
+    RuleCounts,
+)
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace
 from flows.pack import payload, previous
@@ -209,17 +219,17 @@ def _exclusions(known: Context) -> dict[str, Any]:
 
 def judged(workspace: Workspace) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Return every rule's entry for the evidence, before and after augmentation, and every checkpoint's document."""
-    notes = [workspace.noted(name) or {} for name in ("rules", "after_augmentation")]
-    entries = [entry for note in notes for entry in note.get("entries", ())]
-    return entries, {name: text for note in notes for name, text in note.get("documents", {}).items()}
+    counts = [found for kind in (RuleCounts, CountsAfterAugmentation) if (found := workspace.recorded(kind))]
+    entries = [entry.model_dump(mode="json") for found in counts for entry in found.entries]
+    return entries, {name: text for found in counts for name, text in found.documents.items()}
 
 
-def _agreement(aligned: dict[str, Any], compared: Path | None) -> list[dict[str, Any]] | None:
+def _agreement(aligned: Sequence[Mapping[str, Any]] | None, compared: Path | None) -> list[dict[str, Any]] | None:
     """Return agreement by participant, with the trend against an earlier cut; nothing where none was aligned."""
-    if "alignment" not in aligned:
+    if aligned is None:
         return None
     before = previous.read_evidence(compared).get("alignment", ()) if compared else ()
-    return align.by_participant(aligned["alignment"], before)
+    return align.by_participant(aligned, before)
 
 
 def _half_hourly(known: Context) -> str:
@@ -260,8 +270,11 @@ def _evidence(
 ) -> dict[str, Any]:
     workspace, cut = known.workspace, known.job.model.cut
     used = [known.contracts[name] for name in sorted({h.extract for h in known.extracts})]
-    aligned = workspace.noted("alignment") or {}
-    augmented = workspace.noted("augmentation") or {}
+    aligned, augmented = workspace.recorded(AlignmentCounts), workspace.recorded(AugmentationCounts)
+    pairs = [pair.model_dump(mode="json") for pair in aligned.pairs] if aligned else None
+    made = augmented.model_dump(mode="json") if augmented else {}
+    begun, chance = workspace.recorded(Begun), workspace.recorded(CoincidentCount)
+    fence, limits = workspace.recorded(RingFenceResult), workspace.recorded(LimitsHeld)
     rules, _ = judged(workspace)
     added = known.tables.items if augmented else ()
     inputs, compared = sources_of(known), known.job.model.release.compare_with
@@ -276,25 +289,25 @@ def _evidence(
         key_fingerprint=known.keys.fingerprint(),
         policy=_policy(known),
         contracts=[{"extract": c.extract, "version": c.version, "sha256": c.digest} for c in used],
-        reference=[*known.reference.evidence(), *augmented.get("reference", [])],
+        reference=[*known.reference.evidence(), *made.get("reference", [])],
         inputs=inputs,
         accounting=accounting,
         rules=rules,
         exclusions=_exclusions(known),
-        limits=workspace.noted("limits"),
-        alignment=aligned.get("alignment"),
-        agreement=_agreement(aligned, known.job.path(compared) if compared else None),
-        coincident=workspace.noted("coincident"),
-        augmentation=augmented.get("augmentation"),
-        associations=augmented.get("associations"),
-        ring_fence=(workspace.noted("ring_fence") or {}).get("evidence"),
+        limits=limits.model_dump(mode="json") if limits else None,
+        alignment=pairs,
+        agreement=_agreement(pairs, known.job.path(compared) if compared else None),
+        coincident=chance.model_dump(mode="json") if chance else None,
+        augmentation=made.get("items"),
+        associations=made.get("associations"),
+        ring_fence=fence.evidence.model_dump(mode="json") if fence else None,
         **found,
         previous=previous.references(_source_files(known)),
         baseline=previous.baseline(known.job.path(compared)) if compared else None,
         lineage=_lineage(root, lineage_section(used, inputs, added)),
         requirements=requirements_section(rules, added),
         dpia=dpia_section(used),
-        times={"started": (workspace.noted("begun") or {}).get("at", now()), "finished": now(), "stages": seconds},
+        times={"started": begun.at if begun else now(), "finished": now(), "stages": seconds},
         self_test=self_test(),
     )
 

@@ -14,6 +14,7 @@ from flows.cut.config import Participant
 from flows.cut.context import Context, context, sources_of
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ALLOCATIONS, ParticipantExtract
+from flows.cut.records import SourceFacts
 from flows.cut.workspace import disk
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
 from flows.leak_scan import scan
@@ -122,8 +123,8 @@ def _payload(known: Context, pack: PackWriter, kind: str) -> list[dict[str, Any]
     model, workspace = known.job.model, known.workspace
 
     def one(source: ParticipantExtract) -> dict[str, Any]:
-        facts = workspace.noted(f"sources/{source.participant}-{source.extract}") or {"rows": 0}
-        return release.release_extract(known, source, facts["rows"], pack.path, model.release.formats)
+        facts = workspace.recorded(SourceFacts, source.participant, source.extract)
+        return release.release_extract(known, source, facts.rows if facts else 0, pack.path, model.release.formats)
 
     accounting = map_parallel(one, known.extracts)
     if kind == "release":

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from flows.cut.config import Job
 from flows.cut.context import Context, now
 from flows.cut.partitions import ALLOCATIONS
+from flows.cut.records import RingFenceResult, RingFenceSection
 from flows.cut.workspace import disk, second_name
 from flows.keys.cut_key import RING_FENCE_FIELD
-from flows.ringfence.allocation import plan_and_commit
+from flows.ringfence.allocation import AllocationOutcome, plan_and_commit
 from flows.ringfence.population import population
 
 __all__ = ["keep_pool", "plan_and_commit", "pool_file"]
@@ -40,8 +40,8 @@ def keep_pool(population: Path, job: Job) -> None:
 ACTOR = "datacut run"
 
 
-def _ring_fence(known: Context, plan: Path) -> dict[str, Any]:
-
+def run_ring_fence(known: Context, plan: Path) -> RingFenceResult:
+    """Allocate the cut's metering points to the plan's test cases, commit them to the ledger, and record the result."""
     path = population(known)
     keep_pool(path, known.job)
     result = plan_and_commit(
@@ -55,19 +55,19 @@ def _ring_fence(known: Context, plan: Path) -> dict[str, Any]:
     )
     with disk(known.workspace.root):
         result.allocations.write_ipc(known.workspace.root / ALLOCATIONS)
-    done = {"allocated": result.allocations.height, "evidence": ring_fence_evidence(result, plan.name)}
-    known.workspace.note("ring_fence", done)
+    done = RingFenceResult(allocated=result.allocations.height, evidence=ring_fence_evidence(result, plan.name))
+    known.workspace.record(done)
     return done
 
 
-def ring_fence_evidence(result: Any, plan: str) -> dict[str, Any]:
+def ring_fence_evidence(result: AllocationOutcome, plan: str) -> RingFenceSection:
     """Return the ring-fence's section of the evidence."""
     cases = result.fulfilment.to_dicts()
-    return {
-        "plan": plan,
-        "phases": sorted({str(case["phase"]) for case in cases}),
-        "test_cases": cases,
-        "shortages": result.shortages,
-        "coverage": [row for row in result.coverage if row["scope"] == "stage"],
-        "ledger_head": result.ledger_head,
-    }
+    return RingFenceSection(
+        plan=plan,
+        phases=tuple(sorted({str(case["phase"]) for case in cases})),
+        test_cases=tuple(cases),
+        shortages=tuple(result.shortages),
+        coverage=tuple(row for row in result.coverage if row["scope"] == "stage"),
+        ledger_head=result.ledger_head,
+    )

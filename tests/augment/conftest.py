@@ -31,13 +31,13 @@ def run_until_augmented(cut: Path) -> Context:
     """Run the stages of a cut up to and with augmentation, but those that only sum up, and return its context."""
     plan = pipeline.prepare(str(cut))
     for wave in pipeline._waves(str(cut), "release", plan):
-        if wave[0].stage == "augment":
+        if wave[0].stage == pipeline.AUGMENT.name:
             break
         for step in wave:
             if (step.stage, step.detail) not in SUMMED_UP:
                 step.call()
     known = context(str(cut))
-    known.workspace.note("augmentation", augmentation(known))
+    known.workspace.record(augmentation(known))
     return known
 
 

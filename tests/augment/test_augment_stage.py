@@ -10,6 +10,7 @@ import yaml
 
 from contracts.augmentation import ITEMS
 from contracts.errors import ConfigurationError
+from flows.cut.records import AugmentationCounts
 from flows.release.augmented import own_points, release_augmented
 from flows.release.expected_results import build_expected, release_expected
 from tests.augment.conftest import augmented, run_until_augmented
@@ -64,9 +65,9 @@ def test_an_item_and_a_row_are_added_by_yaml_alone(variant, pack):
     elsewhere = pl.read_parquet(pack.root / "data/EELC/augmented.parquet")
     assert "CG0" not in set(elsewhere["consent_granularity_rule"])
     assert "green_deal_in_effect" not in pl.read_parquet_schema(pack.root / "data/MOPA/augmented.parquet")
-    noted = known.workspace.noted("augmentation")
-    assert "green_deal_in_effect" in {entry["item"] for entry in noted["augmentation"]}
-    assert "augmentation/items.yaml" in {entry["table"] for entry in noted["reference"]}
+    noted = known.workspace.recorded(AugmentationCounts)
+    assert "green_deal_in_effect" in {entry.item for entry in noted.items}
+    assert "augmentation/items.yaml" in {entry.table for entry in noted.reference}
 
 
 @pytest.mark.requirement("Q63")

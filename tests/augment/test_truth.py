@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from flows.cut.records import AugmentationCounts
 from flows.sample import SampleRequest, generate
 from tests.augment.conftest import augmented, run_until_augmented
 from tests.augment.truth import ITEMS, compare, shares
@@ -38,9 +39,9 @@ def test_items_and_links_are_the_truth(done):
 
 def test_every_constraint_holds_in_the_run(done):
     known, _ = done
-    facts = known.workspace.noted("augmentation")["associations"]
-    assert set(facts["constraints"].values()) == {0}
-    assert len(facts["constraints"]) == 16
+    facts = known.workspace.recorded(AugmentationCounts).associations
+    assert set(facts.constraints.values()) == {0}
+    assert len(facts.constraints) == 16
 
 
 @pytest.mark.requirement("Q88")

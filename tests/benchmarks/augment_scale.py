@@ -29,7 +29,7 @@ def prepare(cut: Path) -> None:
     plan = pipeline.prepare(str(cut))
     for wave in pipeline._waves(str(cut), "release", plan):
         for step in wave:
-            if step.stage in ("augment", "ring-fence"):
+            if step.stage in (pipeline.AUGMENT.name, pipeline.RING_FENCE.name):
                 return
             began = time.monotonic()
             step.call()
@@ -64,7 +64,7 @@ def measure(cut: Path) -> dict[str, object]:
         "grades": found["grades"],
         "related": found["related"],
         "confusion": found["confusion"],
-        "constraints_broken": sum(done["associations"]["constraints"].values()),
+        "constraints_broken": sum(done.associations.constraints.values()),
     }
 
 

@@ -70,14 +70,15 @@ def sources(folder: Path) -> Iterator[tuple[str, Contract, list[Rule], list[pl.L
     """Give every source: its name, contract, the rules that can be judged on it, and its judged partitions."""
     from flows.cut.context import context
     from flows.cut.partitions import JUDGED, uncarried
+    from flows.cut.records import CrossPartitionNames
     from flows.quality.rule_counts import _local_names
-    from flows.quality.verdicts import EXTRACT, TABLES
+    from flows.quality.verdicts import EXTRACT
     from transforms.quality.lookups import PARTICIPANT, judged
 
     known = context(str(folder / "cut.yaml"))
     workspace, extracts = known.workspace, known.extracts
     missing = uncarried(workspace, extracts)
-    tables = {*known.reference.tables, *(workspace.noted(TABLES) or {})["names"], *_local_names(extracts)}
+    tables = {*known.reference.tables, *workspace.recorded(CrossPartitionNames).names, *_local_names(extracts)}
     tables |= {f"{EXTRACT}{h.extract}" for h in extracts}
     for h in extracts:
         contract, without = known.contracts[h.extract], missing.get(h.extract, {}).get(h.participant, set())

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from flows.orchestration import server
-from flows.sample import Request, generate
+from flows.sample import SampleRequest, generate
 from tests.command import datacut
 
 DATACUT = Path(sys.executable).with_name("datacut")
@@ -49,7 +49,7 @@ def rows(home: Path, query: str) -> list[tuple[object, ...]]:
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("own") / "cut"
-    generate(Request(60, 4, 0.0), folder)
+    generate(SampleRequest(60, 4, 0.0), folder)
     return folder / "cut.yaml"
 
 

@@ -17,6 +17,7 @@ from contracts.scheme import scheme_lists
 from contracts.vocabulary import Field
 from flows.cut import partitions
 from flows.cut.partitions import JUDGED, STAGED, ParticipantExtract, PartitionWriter
+from flows.cut.records import SourceFacts
 from flows.cut.workspace import Workspace
 from flows.intake import SourceSpec
 from flows.intake.market_domain_data import Reference, load_reference
@@ -207,7 +208,11 @@ class MiniCut:
         writer.add(pseudonymise_batch(frame, contract, names, self.pseudonymiser, spec))
         writer.close()
         carried = {name: name for name in frame.columns if frame[name].null_count() < frame.height}
-        self.workspace.note(f"sources/{participant}-{extract}", {"columns": carried})
+        facts = SourceFacts(
+            participant=participant, role="", extract=extract, file="", form="csv", bytes=0, rows=0, hmac_sha256="",
+            cut_date=None, dropped_columns=0, columns=dict(carried), source_form={},
+        )  # fmt: skip
+        self.workspace.record(facts, participant, extract)
         self.extracts.append(ParticipantExtract(participant, extract))
         return self
 

@@ -37,8 +37,8 @@ def cut(tmp_path, reference, partitions: int = 1) -> list[dict]:
 @pytest.mark.requirement("Q74", "Q78", "Q83")
 @pytest.mark.parametrize("partitions", [1, 4])
 def test_pairs_of_participants(tmp_path, reference, partitions):
-    rows = {(r["left"], r["right"], r["extract_right"], r["item"]): r for r in cut(tmp_path, reference, partitions)}
-    told = {key: (r["compared"], r["disagree"], r["missing_left"], r["missing_right"], r["expected"])
+    rows = {(r.left, r.right, r.extract_right, r.item): r for r in cut(tmp_path, reference, partitions)}
+    told = {key: (r.compared, r.disagree, r.missing_left, r.missing_right, r.expected)
             for key, r in rows.items() if key[2] == "portfolio"}  # fmt: skip
     same = dict.fromkeys(("supplier_effective_from", "data_collector_mpid", "measurement_class"), (2, 0, 0, 0, 0))
     assert {k[3]: v for k, v in told.items() if k[:2] == ("EELC", "SUPA")} == {
@@ -51,7 +51,7 @@ def test_pairs_of_participants(tmp_path, reference, partitions):
     assert told["EELC", "SUPB", "portfolio", "presence"] == (0, 0, 0, 0, 1)
     assert told["none", "SUPA", "portfolio", "presence"] == (0, 0, 1, 0, 3)  # nobody registers E
     assert ("EELC", "SUPX", "portfolio", "presence") not in told  # takes no part in the cut
-    assert rows["EELC", "MOPA", "metering", "presence"]["missing_right"] == 2
+    assert rows["EELC", "MOPA", "metering", "presence"].missing_right == 2
 
 
 @pytest.mark.requirement("Q78", "Q83")
@@ -61,8 +61,8 @@ def test_what_a_source_does_not_carry_is_not_compared(mini):
     bare = {"supplier_mpid": "SUPA", "energisation_status": "E"}
     mini.add("SUPA", "portfolio", [{"mpan_core": A, "measurement_class": None}], good=bare)
     mini.add("SUPB", "portfolio", [{"mpan_core": B, "measurement_class": None}, {"mpan_core": A}]).judge()
-    rows = [r for r in alignment(mini.workspace, mini.extracts) if r["extract_right"] == "portfolio"]
-    found = {(r["right"], r["item"]): (r["compared"], r["disagree"]) for r in rows}
+    rows = [r for r in alignment(mini.workspace, mini.extracts) if r.extract_right == "portfolio"]
+    found = {(r.right, r.item): (r.compared, r.disagree) for r in rows}
     assert ("SUPA", "measurement_class") not in found
     assert ("SUPA", "data_collector_mpid") not in found
     assert found["SUPA", "energisation_status"] == (1, 0)
@@ -74,31 +74,31 @@ def test_present_is_what_the_expected_sender_holds(mini):
     mini.add("EELC", "registration", [{"mpan_core": A, "supplier_mpid": "SUPB"}, {"mpan_core": B}])
     mini.add("SUPA", "portfolio", [{"mpan_core": A}, {"mpan_core": B}])
     mini.add("SUPB", "portfolio", [{"mpan_core": C, "supplier_mpid": "SUPB"}]).judge()
-    rows = {(r["left"], r["right"]): r for r in alignment(mini.workspace, mini.extracts) if r["item"] == "presence"}
-    assert (rows["EELC", "SUPB"]["expected"], rows["EELC", "SUPB"]["missing_right"]) == (1, 1)
-    assert (rows["EELC", "SUPA"]["expected"], rows["EELC", "SUPA"]["missing_right"]) == (1, 0)
+    rows = {(r.left, r.right): r for r in alignment(mini.workspace, mini.extracts) if r.item == "presence"}
+    assert (rows["EELC", "SUPB"].expected, rows["EELC", "SUPB"].missing_right) == (1, 1)
+    assert (rows["EELC", "SUPA"].expected, rows["EELC", "SUPA"].missing_right) == (1, 0)
     assert "DQ24_registered_not_supplied" in mini.broken("EELC", "registration", A)
     assert "DQ24_registered_not_supplied" not in mini.broken("EELC", "registration", B)
 
 
 @pytest.mark.requirement("Q83")
 def test_outcomes(tmp_path, reference):
-    rows = {(r["right"], r["item"]): r for r in cut(tmp_path, reference) if r["left"] == "EELC"}
+    rows = {(r.right, r.item): r for r in cut(tmp_path, reference) if r.left == "EELC"}
     status = rows["SUPA", "energisation_status"]
-    assert (status["share"], status["tolerance"], status["outcome"]) == (0.5, 0.01, "beyond")
-    assert rows["SUPA", "measurement_class"]["outcome"] == "within"
-    assert rows["SUPA", "presence"]["outcome"] == "beyond"
-    assert rows["SUPB", "presence"]["outcome"] == "within"
+    assert (status.share, status.tolerance, status.outcome) == (0.5, 0.01, "beyond")
+    assert rows["SUPA", "measurement_class"].outcome == "within"
+    assert rows["SUPA", "presence"].outcome == "beyond"
+    assert rows["SUPB", "presence"].outcome == "within"
     # no source holds the item: nothing is compared, nothing is wrong
     assert ("MOPA", "standard_settlement_configuration_id") not in rows
-    assert {r["policy"] for r in rows.values()} == {"report"}
+    assert {r.policy for r in rows.values()} == {"report"}
 
 
 @pytest.mark.requirement("Q78", "Q83")
 def test_a_policy_that_fails_ends_the_run(tmp_path, reference):
     rows = cut(tmp_path, reference)
     require_alignment(rows)
-    strict = [{**r, "policy": FAIL} if r["item"] == "energisation_status" else r for r in rows]
+    strict = [r.model_copy(update={"policy": FAIL}) if r.item == "energisation_status" else r for r in rows]
     with pytest.raises(AlignmentError) as caught:
         require_alignment(strict)
     assert caught.value.exit_code == 16
@@ -108,7 +108,7 @@ def test_a_policy_that_fails_ends_the_run(tmp_path, reference):
 
 @pytest.mark.requirement("Q83")
 def test_a_participants_agreement_and_its_trend(tmp_path, reference):
-    now = cut(tmp_path, reference)
+    now = [row.model_dump() for row in cut(tmp_path, reference)]
     before = [{**r, "disagree": 0} for r in now]
     found = {r["participant"]: r for r in align.by_participant(now, before)}
     assert set(found) == {"EELC", "MOPA", "SUPA", "SUPB"}

@@ -115,7 +115,7 @@ def test_both_ends_of_a_link(tmp_path, other, of_import, of_export, partitions):
         workspace, [ParticipantExtract("EELC", EXTRACT)], date(2023, 8, 19), load_all(RESULTS)[NAME]
     )
     assert broken(workspace) == {one: of_import} | ({two: of_export} if other is not None else {})
-    counts = {entry["rule"]: entry["failed"] for entry in found["entries"]}
+    counts = {entry.rule: entry.failed for entry in found.entries}
     assert {rule for rule, count in counts.items() if count} == of_import | of_export
 
 

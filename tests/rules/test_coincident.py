@@ -30,7 +30,7 @@ def test_one_that_others_name_as_related_counts_once(tmp_path):
     for number, point, related in ((numbers[0], known, None), (numbers[1], its_own, known)):
         frame = pl.DataFrame([[point], [related], [None]], schema=dict.fromkeys(MPANS, pl.String))
         workspace.write(frame, JUDGED, "EELC", "registration", number)
-    assert coincident.exclude(workspace, extracts, pseudonymiser)["count"] == 1
+    assert coincident.exclude(workspace, extracts, pseudonymiser).count == 1
     assert coincident.found(workspace).to_list() == [known]
     excluded = [read_exclusions(workspace, number)["mpan_core"].to_list() for number in range(PARTITIONS)]
     assert excluded == [[known] if number == numbers[0] else [] for number in range(PARTITIONS)]
