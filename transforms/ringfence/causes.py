@@ -26,7 +26,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Cause:
+class ShortageCause:
     """A set of demands that wants more than there is.
 
     Attributes:
@@ -50,7 +50,7 @@ class Cause:
         return sum(self.falls_on.values())
 
 
-def find_causes(problem: Problem, contested: Contested, filled: Fill) -> list[Cause]:
+def find_causes(problem: Problem, contested: Contested, filled: Fill) -> list[ShortageCause]:
     """Return the causes of all missing base units.
 
     Args:
@@ -61,7 +61,8 @@ def find_causes(problem: Problem, contested: Contested, filled: Fill) -> list[Ca
     eligible = contested.eligible[problem.asks]
     alone = np.maximum(problem.base - eligible, 0)
     found = [
-        Cause((int(d),), int(problem.base[d]), int(eligible[d]), {int(d): int(alone[d])}) for d in np.flatnonzero(alone)
+        ShortageCause((int(d),), int(problem.base[d]), int(eligible[d]), {int(d): int(alone[d])})
+        for d in np.flatnonzero(alone)
     ]
     want = np.minimum(problem.base, eligible)
     if (want > filled.base).any():
@@ -97,7 +98,7 @@ class _Search:
         self._held = np.unique(np.stack([row_of[held[inside, 0]], column_of[held[inside, 1]]], axis=1), axis=0)
         self._asks = np.where(asks >= 0, column_of[np.maximum(asks, 0)], -1)
 
-    def run(self) -> list[Cause]:
+    def run(self) -> list[ShortageCause]:
         """Return causes until nothing is missing any more."""
         found = []
         while len(short := np.flatnonzero(self._want > self._got)):
@@ -152,7 +153,7 @@ class _Search:
         side[solver.get_source_side_min_cut()] = True
         return members[side[1 + node]]
 
-    def _charge(self, members: Ints, minimal: bool) -> Cause:
+    def _charge(self, members: Ints, minimal: bool) -> ShortageCause:
         """Make a cause of ``members`` and take its deficit off the wants of those that are short."""
         near = self._bits[:, np.unique(self._asks[members])].any(axis=1)
         wanted, eligible = int(self._want[members].sum()), int(self._supply[near].sum())
@@ -164,7 +165,7 @@ class _Search:
                 falls_on[int(member)] = units
                 self._want[member] -= units
                 left -= units
-        return Cause(tuple(int(member) for member in members), wanted, eligible, falls_on, minimal, still)
+        return ShortageCause(tuple(int(member) for member in members), wanted, eligible, falls_on, minimal, still)
 
 
 def _closure(bits: Flags, held: Ints, reached: Flags) -> Flags:

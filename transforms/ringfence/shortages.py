@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from contracts.ringfence.model import Criterion, Demand
 from transforms.ringfence.all_or_nothing import needed
-from transforms.ringfence.causes import Cause, find_causes
+from transforms.ringfence.causes import ShortageCause, find_causes
 from transforms.ringfence.contested import Contested, Problem
 from transforms.ringfence.max_flow import Fill
 from transforms.ringfence.profiles import Profiles
@@ -53,7 +53,9 @@ def explain(
     return told + _given_up(problem, plain, filled) + _spares(problem, filled)
 
 
-def _cause(profiles: Profiles, problem: Problem, cause: Cause, steps: dict[int, list[Relaxation]]) -> dict[str, Any]:
+def _cause(
+    profiles: Profiles, problem: Problem, cause: ShortageCause, steps: dict[int, list[Relaxation]]
+) -> dict[str, Any]:
     demands = [problem.demands[number] for number in cause.demands]
     offered = [
         (number, step) for number in cause.falls_on for step in steps.get(int(problem.asks[number]), [])[:SHOWN_STEPS]
@@ -104,7 +106,7 @@ def _on(problem: Problem, units: dict[int, int]) -> list[dict[str, Any]]:
     ]
 
 
-def _withheld(profiles: Profiles, problem: Problem, cause: Cause) -> dict[str, int]:
+def _withheld(profiles: Profiles, problem: Problem, cause: ShortageCause) -> dict[str, int]:
     """Count the units that satisfy any of the demands but may not be used, by reason."""
     suits = np.zeros(profiles.size, dtype=np.bool_)
     for number in sorted({int(problem.asks[demand]) for demand in cause.demands}):
@@ -130,7 +132,7 @@ def _only(number: int) -> str:
     return f"only {number:,} free unit{' satisfies' if number == 1 else 's satisfy'}"
 
 
-def _falls(problem: Problem, cause: Cause) -> str:
+def _falls(problem: Problem, cause: ShortageCause) -> str:
     if len(cause.falls_on) == 1:
         return problem.demands[next(iter(cause.falls_on))].label()
     return _names(f"{problem.demands[number].label()} ({units:,})" for number, units in sorted(cause.falls_on.items()))
