@@ -144,11 +144,15 @@ def restore(
 
 
 def _once(folder: Path, files: list[str]) -> list[str]:
-    """Keep one load file of a DTC file from which several extracts were read, under the names of all of them."""
+    """Keep one load file of a DTC file from which several extracts were read, under the names of all of them.
+
+    What came as several files stays file for file, in the folder of its extract.
+    """
     kept: list[str] = []
+    alone = {name for name in files if "/" not in name and name.endswith(".usr")}
     for name in files:
         path = folder / name
-        same = [other for other in kept if path.suffix == ".usr" == (folder / other).suffix]
+        same = [other for other in kept if other.endswith(".usr") and "/" not in other] if name in alone else []
         twin = next((other for other in same if filecmp.cmp(folder / other, path, shallow=False)), None)
         if twin is None:
             kept.append(name)
