@@ -53,6 +53,11 @@ class DtcLayout:
             stands for the date of the cut.
         returned_as: flow in which rows go back; empty for the same one.
         utc_days: whether the days of the flow are days in UTC, to be joined into settlement days.
+        agreed: contract column -> item of a group beside the row; it counts where all its records say the same.
+        partners: contract column -> (group below the row, positions of the two MPANs of a pair): the one that is not
+            the row's own.
+        completes: flows whose rows the rows of this one complete, and to which they add what those do not have.
+        marks: (group, position) of a flag -> column: a return writes ``T`` there where the column has a value.
     """
 
     flow: str
@@ -67,6 +72,10 @@ class DtcLayout:
     fills: Mapping[Place, str] = field(default_factory=lambda: _EMPTY)
     returned_as: str = ""
     utc_days: bool = False
+    agreed: Mapping[str, Place] = field(default_factory=lambda: _EMPTY)
+    partners: Mapping[str, tuple[str, int, int]] = field(default_factory=lambda: _EMPTY)
+    completes: tuple[str, ...] = ()
+    marks: Mapping[Place, str] = field(default_factory=lambda: _EMPTY)
 
     @property
     def label(self) -> str:
@@ -86,4 +95,5 @@ def group_of(layout: DtcLayout, name: str) -> Group | None:
 def layout_columns(layout: DtcLayout) -> list[str]:
     """Return the contract columns that a layout gives."""
     folded = [*layout.fold.columns, layout.fold.flag_column] if layout.fold is not None else []
-    return [*layout.fields, *layout.constants, *layout.header, *(name for name in folded if name)]
+    said = [*layout.fields, *layout.agreed, *layout.partners, *layout.constants, *layout.header]
+    return [*said, *(name for name in folded if name)]

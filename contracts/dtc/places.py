@@ -55,6 +55,10 @@ def flow_places(contract: Contract) -> Iterator[FlowPlace]:
 def _taken(layout: DtcLayout) -> Iterator[tuple[str, str, int]]:
     for column, (group, position) in layout.fields.items():
         yield column, group, position
+    for column, (group, position) in layout.agreed.items():
+        yield column, group, position
+    for column, (group, *both) in layout.partners.items():
+        yield from ((column, group, position) for position in both)
     if (fold := layout.fold) is not None:
         yield from ((column, fold.group, fold.position) for column in fold.columns)
         if fold.flag_column:

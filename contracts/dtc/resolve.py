@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -35,6 +35,10 @@ def resolve_layout(node: Mapping[str, Any]) -> DtcLayout:
         fills=MappingProxyType({_place(flow, str(k)): str(v) for k, v in (node.get("fills") or {}).items()}),
         returned_as=str(node.get("returnedAs", "")),
         utc_days=bool(node.get("utcDays", False)),
+        agreed=MappingProxyType({str(k): _place(flow, str(v)) for k, v in (node.get("agreed") or {}).items()}),
+        partners=MappingProxyType({str(k): _pair(flow, v) for k, v in (node.get("partners") or {}).items()}),
+        completes=tuple(map(str, node.get("completes") or ())),
+        marks=MappingProxyType({_place(flow, str(k)): str(v) for k, v in (node.get("marks") or {}).items()}),
     )
 
 
@@ -42,6 +46,11 @@ def _place(flow: Flow, text: str) -> Place:
     """Return group and position of ``<group>.<item>``; the text was judged before."""
     group, _, item = text.partition(".")
     return group, flow.groups[group].places(item)[0]
+
+
+def _pair(flow: Flow, places: Sequence[str]) -> tuple[str, int, int]:
+    (group, one), (_, other) = (_place(flow, str(text)) for text in places)
+    return group, one, other
 
 
 def _fold(flow: Flow, node: Mapping[str, Any]) -> Fold:
@@ -73,6 +82,9 @@ def _places(node: Mapping[str, Any]) -> Iterator[str]:
     """Yield every place that a layout names, as ``<group>.<item>``."""
     yield from map(str, node["fields"].values())
     yield from map(str, node.get("fills") or {})
+    yield from map(str, node.get("marks") or {})
+    yield from map(str, (node.get("agreed") or {}).values())
+    yield from (str(text) for pair in (node.get("partners") or {}).values() for text in pair)
     yield from (f"{group}.{item}" for group, item in (node.get("latest") or {}).items())
     if fold := node.get("fold"):
         yield from (f"{fold['group']}.{fold[key]}" for key in ("item", "flagItem") if key in fold)
@@ -106,5 +118,13 @@ def _nesting_faults(flow: Flow, node: Mapping[str, Any]) -> Iterator[str]:
     for column, what in (node.get("header") or {}).items():
         if what != ADDRESSEE:
             yield f"the header gives {column} no {what}: it has the {ADDRESSEE} alone"
+    for column, pair in (node.get("partners") or {}).items():
+        groups = {str(text).partition(".")[0] for text in pair}
+        if len(pair) != 2 or len(groups) != 1 or not all(row in flow.ancestors(g) for g in groups & set(flow.groups)):
+            yield f"{column} takes a pair of items of one group below the rows of group {row}"
+    for column, text in (node.get("agreed") or {}).items():
+        group = str(text).partition(".")[0]
+        if group in flow.groups and (flow.groups[group].parent not in above or group in above):
+            yield f"{column} takes group {group}, which does not stand beside the rows of group {row}"
     if (fold := node.get("fold")) and str(fold["group"]) in flow.groups and row not in flow.ancestors(fold["group"]):
         yield f"the folded group {fold['group']} is not below the rows of group {row}"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from contracts.dtc.layout import DtcLayout
 from contracts.errors import ConfigurationError, IntakeError, RefusedError
+from flows.intake.across_files import AcrossFiles
 from flows.intake.archives import Peeked
 from flows.intake.csv_reader import DelimitedReader
 from flows.intake.gzip_stream import ByteStream, GzipStream, PlainStream
@@ -65,9 +66,13 @@ def _by_content(
 
 
 def text_reader(
-    spec: SourceSpec, stream: Peeked, layout: DtcLayout | tuple[DtcLayout, ...] | None, limits: Limits
+    spec: SourceSpec,
+    stream: Peeked,
+    layout: DtcLayout | tuple[DtcLayout, ...] | None,
+    limits: Limits,
+    across: AcrossFiles | None = None,
 ) -> Reader:
-    """Return the reader of a stream of text, unpacked.
+    """Return the reader of a stream of text, unpacked; ``across`` as :class:`DtcReader` takes it.
 
     Raises:
         IntakeError, RefusedError: it is no text, or not of the form that it is declared to be.
@@ -76,7 +81,7 @@ def text_reader(
     if is_flow(stream.start, spec):
         from flows.intake.dtc_reader import DtcReader
 
-        return DtcReader(spec, stream, limits, layout)
+        return DtcReader(spec, stream, limits, layout, across)
     return DelimitedReader(spec, stream, limits, getattr(stream, "wide", ""))
 
 

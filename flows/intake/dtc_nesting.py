@@ -36,7 +36,7 @@ class Nesting:
             ContractError: parents go in a circle or differ between layouts, or a field is taken from below the row
                 group.
         """
-        self._layouts, self._label, self._as_of = tuple(layouts), label, as_of
+        self.layouts, self._label, self._as_of = tuple(layouts), label, as_of
         self._parents = {group: above for layout in layouts for group, above in layout.parents.items()}
         carried: list[str] = []
         for layout in layouts:
@@ -49,7 +49,7 @@ class Nesting:
                         carried.append(step)
         self._groups = carried
         self._rows = {layout.row_group for layout in layouts}
-        self._inner = {group for layout in layouts for group in _below(layout)}
+        self._inner = {group for layout in layouts for group in (*_below(layout), *_beside(layout))}
         self.columns = tuple(dict.fromkeys(name for layout in layouts for name in layout_columns(layout)))
         self.taken = frozenset({*carried, *self._rows, *self._inner})
         singles = {name: group_of(layouts[0], name) for name in carried}
@@ -70,9 +70,11 @@ class Nesting:
 
     def places(self) -> set[tuple[str, int]]:
         """Return every field that the layouts read, as (group, position); the header's among them."""
-        named = {place for layout in self._layouts for place in layout.fields.values()}
-        named |= {place for layout in self._layouts for place in layout.latest.items()}
-        for fold in (layout.fold for layout in self._layouts if layout.fold is not None):
+        named = {place for layout in self.layouts for place in layout.fields.values()}
+        named |= {place for layout in self.layouts for place in (*layout.latest.items(), *layout.agreed.values())}
+        pairs = [pair for layout in self.layouts for pair in layout.partners.values()]
+        named |= {(group, place) for group, *both in pairs for place in both}
+        for fold in (layout.fold for layout in self.layouts if layout.fold is not None):
             named |= {(fold.group, place) for place in (fold.position, fold.flag_position) if place}
         return named
 
@@ -106,10 +108,11 @@ class Nesting:
         self._judge_singles(last, line)
         opened = set(last.select(HEADER, *self._groups).row(-1)) - {None} if last.height else set()
         frames = []
-        for layout in self._layouts:
+        for layout in self.layouts:
             places = last.filter(group == layout.row_group)
-            if _below(layout) and not complete and (still := last[layout.row_group][-1]) is not None:
-                places = places.filter(pl.col(_AT) < still)  # more of its records may follow in the next block
+            whole = _whole(layout)
+            if whole and not complete and last.height and (still := last[whole][-1]) is not None:
+                places = places.filter(pl.col(whole) < still)  # more of its records may follow in the next block
                 opened |= set(last.filter((pl.col(_AT) >= still) & group.is_in(sorted(self.taken)))[_AT])
             frames.append(self._flat(table, last, places, layout))
         return frames, sorted(opened)
@@ -120,6 +123,13 @@ class Nesting:
         for column, (owner, place) in layout.fields.items():
             index = current[owner] if owner in current else places[_AT if owner == layout.row_group else owner]
             columns[column] = table[f"f{place}"].gather(index)
+        for name, (owner, place) in layout.agreed.items():
+            columns[name] = _agreed(table, last, places[_whole(layout)], owner, place)
+        for name, (owner, *both) in layout.partners.items():
+            below = last.filter((pl.col("f0") == owner) & pl.col(layout.row_group).is_in(places[_AT].implode()))
+            one, two = (table[f"f{place}"].gather(below[_AT]).str.strip_chars() for place in both)
+            pairs = pl.DataFrame({"row": below[layout.row_group], "one": one, "two": two})
+            columns[name] = _partner(pairs, places[_AT], columns["mpan_core"])
         columns |= {
             name: pl.Series([value]).new_from_index(0, places.height) for name, value in layout.constants.items()
         }
@@ -193,7 +203,56 @@ class Nesting:
 
 def _below(layout: DtcLayout) -> frozenset[str]:
     """Return the groups below a layout's rows from which it takes something."""
-    return frozenset({*layout.latest, *((layout.fold.group,) if layout.fold is not None else ())})
+    folded = (layout.fold.group,) if layout.fold is not None else ()
+    return frozenset({*layout.latest, *folded, *(group for group, *_ in layout.partners.values())})
+
+
+def _beside(layout: DtcLayout) -> frozenset[str]:
+    """Return the groups beside a layout's rows whose records have to agree."""
+    return frozenset(group for group, _ in layout.agreed.values())
+
+
+def _whole(layout: DtcLayout) -> str:
+    """Return the group of which all records have to be met before a row is known; empty where its own is enough."""
+    if beside := _beside(layout):
+        group = min(beside)
+        return layout.parents[group]
+    return layout.row_group if _below(layout) else ""
+
+
+def _agreed(table: pl.DataFrame, last: pl.DataFrame, above: pl.Series, group: str, place: int) -> pl.Series:
+    """Return, for each row, the value of all records of a group under the same record as the row; null if they differ.
+
+    Args:
+        above: where the record stands that each row shares with the group.
+    """
+    parent = above.name
+    below = last.filter((pl.col("f0") == group) & pl.col(parent).is_not_null())
+    values = table[f"f{place}"].gather(below[_AT]).str.strip_chars()
+    found = pl.DataFrame({parent: below[parent], "value": values}).group_by(parent, maintain_order=True)
+    held = found.agg(pl.when(pl.col("value").n_unique() == 1).then(pl.col("value").first()).alias("value"))
+    return above.to_frame().join(held, on=parent, how="left", maintain_order="left")["value"]
+
+
+def _partner(pairs: pl.DataFrame, rows: pl.Series, own: pl.Series) -> pl.Series:
+    """Return the other metering point of the pair that each row stands in; null where it stands in none.
+
+    A secondary one names its primary; a primary one names its secondary if it has one alone, else the secondaries name
+    it (REG1061 to REG1065).
+
+    Args:
+        pairs: ``row``, ``one`` (the primary) and ``two`` (the secondary) of each record below a row.
+        own: the MPAN of each row.
+    """
+    points = pl.DataFrame({"row": rows, "own": own.str.strip_chars()})
+    pairs = pairs.join(points, on="row", how="inner")
+    main = pairs.filter((pl.col("two") == pl.col("own")) & (pl.col("one") != pl.col("own")))
+    others = pairs.filter((pl.col("one") == pl.col("own")) & (pl.col("two") != pl.col("own")))
+    names = main.group_by("row").agg(pl.col("one").first().alias("main"))
+    single = pl.when(pl.col("two").n_unique() == 1).then(pl.col("two").first()).alias("other")
+    named = points.join(names, on="row", how="left", maintain_order="left")
+    named = named.join(others.group_by("row").agg(single), on="row", how="left", maintain_order="left")
+    return named.select(pl.coalesce("main", "other")).to_series()
 
 
 def _current(

@@ -18,6 +18,7 @@ import polars as pl
 
 from contracts.dtc.layout import DtcLayout
 from contracts.errors import IntakeError
+from flows.intake.across_files import AcrossFiles
 from flows.intake.csv_blocks import Block, BlockReader
 from flows.intake.csv_reader import parse_text
 from flows.intake.dtc_lines import DtcStream
@@ -26,7 +27,6 @@ from flows.intake.dtc_totals import RESEND, TRAILER, Totals
 from flows.intake.gzip_stream import ByteStream
 from flows.intake.reader import ReadAhead, Reader, stated_date
 from flows.intake.source import Limits, SourceSpec
-from flows.intake.utc_days import SettlementDays
 
 _GROUP = r"^[0-9A-Z]{2,3}$"
 _FLOW = re.compile(r"D\d{7}")
@@ -48,8 +48,12 @@ class DtcReader(Reader):
         stream: ByteStream,
         limits: Limits,
         layout: DtcLayout | tuple[DtcLayout, ...] | None,
+        across: AcrossFiles | None = None,
     ) -> None:
         """Read the header record.
+
+        Args:
+            across: joins rows with those of other files of the source; without it those of this file are joined.
 
         Raises:
             IntakeError: the header is not a ZHV, or its flow is not one of the layouts'.
@@ -57,6 +61,7 @@ class DtcReader(Reader):
         """
         super().__init__(spec, limits)
         self._as_of = spec.as_of.strftime("%Y%m%d") if spec.as_of else ""
+        self._alone = across is None
         self._known = () if layout is None else layout if isinstance(layout, tuple) else (layout,)
         source = DtcStream(stream)
         ahead = source.flows()
@@ -76,7 +81,7 @@ class DtcReader(Reader):
         for other in ahead:
             self._nestings.setdefault(other, self._nesting(other))
         self.header = tuple(dict.fromkeys(name for nesting in self._nestings.values() for name in nesting.columns))
-        self._days = {flow: SettlementDays() for flow in self._nestings if self._in_utc(flow)}
+        self._across = across or AcrossFiles(self._known)
         self._context = [_kept(fields)]
         self._totals = Totals(self.label, fields[1].strip())
         self._widest: dict[str, int] = {}
@@ -109,16 +114,13 @@ class DtcReader(Reader):
     @property
     def incomplete_days(self) -> int:  # type: ignore[override]
         """Settlement days at the edges of UTC days, of which a part is in no record; final at the end."""
-        return sum(days.left for days in self._days.values())
+        return self._across.days.left
 
     def _measure(self) -> None:
         """See which fields the layouts in use name, and how wide the table has to be."""
         self._named = {place for nesting in self._nestings.values() for place in nesting.places()}
         deepest = max((place for _, place in self._named), default=1)
         self._names = tuple(f"f{i}" for i in range(max(deepest, _HEADER_FIELDS) + 1))
-
-    def _in_utc(self, flow: str) -> bool:
-        return any(layout.utc_days for layout in self._known if layout.takes(flow))
 
     def _nesting(self, flow: str) -> Nesting:
         """Return the layouts of a header's flow.
@@ -143,6 +145,9 @@ class DtcReader(Reader):
         for block in ahead:
             yield self._rows(block)
         self._totals.judge_end()
+        rest = self._across.registers.rest() if self._alone else None
+        if rest is not None:
+            yield pl.concat([self._empty(), rest], how="diagonal").select(self.header)
 
     def _rows(self, block: Block) -> pl.DataFrame:
         """Return the rows of one block."""
@@ -160,7 +165,8 @@ class DtcReader(Reader):
             if flows is not None and not (flows == flow).any():
                 continue
             found, still = nesting.rows(mine, block.line - len(self._context), complete=self._totals.ended)
-            frames += [self._days[flow].join(frame) for frame in found] if flow in self._days else found
+            joined = zip(nesting.layouts, found, strict=True)
+            frames += [self._across.take(layout, frame) for layout, frame in joined]
             opened.update(still)
         frame = pl.concat([self._empty(), *frames], how="diagonal").select(self.header)
         self._keep(table, opened)
@@ -238,8 +244,6 @@ class DtcReader(Reader):
                         f"turns to {flow} after its first megabytes", where=self.label, remedy="give flows file by file"
                     )
                 self._nestings[flow] = nesting
-                if self._in_utc(flow):
-                    self._days[flow] = SettlementDays()
 
 
 def _kept(fields: list[str] | tuple[str | None, ...], named: set[tuple[str, int]] | None = None) -> bytes:

@@ -13,6 +13,7 @@ import polars as pl
 
 from contracts.dtc.layout import DtcLayout
 from contracts.errors import DataCutError
+from flows.intake.across_files import AcrossFiles
 from flows.intake.archives import Bytes
 from flows.intake.csv_blocks import Block
 from flows.intake.csv_reader import DelimitedReader
@@ -52,13 +53,15 @@ class FilesReader(Reader):
 
     Attributes:
         spec: what ``cut.yaml`` says of these files.
+        counted: files by number whose rows are counted: its own, and others of the source that a day began in.
     """
 
     spec: SourceSpec
+    counted: Mapping[int, FileRead] | Sequence[FileRead]
 
     def __init__(self, spec: SourceSpec, limits: Limits, files: Mapping[int, FileRead]) -> None:
         super().__init__(spec, limits)
-        self.spec, self._files = spec, files
+        self.spec, self._files, self.counted = spec, files, files
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -87,16 +90,11 @@ class FilesReader(Reader):
         """Records by group from which no layout takes anything."""
         return self._inner.skipped_groups
 
-    @property
-    def incomplete_days(self) -> int:  # type: ignore[override]
-        """Settlement days that are not whole."""
-        return self._inner.incomplete_days
-
     def batches(self) -> Iterator[pl.DataFrame]:
         """Give the rows of the files in their order, with ``FILE``; count them by file."""
         for batch in super().batches():
             for number, rows in batch[FILE].value_counts().iter_rows():
-                self._files[number].rows += rows
+                self.counted[number].rows += rows
             yield batch
 
 
@@ -106,12 +104,34 @@ class AloneReader(FilesReader):
     def __init__(self, inner: Reader, file: FileRead, limits: Limits) -> None:
         super().__init__(file.spec, limits, {file.number: file})
         self._take(inner)
-        self.header, self._number = inner.header, file.number
+        self.header = tuple(name for name in inner.header if name != FILE)
+        self._number = file.number
 
     def _frames(self) -> Iterator[pl.DataFrame]:
         number = pl.lit(self._number, pl.UInt32).alias(FILE)
         for frame in self._inner.batches():
-            yield frame.with_columns(number)
+            yield frame.with_columns(pl.col(FILE).cast(pl.UInt32) if FILE in frame.columns else number)
+
+
+class RestReader(FilesReader):
+    """Rows of flows that waited until all files of the source were read; each is of a file that was read before."""
+
+    def __init__(self, rows: pl.DataFrame, flow: str, spec: SourceSpec, limits: Limits) -> None:
+        super().__init__(spec, limits, {})
+        self.form, self.delimiter, self.flow = "dtc", "pipe", flow
+        self.header = tuple(name for name in rows.columns if name != FILE)
+        self._waited = rows
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Encoding of what was read."""
+        return "utf-8"
+
+    dropped_columns = 0
+    skipped_groups: dict[str, int] = {}  # noqa: RUF012
+
+    def _frames(self) -> Iterator[pl.DataFrame]:
+        yield self._waited.with_columns(pl.col(FILE).cast(pl.UInt32))
 
 
 class JoinedTables(FilesReader):
@@ -170,6 +190,7 @@ class JoinedFlows(FilesReader):
         spec: SourceSpec,
         limits: Limits,
         layouts: Sequence[DtcLayout],
+        across: AcrossFiles,
     ) -> None:
         super().__init__(spec, limits, {file.number: file for file, _ in flows})
         top = top_group(layouts)
@@ -188,7 +209,7 @@ class JoinedFlows(FilesReader):
             for file, flow in flows
         )
         self._flows, self._layouts = flows, tuple(layouts)
-        self._take(DtcReader(spec, Bytes(text, spec.name), limits, marked))
+        self._take(DtcReader(spec, Bytes(text, spec.name), limits, marked, across))
         self.header = tuple(name for name in self._inner.header if name != FILE)
 
     def _frames(self) -> Iterator[pl.DataFrame]:
@@ -213,6 +234,11 @@ def top_group(layouts: Sequence[DtcLayout]) -> str:
 def _groups(layout: DtcLayout) -> set[str]:
     folded = {layout.fold.group} if layout.fold is not None else set()
     return {*(group for group, _ in layout.fields.values()), layout.row_group, *layout.parents.values(), *folded}
+
+
+def of_file(layout: DtcLayout, number: int) -> DtcLayout:
+    """Return a layout whose rows all carry the number of their file."""
+    return replace(layout, constants={**layout.constants, FILE: str(number)})
 
 
 def _numbered(layout: DtcLayout, top: str) -> DtcLayout:

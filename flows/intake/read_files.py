@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 
 from contracts.dtc.layout import DtcLayout
 from contracts.errors import ConfigurationError, IntakeError
+from flows.intake.across_files import AcrossFiles
 from flows.intake.archives import GZIP, Bytes, Peeked, entries, is_archive
 from flows.intake.csv_reader import DelimitedReader
 from flows.intake.detect import is_flow, is_parquet, open_reader, refuse_office, text_reader, widened
@@ -29,7 +30,9 @@ from flows.intake.joined import (
     JoinedTables,
     JoinedUnits,
     PlainFlow,
+    RestReader,
     flow_of,
+    of_file,
     plain_flow,
     top_group,
 )
@@ -67,9 +70,15 @@ class SourceFiles:
         self._flows: dict[tuple[object, ...], list[tuple[FileRead, PlainFlow]]] = {}
         self._tables: dict[tuple[object, ...], list[tuple[FileRead, DelimitedReader, bytes]]] = {}
         self._held = 0
+        self._across = AcrossFiles(self._layouts)
         self._folders: dict[str, str] = {}
         self._declared = ""
         self._strange: tuple[FileRead, bytes] | None = None
+
+    @property
+    def not_joined(self) -> list[str]:
+        """What of flows is in parts that none of the files completes; final at the end."""
+        return self._across.left()
 
     def readers(self) -> Iterator[FilesReader]:
         """Yield readers of all files; each is to be read to its end before the next is asked for.
@@ -90,6 +99,7 @@ class SourceFiles:
                 named.add(part.path)
                 yield from self._of_file(part)
         yield from self._gathered()
+        yield from self._rest()
         if not self.files:
             if self._strange is not None:
                 file, data = self._strange
@@ -253,7 +263,8 @@ class SourceFiles:
                 yield from self._hold(len(plain.body))
                 continue
             bytes_of = Bytes(unit, file.spec.name) if isinstance(unit, bytes) else unit
-            yield from self._alone(text_reader(file.spec, Peeked(bytes_of), self._layouts, self._limits), file)
+            own = tuple(of_file(layout, file.number) for layout in self._layouts)
+            yield from self._alone(text_reader(file.spec, Peeked(bytes_of), own, self._limits, self._across), file)
 
     def _pass_over(self, file: FileRead, flow: str, unit: bytes) -> None:
         """Take note of a flow that is no part of the extract; where nothing else is found it is refused at the end."""
@@ -264,6 +275,7 @@ class SourceFiles:
 
     def _alone(self, reader: Reader, file: FileRead) -> Iterator[FilesReader]:
         with AloneReader(reader, file, self._limits) as alone:
+            alone.counted = self.files
             yield alone
         file.bytes = file.bytes or reader.size
 
@@ -278,11 +290,21 @@ class SourceFiles:
         tables, self._tables, self._held = self._tables, {}, 0
         for held in flows.values():
             layouts = [layout for layout in self._layouts if layout.takes(held[0][1].flow)]
-            with JoinedFlows(held, _spec_of([f for f, _ in held]), self._limits, layouts) as joined:
+            with JoinedFlows(held, _spec_of([f for f, _ in held]), self._limits, layouts, self._across) as joined:
+                joined.counted = self.files
                 yield joined
         for some in tables.values():
             with JoinedTables(some, _spec_of([f for f, _, _ in some]), self._limits) as together:
                 yield together
+
+    def _rest(self) -> Iterator[FilesReader]:
+        rows = self._across.registers.rest()
+        if rows is None or not rows.height:
+            return
+        flow = next(layout.label for layout in self._layouts if layout.completes)
+        with RestReader(rows, flow, _spec_of(self.files), self._limits) as rest:
+            rest.counted = self.files
+            yield rest
 
 
 class _Counted:

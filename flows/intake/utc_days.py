@@ -16,7 +16,7 @@ _ZONE = "Europe/London"
 
 
 class SettlementDays:
-    """Joins frames of UTC days as they come; a part waits until the day that it belongs to is met.
+    """Joins frames of UTC days as they come, of one file or several; a part waits until the day it belongs to is met.
 
     Attributes:
         left: settlement days of which a part is still missing; at the end these are the edges of what was sent.
@@ -39,7 +39,8 @@ class SettlementDays:
         ``period_01`` to ``period_50``, ``period_flags``, all text. A day whose date cannot be read passes as it is.
         """
         day = pl.col("settlement_date").str.strip_chars().str.to_date("%Y%m%d", strict=False)
-        days = frame.with_columns(
+        own = frame.with_columns(pl.col(*_KEY[:2]).str.strip_chars())
+        days = own.with_columns(
             day.alias("_day"), _offset(day).alias("_off"), _offset(day.dt.offset_by("1d")).alias("_next")
         )
         odd = days.filter(pl.col("_day").is_null()).select(frame.columns)

@@ -119,9 +119,9 @@ def pseudonymise_source(
         cut_date=cut.date.isoformat() if found.dated else None,  # no other date passes
         dropped_columns=found.fields + len(found.dropped),
         columns=found.names,
-        source_form=found.source_form().facts(),
+        source_form=found.source_form(contract).facts(),
         files=tuple(_file_facts(file) for file in files.files) if several else (),
-        passed_over=(*(safe_name(name, KEPT_DIGITS) for name in files.skipped), *found.passed_over()),
+        passed_over=found.passed_over(files),
         dropped=tuple(found.dropped),
         missing=found.missing(contract),
         aliases=found.aliases,
@@ -177,7 +177,6 @@ class _Found:
     first: FilesReader | None = None
     flows: set[str] = field(default_factory=set)
     groups: Counter[str] = field(default_factory=Counter)  # records of flows from which nothing is taken
-    partial_days: int = 0
     forms: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
@@ -193,7 +192,6 @@ class _Found:
         self.forms.add(reader.form)
         self.flows.add(reader.flow)
         self.groups.update({f"group {g.rstrip('?')} of {reader.flow}": n for g, n in reader.skipped_groups.items()})
-        self.partial_days += reader.incomplete_days
         self.fields = max(self.fields, reader.dropped_columns)  # the same fields, file after file
         self.dated = self.dated or dated
         for heading, name in columns.names.items():
@@ -201,23 +199,28 @@ class _Found:
             self.aliases.setdefault(name, columns.aliases.get(name, name))
         self.dropped |= {told_heading(heading): None for heading in columns.dropped}
 
-    def passed_over(self) -> list[str]:
-        """Return what of flows is not read: groups that no layout names, and parts of settlement days."""
-        told = [f"{group}: {count} records" for group, count in sorted(self.groups.items())]
-        days = f"{self.partial_days} settlement days at the edges of UTC days are not whole"
-        return [*told, days] if self.partial_days else told
+    def passed_over(self, files: SourceFiles) -> tuple[str, ...]:
+        """Return what is not read: files beside the backup, groups that no layout names, what cannot be joined."""
+        names = [safe_name(name, KEPT_DIGITS) for name in files.skipped]
+        groups = [f"{group}: {count} records" for group, count in sorted(self.groups.items())]
+        return (*names, *groups, *files.not_joined)
 
     def missing(self, contract: Contract) -> tuple[str, ...]:
         """Return the columns of the contract that no file carries."""
         return tuple(column.name for column in contract.columns if column.name not in self.names)
 
-    def source_form(self) -> SourceForm:
-        """Return how the source is written: as its first file is; as a table where its files are of several kinds."""
+    def source_form(self, contract: Contract) -> SourceForm:
+        """Return how the source is written: as its first file is; as a table where its files are of several kinds.
+
+        A flow that completes others goes back in their form.
+        """
         first = self.first
         assert first is not None  # noqa: S101 - a source has at least one file
-        alike = len(self.forms) == 1 and len(self.flows) == 1
+        completing = {layout.label for layout in contract.dtc_layouts if layout.completes}
+        flows = self.flows - completing or self.flows
+        alike = len(self.forms) == 1 and len(flows) == 1
         form = first.form if alike else "csv"
-        flow = first.flow if alike else ""
+        flow = min(flows) if alike else ""
         order = tuple(self.names)
         quote = first.spec.quote
         return SourceForm(form, first.delimiter or "", first.encoding, flow, order, self.names, self.dates, quote)

@@ -70,7 +70,7 @@ def _write_chosen(
     wanted = pl.Series(sorted(mpans), dtype=pl.String)
     keep, count = True, 0
     for lines in _lines(stream):
-        ids = lines.str.slice(0, 3)
+        ids = lines.str.extract(r"^([^|]*)").str.strip_chars()
         for head in lines.filter(ids == "ZHV"):
             flow = head.split("|")[2]
             layout = next(known for known in contract.dtc_layouts if flow.startswith(known.flow))

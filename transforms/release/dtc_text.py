@@ -162,6 +162,13 @@ class DtcText:
             column = _at(layout, group, place)
             item = known.items[place - 1] if known is not None else None
             fill = self._fill(layout, group, place, item)
+            mark = layout.marks.get((group, place))
+            if mark in schema:
+                parts += [
+                    pl.when(pl.col(str(mark)).is_not_null()).then(pl.lit("T")).otherwise(pl.lit(fill)),
+                    pl.lit("|"),
+                ]
+                continue
             value = _flow_text(column, schema[column], item) if column in schema and column else pl.lit(None, pl.String)
             parts += [value.fill_null(fill), pl.lit("|")]
         return pl.concat_str([*parts, pl.lit("\n")])

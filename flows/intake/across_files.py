@@ -1,0 +1,116 @@
+"""What the files of a source have to be joined for: halves of settlement days, and registers told by two flows.
+
+Source: DTC 15.4, D0379 (days from midnight to midnight UTC) and D0313 (auxiliary meter technical details).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from contracts.dtc.layout import DtcLayout
+from flows.intake.utc_days import SettlementDays
+
+_REGISTER = ("mpan_core", "meter_serial_number", "register_id")
+_KEY, _QUANTITY = "\x1fkey", "measurement_quantity"
+
+
+class Registers:
+    """Rows of a flow that completes others (D0313 beside D0268): they wait until every file has been read.
+
+    Of a register that the other flow names too, the quantity fills what is empty there; one that it does not name is a
+    row of its own, if the quantity is certain. Of every other register 64 bits are remembered.
+
+    Attributes:
+        unclear: registers of which the flow does not say what they measure, and no other does; final at the end.
+    """
+
+    def __init__(self) -> None:
+        self._met: list[NDArray[np.uint64]] = []
+        self._open: list[pl.DataFrame] = []
+        self._told: list[pl.DataFrame] = []
+        self.unclear = 0
+
+    def wait(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Keep rows of the completing flow for the end."""
+        self._told.append(frame)
+        return frame.clear()
+
+    def complete(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return rows of a completed flow; those without a quantity wait."""
+        self._met.append(_keys(frame).to_numpy())
+        empty = (frame[_QUANTITY].str.strip_chars() == "").fill_null(value=True)
+        if not empty.any():
+            return frame
+        self._open.append(frame.filter(empty))
+        return frame.filter(~empty)
+
+    def rest(self) -> pl.DataFrame | None:
+        """Return the rows that waited, once."""
+        told, held, self._told, self._open = self._told, self._open, [], []
+        if not told and not held:
+            return None
+        frames = []
+        known = _certain(pl.concat(told, how="diagonal")) if told else None
+        if held:
+            rows = pl.concat(held, how="diagonal")
+            frames.append(rows if known is None else _filled(rows, known))
+        if known is not None:
+            met = pl.Series(np.concatenate([np.empty(0, np.uint64), *self._met]))
+            new = known.filter(~pl.col(_KEY).is_in(met.implode()))
+            certain = new.filter(pl.col(_QUANTITY).is_not_null())
+            self.unclear = new.height - certain.height
+            frames.append(certain.drop(_KEY))
+        return pl.concat(frames, how="diagonal")
+
+
+class AcrossFiles:
+    """What the readers of the files of one source share.
+
+    Args:
+        layouts: all layouts of the extract.
+    """
+
+    def __init__(self, layouts: Sequence[DtcLayout]) -> None:
+        self.days = SettlementDays()
+        self.registers = Registers()
+        self._completed = frozenset(flow for layout in layouts for flow in layout.completes)
+
+    def take(self, layout: DtcLayout, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return what is whole of the rows of a layout."""
+        if layout.utc_days:
+            return self.days.join(frame)
+        if layout.completes:
+            return self.registers.wait(frame)
+        return self.registers.complete(frame) if layout.flow in self._completed else frame
+
+    def left(self) -> list[str]:
+        """Say what could not be joined; final at the end."""
+        days, unclear = self.days.left, self.registers.unclear
+        told = [f"{days} settlement days at the edges of UTC days are not whole"] if days else []
+        if unclear:
+            told.append(f"{unclear} registers of a flow that does not say which of several quantities they measure")
+        return told
+
+
+def _keys(frame: pl.DataFrame) -> pl.Series:
+    spelt = [pl.col(name).str.replace_all(r"\s", "").fill_null("") for name in _REGISTER]
+    return frame.select(pl.concat_str(spelt, separator="\x1f").hash()).to_series()
+
+
+def _certain(told: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a register; what several records disagree on is empty."""
+    quantity = pl.col(_QUANTITY).str.strip_chars().drop_nulls()
+    agreed = pl.when(quantity.n_unique() == 1).then(quantity.first())
+    others = [pl.col(c).first() for c in told.columns if c != _QUANTITY]
+    rows = told.with_columns(_keys(told).alias(_KEY)).group_by(_KEY, maintain_order=True)
+    return rows.agg(*others, agreed.alias(_QUANTITY)).select(*told.columns, _KEY)
+
+
+def _filled(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    quantity = known.select(_KEY, pl.col(_QUANTITY).alias("\x1ftold"))
+    joined = rows.with_columns(_keys(rows).alias(_KEY)).join(quantity, on=_KEY, how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("\x1ftold", _QUANTITY).alias(_QUANTITY)).select(rows.columns)

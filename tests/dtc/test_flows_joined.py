@@ -1,0 +1,140 @@
+"""What several files or several records of a flow say together: days, registers told by two flows, related MPANs."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import permutations
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from contracts.load import load_all
+from flows.intake import FILE, SourceFiles, SourceSpec
+from tests.dtc.test_flows_read import LARGE, POINT, flow, made, utc_days
+from tests.rules.cutting import mpan
+
+OTHER, THIRD = mpan(10, 78), mpan(10, 79)
+
+
+def source(root: Path, extract: str, files: dict[str, bytes]) -> tuple[pl.DataFrame, SourceFiles]:
+    for name, data in files.items():
+        (root / name).write_bytes(data)
+    spec = SourceSpec("x", paths=tuple(root / name for name in files), root=root)
+    read = SourceFiles([spec], layouts=load_all()[extract].dtc_layouts)
+    frames = [batch for reader in read.readers() for batch in reader.batches()]
+    names = {file.number: file.spec.file for file in read.files}
+    rows = pl.concat(frames, how="diagonal").with_columns(pl.col(FILE).replace_strict(names, return_dtype=pl.String))
+    return rows, read
+
+
+@pytest.mark.requirement("DQ30")
+@pytest.mark.parametrize("order", permutations(range(3)))
+@pytest.mark.parametrize("blank", [b"", b"\n"], ids=["gathered", "by itself"])  # a blank line: it is read by itself
+def test_utc_days_in_files_of_their_own_are_joined(tmp_path, order, blank):
+    days = [date(2023, 7, 10) + timedelta(days=n) for n in range(3)]
+    files = {
+        f"{n}.usr": flow("D0379001", utc_days([days[at]])).replace(b"\nZPT", blank + b"\nZPT")
+        for n, at in enumerate(order)
+    }
+    rows, read = source(tmp_path, "half_hourly", files)
+    assert sorted(rows["settlement_date"]) == ["20230711", "20230712"]
+    for row in rows.rows(named=True):
+        day = row["settlement_date"][4:]
+        assert [row[f"period_{n:02d}"] for n in range(1, 49)] == [f"{day}.{n:02d}" for n in range(1, 49)]
+    assert read.not_joined == ["2 settlement days at the edges of UTC days are not whole"]
+    own = {row["settlement_date"]: row[FILE] for row in rows.rows(named=True)}
+    assert own == {f"{day:%Y%m%d}": f"{order.index(n)}.usr" for n, day in enumerate(days) if n}
+    assert sum(file.rows for file in read.files) == 2
+
+
+def d0268(registers: list[tuple[str, str]], point: str = POINT) -> list[str]:
+    rows = [f"04A|{register}|OUT1|1|1|1|1|{quantity}|8|||" for register, quantity in registers]
+    return [f"01A|{point}|20200101|5|1|F||230|3|A||", "03A|E12Z070770||20200101||||| E|20200101|AMAP|", *rows]
+
+
+def d0313(channels: list[str], registers: list[str], point: str = POINT) -> list[str]:
+    return [
+        f"02G|{point}|20200101|5|1|A|F|",
+        "03G|OUT1|EX|4|4||1||PASSWORD1||PASSWORD2||PASSWORD3|",
+        "04G|PS|07700900123||9600|PROV|",
+        *(f"05G|{number}|1|{quantity}|" for number, quantity in enumerate(channels, 1)),
+        "06G|E12Z 070770|",
+        "07G|01|x|",
+        *(f"08G|{register}|x||" for register in registers),
+    ]
+
+
+def registers(rows: pl.DataFrame) -> list[tuple[str | None, ...]]:
+    return sorted(rows.select("register_id", "measurement_quantity", "multiplier").rows())
+
+
+@pytest.mark.requirement("DQ29")
+@pytest.mark.parametrize("names", [("a.usr", "b.usr"), ("b.usr", "a.usr")], ids=["after", "before"])
+def test_a_d0313_completes_a_d0268(tmp_path, names):
+    files = {
+        names[0]: flow("D0268002", d0268([("01", "AE"), ("02", "")])),
+        names[1]: flow("D0313002", d0313(["AI", "AI"], ["01", "02", "03"])),
+    }
+    rows, read = source(tmp_path, "register", dict(sorted(files.items())))
+    assert registers(rows) == [("01", "AE", "1"), ("02", "AI", "1"), ("03", "AI", None)]
+    assert read.not_joined == []
+    assert [file.rows for file in read.files] == ([2, 1] if names[0] == "a.usr" else [1, 2])
+    assert not {"PASSWORD1", "07700900123"} & {value for row in rows.rows() for value in row}
+
+
+@pytest.mark.requirement("DQ29")
+@pytest.mark.parametrize("block", [64, 200, LARGE])
+def test_what_a_d0313_leaves_open_is_told(tmp_path, block):
+    """Channels and registers have no link in the flow: where channels differ nobody knows what a register measures."""
+    body = [*d0313(["AI", "RI"], ["01", "02"]), *d0313(["AE"], ["01"], OTHER)]
+    rows, _, _ = made(tmp_path, flow("D0313002", body), "register", block)
+    assert rows.select("mpan_core", "register_id", "measurement_quantity").rows() == [(OTHER, "01", "AE")]
+    files = {"a.usr": flow("D0268002", d0268([("01", "AI")])), "b.usr": flow("D0313002", body)}
+    rows, read = source(tmp_path, "register", files)
+    assert sorted(rows.select("mpan_core", "register_id", "measurement_quantity").rows()) == sorted(
+        [(POINT, "01", "AI"), (OTHER, "01", "AE")]
+    )
+    assert read.not_joined == ["1 registers of a flow that does not say which of several quantities they measure"]
+
+
+@pytest.mark.requirement("DQ29")
+def test_a_d0313_gives_no_meter(tmp_path):
+    files = {"a.usr": flow("D0268002", d0268([("01", "AI")])), "b.usr": flow("D0313002", d0313(["AI"], ["01"], OTHER))}
+    rows, read = source(tmp_path, "metering", files)
+    assert (rows["mpan_core"].to_list(), read.skipped) == ([POINT], ["b.usr (D0313)"])
+
+
+def d0204(point: str, pairs: list[tuple[str, str]]) -> list[str]:
+    below = [f"48M|{one}|{two}|" for one, two in pairs]
+    return [f"440|{point}||FLAT 1|||||||OAKHAM|LE15 6AA|", "451|_A|20200101|", f"47M|{'T' if pairs else 'F'}|", *below]
+
+
+def d0217(point: str, pairs: list[tuple[str, str]]) -> list[str]:
+    fields = ["1", "SP40", point, "20230101", "20200101", *[""] * 11, "_A", *[""] * 18, "T" if pairs else "F"]
+    return ["492|" + "|".join(fields) + "|", *(f"58M|{one}|{two}|" for one, two in pairs)]
+
+
+@pytest.mark.requirement("DQ27")
+@pytest.mark.parametrize("block", [64, LARGE])
+@pytest.mark.parametrize(
+    ("name", "head", "made_of"),
+    [("D0204002", ["751|1|", "763|1|SP04|"], d0204), ("D0217002", ["754|1|"], d0217)],
+    ids=["D0204", "D0217"],
+)
+def test_related_metering_points_of_a_registration(tmp_path, block, name, head, made_of):
+    """A secondary names its primary; a primary names its one secondary, and none where there are several."""
+    fourth = mpan(10, 80)
+    several = [(POINT, OTHER), (POINT, THIRD)]
+    points = {POINT: several, OTHER: several[:1], THIRD: [(f" {POINT}", THIRD)], fourth: []}
+    body = [*head, *(line for point, pairs in points.items() for line in made_of(point, pairs))]
+    rows, _, _ = made(tmp_path, flow(name, body), "registration", block)
+    assert dict(rows.select("mpan_core", "related_mpan").rows()) == {
+        POINT: None,
+        OTHER: POINT,
+        THIRD: POINT,
+        fourth: None,
+    }
+    pair = [*head, *made_of(POINT, several[:1]), *made_of(OTHER, several[:1])]
+    rows, _, _ = made(tmp_path, flow(name, pair), "registration", block)
+    assert dict(rows.select("mpan_core", "related_mpan").rows()) == {POINT: OTHER, OTHER: POINT}
