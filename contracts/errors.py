@@ -7,6 +7,7 @@ numbers and counts. The exit code is the privacy-safe channel: it tells a failur
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from pathlib import PurePath
 
 
@@ -18,9 +19,11 @@ class DataCutError(Exception):
         what: what happened, in words without data.
         where: file, column, rule or stage it happened at; may be empty.
         remedy: what a reader can do next; may be empty.
+        document: what a command had found by then, for ``--json``; may be nothing.
     """
 
     exit_code = 1
+    document: Mapping[str, object] | None = None
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
         self.what, self.where, self.remedy = what, where, remedy
@@ -28,10 +31,10 @@ class DataCutError(Exception):
 
     @classmethod
     def defect(cls, fault: BaseException) -> DataCutError:
-        """Return what may be told of an exception that nobody expected: its type and its place, not its text."""
+        """Return what is safe to say of an exception that nobody expected: its type and place, never its text."""
         place = traceback.extract_tb(fault.__traceback__)[-1]
         where = f"{PurePath(place.filename).name}:{place.lineno}"
-        return DataCutError(f"defect of the product: {type(fault).__name__} at {where}", remedy="please report it")
+        return DataCutError(f"defect in datacut: {type(fault).__name__} at {where}", remedy="please report it")
 
     def line(self) -> str:
         """Return the one line a person reads: where, what, what to do."""

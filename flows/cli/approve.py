@@ -27,9 +27,10 @@ def approve_command(
     ],
     ask_passphrase: Annotated[bool, typer.Option("--passphrase", help="Ask for the key's passphrase.")] = False,
 ) -> None:
-    """Sign a pack as its approver, after reading its report. The pack must hold under the operator's key first.
+    """Add your signature to a pack as its approver, once you have read its report.
 
-    Needs no data key and no network. Changes the signature file and nothing else.
+    Verifies the pack against the operator's key first. Needs no data key and no network; changes only the signature
+    file.
     """
     from flows.keys.signing_key import load_public, load_signer
     from flows.pack.approve import approve_pack
@@ -39,14 +40,17 @@ def approve_command(
     signer = load_signer(key, passphrase=phrase)
     operators = [load_public(path) for path in public_key]
     found = approve_pack(pack, signer, operators, VerificationPolicy(today=datetime.now(UTC).date()))
-    typer.echo(f"Approved: {pack.name} now carries the signatures of keys {', '.join(found.signed_by)}, {signer.keyid}")
+    typer.echo(f"Approved: {pack.name} is signed by keys {', '.join(found.signed_by)} and {signer.keyid}")
 
 
 def lineage_command(
     pack: PackPath,
-    out: Annotated[Path, typer.Option(help="File to write, one event a line; must not exist.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="New file, one event per line.", show_default=False)],
 ) -> None:
-    """Write a pack's run as OpenLineage events, for a data catalogue to ingest. Opens no connection."""
+    """Write OpenLineage events of a pack to a file, for a data catalogue.
+
+    Opens no connection.
+    """
     from flows.cut.installed import require
     from flows.pack.bag import pack_reference
     from flows.pack.previous import read_evidence

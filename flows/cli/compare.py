@@ -12,7 +12,7 @@ import typer
 from contracts.errors import QualityError
 from flows.pack.bag import shown
 
-ALL_HELP = "Show every rule and column, not only those that moved."
+ALL_HELP = "Show every rule and column, not only those that changed."
 
 
 def register(app: typer.Typer) -> None:
@@ -25,18 +25,18 @@ def compare_command(
     now: Annotated[Path, typer.Argument(metavar="PACK", help="The later pack.", show_default=False)],
     *,
     public_key: Annotated[
-        list[Path] | None, typer.Option(help="Verify both packs against this key first; may be given again.")
+        list[Path] | None, typer.Option(help="Verify both packs against this key first; repeatable.")
     ] = None,
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Show columns that drifted at least this far.")] = 0.02,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Show columns with at least this drift.")] = 0.02,
     tolerate: Annotated[
-        float | None, typer.Option(min=0, max=1, help="End with exit code 15 if a column drifted farther.")
+        float | None, typer.Option(min=0, max=1, help="Exit with code 15 if a column drifted further.")
     ] = None,
     show_all: Annotated[bool, typer.Option("--all", help=ALL_HELP)] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")] = False,
 ) -> None:
-    """Compare two packs: volumes, rules, and the drift of every column, on pseudonyms and aggregates alone.
+    """Compare two packs: volumes, rules, and the drift of every column.
 
-    Drift runs from 0 (alike) to 1 (nothing in common). Without --public-key neither pack's signature is looked at.
+    Drift runs from 0 (same) to 1 (nothing in common). Without --public-key, signatures are not checked.
     """
     from flows.report.drift import compare
 
@@ -44,15 +44,17 @@ def compare_command(
         _verify(pack, public_key or [])
     found = compare(before, now)
     found["verified"] = bool(public_key)
-    if as_json:
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
-    else:
+    if not as_json:
         _print(found, 0.0 if show_all else threshold, show_all=show_all)
     worst = max((entry["drift"] or 0 for entry in found["drift"]), default=0)
     if tolerate is not None and worst > tolerate:
         at = found["drift"][0]
         where = f"{at['extract']}.{at['column']}"
-        raise QualityError(f"drifted by {worst:.3f}, {tolerate:.3f} is tolerated", where=where)
+        fault = QualityError(f"drifted by {worst:.3f}; --tolerate allows {tolerate:.3f}", where=where)
+        fault.document = found
+        raise fault
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 def _verify(pack: Path, public_keys: Sequence[Path]) -> None:
@@ -67,10 +69,10 @@ def _print(found: dict[str, Any], threshold: float, *, show_all: bool) -> None:
     verified = "both verified" if found["verified"] else "signatures not checked"
     typer.echo(f"Before  {_pack(old)}\nNow     {_pack(new)}\n        {verified}")
     if old["key_fingerprint"] == new["key_fingerprint"]:
-        typer.echo("        both under one key: their pseudonyms can be linked")
+        typer.echo("        same key: pseudonyms can be linked")
     _table("Volumes", ("extract", "rows before", "rows now", "excluded before", "now"), _volumes(found))
     rules = [rule for rule in found["rules"] if show_all or rule["way"] in ("up", "down", "new")]
-    title = f"Rules: {len(rules)} of {len(found['rules'])} moved"
+    title = f"Rules: {len(rules)} of {len(found['rules'])} changed"
     _table(title, ("rule", "failed before", "now", "change"), map(_rule, rules))
     if found["gone_rules"]:
         typer.echo(f"\nNo longer judged: {', '.join(map(shown, found['gone_rules']))}")

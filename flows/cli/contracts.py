@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from contracts.errors import ContractError
+from flows.cli.help import WholeSentences
 
 Folder = Annotated[
     Path | None,
@@ -19,7 +20,11 @@ Folder = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the subcommands to the console command."""
-    group = typer.Typer(no_args_is_help=True, help="Check the contracts, or print the data dictionary.")
+    group = typer.Typer(
+        cls=WholeSentences,
+        no_args_is_help=True,
+        help="Check the contracts, print the data dictionary or the columns of flows.",
+    )
     group.command("check")(check_command)
     group.command("doc")(doc_command)
     group.command("flows")(flows_command)
@@ -28,11 +33,11 @@ def register(app: typer.Typer) -> None:
 
 def check_command(
     folder: Folder = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")] = False,
 ) -> None:
-    """Check contracts, code lists and tables; tell every fault at once, with file, place and house rule.
+    """Check contracts, code lists and tables, and list every fault with its place.
 
-    Without a folder the product's own are checked, and the tables of augmentation with them. Exit code 10 where
+    Without a folder, checks the contracts that come with datacut and the augmentation tables. Exit code 10 if
     anything is wrong.
     """
     from contracts.lint import check_contracts
@@ -41,42 +46,41 @@ def check_command(
     lines = [finding.line() for finding in found]
     if folder is None:
         lines += [f"augmentation: {text}" for text in _augmentation()]
-    if as_json:
-        typer.echo(json.dumps({"findings": [asdict(f) for f in found], "lines": lines}, indent=2, sort_keys=True))
-    else:
-        for line in lines:
-            typer.echo(line)
+    document = {"findings": [asdict(f) for f in found], "lines": lines}
+    if not as_json:
+        typer.echo("\n".join(lines or ["The contracts are in order."]))
     if lines:
         more = "" if len(lines) == 1 else "s"
-        raise ContractError(
-            f"{len(lines)} finding{more}", where=str(folder or "contracts"), remedy="see the lines above"
+        fault = ContractError(
+            f"{len(lines)} fault{more}", where=str(folder or "contracts"), remedy="each is listed with its place"
         )
-    if not as_json:
-        typer.echo("Nothing is wrong.")
+        fault.document = document
+        raise fault
+    if as_json:
+        typer.echo(json.dumps(document, indent=2, sort_keys=True))
 
 
 def doc_command() -> None:
-    """Print the data dictionary as Markdown: every extract, column, rule, code list and tolerance."""
+    """Print the data dictionary as Markdown."""
     from contracts.data_dictionary import data_dictionary
 
     typer.echo(data_dictionary(), nl=False)
 
 
 def flows_command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")] = False,
 ) -> None:
-    """Print where each column of a contract stands in the flows: item, flow, group, position, the catalogue's name.
+    """Print where the DTC flows carry each column: item, flow, group, position, name.
 
-    Exit code 10 where a column takes an item that is not its own.
+    Exit code 10 if a column is mapped to an item with another name.
     """
     from contracts.dtc.places import flow_places
     from contracts.load import load_all
 
     rows = [place for contract in load_all().values() for place in flow_places(contract)]
     wrong = sum(not row.matches for row in rows)
-    if as_json:
-        typer.echo(json.dumps({"places": [asdict(row) for row in rows], "mismatches": wrong}, indent=2))
-    else:
+    document = {"places": [asdict(row) for row in rows], "mismatches": wrong}
+    if not as_json:
         heads = ("column", "item", "flow", "group", "position", "name in the catalogue", "")
         table = [heads] + [
             (f"{r.extract}.{r.column}", r.item, r.flow, r.group, str(r.position), r.name, "" if r.matches else "WRONG")
@@ -87,7 +91,11 @@ def flows_command(
             typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
         typer.echo(f"{len(rows)} places, {wrong} mismatches")
     if wrong:
-        raise ContractError(f"{wrong} mismatches", where="contracts", remedy="see the lines marked WRONG")
+        fault = ContractError(f"{wrong} mismatches", where="contracts", remedy="they are marked WRONG in the table")
+        fault.document = document
+        raise fault
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
 
 
 def _augmentation() -> list[str]:

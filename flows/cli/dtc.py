@@ -9,12 +9,13 @@ import typer
 
 from contracts.errors import ConfigurationError, ContractError
 from contracts.vocabulary import PostcodePolicy
+from flows.cli.help import WholeSentences
 from flows.cli.options import CutId, IdentityFile, KeyPath, PassphraseFile
 
 if TYPE_CHECKING:
     from flows.dtc.manifest import Report
 
-dtc_app = typer.Typer(no_args_is_help=True, help="Mask flows of the Data Transfer Catalogue as files.")
+dtc_app = typer.Typer(cls=WholeSentences, no_args_is_help=True, help="Pseudonymise DTC flow files without a cut.")
 
 
 def register(app: typer.Typer) -> None:
@@ -26,22 +27,25 @@ def register(app: typer.Typer) -> None:
 
 
 def mask_command(  # noqa: PLR0913, PLR0917 - options, each by name
-    inputs: Annotated[list[Path], typer.Argument(help="Flow files, gzip or not, and folders.", show_default=False)],
+    inputs: Annotated[list[Path], typer.Argument(help="Flow files (gzip allowed) and folders.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="New folder for the masked files.", show_default=False)],
     key: KeyPath,
     cut: CutId,
     catalogue: Annotated[
-        Path, typer.Option("--catalogue", help="The catalogue's layouts as CSV, one line a field.", show_default=False)
+        Path, typer.Option("--catalogue", help="DTC layouts as CSV, one line per field.", show_default=False)
     ],
     policy: Annotated[
-        Path | None, typer.Option("--policy", help="What is done with each item.  [default: the shipped policy]")
+        Path | None, typer.Option("--policy", help="YAML file: how to treat each item.  [default: the shipped policy]")
     ] = None,
     blank_unknown: Annotated[
-        bool, typer.Option("--blank-unknown", help="Blank what policy or catalogue do not know, instead of refusing.")
+        bool,
+        typer.Option(
+            "--blank-unknown", help="Blank fields unknown to policy or catalogue instead of refusing the file."
+        ),
     ] = False,
-    test_flag: Annotated[str, typer.Option(help="Test flag of a header that has none.")] = "TR01",
+    test_flag: Annotated[str, typer.Option(help="Test flag for headers without one.")] = "TR01",
     postcode: Annotated[
-        PostcodePolicy, typer.Option(help="What stays of a postcode, as in the cut's policy.")
+        PostcodePolicy, typer.Option(help="How much of a postcode to keep, as in the cut's policy.")
     ] = PostcodePolicy.OUTWARD,
     signing_key: Annotated[
         Path | None, typer.Option("--signing-key", help="Ed25519 key that signs the manifest.", show_default=False)
@@ -49,14 +53,12 @@ def mask_command(  # noqa: PLR0913, PLR0917 - options, each by name
     passphrase_file: PassphraseFile = None,
     identity: IdentityFile = None,
 ) -> None:
-    """Pseudonymise flows: the same MPAN, serial and address give the same pseudonyms as in the cut.
+    """Pseudonymise DTC flow files, with the same pseudonyms as in the cut.
 
-    Every field that the policy keeps stays byte for byte. All files are written, or none. Files are read in a
-    stream; small ones share a block.
+    Fields that the policy keeps do not change by a byte. Writes all files or none.
 
-    Exit code 0: written. 2: the output is there already, or inputs contradict each other. 10: the catalogue or the
-    policy is wrong. 11: a file is not a flow of the catalogue. 12: it holds what the policy does not classify, or
-    other records than its trailer counts. 13: a key. 19: the disk.
+    Exit codes: 0 written; 2 the output folder exists, or inputs clash; 10 the catalogue or policy is wrong; 11 a file
+    is not a known flow; 12 an item is not in the policy, or the trailer's count is wrong; 13 key; 19 disk.
     """
     from contracts.dtc.policy import SHIPPED
     from contracts.scheme import scheme_lists
@@ -69,7 +71,7 @@ def mask_command(  # noqa: PLR0913, PLR0917 - options, each by name
     from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
     if not TEST_FLAG.fullmatch(test_flag):
-        raise ConfigurationError("a test flag is TR and two digits", where="--test-flag")
+        raise ConfigurationError("must be TR and two digits", where="--test-flag")
     chosen = policy or SHIPPED
     rules = Rules.read(_text(catalogue), _text(chosen), catalogue_name=catalogue.name, policy_name=chosen.name)
     self_test()
@@ -87,22 +89,22 @@ def mask_command(  # noqa: PLR0913, PLR0917 - options, each by name
 
 
 def policy_command() -> None:
-    """Print the shipped policy, to be copied, changed and given with `--policy`."""
+    """Print the shipped policy; change a copy and pass it with --policy."""
     from contracts.dtc.policy import shipped_policy_text
 
     typer.echo(shipped_policy_text(), nl=False)
 
 
 def verify_command(
-    folder: Annotated[Path, typer.Argument(help="Folder that `datacut dtc mask` wrote.", show_default=False)],
-    public_key: Annotated[Path, typer.Option(help="Public key to believe.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="Folder written by datacut dtc mask.", show_default=False)],
+    public_key: Annotated[Path, typer.Option(help="Public key to check against.", show_default=False)],
 ) -> None:
-    """Check the manifest's signature and the SHA-256 of every file. Exit code 18: something does not hold."""
+    """Check the signature of the manifest and the SHA-256 of every file. Exit code 18 if one fails."""
     from flows.dtc.manifest import verify_folder
     from flows.keys.signing_key import load_public
 
     document = verify_folder(folder, load_public(public_key))
-    typer.echo(f"Verified: {len(document['files'])} files of cut {document['cut']['id']} are as they were signed.")
+    typer.echo(f"Verified: {len(document['files'])} files of cut {document['cut']['id']} match their signature.")
 
 
 def _text(path: Path) -> str:

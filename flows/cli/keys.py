@@ -8,27 +8,38 @@ from typing import Annotated
 import typer
 
 from flows.cli import pseudonym
+from flows.cli.help import WholeSentences
 from flows.cli.options import CutId, IdentityFile, KeyPath, PassphraseFile
 
-Out = Annotated[Path, typer.Option(help="File to write; must not exist.", show_default=False)]
+Out = Annotated[Path, typer.Option(help="New file to write.", show_default=False)]
 SealWith = Annotated[
     Path | None,
     typer.Option(
-        "--passphrase-file", help="Seal the key under the one line of this file, mode 0600.", show_default=False
+        "--passphrase-file",
+        help="Protect the key with the passphrase in this one-line file, mode 0600.",
+        show_default=False,
     ),
 ]
 SealAnew = Annotated[
     Path | None,
-    typer.Option("--new-passphrase-file", help="Seal it under the one line of this file.", show_default=False),
+    typer.Option("--new-passphrase-file", help="One-line file with the new passphrase.", show_default=False),
 ]
-Prompt = Annotated[bool, typer.Option("--prompt", help="Seal it under a passphrase asked for at the terminal.")]
-key_app = typer.Typer(no_args_is_help=True, help="Make, protect, hand over, split and destroy cut keys.")
+Prompt = Annotated[bool, typer.Option("--prompt", help="Ask for a passphrase to protect the key with.")]
+key_app = typer.Typer(
+    cls=WholeSentences, no_args_is_help=True, help="Make, protect, hand over, split and destroy cut keys."
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the subcommands to the console command."""
     app.add_typer(key_app, name="key")
     pseudonym.register(app)
+
+
+def _explain(*lines: str) -> None:
+    """Say on standard error what was printed and what to do next; standard output stays one value for a script."""
+    for line in lines:
+        typer.echo(line, err=True)
 
 
 def _sealing(file: Path | None, prompt: bool) -> str | None:
@@ -41,30 +52,42 @@ def _sealing(file: Path | None, prompt: bool) -> str | None:
 
 @key_app.command("new")
 def new(cut: CutId, out: Out, passphrase_file: SealWith = None, prompt: Prompt = False) -> None:
-    """Make a random cut key, readable by its owner alone, and print its fingerprint."""
+    """Make a random cut key that only you can read, and print its fingerprint."""
     from flows.keys.cut_key import new_key
 
     typer.echo(new_key(out, cut, _sealing(passphrase_file, prompt)))
+    _explain(
+        f"That is the fingerprint of the key of cut {cut}, now in {out} (mode 0600).",
+        "Next: set cut.key in cut.yaml to that file. Keep a copy elsewhere (datacut key split). Encrypt it for each",
+        "participant (datacut key wrap), and send the fingerprint by another channel.",
+    )
 
 
 @key_app.command("signing")
 def signing(
     out: Out,
     public: Annotated[
-        Path | None, typer.Option(help="Where the public half goes.  [default: beside it, as .pub]", show_default=False)
+        Path | None,
+        typer.Option(help="File for the public key.  [default: beside the private one, as .pub]", show_default=False),
     ] = None,
 ) -> None:
-    """Make an Ed25519 key to sign packs with, and its public half for those who verify; print the key's id."""
+    """Make an Ed25519 key pair to sign packs with, and print the key id."""
     from flows.keys.signing_key import new_signing_key
 
-    typer.echo(new_signing_key(out, public or out.with_suffix(".pub")).keyid)
+    half = public or out.with_suffix(".pub")
+    typer.echo(new_signing_key(out, half).keyid)
+    _explain(
+        f"That is the key id. Private key: {out} (mode 0600). Public key: {half}.",
+        "Next: set release.signing_key in cut.yaml to the private key. Give the public key to everyone who verifies:",
+        f"datacut verify PACK --public-key {half}",
+    )
 
 
 @key_app.command("fingerprint")
 def fingerprint(
     key: KeyPath, cut: CutId, passphrase_file: PassphraseFile = None, identity: IdentityFile = None
 ) -> None:
-    """Print the 16 hex digits that identify a key for a cut and reveal nothing of it."""
+    """Print the 16 hex digits that identify a key without revealing it."""
     from flows.keys.cut_key import read_key
     from flows.keys.passphrase import Unlock
 
@@ -81,7 +104,10 @@ def protect(
     identity: IdentityFile = None,
     new_passphrase_file: SealAnew = None,
 ) -> None:
-    """Write a key once more under a new passphrase, asked for unless a file names it; the old file stays."""
+    """Write a copy of a key under a new passphrase; the old file stays.
+
+    Asks for the passphrase unless --new-passphrase-file gives it.
+    """
     from flows.keys.cut_key import keep_key, read_cut_key
     from flows.keys.passphrase import Unlock
 
@@ -91,7 +117,7 @@ def protect(
 
 @key_app.command("identity")
 def identity_command(out: Out) -> None:
-    """Make an age identity to receive wrapped keys with, and print its public recipient."""
+    """Make an age identity to receive keys with, and print its public recipient."""
     from flows.keys.age_files import new_identity
     from flows.keys.secret_files import write_new
 
@@ -105,14 +131,15 @@ def wrap(
     *,
     key: KeyPath,
     cut: CutId,
-    to: Annotated[
-        list[str], typer.Option(help="age1... or a file of recipients; may be repeated.", show_default=False)
-    ],
+    to: Annotated[list[str], typer.Option(help="age1... or a file of recipients; repeatable.", show_default=False)],
     out: Out,
     passphrase_file: PassphraseFile = None,
     identity: IdentityFile = None,
 ) -> None:
-    """Wrap a key for a participant in the age format, and print its fingerprint, to be told by another channel."""
+    """Encrypt a key to a participant's age recipient, and print its fingerprint.
+
+    Send the file and the fingerprint by different channels.
+    """
     from flows.keys.age_files import recipients_of
     from flows.keys.age_files import wrap as wrapped_for
     from flows.keys.cut_key import plain_line, read_cut_key
@@ -132,14 +159,17 @@ def unwrap(
     key: KeyPath,
     cut: CutId,
     expected: Annotated[
-        str, typer.Option("--fingerprint", help="The key's fingerprint, told by another channel.", show_default=False)
+        str,
+        typer.Option(
+            "--fingerprint", help="The key's fingerprint, as you got it by another channel.", show_default=False
+        ),
     ],
     out: Out,
     identity: IdentityFile = None,
     passphrase_file: SealWith = None,
     prompt: Prompt = False,
 ) -> None:
-    """Unwrap a key that was wrapped for an identity; refused unless it is the key of that fingerprint."""
+    """Decrypt a key that was wrapped for your identity; fails unless the fingerprint matches."""
     from flows.keys.cut_key import keep_key, read_cut_key
     from flows.keys.passphrase import Unlock
 
@@ -152,13 +182,13 @@ def split(
     *,
     key: KeyPath,
     cut: CutId,
-    shares: Annotated[int, typer.Option(help="How many custodians get one share each.", show_default=False)],
-    threshold: Annotated[int, typer.Option(help="How many shares give the key back.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder for the share files; made when missing.", show_default=False)],
+    shares: Annotated[int, typer.Option(help="Number of shares, one per custodian.", show_default=False)],
+    threshold: Annotated[int, typer.Option(help="How many shares are needed to rebuild the key.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the share files; created if missing.", show_default=False)],
     passphrase_file: PassphraseFile = None,
     identity: IdentityFile = None,
 ) -> None:
-    """Split a key between custodians, k of n, and print the share files."""
+    """Split a key into shares for custodians, and print the file names."""
     from flows.keys import shares as sharing
     from flows.keys.cut_key import read_cut_key
     from flows.keys.passphrase import Unlock
@@ -181,7 +211,7 @@ def combine(
     passphrase_file: SealWith = None,
     prompt: Prompt = False,
 ) -> None:
-    """Put a key together from its shares, and print its fingerprint."""
+    """Rebuild a key from its shares, and print its fingerprint."""
     from flows.keys import shares as sharing
     from flows.keys.cut_key import keep_key
     from flows.keys.secret_files import read_private, shown
@@ -195,16 +225,16 @@ def destroy(
     *,
     key: KeyPath,
     cut: CutId,
-    by: Annotated[str, typer.Option(help="Who destroys it, as the certificate shall say.", show_default=False)],
+    by: Annotated[str, typer.Option(help="Who destroys it, for the certificate.", show_default=False)],
     signing_key: Annotated[Path, typer.Option(help="Ed25519 key that signs the certificate.", show_default=False)],
-    certificate: Annotated[Path, typer.Option(help="Certificate to write; must not exist.", show_default=False)],
+    certificate: Annotated[Path, typer.Option(help="New file for the certificate.", show_default=False)],
     revoked: Annotated[
-        Path | None, typer.Option(help="List of revoked fingerprints to add it to.", show_default=False)
+        Path | None, typer.Option(help="File of revoked fingerprints to append to.", show_default=False)
     ] = None,
     passphrase_file: PassphraseFile = None,
     identity: IdentityFile = None,
 ) -> None:
-    """Overwrite and remove a key file or a share, and leave a signed certificate of it."""
+    """Overwrite and delete a key file or share, and write a signed certificate."""
     from flows.keys import destruction
     from flows.keys.cut_key import held_fingerprint
     from flows.keys.passphrase import Unlock
@@ -221,11 +251,11 @@ def destroy(
 @key_app.command("certificate")
 def certificate_command(
     certificate: Annotated[Path, typer.Argument(help="Certificate of destruction.", show_default=False)],
-    public_key: Annotated[Path, typer.Option(help="Public half of the key that signed it.", show_default=False)],
+    public_key: Annotated[Path, typer.Option(help="Public key of the signer.", show_default=False)],
 ) -> None:
-    """Check a certificate of destruction and say what it attests."""
+    """Check a certificate of destruction and print what it says."""
     from flows.keys.destruction import verify_certificate
     from flows.keys.signing_key import load_public
 
-    told = verify_certificate(certificate, load_public(public_key))
-    typer.echo(f"key {told.fingerprint} of cut {told.cut}: {told.file} destroyed by {told.by} at {told.at}")
+    found = verify_certificate(certificate, load_public(public_key))
+    typer.echo(f"key {found.fingerprint} of cut {found.cut}: {found.file} destroyed by {found.by} at {found.at}")

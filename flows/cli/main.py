@@ -5,43 +5,74 @@ Slow libraries are imported by the subcommand that needs them: ``--help`` and ``
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 import contracts
 import flows
 import transforms
-from contracts.errors import DataCutError, PlaceError
-from flows.cut.installed import left_out
+from contracts.errors import PlaceError
+from flows.cli import outcome
+from flows.cli.help import Root
 from flows.keys.process import guard_memory
 
-# modules of ``flows.cli``, in the order of the help
+# modules of ``flows.cli``
 PARTS = (
     "run", "contracts", "ringfence", "messages", "restore", "sample", "keys", "verify", "serve", "approve", "compare",
     "dtc",
 )  # fmt: skip
+
 EXIT_CODES = """
-Exit codes: 0 done, 2 wrong usage or configuration, 10 contract, 11 intake, 12 data refused at a gate, 13 keys,
-14 a raw identifier survived or a disclosure threshold is passed, 15 quality, 16 alignment, 17 ring-fence, 18 evidence,
-19 the place is unfit (disk, database, installation), 1 a defect of the product, 130 stopped.
+Exit codes:
+
+\b
+   0  done
+   1  a defect in datacut
+   2  wrong usage or configuration
+  10  a contract is wrong
+  11  a source cannot be read
+  12  the data is refused
+  13  a key is missing, wrong or unprotected
+  14  a raw identifier survived, or too few records look alike
+  15  data quality
+  16  participants disagree
+  17  ring-fence
+  18  a pack, signature or ledger does not hold
+  19  the machine or installation is unfit
+  20  too much is excluded, or nothing is left
+ 130  stopped with Ctrl-C
+ 141  the reader closed the pipe
 """
+
 
 app = typer.Typer(
     name="datacut",
+    cls=Root,
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode=None,  # plain text: good in any width, colour and encoding
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
-    help="Turns electricity production backups into validated, pseudonymised, ring-fenced MHHS test data.",
     epilog=EXIT_CODES,
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"datacut {version('datacut')}, pseudonym scheme 1, Python {sys.version.split()[0]}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
-    """Turn electricity production backups into validated, pseudonymised, ring-fenced MHHS test data."""
+def _root(
+    _: Annotated[bool, typer.Option("--version", help="Print the version and exit.", callback=_version)] = False,
+) -> None:
+    """Turn electricity backups into validated, pseudonymised, ring-fenced MHHS test data."""
 
 
 def check_installation() -> None:
@@ -67,19 +98,24 @@ def build() -> typer.Typer:
 def main() -> None:
     """Run the command line; the only place that turns exceptions into output."""
     guard_memory()
+    arguments = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows ?
     try:
         check_installation()
-        build()()
-    except DataCutError as fault:
-        sys.stderr.write(f"datacut: {fault.line()}\n")
-        sys.exit(fault.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("datacut: stopped\n")
-        sys.exit(130)
-    except ModuleNotFoundError as fault:
-        told = left_out(fault) or DataCutError.defect(fault)
-        sys.stderr.write(f"datacut: {told.line()}\n")
-        sys.exit(told.exit_code if isinstance(told, PlaceError) else 1)
+        code = build()(arguments, prog_name="datacut", standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        outcome.stop(arguments)
+    except BrokenPipeError:
+        outcome.reader_gone()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # typer leaves with 1, which is a defect's
+            outcome.reader_gone()
+        raise
     except Exception as fault:  # noqa: BLE001 - its text may quote data: type and place are enough
-        sys.stderr.write(f"datacut: {DataCutError.defect(fault).line()}\n")
-        sys.exit(1)
+        outcome.fail(fault, arguments)
+    if code == outcome.INTERRUPTED:
+        outcome.stop(arguments)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-CASE_HELP = "Test case; may be given again.  [default: all of phase CIT]"
+CASE_HELP = "Test case; repeatable.  [default: all of phase CIT]"
 
 
 def register(app: typer.Typer) -> None:
@@ -22,28 +22,32 @@ def messages_command(  # noqa: PLR0913 - the options of a command
     *,
     out: Annotated[Path, typer.Option(help="New folder for the messages.", show_default=False)],
     test_case: Annotated[list[str] | None, typer.Option(help=CASE_HELP, show_default=False)] = None,
-    interface: Annotated[list[str] | None, typer.Option(help="Interface, as IF-031; may be given again.")] = None,
-    sent: Annotated[datetime | None, typer.Option(help="The sender's local time.  [default: the cut date]")] = None,
+    interface: Annotated[
+        list[str] | None, typer.Option(help="Interface such as IF-031; repeatable.  [default: all]")
+    ] = None,
+    sent: Annotated[
+        datetime | None, typer.Option(help="Local time of sending.  [default: 09:00 on the cut date]")
+    ] = None,
     action: Annotated[
-        datetime | None, typer.Option(help="Day from which what is asked for holds.  [default: the day of --sent]")
+        datetime | None, typer.Option(help="Effective date of the request.  [default: the day of --sent]")
     ] = None,
     settlement: Annotated[
-        datetime | None, typer.Option(help="Settlement day of IF-021.  [default: the cut date]")
+        datetime | None, typer.Option(help="Settlement date in IF-021.  [default: the cut date]")
     ] = None,
     scenario: Annotated[str, typer.Option(help="Appointment scenario.")] = "CSP",
-    environment: Annotated[str, typer.Option(help="Environment tag.  [default: as messages.yaml]")] = "",
-    schema_version: Annotated[str, typer.Option(help="Schema version.  [default: as messages.yaml]")] = "",
+    environment: Annotated[str, typer.Option(help="Environment tag.  [default: from messages.yaml]")] = "",
+    schema_version: Annotated[str, typer.Option(help="Schema version.  [default: from messages.yaml]")] = "",
     connection_provider: Annotated[str, typer.Option(help="DIP id of a connection provider.")] = "",
     spelling: Annotated[str, typer.Option(help="Spelling of keys: schema or catalogue.")] = "schema",
     public_key: Annotated[
-        list[Path] | None, typer.Option(help="Verify the pack against this key first; may be given again.")
+        list[Path] | None, typer.Option(help="Verify the pack against this key first; repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")] = False,
 ) -> None:
-    """Write schema-valid DIP messages for ring-fenced metering points, a file per test case, interface and event.
+    """Write DIP messages for ring-fenced metering points, one file per test case, interface and event.
 
-    Every message is held against the project's JSON schema first. manifest.csv has the triple of test case, pseudonym
-    and payload, and says why a message was not made.
+    Every message is validated against the JSON schema first. manifest.csv lists test case, pseudonym and payload, and
+    why a message was left out.
     """
     from dataclasses import asdict
 
@@ -74,6 +78,6 @@ def messages_command(  # noqa: PLR0913 - the options of a command
     else:
         typer.echo(
             f"{done.messages:,} messages for {len(done.test_cases):,} test cases in {done.files:,} files; "
-            f"{done.left_out:,} not made, with reasons in manifest.csv"
+            f"{done.left_out:,} left out, with reasons in manifest.csv"
         )
         typer.echo(f"Messages: {out}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from contracts.errors import ConfigurationError
-from flows.cut.progress import Facts, ProgressListener, Step
+from flows.cut.progress import Facts, Kind, ProgressListener, Step
 from flows.pipeline import (
     ALIGN,
     AUGMENT,
@@ -41,6 +41,7 @@ SHARES = {
     LEAK_SCAN.name: 11,
     REPORT.name: 5,
 }
+RELEASE_ONLY = (ALIGN.name, AUGMENT.name, RING_FENCE.name)
 SHOWN = ("rows", "partitions", "excluded", "rules", "pairs", "coincident", "items", "allocated", "shortages")
 
 
@@ -66,9 +67,11 @@ class LineListener:
 class BarListener:
     """A bar over the whole run with an estimate of what is left, and a line per finished step above it."""
 
-    def __init__(self, progress: Any) -> None:
+    def __init__(self, progress: Any, kind: Kind) -> None:
         self._progress = progress
-        self._task = progress.add_task("begins", total=sum(SHARES.values()), rows="")
+        shares = (share for stage, share in SHARES.items() if kind == "release" or stage not in RELEASE_ONLY)
+        self._total = sum(shares)
+        self._task = progress.add_task("starting", total=self._total, rows="")
         self._steps: dict[str, int] = {}
 
     def begin(self, step: Step) -> None:
@@ -82,6 +85,8 @@ class BarListener:
             self._steps = {INTAKE.name: 1 + sources, PSEUDONYMISE.name: sources, QUALITY.name: parts + 2}
         share = sum(SHARES[stage] / max(1, self._steps.get(stage, 1)) for stage in step.stages)
         self._progress.advance(self._task, share)
+        if REPORT.name in step.stages:  # the last step
+            self._progress.update(self._task, completed=self._total, description="done", rows="")
         self._progress.console.print(_line(step, seconds, facts), highlight=False, markup=False)
 
     def rows(self, label: str, rows: int) -> None:
@@ -134,8 +139,8 @@ class Listeners:
 
 
 @contextmanager
-def progress_listener(log: Path | None) -> Iterator[ProgressListener]:
-    """Give what suits the place: a bar on a terminal, lines elsewhere; and JSON lines into ``log`` where one is named.
+def progress_listener(log: Path | None, kind: Kind = "release") -> Iterator[ProgressListener]:
+    """Give a bar on a terminal and lines elsewhere, and JSON lines into ``log`` if one is named.
 
     Raises:
         ConfigurationError: the log cannot be written.
@@ -162,8 +167,8 @@ def progress_listener(log: Path | None) -> Iterator[ProgressListener]:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            yield Listeners([BarListener(progress), *logs])
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            yield Listeners([BarListener(progress, kind), *logs])
     finally:
         if stream:
             stream.close()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from contracts.errors import RefusedError
+from contracts.errors import InsufficientDataError, RefusedError
 from contracts.vocabulary import Field
 from flows.cli.options import CutId, IdentityFile, KeyPath, PassphraseFile
 
@@ -27,10 +27,10 @@ def pseudonym_command(
     passphrase_file: PassphraseFile = None,
     identity: IdentityFile = None,
 ) -> None:
-    """Read values from standard input, a line each, and print their pseudonyms.
+    """Read values from standard input, one per line, and print their pseudonyms.
 
-    A value that cannot be pseudonymised gives an empty line, and exit code 12 at the end. An address is one line:
-    its nine lines and its postcode, separated by `|`; the postcode is the last part.
+    A value that has no pseudonym gives an empty line, and the exit code is 12. An address is one line: up to nine
+    address lines and the postcode last, separated by `|`.
     """
     from contracts.scheme import scheme_lists
     from flows.cut.self_test import self_test
@@ -40,14 +40,21 @@ def pseudonym_command(
 
     self_test()
     pseudonymiser = Pseudonymiser(read_key(key, cut, unlock=Unlock(passphrase_file, identity)), lists=scheme_lists())
-    refused = 0
+    refused = count = 0
     for lines in _blocks():
         out = _addresses(pseudonymiser, lines) if field is Field.ADDRESS else _values(pseudonymiser, field, lines)
+        count += len(lines)
         refused += sum(1 for text in out if not text)
         sys.stdout.write("".join(f"{text}\n" for text in out))
     sys.stdout.flush()
+    if not count:
+        raise InsufficientDataError("is empty", where="standard input", remedy="give one value per line")
     if refused:
-        raise RefusedError(f"{refused} values could not be pseudonymised", where="standard input")
+        raise RefusedError(
+            f"{refused} of {count} lines have no pseudonym",
+            where="standard input",
+            remedy="each left an empty line; check --field",
+        )
 
 
 def _blocks() -> Iterator[list[str]]:

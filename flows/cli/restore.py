@@ -24,22 +24,22 @@ def restore_command(
     pack: Annotated[Path, typer.Argument(help="Folder of the return pack.", show_default=False)],
     *,
     backup: Annotated[
-        Path, typer.Option(help="Folder of the backup, or the cut.yaml that it was read by.", show_default=False)
+        Path, typer.Option(help="Folder of the backup, or the cut.yaml used for it.", show_default=False)
     ],
     key: KeyPath,
     out: Annotated[Path, typer.Option(help="New folder for the load files.", show_default=False)],
     public_key: Annotated[
-        list[Path] | None, typer.Option(help="Verify the pack against this key first; may be given again.")
+        list[Path] | None, typer.Option(help="Verify the pack against this key first; repeatable.")
     ] = None,
     passphrase_file: PassphraseFile = None,
     identity: IdentityFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")] = False,
 ) -> None:
-    """Write load files keyed by real MPANs: the own records as they came, and the MHHS-only items beside them.
+    """Write load files under your real MPANs: your own records, and the MHHS-only items.
 
-    Nothing is decrypted: the pseudonyms of the backup are computed anew and met with the pack's. The folder and its
-    files are readable by their owner alone. Without --public-key the signature is not looked at. Records of the pack
-    that do not match the backup are listed in unmatched-<extract>.csv, and the command ends with code 12.
+    Decrypts nothing: computes the pseudonyms of your backup again and matches them with the pack. Only you can read
+    the files. Without --public-key, the signature is not checked. Records of the pack that do not match your backup
+    are listed in unmatched-<extract>.csv, and the exit code is 12.
     """
     from flows.cut.self_test import self_test
     from flows.keys.cut_key import read_key
@@ -61,7 +61,7 @@ def restore_command(
     else:
         _print(found, out)
     if found.mismatches:
-        remedy = "the load files hold what the backup says; ask the sender of the pack about the others"
+        remedy = "see unmatched-<extract>.csv; the load files follow your backup; ask the sender of the pack"
         raise RefusedError(f"{found.mismatches:,} records do not match the backup", where=pack.name, remedy=remedy)
 
 
@@ -70,12 +70,12 @@ def _print(found: Restored, out: Path) -> None:
         excluded = sum(entry["excluded"].values())
         typer.echo(
             f"{entry['extract']}: {entry['rows']:,} rows in the backup, {entry['returned']:,} returned, "
-            f"{excluded:,} excluded, {entry['only_in_backup']:,} unknown to the pack"
+            f"{excluded:,} excluded, {entry['only_in_backup']:,} not in the pack"
         )
         if entry["differing"] or entry["only_in_pack"]:
             typer.echo(
                 f"  does not match the backup: {entry['differing']:,} records differ, "
-                f"{entry['only_in_pack']:,} stand in the pack alone; see unmatched-{entry['extract']}.csv"
+                f"{entry['only_in_pack']:,} are only in the pack; see unmatched-{entry['extract']}.csv"
             )
-    typer.echo(f"Signature: {'verified' if found.verified else 'not looked at (give --public-key)'}")
+    typer.echo(f"Signature: {'verified' if found.verified else 'not checked (give --public-key)'}")
     typer.echo(f"Load files: {out}")

@@ -10,6 +10,7 @@ import typer
 
 from contracts.errors import ConfigurationError
 from contracts.ringfence.model import State
+from flows.cli.help import WholeSentences
 
 if TYPE_CHECKING:
     from flows.ringfence.allocation import AllocationOutcome
@@ -18,20 +19,24 @@ if TYPE_CHECKING:
 WIDTH = 140
 
 CutPath = Annotated[Path, typer.Argument(metavar="CUT.yaml", help="The cut.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")]
-Why = Annotated[str, typer.Option(help="Why it is done; goes into the ledger.", show_default=False)]
-By = Annotated[str | None, typer.Option(help="Who does it.  [default: the user of this machine]", show_default=False)]
-Stage = Annotated[str, typer.Option(help="Only of this stage.")]
-TestCase = Annotated[str, typer.Option(help="Only of this test case.")]
-Participant = Annotated[str, typer.Option(help="Only of test cases of this participant.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")]
+Why = Annotated[str, typer.Option(help="Reason, for the ledger.", show_default=False)]
+By = Annotated[
+    str | None, typer.Option(help="Who does it, for the ledger.  [default: your user name]", show_default=False)
+]
+Stage = Annotated[str, typer.Option(help="Only this stage.")]
+TestCase = Annotated[str, typer.Option(help="Only this test case.")]
+Participant = Annotated[str, typer.Option(help="Only test cases of this participant.")]
 Involving = Annotated[str, typer.Option(help="Only metering points that this MPID supplies or serves.")]
-Mpans = Annotated[list[str] | None, typer.Option("--mpan", help="Only the unit of this MPAN; once for each.")]
-InState = Annotated[str, typer.Option(help="Only those in this state.")]
+Mpans = Annotated[list[str] | None, typer.Option("--mpan", help="Only the unit of this MPAN; repeatable.")]
+InState = Annotated[str, typer.Option(help="Only this state.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the group of subcommands to the console command."""
-    group = typer.Typer(no_args_is_help=True, help="Allocate metering points to test cases, and keep the ledger of it.")
+    group = typer.Typer(
+        cls=WholeSentences, no_args_is_help=True, help="Allocate metering points to test cases, and manage the ledger."
+    )
     for name, command in (
         ("plan", plan_command),
         ("commit", commit_command),
@@ -49,36 +54,40 @@ def register(app: typer.Typer) -> None:
 
 def plan_command(  # noqa: PLR0913, PLR0917 - options, each by name
     cut: Annotated[Path | None, typer.Argument(metavar="[CUT.yaml]", help="The cut to plan for.")] = None,
-    population: Annotated[Path | None, typer.Option(help="Directly: population, Parquet or CSV.")] = None,
-    demands: Annotated[Path | None, typer.Option(help="Directly: demand book, CSV, or a YAML plan.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Directly: the allocation, CSV.")] = None,
-    round_: Annotated[int | None, typer.Option("--round", help="Directly: solve this round alone.")] = None,
-    frozen: Annotated[Path | None, typer.Option(help="Directly: earlier allocation; its MPANs are taken.")] = None,
-    key: Annotated[Path | None, typer.Option(help="Directly: key file.  [default: a public, documented key]")] = None,
-    policy: Annotated[Path | None, typer.Option(help="Directly: YAML file with the policy of a plan.")] = None,
-    coverage: Annotated[bool, typer.Option(help="Directly: measure likeness to the pool.")] = True,
-    report: Annotated[Path | None, typer.Option(help="Also write the whole report as JSON to this file.")] = None,
+    population: Annotated[Path | None, typer.Option(help="Without a cut: population, Parquet or CSV.")] = None,
+    demands: Annotated[Path | None, typer.Option(help="Without a cut: demands, CSV or a YAML plan.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Without a cut: CSV file for the allocation.")] = None,
+    round_: Annotated[int | None, typer.Option("--round", help="Without a cut: solve only this round.")] = None,
+    frozen: Annotated[
+        Path | None, typer.Option(help="Without a cut: earlier allocation, whose MPANs are taken.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Without a cut: key file.  [default: a public, documented key]")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="Without a cut: YAML file with the policy.")] = None,
+    coverage: Annotated[bool, typer.Option(help="Without a cut: measure how representative the choice is.")] = True,
+    report: Annotated[Path | None, typer.Option(help="Also write the full report to this JSON file.")] = None,
     why: Why = "plan",
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Work out who would get what, and why some would not; hold nothing yet.
+    """Work out who would get which metering points, without reserving any.
 
-    For a cut: solves what its plan lacks on the population of its last run, and writes the plan into the ledger.
-    Directly (--population, --demands, --out): solves from files to a file, with no cut and no ledger.
+    For a cut: solves what its plan lacks on the population of the last run, and records the plan in the ledger.
+    Without a cut (--population, --demands, --out): solves from files to a file, with no ledger.
     """
     if cut is not None and (population or demands or out):
-        raise ConfigurationError("plan takes a cut, or --population, --demands and --out")
+        raise ConfigurationError("plan needs CUT.yaml, or --population, --demands and --out")
     if cut is not None:
         from flows.ringfence.operations import Actor, open_ring_fence
 
         with open_ring_fence(cut) as fence:
             planned = fence.plan(Actor.named(by, why))
-            head = f"Plan {planned.batch} of cut {fence.cut}" + (" (as it stood already)" if planned.replayed else "")
+            head = f"Plan {planned.batch} of cut {fence.cut}" + (" (unchanged)" if planned.replayed else "")
         _report(_outcome(planned), head, as_json=as_json, report=report)
         return
     if population is None or demands is None or out is None:
-        raise ConfigurationError("plan takes a cut, or --population, --demands and --out")
+        raise ConfigurationError("plan needs CUT.yaml, or --population, --demands and --out")
     from flows.ringfence.standalone import AllocationOptions, allocate_files
     from flows.ringfence.summary import document
 
@@ -90,12 +99,12 @@ def plan_command(  # noqa: PLR0913, PLR0917 - options, each by name
 
 def commit_command(
     cut: CutPath,
-    plan: Annotated[int | None, typer.Option(help="Number of the plan.  [default: the last]")] = None,
+    plan: Annotated[int | None, typer.Option(help="Number of the plan.  [default: the latest]")] = None,
     why: Why = "commit",
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Commit a plan as it stands: every MPAN of it, or none. A plan that the ledger has outrun is refused (17)."""
+    """Reserve every MPAN of a plan, or none. A stale plan is refused (exit code 17)."""
     from flows.ringfence.operations import Actor, open_ring_fence
 
     with open_ring_fence(cut) as fence:
@@ -107,10 +116,10 @@ def top_up_command(
     cut: CutPath,
     why: Why = "top-up",
     by: By = None,
-    report: Annotated[Path | None, typer.Option(help="Also write the whole report as JSON to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Also write the full report to this JSON file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give old and new test cases what they still lack, and commit it. What stands is not touched."""
+    """Allocate and commit what test cases still lack; existing reservations stay."""
     from flows.ringfence.operations import Actor, open_ring_fence
 
     with open_ring_fence(cut) as fence:
@@ -128,7 +137,7 @@ def status_command(  # noqa: PLR0917 - options, each by name
     state: InState = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show who holds what: in all, the MPANs of a test case, or the test case and history of an MPAN."""
+    """Show who holds what: totals, the MPANs of a test case, or the history of an MPAN."""
     from flows.ringfence.operations import open_ring_fence
 
     with open_ring_fence(cut) as fence:
@@ -154,7 +163,7 @@ def issue_command(  # noqa: PLR0917 - options, each by name
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Note that committed MPANs were handed to their participants."""
+    """Record that committed MPANs were handed to participants."""
     _move(
         cut, (stage, test_case, participant, "", mpan, State.COMMITTED.value), State.ISSUED, (by, why), as_json=as_json
     )
@@ -170,7 +179,7 @@ def consume_command(  # noqa: PLR0917 - options, each by name
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Note that the tests of issued MPANs were done."""
+    """Record that the tests of issued MPANs are done."""
     _move(
         cut, (stage, test_case, participant, "", mpan, State.ISSUED.value), State.CONSUMED, (by, why), as_json=as_json
     )
@@ -185,12 +194,12 @@ def release_command(  # noqa: PLR0913, PLR0917 - options, each by name
     involving: Involving = "",
     mpan: Mpans = None,
     state: InState = "",
-    quarantine: Annotated[bool, typer.Option("--quarantine", help="Keep them out of use for good.")] = False,
-    keep_out: Annotated[bool, typer.Option("--keep-out", help="Give none of them back to the pool.")] = False,
+    quarantine: Annotated[bool, typer.Option("--quarantine", help="Never use them again.")] = False,
+    keep_out: Annotated[bool, typer.Option("--keep-out", help="Do not return them to the pool.")] = False,
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take reservations back: a participant withdraws, a test case falls away, an MPAN turns out to be unfit.
+    """Take back reservations: a participant withdraws, a test case is dropped, an MPAN is unfit.
 
     MPANs that were never issued, and those whose test allowed reuse, go back to the pool; others stay out of use.
     """
@@ -204,10 +213,10 @@ def release_command(  # noqa: PLR0913, PLR0917 - options, each by name
 def explain_command(
     cut: CutPath,
     test_case: TestCase = "",
-    plan: Annotated[int | None, typer.Option(help="Of this plan.  [default: of the last allocation]")] = None,
+    plan: Annotated[int | None, typer.Option(help="Plan to explain.  [default: the latest allocation]")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say for every shortage which test cases compete, how many units would satisfy them, and what to relax."""
+    """Explain every shortage: who competes, how many units would do, what to relax."""
     from flows.ringfence.operations import open_ring_fence
 
     with open_ring_fence(cut) as fence:
@@ -223,10 +232,10 @@ def explain_command(
 
 def verify_command(
     cut: CutPath,
-    head: Annotated[list[str] | None, typer.Option(help="A head noted in a pack's evidence; once for each.")] = None,
+    head: Annotated[list[str] | None, typer.Option(help="Ledger head from a pack's evidence; repeatable.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the cut's ledger against itself and against heads noted elsewhere. Exit code 18: it was changed."""
+    """Check the ledger for tampering, against itself and heads noted elsewhere. Exit code 18 if it was changed."""
     from dataclasses import asdict
 
     from flows.ringfence.audit import verify_ledger

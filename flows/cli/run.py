@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from flows.cut.progress import Kind
 
 Plain = Annotated[bool, typer.Option("--plain", help="Run the same stages without Prefect.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")]
-Log = Annotated[Path | None, typer.Option(help="Append a JSON line per step to this file.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")]
+Log = Annotated[Path | None, typer.Option(help="Append one JSON line per step to this file.", show_default=False)]
 CutPath = Annotated[
-    Path, typer.Argument(metavar="CUT.yaml", help="What to cut, from whom, under which key.", show_default=False)
+    Path, typer.Argument(metavar="CUT.yaml", help="The cut: sources, participants, keys.", show_default=False)
 ]
 Workers = Annotated[
-    str, typer.Option(help="Dask: a number of processes, or a cluster's address.", show_default="this process alone")
+    str, typer.Option(help="Use Dask: a number of processes, or the address of a cluster.", show_default=False)
 ]
 SAMPLE = Path("sample_data")
 SAMPLE_REQUEST = (5000, 1, 0.05)  # metering points, seed, rate of defects: what sample_data was made with
@@ -38,9 +38,9 @@ def register(app: typer.Typer) -> None:
 def run_command(
     cut: CutPath, plain: Plain = False, workers: Workers = "", as_json: AsJson = False, log: Log = None
 ) -> None:
-    """Run the whole job: anonymise every backup, judge, align, augment, ring-fence, and release a signed pack.
+    """Run the whole job, from the backups of all participants to a signed release pack.
 
-    A run that was stopped is simply run again: it goes on where it was, and ends in the same pack.
+    If a run stops, run it again: it resumes where it left off and gives the same pack.
     """
     _print(_run(cut, "release", plain=plain, log=log, workers=workers), as_json=as_json)
 
@@ -48,25 +48,27 @@ def run_command(
 def anonymise_command(
     cut: CutPath, plain: Plain = False, workers: Workers = "", as_json: AsJson = False, log: Log = None
 ) -> None:
-    """Run the participant's stages: pseudonymise and judge backups, and write a signed submission pack.
+    """Pseudonymise and check your own backups, and write a signed submission pack.
 
-    Needs no network and no other participant. Without Prefect, unless a server is configured for it.
+    Needs no network and no other participant's data. Uses Prefect only if a server is configured.
     """
     _print(_run(cut, "submission", plain=plain, log=log, workers=workers), as_json=as_json)
 
 
 def demo_command(
-    out: Annotated[Path, typer.Option(help="Folder for copies of the backups, packs and keys.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the backups, packs and keys.")] = Path("demo"),
     sample: Annotated[
-        Path | None, typer.Option(help="The sample backups; made anew where none lie here.", show_default="sample_data")
+        Path | None, typer.Option(help="Folder of sample backups; generated if missing.", show_default="sample_data")
     ] = None,
     plain: Plain = False,
     as_json: AsJson = False,
     log: Log = None,
 ) -> None:
-    """Take the sample backups through everything and say where the report is."""
+    """Run the whole job on sample backups, and print where the report is."""
     if out.exists() and not (out / "cut.yaml").is_file() and any(out.iterdir()):
-        raise ConfigurationError("holds something else", where=str(out), remedy="name an empty folder with --out")
+        raise ConfigurationError(
+            "the folder is not empty", where=str(out), remedy="name a new or empty folder with --out"
+        )
     _backups(sample, out)
     for key in (out / "keys").glob("*"):  # a checkout does not keep file modes; these keys are public by nature
         key.chmod(0o644 if key.suffix == ".pub" else 0o600)
@@ -76,7 +78,7 @@ def demo_command(
     _print(done, as_json=as_json)
     if not as_json:
         typer.echo(f"\nCheck it: datacut verify {done['pack']} --public-key {public}")
-        typer.echo("The sample's keys are public: make your own with datacut key new and datacut key signing.")
+        typer.echo("The sample's keys are public. Make your own with datacut key new and datacut key signing.")
 
 
 def _backups(sample: Path | None, out: Path) -> None:
@@ -90,7 +92,7 @@ def _backups(sample: Path | None, out: Path) -> None:
         shutil.copytree(source, out, dirs_exist_ok=True)
     elif sample is not None:
         raise ConfigurationError(
-            "holds no cut.yaml",
+            "there is no cut.yaml in it",
             where=str(sample),
             remedy="make one with datacut sample --mpans 5000 --seed 1 --out DIR",
         )
@@ -103,9 +105,9 @@ def _backups(sample: Path | None, out: Path) -> None:
 def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str = "") -> dict[str, Any]:
     from flows.cli.progress import progress_listener
 
-    with progress_listener(log) as listener:
+    with progress_listener(log, kind) as listener:
         if plain and workers:
-            raise ConfigurationError("--plain and --workers do not go together")
+            raise ConfigurationError("--plain and --workers exclude each other")
         from flows.orchestration import server
 
         if plain or (kind == "submission" and not workers and not server.configured()):
@@ -134,7 +136,7 @@ def _print(done: dict[str, Any], *, as_json: bool) -> None:
         table.add_column(heading, no_wrap=True)
     for heading in ("Rows in", "Released", "Excluded"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Most often because of")
+    table.add_column("Main reasons")
     for row in done["accounting"]:
         counts = [f"{row[key]:,}" for key in ("rows_in", "released", "excluded")]
         table.add_row(row["participant"], row["extract"], *counts, escape(_causes(row["by_reason"])))
@@ -150,7 +152,7 @@ def _print(done: dict[str, Any], *, as_json: bool) -> None:
 
 SAID = {
     "missing": "optional columns not in the source",
-    "dropped": "columns dropped unread, no contract names them",
+    "dropped": "columns dropped, not in the contract",
     "passed_over": "files not read",
 }
 SHOWN_NAMES = 8

@@ -21,18 +21,18 @@ def register(app: typer.Typer) -> None:
 
 def sample_command(
     mpans: Annotated[int, typer.Option(help="Number of metering points.", show_default=False)],
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="New folder to write into.", show_default=False)],
-    defects: Annotated[float, typer.Option(help="Fraction of metering points with a planted defect.")] = 0.02,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")] = False,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="New folder for the sample.", show_default=False)],
+    defects: Annotated[float, typer.Option(help="Share of metering points with a planted defect.")] = 0.02,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")] = False,
 ) -> None:
-    """Write sample backups of ten participants, with known defects, keys, a plan and a cut.yaml beside them."""
+    """Write sample backups of ten participants, with keys, a plan and a cut.yaml."""
     from flows.sample import SampleRequest, generate
 
     request = SampleRequest(mpans, seed, defects)
     begun = time.monotonic()
-    with _progress(mpans) as told:
-        made = generate(request, out, told)
+    with _progress(mpans) as progress:
+        made = generate(request, out, progress)
     seconds = time.monotonic() - begun
     if as_json:
         typer.echo(json.dumps({"out": str(out), "seconds": round(seconds, 3), **asdict(made)}))

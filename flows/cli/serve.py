@@ -10,8 +10,8 @@ import typer
 from contracts.errors import ConfigurationError
 
 CutPath = Annotated[Path, typer.Argument(metavar="CUT.yaml", help="The cut to serve.", show_default=False)]
-LookEvery = Annotated[int, typer.Option(help="Seconds between two looks into the inbox.", min=5)]
-Schedules = Annotated[bool, typer.Option(help="With schedules; without, runs start when asked or on an event.")]
+LookEvery = Annotated[int, typer.Option(help="Seconds between checks of the inbox.", min=5)]
+Schedules = Annotated[bool, typer.Option(help="Use the schedules; otherwise runs start on request or on an event.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,12 +24,12 @@ def serve_command(
     cut: CutPath,
     schedules: Schedules = True,
     look_every: LookEvery = 60,
-    port: Annotated[int, typer.Option(help="Port of the server on loopback, where none is configured.")] = 4200,
+    port: Annotated[int, typer.Option(help="Loopback port of the server it starts.")] = 4200,
 ) -> None:
-    """Serve a cut's flows from this machine until stopped: schedules, inbox, whole job, ring-fence.
+    """Run a cut on a schedule and when files arrive, until stopped.
 
-    Where none is configured it brings a Prefect server of its own, with its user interface, on loopback alone and
-    behind a token that is made anew each time.
+    Starts its own Prefect server with its web pages, on loopback and behind a new token each time, unless
+    PREFECT_API_URL names a server.
     """
     from flows.cut.config import load_cut
     from flows.cut.installed import require
@@ -42,7 +42,7 @@ def serve_command(
         return
     home = job.path(job.model.work) / "prefect"
     with server.own_server(home, port=port, pages=True) as pages:
-        typer.echo(f"Prefect: {pages} (it asks for what stands in {home / server.TOKEN_FILE})")
+        typer.echo(f"Prefect: {pages} (the token is in {home / server.TOKEN_FILE})")
         _serve(cut, schedules, look_every)
 
 
@@ -59,11 +59,11 @@ def _serve(cut: Path, schedules: bool, look_every: int) -> None:
 
 def deploy_command(
     cut: CutPath,
-    pool: Annotated[str, typer.Option(help="Work pool; made as a process pool where it is missing.")] = "datacut",
+    pool: Annotated[str, typer.Option(help="Work pool; created as a process pool if missing.")] = "datacut",
     schedules: Schedules = True,
     look_every: LookEvery = 60,
 ) -> None:
-    """Register a cut's deployments with the Prefect server that is configured, to be run by the workers of a pool."""
+    """Register a cut with your Prefect server, for the workers of a pool to run."""
     from flows.cut.installed import require
     from flows.orchestration import server
     from flows.orchestration.deployments import register
@@ -73,7 +73,7 @@ def deploy_command(
         raise ConfigurationError(
             "no Prefect server is configured",
             where="PREFECT_API_URL",
-            remedy="set it, or use datacut serve, which brings its own",
+            remedy="set it, or use datacut serve, which starts its own",
         )
     for name in register(cut, pool, schedules=schedules, look_every=look_every):
         typer.echo(f"Registered {name}")

@@ -20,8 +20,8 @@ from flows.pack.checks import Progress
 from flows.pack.verify import PackFaultError, Verification, VerificationPolicy, verify_pack
 
 NOT_CHECKED = (
-    "whether the data is right: a signature says who vouches for it",
-    "whose the given public keys are: get them from their owners",
+    "whether the data is right: a signature only says who vouches for it",
+    "whose public keys these are: get them from their owners",
 )
 
 
@@ -32,32 +32,29 @@ def register(app: typer.Typer) -> None:
 
 def verify_command(  # noqa: PLR0917 - options, each by name
     pack: Annotated[Path, typer.Argument(help="Folder of the pack.", show_default=False)],
-    public_key: Annotated[
-        list[Path], typer.Option(help="Public key to believe; once for each key.", show_default=False)
-    ],
+    public_key: Annotated[list[Path], typer.Option(help="Public key of a signer; repeatable.", show_default=False)],
     require: Annotated[
-        int | None, typer.Option(min=1, help="How many of the keys must have signed.  [default: all]")
+        int | None, typer.Option(min=1, help="How many of these keys must have signed.  [default: all]")
     ] = None,
     previous: Annotated[
         list[Path] | None,
-        typer.Option(help="A pack that this one was made from; checks the link and that pack's files."),
+        typer.Option(help="A pack that this one was made from: check it too, and the link; repeatable."),
     ] = None,
-    cut: Annotated[str, typer.Option(help="The cut that the pack must belong to.")] = "",
-    ledger: Annotated[str, typer.Option(help="URL of the ring-fence ledger; checks it against the pack.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of words.")] = False,
+    cut: Annotated[str, typer.Option(help="Id of the cut that the pack must belong to.")] = "",
+    ledger: Annotated[str, typer.Option(help="URL of the ring-fence ledger to check against the pack.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")] = False,
 ) -> None:
-    """Check structure, digests and signatures of a pack. Needs no data key and no network.
+    """Check the structure, digests and signatures of a pack.
 
-    Looks at names and kinds of all files; the Ed25519 signatures; the SHA-256 of every file; the evidence against
-    what was signed, its schema and itself; cut, payload size and expiry; and the packs it was made from.
+    Needs no data key and no network. Checks the names of all files, the Ed25519 signatures, the SHA-256 of every
+    file, the evidence, the expiry, and with --previous the packs it was made from.
 
-    Exit code 0: nothing was changed since the keys' owners signed. 18: the pack does not hold; the line names
-    the file. 13: a public key cannot be read. 2: there is no such folder, or more signatures
-    are required than keys were given.
+    Exit codes: 0 unchanged since it was signed; 18 a check failed, and the line names the file; 13 a public key cannot
+    be read; 2 no such folder, or --require asks for more keys than given.
     """
     keys = [load_public(path) for path in public_key]
     if not os.path.lexists(pack):
-        raise ConfigurationError("is not there", where=shown(pack.name), remedy="name the folder of a pack")
+        raise ConfigurationError("there is no such folder", where=shown(str(pack)), remedy="name the folder of a pack")
     terms = VerificationPolicy(require, tuple(previous or ()), cut, datetime.now(UTC).date())
     try:
         with _progress() as seen:
@@ -65,13 +62,17 @@ def verify_command(  # noqa: PLR0917 - options, each by name
         if ledger:
             _check_ledger(found, ledger)
     except PackFaultError as fault:
-        _print(fault.verification, as_json=as_json)
+        fault.document = _document(fault.verification)
+        if not as_json:
+            _print(fault.verification)
         raise
     except DataCutError as fault:
-        if as_json:
-            typer.echo(json.dumps({"pack": pack.name, "verified": False, "error": fault.line()}))
+        fault.document = {"pack": pack.name, "verified": False}
         raise
-    _print(found, as_json=as_json)
+    if as_json:
+        typer.echo(json.dumps(_document(found), indent=2))
+    else:
+        _print(found)
 
 
 def _check_ledger(found: Verification, url: str) -> None:
@@ -83,10 +84,7 @@ def _check_ledger(found: Verification, url: str) -> None:
         raise PackFaultError(found)
 
 
-def _print(found: Verification, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(_document(found), indent=2))
-        return
+def _print(found: Verification) -> None:
     for check in found.checks:
         mark = "FAIL" if check.faults else "ok"
         words = "" if check.faults else check.words.replace("; ", f"\n{'':18}")

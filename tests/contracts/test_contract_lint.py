@@ -237,7 +237,7 @@ def test_the_command_says_what_is_wrong_and_exits_10(spoilt, tmp_path):
     assert done.returncode == 10
     assert "registration.odcs.yaml: rule DQ05_gsp_group_id: there is no code list 'gsp' [C40]" in done.stdout
     assert done.stderr.startswith("datacut: ")
-    assert "1 finding" in done.stderr
+    assert "1 fault" in done.stderr
     told = datacut("contracts", "check", str(tmp_path / "contracts"), "--json")
     assert told.returncode == 10
     assert [f["rule"] for f in json.loads(told.stdout)["findings"]] == ["C40"]
@@ -245,4 +245,4 @@ def test_the_command_says_what_is_wrong_and_exits_10(spoilt, tmp_path):
 
 def test_the_command_is_silent_about_sound_contracts(sound):
     done = datacut("contracts", "check", str(sound))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "Nothing is wrong.\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "The contracts are in order.\n", "")

@@ -119,7 +119,7 @@ def test_the_changes_reach_the_evidence_without_a_line_of_code(tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert datacut("contracts", "check") == "Nothing is wrong.\n"
+    assert datacut("contracts", "check") == "The contracts are in order.\n"
     assert "| `certification_date` |" in datacut("contracts", "doc")
     sample = tmp_path / "sample"
     datacut("sample", "--mpans", "400", "--seed", "3", "--out", str(sample))

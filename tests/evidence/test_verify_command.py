@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -51,6 +53,14 @@ def test_a_good_pack_in_json(pack: Path, public_file: Path) -> None:
     assert document["tagmanifest_sha256"] == bag.pack_reference(pack)["tagmanifest_sha256"]
 
 
+def failed(result: Result) -> Mapping[str, Any]:
+    """What ``--json`` prints beside the error; nothing is printed before, so that it is one object."""
+    assert not result.stdout
+    assert isinstance(result.exception, DataCutError)
+    assert result.exception.document is not None
+    return result.exception.document
+
+
 def test_every_faulty_file_is_named(pack: Path, public_file: Path) -> None:
     (pack / "data/SUPA/portfolio.csv").write_bytes(b"x")
     (pack / "report/index.html").write_bytes(b"x")
@@ -60,7 +70,7 @@ def test_every_faulty_file_is_named(pack: Path, public_file: Path) -> None:
     assert result.exception.line().startswith("report/index.html: ")
     assert "data/SUPA/portfolio.csv" in result.exception.line()
     assert "FAIL  contents" in result.stdout
-    document = json.loads(run(pack, "--public-key", public_file, "--json").stdout)
+    document = failed(run(pack, "--public-key", public_file, "--json"))
     assert document["verified"] is False
     assert {fault["file"] for fault in document["faults"]} == {"data/SUPA/portfolio.csv", "report/index.html"}
 
@@ -75,7 +85,7 @@ def test_more_signatures_required_than_keys(pack: Path, public_file: Path) -> No
     result = run(pack, "--public-key", public_file, "--require", 2, "--json")
     assert isinstance(result.exception, DataCutError)
     assert result.exception.exit_code == 2
-    assert json.loads(result.stdout)["verified"] is False
+    assert failed(result)["verified"] is False
 
 
 def test_a_place_that_is_no_pack(tmp_path: Path, public_file: Path) -> None:
