@@ -36,7 +36,9 @@ class TableDefinition:
         columns: column -> (header as published, width to pad with zeros to, 0 for none).
         effective_from, effective_to: headers of the dates that bound a row's life; empty where rows have none.
         present: column that must not be empty for a row to count; empty for none.
-        optional: whether a publication may come without the file; the table is then not there.
+        own_after: heading of the key that the table's own dates follow.
+        refers_to: other table -> columns whose values must stand there.
+        optional: whether a publication may come without the file, as most do.
         optional_columns: columns that a publication may come without; they are then null.
         aliases: column -> other headings under which it is published.
         derived: columns made from another one by a map or by patterns, as the file says.
@@ -48,6 +50,8 @@ class TableDefinition:
     effective_from: str = ""
     effective_to: str = ""
     present: str = ""
+    own_after: str = ""
+    refers_to: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     optional: bool = False
     optional_columns: frozenset[str] = frozenset()
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
@@ -74,6 +78,17 @@ def definitions(path: Path = DEFINITIONS) -> Mapping[str, TableDefinition]:
     return MappingProxyType({table.name: table for table in found})
 
 
+@cache
+def published_tables(path: Path = DEFINITIONS) -> tuple[str, ...]:
+    """Return the name of every table of the publication, of those too that are not read.
+
+    Raises:
+        ContractError: the file is missing, is not YAML, or lacks an entry.
+    """
+    document, _ = read_document(path, MarketDataDocument)
+    return tuple(map(str, custom(document).get("published", ())))
+
+
 def _table(node: Mapping[str, Any]) -> TableDefinition:
     extras = custom(node)
     columns = {p["name"]: (str(p["physicalName"]), int(custom(p).get("width", 0))) for p in node["properties"]}
@@ -84,6 +99,8 @@ def _table(node: Mapping[str, Any]) -> TableDefinition:
         effective_from=str(extras.get("effectiveFrom", "")),
         effective_to=str(extras.get("effectiveTo", "")),
         present=str(extras.get("present", "")),
+        own_after=str(extras.get("ownAfter", "")),
+        refers_to=MappingProxyType({t: tuple(map(str, columns)) for t, columns in extras.get("refersTo", {}).items()}),
         optional=bool(extras.get("optional", False)),
         optional_columns=frozenset(p["name"] for p in node["properties"] if custom(p).get("optional", False)),
         aliases=MappingProxyType(

@@ -24,6 +24,7 @@ from contracts.errors import (
     ResidueError,
 )
 from flows import align as alignment
+from flows.augment.participant_tables import load_mapping
 from flows.augment.stage import augmentation
 from flows.cut import partitions
 from flows.cut.config import ExtractConfig, Job, Participant, load_cut
@@ -215,12 +216,14 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
 
 
 def _ready(known: Context, kind: str) -> None:
-    """Look at the signing keys, the plan and the place of the packs before anything is done."""
+    """Look at signing keys, mapping tables, plan and the place of the packs before anything is done."""
     job, release = known.job, known.job.model.release
     check_limits(job.model, known.contracts)
     load_signer(job.path(release.signing_key))
     if release.approver:
         load_approver(job.path(release.approver))
+    if kind == "release":
+        load_mapping(job)
     if kind == "release" and job.model.ring_fence is not None:
         require("ortools", "sqlalchemy")
         from flows.ringfence.plan import read_plan

@@ -46,10 +46,24 @@ class PublishedColumn(Strict):
 
 
 class HeadingProperty(Strict):
-    """A heading: of the dates that bound a row's life, or of what must be there for a row to count."""
+    """A heading: of a date that bounds a row's life, of the key before it, or of what a row that counts has."""
 
-    property: Literal["effectiveFrom", "effectiveTo", "present"]
+    property: Literal["effectiveFrom", "effectiveTo", "ownAfter", "present"]
     value: Text
+
+
+class ReferenceProperty(Strict):
+    """Which columns of a table must stand in which other table."""
+
+    property: Literal["refersTo"]
+    value: dict[str, list[Text]]
+
+
+class PublishedProperty(Strict):
+    """Every table of the publication, read or not."""
+
+    property: Literal["published"]
+    value: list[Text]
 
 
 class MapEntry(Strict):
@@ -91,7 +105,10 @@ class PublishedTable(Strict):
     physical_type: str = Field(alias="physicalType")
     description: Text
     custom_properties: list[
-        Annotated[HeadingProperty | MapProperty | MatchProperty | OptionalProperty, Field(discriminator="property")]
+        Annotated[
+            HeadingProperty | MapProperty | MatchProperty | OptionalProperty | ReferenceProperty,
+            Field(discriminator="property"),
+        ]
     ] = Field(default_factory=list, alias="customProperties")
     properties: list[PublishedColumn] = Field(min_length=1)
 
@@ -99,5 +116,7 @@ class PublishedTable(Strict):
 class MarketDataDocument(Head):
     """The whole file."""
 
-    custom_properties: list[RoleProperty] = Field(default_factory=list, alias="customProperties")
+    custom_properties: list[Annotated[RoleProperty | PublishedProperty, Field(discriminator="property")]] = Field(
+        default_factory=list, alias="customProperties"
+    )
     tables: list[PublishedTable] = Field(alias="schema", min_length=1)

@@ -5,6 +5,8 @@ Two CSV files with a header, named in ``cut.yaml`` for a participant (``services
     services   legacy_role,legacy_mpid,market_segment,mpid    legacy_role DC, MOP or LDSO; an empty segment means all
     dip_ids    mpid,role,dip_id                               Q110: a DIP id belongs to an MPID and a role
 
+Industry standing data (entity M16), where ``cut.yaml`` names it, gives the DIP ids that no such table does.
+
 Source: Q115 and Q120 (participants allocate their own DIP ids), domain 6.2.
 """
 
@@ -22,6 +24,7 @@ import polars as pl
 from contracts.augmentation import services
 from contracts.errors import ConfigurationError
 from flows.cut.config import Job
+from flows.intake.standing_data import StandingData, load_standing_data
 
 SERVICES = ("legacy_role", "legacy_mpid", "market_segment", "mpid")
 DIP_IDS = ("mpid", "role", "dip_id")
@@ -44,10 +47,12 @@ class MappingTables:
     Attributes:
         tables: ``services`` and ``dip_ids``, one row per key.
         files: name, rows and SHA-256 of each file, for the evidence.
+        publications: what the evidence says of industry standing data as a whole.
     """
 
     tables: Mapping[str, pl.DataFrame]
     files: tuple[Mapping[str, object], ...]
+    publications: tuple[Mapping[str, object], ...] = ()
 
 
 def mapping_files(job: Job) -> list[tuple[str, Path]]:
@@ -66,6 +71,7 @@ def load_mapping(job: Job) -> MappingTables:
     Raises:
         ConfigurationError: a file cannot be read, a row is malformed, or two rows contradict each other; with file
         and line.
+        IntakeError: industry standing data is not as published, or not whole.
     """
     known: dict[str, dict[tuple[str, ...], str]] = {"services": {}, "dip_ids": {}}
     files: list[Mapping[str, object]] = []
@@ -77,9 +83,24 @@ def load_mapping(job: Job) -> MappingTables:
             for key in _keys(table, row):
                 _enter(known[table], key, row[-1], f"{path.name}, line {line}")
         files.append({"table": f"{table}/{path.name}", "rows": len(rows), "sha256": hashlib.sha256(raw).hexdigest()})
+    publications = []
+    if standing := standing_data(job):
+        files += standing.evidence()
+        overruled = sum(_enter_published(known["dip_ids"], *row) for row in standing.dip_ids.iter_rows())
+        publications.append(standing.publication() | ({"overruled": overruled} if overruled else {}))
     _one_pair_each(known["dip_ids"])
     frames = {name: _frame(name, entries) for name, entries in known.items()}
-    return MappingTables(frames, tuple(files))
+    return MappingTables(frames, tuple(files), tuple(publications))
+
+
+def standing_data(job: Job) -> StandingData | None:
+    """Return the industry standing data of a cut, None where it names none.
+
+    Raises:
+        IntakeError: it is not as published, or not whole.
+    """
+    place = job.model.reference.industry_standing_data
+    return load_standing_data(job.path(place), job.model.cut.date, services().prefixes) if place else None
 
 
 def _read(path: Path) -> bytes:
@@ -122,6 +143,11 @@ def _keys(table: str, row: tuple[str, ...]) -> list[tuple[str, ...]]:
 def _enter(known: dict[tuple[str, ...], str], key: tuple[str, ...], value: str, where: str) -> None:
     if known.setdefault(key, value) != value:
         raise ConfigurationError(f"contradicts another entry for {' '.join(key)}", where=where)
+
+
+def _enter_published(known: dict[tuple[str, ...], str], mpid: str, role: str, dip_id: str) -> bool:
+    """Enter a DIP id of industry standing data; return whether a mapping table has another one, which then stays."""
+    return known.setdefault((mpid, role), dip_id) != dip_id
 
 
 def _one_pair_each(dip_ids: Mapping[tuple[str, ...], str]) -> None:

@@ -22,6 +22,7 @@ from flows.cut.records import (
     AssociationOutcome,
     AugmentationCounts,
     ItemCounts,
+    PublicationFacts,
     ReferenceFile,
 )
 from flows.cut.workspace import disk
@@ -88,7 +89,7 @@ def augmentation(known: Context) -> AugmentationCounts:
 
     Returns:
         Sections of the evidence: ``items`` (per item, how many values were stated, derived, manufactured,
-        absent and undecided), ``associations``, and ``reference`` (files that were used).
+        absent and undecided), ``associations``, ``reference`` (files that were used) and ``publications``.
 
     Raises:
         QualityError: a relationship in the result breaks a constraint.
@@ -117,6 +118,7 @@ def augmentation(known: Context) -> AugmentationCounts:
             incoherent=dict(sorted(broken.items())),
         ),
         reference=tuple(_files(known, inputs)),
+        publications=tuple(PublicationFacts.model_validate(entry) for entry in inputs.mapping.publications),
     )
 
 

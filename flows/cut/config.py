@@ -203,9 +203,10 @@ class Participant(Strict):
 
 
 class ReferenceData(Strict):
-    """Reference data of the cut."""
+    """Reference data of the cut, each a folder or a ZIP as Elexon publishes it."""
 
     market_domain_data: Path | None = None
+    industry_standing_data: Path | None = None
 
 
 class Augmentation(Strict):

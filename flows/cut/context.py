@@ -156,9 +156,22 @@ def run_digest(known: Context) -> str:
         known.workspace.partitions,
         rules,
         dict(known.reference.digests),
+        [_digest(path) for path in _given(known.job)],
         sources,
     ]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def _given(job: Job) -> list[Path]:
+    """Return the mapping tables and files of industry standing data that augmentation reads."""
+    model = job.model
+    named = [*model.augmentation.services, *model.augmentation.dip_ids]
+    named += [path for p in model.participants for path in (p.services, p.dip_ids) if path]
+    found = [job.path(path) for path in named]
+    if model.reference.industry_standing_data:
+        place = job.path(model.reference.industry_standing_data)
+        found += sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
+    return [path for path in found if path.is_file()]
 
 
 def _digest(path: Path) -> str:

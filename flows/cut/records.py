@@ -204,11 +204,28 @@ class AssociationCounts(_Model):
 
 
 class ReferenceFile(_Model):
-    """A table that was used: rows and digest."""
+    """A table that was used: rows and digest; of a published one its file, version and day of last change."""
 
     table: str
     rows: int
     sha256: str
+    file: str | None = None
+    version: str | None = None
+    latest: str | None = None
+
+
+class PublicationFacts(_Model):
+    """Industry standing data as a whole; what is nought is left out."""
+
+    publication: str
+    place: str
+    files: int
+    dip_ids: int
+    version: str | None = None
+    latest: str | None = None
+    overruled: int | None = None
+    unused: dict[str, int] | None = None
+    unknown: int | None = None
 
 
 class AugmentationCounts(Record):
@@ -218,6 +235,7 @@ class AugmentationCounts(Record):
     items: tuple[ItemCounts, ...]
     associations: AssociationCounts
     reference: tuple[ReferenceFile, ...]
+    publications: tuple[PublicationFacts, ...] = ()
 
 
 class OwnItemCounts(Record):

@@ -1,14 +1,15 @@
 """Reads market domain data and code lists as the reference tables that rules look things up in.
 
 Which file and column makes which table stands in ``contracts/market_domain_data.odcs.yaml``; rows not in force on the
-cut date are left out, so a line loss factor class that ended the day before is not known (Q75).
+cut date are left out, so a line loss factor class that ended the day before is not known (Q75). A table that is empty
+or was cut off is refused; one that the publication lacks is not there, and its rules are not judged.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,124 +18,236 @@ import polars as pl
 
 from contracts.codes import code_table
 from contracts.errors import ContractError, InsufficientDataError, IntakeError
-from contracts.model import plain
-from contracts.reference import CODE_LISTS, TABLE_LISTS, TableDefinition, definitions
+from contracts.reference import CODE_LISTS, TABLE_LISTS, TableDefinition, definitions, published_tables
+from flows.intake.published_set import PublishedFile, PublishedSet, published_set
+from flows.intake.published_table import CUT_OFF, read_table
+from transforms.published_headings import Heading, Headings, lacks
+
+NAME = "market domain data"
+DAYS = ("%d/%m/%Y", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
+ABSENT_SHARE = 0.1  # of keys that another table refers to and a table lacks: beyond it the table was cut off
+
+
+@dataclass(frozen=True, slots=True)
+class TableOrigin:
+    """The file that a table was made from: its name, digest and the latest day on which one of its rows begins."""
+
+    file: str
+    sha256: str
+    latest: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Reference tables in force on the cut date, and the digests of the files they came from."""
+    """Reference tables in force on the cut date, and what they came from.
+
+    Attributes:
+        tables: by name.
+        origins: table of market domain data -> its file.
+        place, version: folder or archive of the market domain data, and the version in its files' names.
+        absent: tables that the publication lacks; their rules are not judged.
+        astray: table -> how many keys that other tables refer to it lacks, where there are any.
+    """
 
     tables: Mapping[str, pl.DataFrame]
-    digests: Mapping[str, str]
+    origins: Mapping[str, TableOrigin] = field(default_factory=dict)
+    place: str = ""
+    version: int | None = None
+    absent: tuple[str, ...] = ()
+    astray: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Return the digest of each table's file."""
+        return {name: origin.sha256 for name, origin in self.origins.items()}
 
     def lazy(self) -> dict[str, pl.LazyFrame]:
         """Return the tables as lazy frames."""
         return {name: table.lazy() for name, table in self.tables.items()}
 
     def evidence(self) -> list[dict[str, Any]]:
-        """Return name, rows and digest of each table for the evidence."""
+        """Return name, rows, file and digest of each table for the evidence, by name."""
         return [
-            {"table": name, "rows": self.tables[name].height, "sha256": digest}
-            for name, digest in sorted(self.digests.items())
+            {"table": name, "rows": self.tables[name].height, "file": origin.file, "sha256": origin.sha256}
+            | ({"version": str(self.version)} if self.version is not None else {})
+            | ({"latest": origin.latest.isoformat()} if origin.latest else {})
+            for name, origin in sorted(self.origins.items())
+        ]
+
+    def publication(self) -> list[dict[str, Any]]:
+        """Return what the evidence says of the publication as a whole; nothing where none was given."""
+        if not self.origins:
+            return []
+        latest = max((origin.latest for origin in self.origins.values() if origin.latest), default=None)
+        return [
+            {"publication": NAME, "place": self.place, "files": len({o.file for o in self.origins.values()})}
+            | ({"version": str(self.version)} if self.version is not None else {})
+            | ({"latest": latest.isoformat()} if latest else {})
+            | ({"absent": list(self.absent)} if self.absent else {})
+            | ({"astray": dict(sorted(self.astray.items()))} if self.astray else {})
         ]
 
 
 def load_reference(folder: Path | None, cut_date: date) -> Reference:
-    """Read the code lists and, where a folder is given, the market domain data.
+    """Read the code lists and, where a publication is given, the market domain data.
+
+    Args:
+        folder: folder or ZIP archive of the publication.
 
     Raises:
-        IntakeError: a file or column of the market domain data is missing.
-        InsufficientDataError: a table holds no row that is in force on the cut date.
+        IntakeError: no table is there, versions are mixed, or a table lacks a column or was cut off in a row.
+        InsufficientDataError: a table is empty, lacks keys that others refer to, or holds no row that is in force on
+            the cut date.
     """
-    tables: dict[str, pl.DataFrame] = {}
-    digests: dict[str, str] = {}
+    tables = _code_lists()
+    if folder is None:
+        return Reference(tables)
+    found = published_set(folder, [d.file for d in definitions().values()], published_tables(), NAME)
+    whole, alive, origins = _read(found, cut_date)
+    astray = _astray(whole, origins)
+    if "distributors" in alive:
+        by_mpid = alive["distributors"].select("distributor_mpid", "distributor_id").unique(maintain_order=True)
+    for name, table in alive.items():
+        if "distributor_mpid" in table.columns and "distributor_id" not in table.columns:
+            if "distributors" not in alive:
+                continue  # a table of distributors' MPIDs says nothing without their ids
+            tables[name] = table.join(by_mpid, on="distributor_mpid", how="inner", maintain_order="left")
+        else:
+            tables[name] = table
+    absent = tuple(n for n, d in definitions().items() if n not in tables and not d.optional)
+    kept = {name: origin for name, origin in origins.items() if name in tables}
+    return Reference(tables, kept, found.place, found.version, absent, astray)
+
+
+def _code_lists() -> dict[str, pl.DataFrame]:
+    tables = {}
     for name in CODE_LISTS:
         header, rows = code_table(name)
         tables[f"codes:{name}"] = pl.DataFrame(list(rows), schema=list(header), orient="row").select("code")
     for name in TABLE_LISTS:
         header, rows = code_table(name)
         tables[name] = pl.DataFrame(list(rows), schema=list(header), orient="row")
-    if folder is None:
-        return Reference(tables, digests)
-    for name, definition in definitions().items():
-        path = _file(folder, definition.file, optional=definition.optional)
-        if path is None:
-            continue
-        raw = _read(path)
-        digests[name] = hashlib.sha256(raw).hexdigest()
-        tables[name] = _table(raw, definition, cut_date, where=path.name)
-        if tables[name].is_empty():
-            raise InsufficientDataError(
-                "holds no row in force on the cut date",
-                where=path.name,
-                remedy="take the publication of the cut date, whole",
-            )
-    by_mpid = tables["distributors"].select("distributor_mpid", "distributor_id").unique(maintain_order=True)
-    for name, table in tables.items():
-        if "distributor_mpid" in table.columns and "distributor_id" not in table.columns:
-            tables[name] = table.join(by_mpid, on="distributor_mpid", how="inner", maintain_order="left")
-    return Reference(tables, digests)
+    return tables
 
 
-def _file(folder: Path, stem: str, *, optional: bool) -> Path | None:
-    exact = folder / f"{stem}.csv"
-    versions = [p for p in sorted(folder.glob(f"{stem}_*.csv")) if p.stem[len(stem) + 1 :].isdigit()]
-    if exact.is_file():
-        return exact
-    if versions:
-        return versions[-1]
-    if optional:
-        return None
-    raise IntakeError(
-        "the market domain data lacks this file", where=f"{stem}.csv", remedy="put Elexon's MDD of the cut date there"
-    )
+def _read(
+    found: PublishedSet, cut_date: date
+) -> tuple[dict[str, pl.DataFrame], dict[str, pl.DataFrame], dict[str, TableOrigin]]:
+    """Return of each table that is there all rows, those in force, and its origin; a file is read once."""
+    whole, alive, origins = {}, {}, {}
+    for file, wanted in _by_file(found).values():
+        raw = file.read()
+        names, cells = read_table(raw, file.name)
+        digest = hashlib.sha256(raw).hexdigest()
+        for definition in wanted:
+            all_rows, latest = _typed(_headings(names, definition, file.name), cells, definition, file.name)
+            whole[definition.name] = all_rows.drop(_ALIVE_FROM, _ALIVE_TO, strict=False)
+            alive[definition.name] = _in_force(all_rows, definition, cut_date, file.name)
+            origins[definition.name] = TableOrigin(file.name, digest, latest)
+    order = [name for name in definitions() if name in whole]
+    return {n: whole[n] for n in order}, {n: alive[n] for n in order}, {n: origins[n] for n in order}
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as fault:
-        raise IntakeError("cannot be read", where=path.name, remedy=fault.strerror or "") from None
+def _by_file(found: PublishedSet) -> dict[str, tuple[PublishedFile, list[TableDefinition]]]:
+    held: dict[str, tuple[PublishedFile, list[TableDefinition]]] = {}
+    for definition in definitions().values():
+        if definition.file in found.files:
+            held.setdefault(definition.file, (found.files[definition.file], []))[1].append(definition)
+    return held
 
 
-def _table(raw: bytes, definition: TableDefinition, cut_date: date, *, where: str) -> pl.DataFrame:
-    try:
-        frame = pl.read_csv(raw, infer_schema=False)
-    except pl.exceptions.PolarsError:
-        raise IntakeError(
-            "is not a CSV file with a header", where=where, remedy="take the file as it was published"
-        ) from None
-    headers = {plain(name): name for name in frame.columns}
+_ALIVE_FROM, _ALIVE_TO = "_from", "_to"
 
-    def column(header: str, others: Sequence[str] = (), *, optional: bool = False) -> pl.Expr:
-        there = [headers[plain(name)] for name in (header, *others) if plain(name) in headers]
-        if not there and optional:
-            return pl.lit(None, pl.String)
-        if not there:
-            raise IntakeError(
-                f"lacks the column {header!r}", where=where, remedy="export the table with its published headings"
-            )
-        text = pl.col(there[0]).str.strip_chars()
-        return pl.when(text.str.len_bytes() > 0).then(text)
 
-    if definition.effective_from:
-        start, end = (
-            column(h).str.to_date("%d/%m/%Y", strict=False)
-            for h in (definition.effective_from, definition.effective_to)
-        )
-        alive = (start <= cut_date) & (column(definition.effective_to).is_null() | (end >= cut_date))
-        frame = frame.filter(alive)
-    picked = []
-    for name, (header, width) in definition.columns.items():
-        text = column(header, definition.aliases.get(name, ()), optional=name in definition.optional_columns)
+def _headings(names: list[str], definition: TableDefinition, where: str) -> Headings:
+    own = {Heading.of(d.effective_from).qualifier for d in definitions().values() if d.effective_from}
+    foreign = own - {Heading.of(definition.effective_from).qualifier}
+    return Headings(names, where=where, own_after=definition.own_after, foreign=foreign)
+
+
+def _typed(
+    headings: Headings, cells: pl.DataFrame, definition: TableDefinition, where: str
+) -> tuple[pl.DataFrame, date | None]:
+    """Return every row under the table's own column names, with the days it begins and ends, and the latest begin."""
+    picked: list[pl.Expr | pl.Series] = []
+    for name, (heading, width) in definition.columns.items():
+        place = headings.column(heading, definition.aliases.get(name, ()))
+        if place is None and name not in definition.optional_columns:
+            raise lacks(heading, where)
+        text = pl.lit(None, pl.String) if place is None else pl.col(str(place))
         picked.append((text.str.zfill(width) if width else text).alias(name))
-    out = frame.select(picked)
+    latest = None
+    if definition.effective_from:
+        begin, end = definition.effective_from, definition.effective_to
+        for column, (own, other) in {_ALIVE_FROM: (begin, end), _ALIVE_TO: (end, begin)}.items():
+            place = headings.own_date(own, other)
+            if place is None:
+                raise lacks(own, where)
+            picked.append(days(cells[str(place)], own, where, needed=column == _ALIVE_FROM).alias(column))
+    frame = cells.select(picked)
+    if definition.effective_from:
+        latest = frame[_ALIVE_FROM].max()
     if definition.present:
-        out = out.filter(pl.col(definition.present).is_not_null())
+        frame = frame.filter(pl.col(definition.present).is_not_null())
     for kind, spec in definition.derived.items():
-        out = _classified(out, kind, spec)
-    return out.unique(maintain_order=True)
+        frame = _classified(frame, kind, spec)
+    return frame, latest if isinstance(latest, date) else None
+
+
+def days(texts: pl.Series, heading: str, where: str, *, needed: bool) -> pl.Series:
+    """Return days from their text: dd/mm/yyyy with or without a time, or ISO.
+
+    Args:
+        heading, where: what errors call column and file.
+        needed: whether each row must have one.
+
+    Raises:
+        IntakeError: a text is no day, or there is none where one is needed.
+    """
+    days = texts.to_frame("t").select(
+        pl.coalesce(*(pl.col("t").str.strptime(pl.Datetime, form, strict=False).dt.date() for form in DAYS))
+    )["t"]
+    wrong = days.is_null() & (texts.is_not_null() | pl.Series([needed]))
+    if wrong.any():
+        row = (wrong.arg_max() or 0) + 1
+        raise IntakeError(f"has no day dd/mm/yyyy under {heading!r} in row {row}", where=where, remedy=CUT_OFF)
+    return days
+
+
+def _in_force(frame: pl.DataFrame, definition: TableDefinition, cut_date: date, where: str) -> pl.DataFrame:
+    if definition.effective_from:
+        begins, ends = pl.col(_ALIVE_FROM), pl.col(_ALIVE_TO)
+        frame = frame.filter((begins <= cut_date) & (ends.is_null() | (ends >= cut_date)))
+        frame = frame.drop(_ALIVE_FROM, _ALIVE_TO)
+    if frame.is_empty():
+        raise InsufficientDataError(
+            "holds no row in force on the cut date", where=where, remedy="take the publication of the cut date, whole"
+        )
+    return frame.unique(maintain_order=True)
+
+
+def _astray(tables: Mapping[str, pl.DataFrame], origins: Mapping[str, TableOrigin]) -> dict[str, int]:
+    """Return how many keys each table lacks that another refers to.
+
+    Raises:
+        InsufficientDataError: so many that the table is not whole.
+    """
+    found: dict[str, int] = {}
+    for name, table in tables.items():
+        for other, columns in definitions()[name].refers_to.items():
+            if other not in tables:
+                continue
+            keys = table.select(columns).drop_nulls().unique()
+            lacking = keys.join(tables[other], on=list(columns), how="anti").height
+            if lacking > ABSENT_SHARE * keys.height:
+                raise InsufficientDataError(
+                    f"lacks {lacking} of {keys.height} keys that {origins[name].file} refers to",
+                    where=origins[other].file,
+                    remedy=CUT_OFF,
+                )
+            if lacking:
+                found[other] = max(found.get(other, 0), lacking)
+    return found
 
 
 def _classified(frame: pl.DataFrame, kind: str, spec: Mapping[str, Any]) -> pl.DataFrame:

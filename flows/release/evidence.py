@@ -272,7 +272,7 @@ def _evidence(
     used = [known.contracts[name] for name in sorted({h.extract for h in known.extracts})]
     aligned, augmented = workspace.recorded(AlignmentCounts), workspace.recorded(AugmentationCounts)
     pairs = [pair.model_dump(mode="json") for pair in aligned.pairs] if aligned else None
-    made = augmented.model_dump(mode="json") if augmented else {}
+    made = augmented.model_dump(mode="json", exclude_none=True) if augmented else {}
     begun, chance = workspace.recorded(Begun), workspace.recorded(CoincidentCount)
     fence, limits = workspace.recorded(RingFenceResult), workspace.recorded(LimitsHeld)
     rules, _ = judged(workspace)
@@ -290,6 +290,7 @@ def _evidence(
         policy=_policy(known),
         contracts=[{"extract": c.extract, "version": c.version, "sha256": c.digest} for c in used],
         reference=[*known.reference.evidence(), *made.get("reference", [])],
+        publications=[*known.reference.publication(), *made.get("publications", [])] or None,
         inputs=inputs,
         accounting=accounting,
         rules=rules,

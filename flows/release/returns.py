@@ -47,7 +47,18 @@ FACTS = (
     "meter_type",
     "meter_install_date",
 )
-SHARED = ("cut", "tool", "scheme", "key_fingerprint", "reference", "requirements", "dpia", "times", "self_test")
+SHARED = (
+    "cut",
+    "tool",
+    "scheme",
+    "key_fingerprint",
+    "reference",
+    "publications",
+    "requirements",
+    "dpia",
+    "times",
+    "self_test",
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -139,7 +139,9 @@ def test_a_wrong_mapping_file_is_told_with_its_line(tmp_path, text, words):
 
 MINIMAL = {
     "cut": {"id": "X", "date": "2023-08-19", "key": "k"},
-    "participants": [{"mpid": "EELC", "role": "LDSO", "extracts": []}],
+    "participants": [
+        {"mpid": "EELC", "role": "LDSO", "extracts": [{"contract": "registration", "source": {"path": "r.csv"}}]}
+    ],
     "release": {"signing_key": "s"},
 }
 

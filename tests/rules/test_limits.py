@@ -161,7 +161,7 @@ def test_no_row_read_is_a_failure(cut):
 def test_an_empty_reference_table_is_a_failure(cut, name):
     path = cut.parent / f"elexon/mdd/{name}.csv"
     path.write_text(path.read_text().splitlines()[0] + "\n")
-    assert f"{name}.csv: holds no row in force" in refused(cut)
+    assert f"{name}.csv: holds headings and no row" in refused(cut)
 
 
 @pytest.mark.requirement("Q75")
@@ -169,7 +169,7 @@ def test_a_reference_table_loaded_by_half_is_a_failure(cut):
     path = cut.parent / "elexon/mdd/Valid_MTC_LLFC_SSC_PC_Combination.csv"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:3]) + "\n")
-    assert "is not in the table valid_mtc_llfc_ssc_pc" in refused(cut)
+    assert "Valid_MTC_LLFC_SSC_PC_Combination.csv: lacks" in refused(cut)
 
 
 def test_another_cut_date_leaves_no_row_in_force(cut):

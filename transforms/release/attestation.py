@@ -18,6 +18,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 ORDER = {
     "contracts": ("extract",),
     "reference": ("table",),
+    "publications": ("publication",),
     "inputs": ("participant", "extract", "file"),
     "accounting": ("participant", "extract"),
     "rules": ("participant", "extract", "rule"),
