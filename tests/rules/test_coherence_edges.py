@@ -23,10 +23,12 @@ SOUND = {
     "market_segment": "S", "connection_type": "W", "metered_indicator": "true", "meter_type": "N",
     "consent_granularity": "N", "metering_service_role": "MSS", "data_service_role": "SDS", "measurement_class": "A",
     "standard_settlement_configuration_id": "0393", "profile_class": "01", "esme_id": None,
+    "llfc_voltage": "W", "mtc_meter_type": "NU", "meter_segments": 1,
 }  # fmt: skip
 UNMETERED = {
     **SOUND, "market_segment": "U", "connection_type": "U", "metered_indicator": "false", "meter_type": None,
     "metering_service_role": "UMSO", "data_service_role": "UMSDS", "measurement_class": "B",
+    "llfc_voltage": "U", "mtc_meter_type": "UM", "meter_segments": None,
 }  # fmt: skip
 ADVANCED = {
     **SOUND, "market_segment": "A", "connection_type": "L", "meter_type": "H", "metering_service_role": "MSA",
@@ -74,13 +76,20 @@ POINTS = {
     "a smart meter needs no SSC": ({**SMART, "standard_settlement_configuration_id": None}, set()),
     "an ESME id on a traditional meter": ({**SOUND, "esme_id": SMART["esme_id"]}, {"REG1046"}),
     "nothing known of the meter": ({**SOUND, "meter_type": None}, set()),
+    "metered on an unmetered loss class": ({**SOUND, "llfc_voltage": "U"}, {"DQ31-L"}),
+    "metered on an unmetered timeswitch code": ({**SOUND, "mtc_meter_type": "UM"}, {"DQ31-V"}),
+    "metered on a code of a pseudo meter": ({**SOUND, "mtc_meter_type": "PH"}, {"DQ31-V"}),
+    "nothing known of loss class and timeswitch code": (
+        {**SOUND, "llfc_voltage": None, "mtc_meter_type": None, "meter_segments": None}, set()),
+    "meters of two segments": ({**SOUND, "market_segment": None, "meter_segments": 2}, {"DQ31-N"}),
+    "meters of two segments, settled by another source": ({**SOUND, "meter_segments": 2}, set()),
 }  # fmt: skip
 
 
 @pytest.mark.requirement("DQ31")
 @pytest.mark.parametrize(("point", "breaks"), POINTS.values(), ids=POINTS)
 def test_conditions_of_a_metering_point(point, breaks):
-    frame = pl.DataFrame([point], schema=dict.fromkeys(SOUND, pl.String))
+    frame = pl.DataFrame([point], schema={**dict.fromkeys(SOUND, pl.String), "meter_segments": pl.UInt32})
     found = {c.code for c in tables().coherence if frame.select(incoherent([c])).item()}
     assert found == breaks
 

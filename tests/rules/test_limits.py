@@ -83,7 +83,6 @@ SPOILT = {
     "masked": ("MPAN Core", lambda v: digits(v)[:2] + "*" * 11, "are masked"),
     "serials": ("MPAN Core", lambda _: "L04C15502", "look like meter serial numbers"),
     "digit changed": ("MPAN Core", lambda v: digits(v)[:-1] + str((int(v[-1]) + 1) % 10), "wrong check digit"),
-    "months": ("Registration From", lambda _: "08/19/2018", "the month stands before the day"),
     "noughts": ("Registration From", lambda _: "0000-00-00", "a date of noughts"),
     "MPID": ("Registration From", lambda _: "SUPA", "look like MPIDs"),
     "no day": ("Registration From", lambda _: "", "dates are empty"),
