@@ -263,8 +263,7 @@ def _nothing(layout: DtcLayout, at: Place, rows: pl.DataFrame) -> pl.Expr:
 def _unflagged(layout: DtcLayout, rows: pl.DataFrame) -> dict[Place, pl.Expr]:
     """Count, for each row, the records below it whose flag is filled."""
     fold = layout.fold
-    at = (fold.group, fold.flag_position) if fold is not None else None
-    if fold is None or at not in layout.fills:
+    if fold is None or (fold.group, fold.flag_position) not in layout.fills:
         return {}
     there = [pl.col(c).is_not_null() for c in fold.columns if c in rows.columns]
     flags = fold.flag_column in rows.columns
@@ -274,6 +273,7 @@ def _unflagged(layout: DtcLayout, rows: pl.DataFrame) -> dict[Place, pl.Expr]:
         else pl.lit(value=False)
         for n, c in enumerate(c for c in fold.columns if c in rows.columns)
     ]
+    at = (fold.group, fold.flag_position)
     return {at: pl.sum_horizontal((value & ~flag).cast(pl.Int64) for value, flag in zip(there, flagged, strict=True))}
 
 
