@@ -42,6 +42,10 @@ def nulls(column: str) -> str:
     return f"_nulls_{column}"
 
 
+def _constant(column: str) -> str:
+    return f"\x1fconstant {column}"  # no heading can be called so: it cannot be printed
+
+
 def conform(frame: pl.LazyFrame, contract: Contract, columns: ColumnMap) -> pl.LazyFrame:
     """Give a text frame the contract's names and types.
 
@@ -51,6 +55,9 @@ def conform(frame: pl.LazyFrame, contract: Contract, columns: ColumnMap) -> pl.L
     and ``_nulls_<column>``, how many words for null the column has.
     """
     present = {name: pl.col(physical) for physical, name in columns.names.items()}
+    if columns.constants:
+        frame = frame.with_columns(pl.lit(value).alias(_constant(name)) for name, value in columns.constants.items())
+        present |= {name: pl.col(_constant(name)) for name in columns.constants}
     first: list[pl.Expr] = []
     values: list[pl.Expr] = []
     marks: list[pl.Expr] = []

@@ -154,6 +154,9 @@ SAID = {
     "missing": "optional columns not in the source",
     "dropped": "columns dropped, not in the contract",
     "passed_over": "files not read",
+    "remarks": "read as",
+    "null_words": "words taken as null",
+    "unread_dates": "dates that could not be read",
 }
 SHOWN_NAMES = 8
 
