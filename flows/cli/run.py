@@ -156,6 +156,7 @@ SAID = {
     "passed_over": "files not read",
     "remarks": "read as",
     "null_words": "words taken as null",
+    "rounded": "numbers rounded to the contract's decimals",
     "unread_dates": "dates that could not be read",
 }
 SHOWN_NAMES = 8

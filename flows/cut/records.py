@@ -48,6 +48,7 @@ class SourceFacts(Record):
         aliases: contract column -> the name of our list that matched.
         remarks: what else its sender is told of how the source was read: half-hours as days.
         null_words: contract column -> words that were taken as null.
+        rounded: contract column -> numbers that were rounded to the decimals of the contract.
         unread_dates: contract column -> what is wrong with dates -> how many.
     """
 
@@ -71,6 +72,7 @@ class SourceFacts(Record):
     aliases: dict[str, str] = {}
     remarks: tuple[str, ...] = ()
     null_words: dict[str, int] = {}
+    rounded: dict[str, int] = {}
     unread_dates: dict[str, dict[str, int]] = {}
 
 

@@ -129,6 +129,7 @@ def pseudonymise_source(
         aliases=found.aliases,
         remarks=tuple(found.remarks),
         null_words=dict(sorted(found.notes.nulls.items())),
+        rounded=dict(sorted(found.notes.rounded.items())),
         unread_dates=found.notes.unread_dates,
     )
 
@@ -288,7 +289,7 @@ def _anonymised(
         raw = normalise_mpans(conform(batch.lazy(), contract, columns).collect(), contract)
         notes = notes_of(raw, contract)
         judge_batch(notes, columns, where=spec.name)
-        raw = raw.drop(pl.selectors.starts_with("_reading_", "_nulls_"))
+        raw = raw.drop(pl.selectors.starts_with("_reading_", "_nulls_", "_rounded_"))
         named = pseudonymise(raw, contract, pseudonymiser)
         repeated = own_row(raw, named, contract)
         own = named[bad(OWN_IDENTIFIER)]

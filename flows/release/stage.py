@@ -89,7 +89,7 @@ def source_notes(known: Context, kind: str) -> list[dict[str, Any]]:
     notes = []
     for facts in sources_of(known):
         told: dict[str, Any] = {name: facts.get(name, ()) for name in ("missing", *own)}
-        told |= {name: counted(facts.get(name) or {}) for name in ("null_words", "unread_dates")}
+        told |= {name: counted(facts.get(name) or {}) for name in ("null_words", "unread_dates", "rounded")}
         if "files" in told:
             told["files"] = len(told["files"])
         notes.append({"participant": facts["participant"], "extract": facts["extract"], **told})

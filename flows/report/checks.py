@@ -101,13 +101,18 @@ def _whose_data(evidence: Mapping[str, Any]) -> ReportCheck:
 
 
 def _odd_values(inputs: Sequence[Mapping[str, Any]]) -> str:
-    """Say which columns had words for null, and dates that could not be read."""
-    words, unread = Counter[str](), Counter[str]()
+    """Say which columns had words for null, numbers that were rounded, and dates that could not be read."""
+    words, shorter, unread = Counter[str](), Counter[str](), Counter[str]()
     for row in inputs:
         words.update(row.get("null_words") or {})
+        shorter.update(row.get("rounded") or {})
         unread.update({name: sum(whys.values()) for name, whys in (row.get("unread_dates") or {}).items()})
     said = ""
-    for counts, told in ((words, "Words taken as null"), (unread, "Dates that could not be read")):
+    for counts, told in (
+        (words, "Words taken as null"),
+        (shorter, "Numbers rounded"),
+        (unread, "Dates that could not be read"),
+    ):
         if counts:
             said += f" {told}: {listed(counted(dict(sorted(counts.items()))), MISSING_NAMED)}."
     return said
