@@ -1,4 +1,4 @@
-"""A backup in a folder with spaces, accents and a No-sign; a machine without a home, with a proxy, without a terminal."""
+"""A backup in a folder with spaces and accents; a machine without a home, with a proxy, without a terminal."""
 
 from __future__ import annotations
 
