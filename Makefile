@@ -29,9 +29,10 @@ check: $(VENV)/.ready  ## lint, format, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.ready  ## write the data dictionary and the traceability page
+docs: $(VENV)/.ready  ## write the data dictionary, the traceability page and the schema of the evidence
 	$(BIN)/datacut contracts doc > docs/data-dictionary.md
 	$(BIN)/python -m tests.traceability > docs/traceability.md
+	$(BIN)/python -m contracts.documents.evidence_schema > contracts/schema/evidence-1.json
 
 sample: $(VENV)/.ready  ## write sample_data/ anew
 	$(BIN)/datacut sample --mpans 5000 --seed 1 --defects 0.05 --out sample_data

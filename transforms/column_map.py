@@ -30,7 +30,6 @@ class ColumnMap:
             maps it. What others may see of a heading.
         dates: contract column, or ``*`` for all others -> how its dates are written, from ``dates:`` of ``cut.yaml``.
         nulls: words for null beside those that are known, from ``nulls:`` of ``cut.yaml``.
-        constants: contract column that the source lacks -> the value of all its rows.
     """
 
     names: dict[str, str]
@@ -39,7 +38,6 @@ class ColumnMap:
     aliases: Mapping[str, str] = field(default_factory=dict)
     dates: Mapping[str, str] = field(default_factory=dict)
     nulls: tuple[str, ...] = ()
-    constants: Mapping[str, str] = field(default_factory=dict)
 
     def order(self, column: str) -> str:
         """Return how the dates of a column are to be read (``transforms.dates``)."""
@@ -84,14 +82,12 @@ def map_columns(
     where: str,
     own: Mapping[str, str] | None = None,
     harmless: Collection[str] = (),
-    assumed: Mapping[str, str] | None = None,
 ) -> ColumnMap:
     """Match a source's header to the contract.
 
     Args:
         own: contract column -> the heading it has in this source, from ``columns:`` of ``cut.yaml``.
         harmless: headings that only sound like a person's, from ``harmless:`` of ``cut.yaml``.
-        assumed: contract column -> the value that all rows have where the source has no such column.
 
     Raises:
         RefusedError: a column is forbidden (DQ23, Q68), or two columns mean the same.
@@ -114,14 +110,13 @@ def map_columns(
             )
         mapped.add(name)
         names[heading], aliases[name] = name, alias
-    refuse_persons(contract, header, names, harmless, where)
+    _refuse_persons(contract, header, names, harmless, where)
     dropped = tuple(heading for heading in header if heading not in names)
-    constants = {name: value for name, value in (assumed or {}).items() if name not in mapped}
-    absent = [column for column in contract.columns if column.name not in {*mapped, *constants}]
+    absent = [column for column in contract.columns if column.name not in mapped]
     if required := [column.name for column in absent if column.required]:
         raise _lacks(contract, required, dropped, where)
     ordered = {heading: names[heading] for heading in header if heading in names}
-    return ColumnMap(ordered, dropped, tuple(column.name for column in absent), aliases, constants=constants)
+    return ColumnMap(ordered, dropped, tuple(column.name for column in absent), aliases)
 
 
 def _own_names(
@@ -149,17 +144,9 @@ def _own_names(
     return names, {name: name for name in own}
 
 
-def refuse_persons(
+def _refuse_persons(
     contract: Contract, header: Sequence[str], names: Mapping[str, str], harmless: Collection[str], where: str
 ) -> None:
-    """Refuse headings of a person's.
-
-    Args:
-        names: headings that are read.
-
-    Raises:
-        RefusedError: there are some (DQ23, Q68); the line names them and, where one may be harmless, how to say so.
-    """
     allowed = {plain(heading) for heading in harmless}
     soft = set(contract.sounds_personal)
     refused, doubtful, told = [], [], []

@@ -1,0 +1,575 @@
+"""EVIDENCE: what a pack says about how it was made, section by section; the one source of its published JSON schema.
+
+A model accepts keys that it does not name, because sections may be added; a change of meaning is version 2. Stages
+write their counts in these models, so what the evidence says is what was counted. ``make docs`` writes
+``contracts/schema/evidence-1.json`` from here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue
+from pydantic_core import CoreSchema, core_schema
+
+T = TypeVar("T")
+
+
+class _AbsentNotNull:
+    """A key may be absent, but where JSON has it, it is not null."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Accept None from code, where it leaves the key out, and refuse null in JSON."""
+        nullable = handler(source)
+        if nullable["type"] != "nullable":
+            raise TypeError("is for types that may be None")
+        return core_schema.json_or_python_schema(json_schema=nullable["schema"], python_schema=nullable)
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+Maybe = Annotated[T | None, _AbsentNotNull(), Field(exclude_if=_is_none)]
+Name = Annotated[str, Field(min_length=1, max_length=500)]
+Heading = Annotated[str, Field(max_length=200)]
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+Date = Annotated[str, Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+Time = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|\+00:00)$",
+        description="UTC.",
+    ),
+]
+
+
+def _of(words: str) -> Any:
+    """Describe a key that is always there."""
+    return Field(description=words)
+
+
+def _maybe(words: str) -> Any:
+    """Describe a key that may be absent."""
+    return Field(default=None, description=words)
+
+
+class Section(BaseModel):
+    """A part of the evidence."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Cut(Section):
+    """The data cut that every participant took on one day."""
+
+    id: Name
+    date: Date
+    trust_model: str = _of("SI-central, or shared key on premises: who holds the cut key.")
+    expires: Maybe[Date] = _maybe("Last day on which the pack may be relied on.")
+    sequence: Maybe[Count] = _maybe("Grows with each pack of the cut.")
+
+
+class Tool(Section):
+    """The product, and the library whose release decides the bytes of Parquet files."""
+
+    name: Name
+    version: Name
+    polars: Maybe[str] = None
+
+
+class DeclaredSigner(BaseModel):
+    """A key whose signature the envelope must carry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keyid: Hex16
+    public_key: Sha256 = _of("The 32 raw bytes in hex.")
+    role: Maybe[Literal["operator", "approver"]] = _maybe(
+        "operator: made the pack; approver: released it after reading the report."
+    )
+
+
+class ColumnTreatment(Section):
+    """What the policy does to a column."""
+
+    treatment: str
+    classification: Maybe[str] = None
+
+
+class Policy(Section):
+    """The obfuscation policy in force."""
+
+    half_hourly: Maybe[Literal["synthetic", "real", "none"]] = _maybe(
+        "Whether half-hourly readings are a keyed synthetic series, real ones, or absent."
+    )
+    extracts: Maybe[dict[str, dict[str, str | ColumnTreatment]]] = _maybe(
+        "Effective treatment: extract -> column -> treatment."
+    )
+    postcode: Maybe[Literal["outward", "area"]] = _maybe("What is kept of a postcode.")
+    approval: Maybe[Literal["one signature", "two signatures"]] = _maybe(
+        "Whether a second person must sign before the pack may be relied on."
+    )
+
+
+class ContractUsed(Section):
+    """A contract that the cut was judged and treated by."""
+
+    extract: Name
+    version: Name
+    sha256: Sha256
+
+
+class ReferenceFile(Section):
+    """A table that was used: rows and digest; of a published one its file, version and day of last change."""
+
+    table: Name
+    rows: Count
+    sha256: Sha256
+    file: Maybe[str] = _maybe("Name of the published file.")
+    version: Maybe[str] = _maybe("Version in the file's name, or in its first line.")
+    latest: Maybe[Date] = _maybe(
+        "Latest day on which a row begins; of industry standing data the day of its last change."
+    )
+
+
+class Publication(Section):
+    """Market domain data or industry standing data as a whole."""
+
+    publication: Name
+    place: str = _of("Name of the folder or archive.")
+    files: Count
+    version: Maybe[str] = None
+    latest: Maybe[Date] = None
+    absent: Maybe[tuple[Name, ...]] = _maybe("Tables that the publication lacks; their rules are not judged.")
+    astray: Maybe[dict[str, JsonValue]] = _maybe("Tables that lack a few keys which others refer to, and how many.")
+    dip_ids: Maybe[Count] = None
+    overruled: Maybe[Count] = _maybe("DIP ids for which a mapping table of the cut states another one, which was used.")
+    unused: Maybe[dict[str, JsonValue]] = _maybe("DIP roles without a use here, and how many rows have them.")
+    unknown: Maybe[Count] = _maybe("Rows whose DIP role is not stated and not told by the market role.")
+
+
+class SourceFile(Section):
+    """One of several files of a source."""
+
+    name: Annotated[str, Field(max_length=1000)]
+    bytes: Count
+    rows: Count
+    hmac_sha256: str
+
+
+class Input(Section):
+    """One source: who sent it, its form, counts and a keyed digest."""
+
+    participant: Name
+    role: str
+    extract: Name
+    file: str = _of("File name or table, without its folder.")
+    form: str
+    bytes: Count
+    rows: Count
+    hmac_sha256: Sha256 = _of(
+        "HMAC-SHA-256 of the bytes under a field key: a plain digest of raw data could be guessed."
+    )
+    cut_date: Date | None = _of(
+        "Cut date that the source, or the cut file for it, stated; null where neither stated one."
+    )
+    dropped_columns: Count = _of("Columns of the source that no contract names.")
+    columns: Maybe[dict[str, Heading]] = _maybe(
+        "Contract column -> the name that it had in the source; only columns that the contract names."
+    )
+    files: Maybe[tuple[SourceFile, ...]] = _maybe(
+        "Each of several files, for the participant that sent them; digits of a name hidden where they may identify "
+        "somebody."
+    )
+    passed_over: Maybe[tuple[str, ...]] = _maybe(
+        "Files that lie beside the backup, and flows that are no part of the extract: not read."
+    )
+    dropped: Maybe[tuple[str, ...]] = _maybe("Headings that no contract names, for the participant that sent them.")
+    missing: Maybe[tuple[str, ...]] = _maybe("Optional columns of the contract that the source does not carry.")
+    aliases: Maybe[dict[str, Heading]] = _maybe(
+        "Contract column -> the name of the product's own list that its heading matched."
+    )
+    null_words: Maybe[dict[str, Count]] = _maybe("Contract column -> words that were taken as null.")
+    unread_dates: Maybe[dict[str, dict[str, Count]]] = _maybe(
+        "Contract column -> what is wrong with dates -> how many."
+    )
+    source_form: Maybe[dict[str, JsonValue]] = _maybe(
+        "The form of the source: delimiter, encoding, DTC flow, order of the contract's columns, date formats; what "
+        "goes back has this form."
+    )
+
+
+class Accounting(Section):
+    """The rows of one extract of one participant."""
+
+    participant: Name
+    extract: Name
+    rows_in: Count
+    released: Count
+    excluded: Count
+    by_reason: dict[str, Count] = _of("Rows by the first cause's reason code; adds up to excluded.")
+
+
+class RuleCount(Section):
+    """One rule over one extract of one participant."""
+
+    participant: Name
+    extract: Name
+    rule: Name
+    reason: Name
+    effect: Literal["exclude", "warn", "reject"]
+    description: str
+    basis: tuple[str, ...]
+    evaluated: Count
+    failed: Count
+    crashed: bool = _of("The rule itself could not be judged; says nothing about the data.")
+
+
+class AcceptedExcess(Section):
+    """More than the limit is excluded, and accepted by name in cut.yaml."""
+
+    participant: Name
+    extract: Name
+    rule: str
+    column: Maybe[str] = None
+    excluded: Count
+    rows: Count
+    cause: Maybe[str] = None
+    remedy: Maybe[str] = None
+    reason: str
+
+
+class Limits(Section):
+    """How much may be excluded before a run ends with nothing published."""
+
+    share: Share = _of("Share of the rows of an extract, or that one rule judges, beyond which a run ends.")
+    rows: Count = _of("Up to this many rows no share is too much, unless it is every row.")
+    accepted: tuple[AcceptedExcess, ...] = _of(
+        "What is beyond the limit and was accepted by name in cut.yaml, and why."
+    )
+
+
+class Exclusions(Section):
+    """Metering points kept out of every extract of every participant."""
+
+    mpans: Count
+    by_first_cause: dict[str, Count]
+
+
+class Agreement(Section):
+    """How far one extract of a participant agrees with the registration of another in one item."""
+
+    left: Name
+    right: Name
+    extract_left: Name
+    extract_right: Name
+    item: Name
+    expected: Maybe[Count] = None
+    compared: Count
+    disagree: Count
+    missing_left: Count
+    missing_right: Count
+    share: Maybe[float] = _maybe("Share of the compared metering points that disagree.")
+    tolerance: Maybe[float] = None
+    policy: Maybe[str] = None
+    outcome: Maybe[str] = None
+
+
+class ParticipantAgreement(Section):
+    """How much of what a participant said others contradict or lack, with the trend against an earlier cut."""
+
+    participant: Name
+    compared: Count
+    disagree: Count
+    missing: Count
+    beyond: Count = _of("How many of its comparisons are beyond their tolerance.")
+    share: float | None = _of("Share of the compared that disagrees; null where nothing was compared.")
+    before: float | None = _of("The share of the earlier cut.")
+    change: float | None
+
+
+class Coincident(Section):
+    """Pseudonym MPANs that happen to be real ones of the cut, and the band of chance."""
+
+    count: Count
+    expected_low: float
+    expected_high: float
+
+
+class ItemCounts(Section):
+    """Where the values of one augmented item come from: metering points by source and by rule."""
+
+    item: Name
+    stated: Count
+    derived: Count
+    manufactured: Count
+    undecided: Count
+    absent: Maybe[Count] = _maybe("Metering points that have no such item.")
+    rules: Maybe[dict[str, Count]] = _maybe("Values by the rule that gave them.")
+
+
+class AssociationOutcome(Section):
+    """How often one kind of evidence for an association led to one outcome."""
+
+    rule: Name
+    description: Maybe[str] = None
+    grade: Maybe[str] = None
+    outcome: Maybe[str] = None
+    exports: Count
+
+
+class AssociationCounts(Section):
+    """Import and export metering points linked by evidence."""
+
+    evidence: Maybe[tuple[AssociationOutcome, ...]] = None
+    constraints: Maybe[dict[str, Count]] = _maybe("Associations that break a constraint, by its code.")
+    incoherent: Maybe[dict[str, Count]] = _maybe(
+        "Metering points whose items contradict each other, by the code of the contradiction."
+    )
+
+
+class Searched(Section):
+    """What was searched and found of one class of identifier."""
+
+    candidates: Count
+    confirmed: Count
+
+
+class LeakScan(Section):
+    """The search of the whole pack for raw identifiers."""
+
+    files: Count
+    bytes: Count
+    identifiers: Count
+    confirmed: Count
+    classes: Maybe[dict[str, Count | Searched]] = _maybe(
+        "Class of identifier -> what was searched and found: a count, or an object of counts."
+    )
+    scope: Maybe[str] = _maybe("What was searched, where that is not this pack.")
+
+
+class ClassSize(Section):
+    """Metering points in classes of one size."""
+
+    size: str
+    metering_points: Count
+
+
+class Risk(Section):
+    """How far the released columns single out a metering point once its identifiers are gone."""
+
+    quasi_identifiers: Maybe[tuple[Name, ...]] = _maybe("Columns that an intruder is taken to know.")
+    metering_points: Maybe[Count] = None
+    classes: Maybe[Count] = _maybe("Distinct combinations of the quasi-identifiers.")
+    class_sizes: Maybe[tuple[ClassSize, ...]] = _maybe("Metering points by the size of their class.")
+    prosecutor_max: Maybe[Share] = None
+    prosecutor_mean: Maybe[Share] = None
+    journalist_max: Maybe[Share] = None
+    marketer: Maybe[Share] = None
+    thresholds: Maybe[dict[str, float]] = _maybe("Figure -> the largest value that the policy tolerates.")
+
+
+class CaseCounts(Section):
+    """What a test case wanted and was given."""
+
+    test_case: Name
+    phase: Name
+    stage: Maybe[str] = None
+    participant: Maybe[str] = None
+    wanted: Count
+    spares_wanted: Maybe[Count] = None
+    allocated: Count
+    spares: Maybe[Count] = None
+    short: Count
+
+
+class Shortage(Section):
+    """A test case that lacks metering points, and what would help."""
+
+    text: str = _of("The shortage in words.")
+
+
+class Coverage(Section):
+    """How like the released population one set is in one attribute."""
+
+    scope: Maybe[str] = None
+    name: Name
+    round: Maybe[int] = None
+    attribute: str
+    metering_points: Count
+    distance: float | None = None
+    pairwise: float | None = None
+    absent: Maybe[tuple[JsonValue, ...]] = None
+
+
+class RingFence(Section):
+    """What was allocated to test cases."""
+
+    plan: Maybe[str] = None
+    phases: Maybe[tuple[JsonValue, ...]] = None
+    test_cases: tuple[CaseCounts, ...]
+    shortages: Maybe[tuple[Shortage, ...]] = None
+    ledger_head: Maybe[str] = _maybe(
+        "Digest of the ledger's last batch; it covers the moment of the commit, so it varies as the times do."
+    )
+    coverage: Maybe[tuple[Coverage, ...]] = _maybe(
+        "How like the released population each set is, by attribute: distance 0 alike to 1 apart, values that it "
+        "lacks; with an empty attribute, of all pairs of values the share that it has (pairwise)."
+    )
+
+
+class PackReference(Section):
+    """A pack that this one was made from."""
+
+    pack: Name
+    tagmanifest_sha256: Sha256
+
+
+class StageSeconds(Section):
+    """How long a stage took."""
+
+    stage: Name
+    seconds: Seconds
+
+
+class Times(Section):
+    """The only place of a pack where times stand."""
+
+    started: Time
+    finished: Time
+    stages: Maybe[tuple[StageSeconds, ...]] = None
+
+
+class ColumnSource(Section):
+    """A column that values come from."""
+
+    column: Name
+    participants: Maybe[tuple[Name, ...]] = None
+
+
+class Lineage(Section):
+    """A released or dropped column: where its values come from and what was done to them."""
+
+    extract: Name
+    column: Name
+    item: Maybe[str] = _maybe("DTC item or interface catalogue number.")
+    description: Maybe[str] = None
+    classification: str
+    treatment: str
+    released: bool
+    sources: tuple[ColumnSource, ...]
+
+
+class Obligation(Section):
+    """What an obligation asks, and what shows it."""
+
+    id: Name
+    asks: str
+    sections: Maybe[tuple[str, ...]] = _maybe("Sections of the report that show it.")
+    rules: Maybe[tuple[Name, ...]] = _maybe("Rules that rest on it.")
+    test_only: Maybe[bool] = _maybe("Shown by the product's tests, not by a run.")
+
+
+class AssessedTreatment(Section):
+    """Why a treatment is enough, and the risk that stays."""
+
+    treatment: Name
+    basis: str
+    residual_risk: str
+
+
+class Assessment(Section):
+    """Words of the data protection impact assessment that the policy chose; the annex is made from them."""
+
+    purpose: Maybe[str] = None
+    controller: Maybe[str] = None
+    lawful_basis: Maybe[str] = None
+    retention: Maybe[str] = None
+    recipients: Maybe[str] = None
+    treatments: Maybe[tuple[AssessedTreatment, ...]] = None
+    measures: Maybe[tuple[str, ...]] = None
+
+
+class RuleTotals(Section):
+    """One rule over one extract, all participants together."""
+
+    extract: Name
+    rule: Name
+    evaluated: Count
+    failed: Count
+
+
+class RowTotals(Section):
+    """The rows of one extract, all participants together."""
+
+    extract: Name
+    rows_in: Count
+    released: Count
+    excluded: Count
+
+
+class Baseline(PackReference):
+    """Aggregates of the pack of an earlier cut, to show trends against."""
+
+    cut: Name
+    date: Date
+    rules: tuple[RuleTotals, ...]
+    rows: tuple[RowTotals, ...]
+
+
+class Evidence(Section):
+    """What a submission, release or return pack says about how it was made.
+
+    It holds counts, digests and names of parties, columns and rules; never a raw identifier, and never an unkeyed
+    digest of raw data. Sections may be added; a change of meaning is version 2.
+    """
+
+    schema_: Literal["evidence/1"] = Field(alias="schema")
+    kind: Literal["submission", "release", "return"] = _of(
+        "submission: a participant's pseudonymised backup; release: the whole job's result; return: one participant's "
+        "share of a release."
+    )
+    cut: Cut
+    tool: Tool
+    scheme: Annotated[str, Field(pattern="^[0-9]+$")] = _of("Version of the pseudonym scheme.")
+    key_fingerprint: Hex16 = _of(
+        "First 8 bytes, in hex, of HKDF-SHA-256 of the cut key under the field name fingerprint; tells keys apart and "
+        "reveals nothing."
+    )
+    signers: Maybe[Annotated[tuple[DeclaredSigner, ...], Field(min_length=1)]] = _maybe(
+        "Keys whose signatures the envelope must carry; a pack that its approver has not signed yet does not verify. "
+        "They prove that no signature was altered or removed; whom to trust, a reader decides."
+    )
+    policy: Maybe[Policy] = None
+    contracts: Maybe[tuple[ContractUsed, ...]] = None
+    reference: Maybe[tuple[ReferenceFile, ...]] = None
+    publications: Maybe[tuple[Publication, ...]] = _maybe("Market domain data and industry standing data as a whole.")
+    inputs: tuple[Input, ...]
+    accounting: tuple[Accounting, ...] = _of("rows_in = released + excluded, for each extract.")
+    rules: tuple[RuleCount, ...]
+    limits: Maybe[Limits] = None
+    exclusions: Maybe[Exclusions] = None
+    alignment: Maybe[tuple[Agreement, ...]] = None
+    agreement: Maybe[tuple[ParticipantAgreement, ...]] = None
+    augmentation: Maybe[tuple[ItemCounts, ...]] = None
+    associations: Maybe[AssociationCounts] = None
+    coincident: Maybe[Coincident] = None
+    leak_scan: Maybe[LeakScan] = None
+    risk: Maybe[Risk] = None
+    ring_fence: Maybe[RingFence] = None
+    previous: Maybe[tuple[PackReference, ...]] = _maybe("Packs that this one was made from.")
+    baseline: Maybe[Baseline] = None
+    times: Times
+    self_test: Maybe[dict[str, JsonValue]] = _maybe("Vectors and golden rows reproduced before any input was read.")
+    lineage: Maybe[tuple[Lineage, ...]] = _maybe(
+        "Every released or dropped column: where its values come from and what was done to them."
+    )
+    requirements: Maybe[tuple[Obligation, ...]] = _maybe(
+        "Obligations that the cut answers: what each asks, and what shows it."
+    )
+    dpia: Maybe[Assessment] = None
