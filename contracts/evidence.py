@@ -194,7 +194,13 @@ class Input(Section):
     aliases: Maybe[dict[str, Heading]] = _maybe(
         "Contract column -> the name of the product's own list that its heading matched."
     )
+    remarks: Maybe[tuple[str, ...]] = _maybe(
+        "What else the participant that sent it is told of how the source was read."
+    )
     null_words: Maybe[dict[str, Count]] = _maybe("Contract column -> words that were taken as null.")
+    rounded: Maybe[dict[str, Count]] = _maybe(
+        "Contract column -> numbers with more decimals than the contract has: rounded."
+    )
     unread_dates: Maybe[dict[str, dict[str, Count]]] = _maybe(
         "Contract column -> what is wrong with dates -> how many."
     )

@@ -16,7 +16,7 @@ from contracts.documents.odcs import ContractDocument
 from contracts.dtc.resolve import resolve_layout
 from contracts.errors import ContractError
 from contracts.headings import headings
-from contracts.model import Column, Contract, Derived, Rule, Treatment
+from contracts.model import Column, Contract, Derived, HalfHours, Rule, Treatment
 from contracts.spelling import spelling
 from contracts.strict import Found
 from contracts.validation import Model, load_model, read_file
@@ -58,6 +58,7 @@ def parse_contract(document: Mapping[str, Any], *, where: str, digest: str = "")
             derived=tuple(_derived(node) for node in extras.get("derivedColumns") or ()),
             digest=digest,
             spelling=spelling(),
+            half_hours=_half_hours(extras["halfHours"]) if "halfHours" in extras else None,
         )
     except KeyError as fault:
         raise ContractError(
@@ -107,6 +108,16 @@ def _rule(node: Mapping[str, Any]) -> Rule:
         unless=tuple(extras.get("unless") or ()),
         carried=str(extras.get("carried", "")),
         codes=tuple(codes(str(kwargs["code_list"]))) if is_list(kwargs.get("code_list")) else (),
+    )
+
+
+def _half_hours(node: Mapping[str, Any]) -> HalfHours:
+    words = {name: tuple(node[name]) for name in ("start", "end", "stamp", "day", "time", "period", "flag")}
+    return HalfHours(
+        **words,
+        values=MappingProxyType({quantity: tuple(names) for quantity, names in node["values"].items()}),
+        sensors=MappingProxyType(dict(node["sensors"])),
+        quantity=str(node["quantity"]),
     )
 
 

@@ -162,6 +162,32 @@ class Spelling:
 
 
 @dataclass(frozen=True, slots=True)
+class HalfHours:
+    """What tables with a row a half-hour call their columns; compared as headings are.
+
+    Attributes:
+        start, end: the moment at which a half-hour begins or ends.
+        stamp: a moment that may be either; the first one of a source tells.
+        day, time, period: the settlement day, with the time of day or the number of the settlement period.
+        values: measurement quantity -> headings of its kWh (kVArh).
+        flag: A actual or E estimated.
+        sensors: sensor of a df2 file -> measurement quantity.
+        quantity: measurement quantity of a table that states none.
+    """
+
+    start: tuple[str, ...] = ()
+    end: tuple[str, ...] = ()
+    stamp: tuple[str, ...] = ()
+    day: tuple[str, ...] = ()
+    time: tuple[str, ...] = ()
+    period: tuple[str, ...] = ()
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    flag: tuple[str, ...] = ()
+    sensors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    quantity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """One extract: what a row is, its columns, its rules."""
 
@@ -180,6 +206,7 @@ class Contract:
     derived: tuple[Derived, ...] = ()
     digest: str = ""
     spelling: Spelling = Spelling()
+    half_hours: HalfHours | None = None
     overlay: Mapping[str, Treatment] = field(default_factory=lambda: MappingProxyType({}))
 
     def treatment(self, column: Column) -> Treatment:

@@ -30,6 +30,7 @@ class ColumnMap:
             maps it. What others may see of a heading.
         dates: contract column, or ``*`` for all others -> how its dates are written, from ``dates:`` of ``cut.yaml``.
         nulls: words for null beside those that are known, from ``nulls:`` of ``cut.yaml``.
+        constants: contract column that the source lacks -> the value of all its rows.
     """
 
     names: dict[str, str]
@@ -38,6 +39,7 @@ class ColumnMap:
     aliases: Mapping[str, str] = field(default_factory=dict)
     dates: Mapping[str, str] = field(default_factory=dict)
     nulls: tuple[str, ...] = ()
+    constants: Mapping[str, str] = field(default_factory=dict)
 
     def order(self, column: str) -> str:
         """Return how the dates of a column are to be read (``transforms.dates``)."""
@@ -82,12 +84,14 @@ def map_columns(
     where: str,
     own: Mapping[str, str] | None = None,
     harmless: Collection[str] = (),
+    assumed: Mapping[str, str] | None = None,
 ) -> ColumnMap:
     """Match a source's header to the contract.
 
     Args:
         own: contract column -> the heading it has in this source, from ``columns:`` of ``cut.yaml``.
         harmless: headings that only sound like a person's, from ``harmless:`` of ``cut.yaml``.
+        assumed: contract column -> the value that all rows have where the source has no such column.
 
     Raises:
         RefusedError: a column is forbidden (DQ23, Q68), or two columns mean the same.
@@ -110,13 +114,14 @@ def map_columns(
             )
         mapped.add(name)
         names[heading], aliases[name] = name, alias
-    _refuse_persons(contract, header, names, harmless, where)
+    refuse_persons(contract, header, names, harmless, where)
     dropped = tuple(heading for heading in header if heading not in names)
-    absent = [column for column in contract.columns if column.name not in mapped]
+    constants = {name: value for name, value in (assumed or {}).items() if name not in mapped}
+    absent = [column for column in contract.columns if column.name not in {*mapped, *constants}]
     if required := [column.name for column in absent if column.required]:
         raise _lacks(contract, required, dropped, where)
     ordered = {heading: names[heading] for heading in header if heading in names}
-    return ColumnMap(ordered, dropped, tuple(column.name for column in absent), aliases)
+    return ColumnMap(ordered, dropped, tuple(column.name for column in absent), aliases, constants=constants)
 
 
 def _own_names(
@@ -144,9 +149,17 @@ def _own_names(
     return names, {name: name for name in own}
 
 
-def _refuse_persons(
+def refuse_persons(
     contract: Contract, header: Sequence[str], names: Mapping[str, str], harmless: Collection[str], where: str
 ) -> None:
+    """Refuse headings of a person's.
+
+    Args:
+        names: headings that are read.
+
+    Raises:
+        RefusedError: there are some (DQ23, Q68); the line names them and, where one may be harmless, how to say so.
+    """
     allowed = {plain(heading) for heading in harmless}
     soft = set(contract.sounds_personal)
     refused, doubtful, told = [], [], []

@@ -11,7 +11,7 @@ from functools import partial
 import polars as pl
 
 from contracts.model import Column, Contract
-from contracts.vocabulary import Form
+from contracts.vocabulary import Form, Method
 from transforms.column_map import ColumnMap
 from transforms.dates import READ, Reading, read_days
 from transforms.null_words import null_words
@@ -42,15 +42,27 @@ def nulls(column: str) -> str:
     return f"_nulls_{column}"
 
 
+def _constant(column: str) -> str:
+    return f"\x1fconstant {column}"  # no heading can be called so: it cannot be printed
+
+
+def rounded(column: str) -> str:
+    """Return the name of the column that says, in every row alike, how many numbers of ``column`` were rounded."""
+    return f"_rounded_{column}"
+
+
 def conform(frame: pl.LazyFrame, contract: Contract, columns: ColumnMap) -> pl.LazyFrame:
     """Give a text frame the contract's names and types.
 
     Columns in: the source's physical columns, all text.
     Columns out: every column of the contract (null where the source lacks an optional one), ``_bad_<column>`` marks,
     ``address_text`` where the contract has address lines, and what :func:`notes` reads: ``_reading_<column>`` of dates
-    and ``_nulls_<column>``, how many words for null the column has.
+    and ``_nulls_<column>`` and ``_rounded_<column>``, how many words for null and rounded numbers the column has.
     """
     present = {name: pl.col(physical) for physical, name in columns.names.items()}
+    if columns.constants:
+        frame = frame.with_columns(pl.lit(value).alias(_constant(name)) for name, value in columns.constants.items())
+        present |= {name: pl.col(_constant(name)) for name in columns.constants}
     first: list[pl.Expr] = []
     values: list[pl.Expr] = []
     marks: list[pl.Expr] = []
@@ -75,6 +87,8 @@ def conform(frame: pl.LazyFrame, contract: Contract, columns: ColumnMap) -> pl.L
             first.append(pl.when(text.str.len_bytes() > 0, ~word).then(text).alias(column.name))
             first.append(word.sum().cast(pl.UInt32).alias(nulls(column.name)))
             marks.append(pl.col(nulls(column.name)))
+            if column.form is Form.DECIMAL and contract.treatment(column).method is Method.KEEP:
+                marks.append(_longer(pl.col(column.name), column).sum().cast(pl.UInt32).alias(rounded(column.name)))
             value, mark = _take_form(pl.col(column.name), column)
         values.append(value.alias(column.name))
         if mark is not None:
@@ -163,6 +177,11 @@ def _decimal(texts: pl.Series, scale: int) -> pl.Series:
         return value
     again = texts.gather(rest).alias("text").to_frame().select(unwrapped(pl.col("text"))).to_series()
     return value.scatter(rest, again.cast(pl.Decimal(16, scale), strict=False))
+
+
+def _longer(raw: pl.Expr, column: Column) -> pl.Expr:
+    """Tell which texts are numbers with more decimals, noughts at the end aside, than the contract has."""
+    return raw.str.contains(rf"^[+-]?\d*\.\d{{{int(column.options.get('scale', 3))}}}\d*[1-9]\d*$")
 
 
 def _bounded(number: pl.Expr, column: Column) -> pl.Expr:

@@ -16,7 +16,7 @@ from contracts.errors import IntakeError
 from contracts.model import Contract
 from contracts.vocabulary import Form
 from transforms.column_map import ColumnMap, shown
-from transforms.conform import nulls, reading
+from transforms.conform import nulls, reading, rounded
 from transforms.dates import AUTO, ORDERS, READ, Reading
 
 UNREAD = {
@@ -32,15 +32,18 @@ class SourceNotes:
 
     Attributes:
         nulls: how many words for null.
+        rounded: how many numbers, released as they are, have more decimals than the contract.
         readings: how many texts of a column of dates became what.
     """
 
     nulls: Counter[str] = field(default_factory=Counter)
+    rounded: Counter[str] = field(default_factory=Counter)
     readings: dict[str, Counter[Reading]] = field(default_factory=dict)
 
     def add(self, other: SourceNotes) -> None:
         """Take in the counts of another part of the source."""
         self.nulls.update(other.nulls)
+        self.rounded.update(other.rounded)
         for name, counts in other.readings.items():
             self.readings.setdefault(name, Counter()).update(counts)
 
@@ -57,16 +60,17 @@ class SourceNotes:
 def notes_of(frame: pl.DataFrame, contract: Contract) -> SourceNotes:
     """Count what ``conform`` marked in a batch.
 
-    Columns in: ``_nulls_<column>`` and ``_reading_<column>``.
+    Columns in: ``_nulls_<column>``, ``_rounded_<column>`` and ``_reading_<column>``.
     """
     found = SourceNotes()
     for column in contract.columns:
-        if nulls(column.name) in frame.columns and frame.height and (count := frame[nulls(column.name)][0]):
-            found.nulls[column.name] = int(count)
+        for mark, counts in ((nulls(column.name), found.nulls), (rounded(column.name), found.rounded)):
+            if mark in frame.columns and frame.height and (count := frame[mark][0]):
+                counts[column.name] = int(count)
         if column.form is Form.DATE and reading(column.name) in frame.columns:
-            counts = frame[reading(column.name)].value_counts(sort=True)
+            kinds = frame[reading(column.name)].value_counts(sort=True)
             found.readings[column.name] = Counter(
-                {Reading(kind): int(count) for kind, count in counts.rows() if kind is not None}
+                {Reading(kind): int(count) for kind, count in kinds.rows() if kind is not None}
             )
     return found
 

@@ -170,8 +170,31 @@ class LayoutsProperty(Strict):
     value: list[dict[str, Any]]
 
 
+class HalfHoursEntry(Strict):
+    """Headings of tables with a row a half-hour."""
+
+    start: list[Text]
+    end: list[Text]
+    stamp: list[Text]
+    day: list[Text]
+    time: list[Text]
+    period: list[Text]
+    values: dict[str, list[Text]]
+    flag: list[Text]
+    sensors: dict[str, str]
+    quantity: Text
+
+
+class HalfHoursProperty(Strict):
+    """How a table with a row a half-hour is folded into days."""
+
+    property: Literal["halfHours"]
+    value: HalfHoursEntry
+
+
 ContractProperty = Annotated[
-    RoleProperty | HeadingsProperty | DerivedProperty | LayoutsProperty, Field(discriminator="property")
+    RoleProperty | HeadingsProperty | DerivedProperty | LayoutsProperty | HalfHoursProperty,
+    Field(discriminator="property"),
 ]
 
 

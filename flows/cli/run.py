@@ -154,6 +154,10 @@ SAID = {
     "missing": "optional columns not in the source",
     "dropped": "columns dropped, not in the contract",
     "passed_over": "files not read",
+    "remarks": "read as",
+    "null_words": "words taken as null",
+    "rounded": "numbers rounded to the contract's decimals",
+    "unread_dates": "dates that could not be read",
 }
 SHOWN_NAMES = 8
 

@@ -46,7 +46,9 @@ class SourceFacts(Record):
         dropped: headings that no contract names.
         missing: optional columns of the contract that the source does not carry.
         aliases: contract column -> the name of our list that matched.
+        remarks: what else its sender is told of how the source was read: half-hours as days.
         null_words: contract column -> words that were taken as null.
+        rounded: contract column -> numbers that were rounded to the decimals of the contract.
         unread_dates: contract column -> what is wrong with dates -> how many.
     """
 
@@ -68,7 +70,9 @@ class SourceFacts(Record):
     dropped: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     aliases: dict[str, str] = {}
+    remarks: tuple[str, ...] = ()
     null_words: dict[str, int] = {}
+    rounded: dict[str, int] = {}
     unread_dates: dict[str, dict[str, int]] = {}
 
 

@@ -73,6 +73,7 @@ class FilesReader(Reader):
         self.form, self.delimiter, self.flow = inner.form, inner.delimiter, inner.flow
         self.stated_cut_date, self.test_flag = inner.stated_cut_date, inner.test_flag
         self._inner, self.untyped, self.skipped_lines = inner, inner.untyped, inner.skipped_lines
+        self.reshaped, self.surplus = inner.reshaped, inner.surplus
         self._ending.append(inner.close)
 
     @property
@@ -89,6 +90,11 @@ class FilesReader(Reader):
     def skipped_groups(self) -> dict[str, int]:  # type: ignore[override]
         """Records by group from which no layout takes anything."""
         return self._inner.skipped_groups
+
+    @property
+    def remarks(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What else the sender is told of how it was read."""
+        return self._inner.remarks
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Give the rows of the files in their order, with ``FILE``; count them by file."""

@@ -15,12 +15,14 @@ from pathlib import PurePosixPath
 
 from contracts.dtc.layout import DtcLayout
 from contracts.errors import ConfigurationError, IntakeError
+from contracts.model import Contract
 from flows.intake.across_files import AcrossFiles
 from flows.intake.archives import GZIP, Bytes, Peeked, entries, is_archive
 from flows.intake.csv_reader import DelimitedReader
 from flows.intake.detect import is_flow, is_parquet, open_reader, refuse_office, text_reader, widened
 from flows.intake.files import expand
 from flows.intake.gzip_stream import ByteStream, PlainStream
+from flows.intake.half_hours import Df2Reader, as_days, is_df2
 from flows.intake.joined import (
     SMALL,
     AloneReader,
@@ -39,6 +41,7 @@ from flows.intake.joined import (
 from flows.intake.raw_file import RawFile
 from flows.intake.reader import Reader
 from flows.intake.source import MIB, Limits, SourceSpec, safe_name
+from transforms.half_hours import long_table
 
 HELD = 64 * MIB  # small files that wait to be read together
 _FLOW = re.compile(r"D\d{7}")
@@ -59,10 +62,16 @@ class SourceFiles:
         specs: Sequence[SourceSpec],
         *,
         layouts: Sequence[DtcLayout] = (),
+        contract: Contract | None = None,
         new_digest: NewDigest | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
-        """Take the specifications of a source: one for each system that sends a part of it."""
+        """Take the specifications of a source: one for each system that sends a part of it.
+
+        Args:
+            contract: what the rows are to be, where tables with a row a half-hour become days.
+        """
+        self._contract = contract
         self._specs, self._layouts, self._limits = specs, tuple(layouts), limits
         self._new_digest = new_digest
         self.files: list[FileRead] = []
@@ -229,6 +238,11 @@ class SourceFiles:
             yield from self._units(file, peeked)
             return
         self.files.append(file)
+        half_hours = self._contract if self._contract is not None and self._contract.half_hours else None
+        if half_hours and is_df2(peeked.start):
+            wide = getattr(peeked, "wide", "")
+            yield from self._alone(Df2Reader(file.spec, peeked, self._limits, half_hours, wide), file)
+            return
         if peeked is not narrow or (size is not None and size > SMALL):
             yield from self._alone(text_reader(file.spec, peeked, None, self._limits), file)
             return
@@ -238,6 +252,9 @@ class SourceFiles:
             yield from self._alone(text_reader(file.spec, chained, None, self._limits), file)
             return
         reader = DelimitedReader(file.spec, Peeked(Bytes(data, file.spec.name)), self._limits)
+        if half_hours and long_table(half_hours, reader.header, file.spec.columns):
+            yield from self._alone(reader, file)
+            return
         header = _first_lines(data, reader.preamble)
         key = (header, self._declared)
         self._tables.setdefault(key, []).append((file, reader, data))
@@ -274,7 +291,7 @@ class SourceFiles:
             self.skipped.append(note)
 
     def _alone(self, reader: Reader, file: FileRead) -> Iterator[FilesReader]:
-        with AloneReader(reader, file, self._limits) as alone:
+        with AloneReader(as_days(reader, file.spec, self._limits, self._contract), file, self._limits) as alone:
             alone.counted = self.files
             yield alone
         file.bytes = file.bytes or reader.size

@@ -39,6 +39,9 @@ class Reader(ABC):
         flow: flow and version of a DTC header, as ``D0150002``; empty for other forms.
         skipped_groups: records by group of a DTC file from which no layout takes anything; final at the end.
         incomplete_days: settlement days that a flow of UTC days holds in part alone; final at the end.
+        reshaped: whether rows are not the source's own, and the header has the contract's names: half-hours as days.
+        surplus: headings of such a source that are not read.
+        remarks: what else its sender is told of how it was read; final at the end.
     """
 
     header: tuple[str, ...] = ()
@@ -55,6 +58,9 @@ class Reader(ABC):
     flow = ""
     skipped_groups: dict[str, int] = {}  # noqa: RUF012 - never changed
     incomplete_days = 0
+    reshaped = False
+    surplus: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __init__(self, spec: SourceSpec, limits: Limits) -> None:
         self.label, self.limits = spec.name, limits

@@ -24,6 +24,7 @@ from flows.cut.progress import Progress, silent
 from flows.cut.records import SignCounts, SourceFacts
 from flows.cut.workspace import Workspace
 from flows.intake import SourceFiles, SourceSpec, key_digest
+from flows.intake.half_hours import day_headings
 from flows.intake.joined import FileRead, FilesReader
 from flows.intake.source import KEPT_DIGITS, safe_name, telling
 from transforms.column_map import ColumnMap, map_columns, shown
@@ -84,7 +85,8 @@ def pseudonymise_source(
     for spec in specs:
         stated = spec.cut_date.isoformat() if spec.cut_date else None
         check_cut_date(stated, cut.date, where=spec.name)
-    files = SourceFiles(specs, layouts=contract.dtc_layouts, new_digest=key_digest(keys.field(INPUT_FIELD).material()))
+    new_digest = key_digest(keys.field(INPUT_FIELD).material())
+    files = SourceFiles(specs, layouts=contract.dtc_layouts, contract=contract, new_digest=new_digest)
     writer = PartitionWriter(workspace, STAGED, participant.mpid, extract.contract)
     found, label = _Found(), specs[0].name if len(specs) == 1 else f"{participant.mpid}/{extract.contract}"
     for reader in files.readers():
@@ -125,7 +127,9 @@ def pseudonymise_source(
         dropped=tuple(found.dropped),
         missing=found.missing(contract),
         aliases=found.aliases,
+        remarks=tuple(found.remarks),
         null_words=dict(sorted(found.notes.nulls.items())),
+        rounded=dict(sorted(found.notes.rounded.items())),
         unread_dates=found.notes.unread_dates,
     )
 
@@ -138,7 +142,10 @@ def source_columns(contract: Contract, reader: FilesReader) -> ColumnMap:
     """
     spec = reader.spec
     headings = (*reader.header, *reader.untyped)
-    columns = map_columns(contract, headings, where=reader.label, own=spec.columns, harmless=spec.harmless)
+    if reader.reshaped:
+        return replace(map_columns(contract, headings, where=reader.label), nulls=spec.nulls)
+    own, assumed = day_headings(contract, reader.header, spec)
+    columns = map_columns(contract, headings, where=reader.label, own=own, harmless=spec.harmless, assumed=assumed)
     for heading, what in reader.untyped.items():
         if heading in columns.names:
             raise IntakeError(
@@ -183,6 +190,8 @@ class _Found:
     dropped: dict[str, None] = field(default_factory=dict)
     dates: dict[str, str] = field(default_factory=dict)
     signs: Signs = field(default_factory=dict)
+    remarks: dict[str, None] = field(default_factory=dict)
+    constants: dict[str, str] = field(default_factory=dict)
     notes: SourceNotes = field(default_factory=SourceNotes)
 
     def add(self, reader: FilesReader, columns: ColumnMap, *, dated: bool) -> None:
@@ -197,7 +206,10 @@ class _Found:
         for heading, name in columns.names.items():
             self.names.setdefault(name, heading.strip()[:NAME_SHOWN])
             self.aliases.setdefault(name, columns.aliases.get(name, name))
-        self.dropped |= {told_heading(heading): None for heading in columns.dropped}
+        self.dropped |= {told_heading(heading): None for heading in (*columns.dropped, *reader.surplus)}
+        said = [f"{name} {value}, which the source does not say" for name, value in columns.constants.items()]
+        self.remarks |= dict.fromkeys((*reader.remarks, *said))
+        self.constants |= dict(columns.constants)
 
     def passed_over(self, files: SourceFiles) -> tuple[str, ...]:
         """Return what is not read: files beside the backup, groups that no layout names, what cannot be joined."""
@@ -207,7 +219,7 @@ class _Found:
 
     def missing(self, contract: Contract) -> tuple[str, ...]:
         """Return the columns of the contract that no file carries."""
-        return tuple(column.name for column in contract.columns if column.name not in self.names)
+        return tuple(column.name for column in contract.columns if column.name not in {*self.names, *self.constants})
 
     def source_form(self, contract: Contract) -> SourceForm:
         """Return how the source is written: as its first file is; as a table where its files are of several kinds.
@@ -277,7 +289,7 @@ def _anonymised(
         raw = normalise_mpans(conform(batch.lazy(), contract, columns).collect(), contract)
         notes = notes_of(raw, contract)
         judge_batch(notes, columns, where=spec.name)
-        raw = raw.drop(pl.selectors.starts_with("_reading_", "_nulls_"))
+        raw = raw.drop(pl.selectors.starts_with("_reading_", "_nulls_", "_rounded_"))
         named = pseudonymise(raw, contract, pseudonymiser)
         repeated = own_row(raw, named, contract)
         own = named[bad(OWN_IDENTIFIER)]

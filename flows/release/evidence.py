@@ -321,7 +321,14 @@ def for_others(facts: Mapping[str, Any]) -> dict[str, Any]:
     names = {name: facts.get("aliases", {}).get(name, name) for name in facts.get("columns", {})}
     several = bool(facts.get("files"))
     file = facts["file"] if several or facts["form"] == "database" else f"{facts['extract']}.{facts['form']}"
-    hidden: dict[str, Any] = {"files": [], "passed_over": [], "dropped": [], "columns": names, "file": file}
+    hidden: dict[str, Any] = {
+        "files": [],
+        "passed_over": [],
+        "dropped": [],
+        "remarks": [],
+        "columns": names,
+        "file": file,
+    }
     return {key: hidden.get(key, value) for key, value in facts.items()}
 
 

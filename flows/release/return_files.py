@@ -21,7 +21,7 @@ from flows.cut.partitions import ORDER
 from flows.cut.workspace import disk
 from flows.intake.source import DELIMITERS
 from transforms.pseudonymise.mpan import order_key
-from transforms.release.dtc_text import LAYOUT, DtcRecords, DtcText
+from transforms.release.dtc_text import LAYOUT, DtcRecords, DtcText, not_carried
 from transforms.release.source_form import SourceForm, as_text, dtc_header, dtc_trailer
 
 BATCH = 131_072
@@ -49,7 +49,8 @@ def write_form(forms: Sequence[ReturnedForm], place: Place, name: str, cut: Cut,
 
     Returns:
         Extract -> of DTC files, ``not_expressible``: how many rows the flow cannot express, which stand in a CSV file
-        of their own; ``filled``: mandatory items without a value that were filled as the contract says; ``file``.
+        of their own, and ``lacking``: for want of which items; ``filled``: what was written for want of a value, as the
+        contract says; ``not_carried``: columns that the flow does not have, with rows that have a value; ``file``.
 
     Raises:
         EvidenceError: a value cannot be written in that form. PlaceError: the disk is unfit.
@@ -59,9 +60,9 @@ def write_form(forms: Sequence[ReturnedForm], place: Place, name: str, cut: Cut,
         path = place(f"{name}.usr")
         with disk(path), open(path, "wb") as file, _Left(place) as left:
             outer = sorted(forms, key=lambda form: _depth(form.contract, form.how.flow))  # meters before registers
-            filled = _dtc(file, outer, left, cut, mpid)
+            told = _dtc(file, outer, left, cut, mpid)
         extracts = [form.contract.extract for form in forms]
-        return {e: {"file": path.name, "not_expressible": left.counts[e], "filled": filled} for e in extracts}
+        return {e: {"file": path.name, "not_expressible": left.counts[e], **told[e]} for e in extracts}
     if how.form in ("csv", "database"):
         path = place(f"{name}.{'tsv' if how.delimiter == 'tab' else 'csv'}")
         with disk(path), open(path, "wb") as file:
@@ -127,12 +128,18 @@ def delimited(frame: pl.DataFrame, how: SourceForm, *, header: bool) -> bytes:
         raise EvidenceError(f"a value cannot be written in {how.encoding}", where="return") from None
 
 
-def _dtc(file: IO[bytes], forms: Sequence[ReturnedForm], left: _Left, cut: Cut, mpid: str) -> list[str]:
+def _dtc(file: IO[bytes], forms: Sequence[ReturnedForm], left: _Left, cut: Cut, mpid: str) -> dict[str, Told]:
     layouts, owners = _layouts(forms, mpid)
     text = DtcText(layouts, cut.date)
     out = _DtcOut(file, text, layouts[0].label, cut, mpid)
     supplier = next(iter(layouts[0].header), None)
+    own = [[k for k, owner in enumerate(owners) if owner == number] for number in range(len(forms))]
+    unsent = 0
+    lost: list[Counter[str]] = [Counter() for _ in forms]
     for rows in _together(forms, layouts, owners):
+        for number, form in enumerate(forms):
+            mine = rows.filter(pl.col(OWNER) == number).select(pq.read_schema(form.source).names)
+            lost[number].update(not_carried([layouts[k] for k in own[number]], mine))
         # the header's addressee is the supplier: a file for each
         named = rows.filter(pl.col(supplier).is_not_null()) if supplier else rows
         parts = named.partition_by(supplier, maintain_order=True) if supplier else [rows]
@@ -142,9 +149,20 @@ def _dtc(file: IO[bytes], forms: Sequence[ReturnedForm], left: _Left, cut: Cut, 
             out.write(made)
             _leave(part.filter(~made.expressible), forms, left)
         if supplier:
-            _leave(rows.filter(pl.col(supplier).is_null()), forms, left)
+            nobody = rows.filter(pl.col(supplier).is_null())
+            unsent += nobody.height
+            _leave(nobody, forms, left)
     out.begin(None)
-    return text.filled()
+    filled = text.filled()
+    addressee = [{"item": "ZHV", "name": "supplier that the file is sent to", "rows": unsent}] if unsent else []
+    return {
+        form.contract.extract: {
+            "filled": filled,
+            "lacking": [*text.lacking(own[n]), *addressee],
+            "not_carried": dict(sorted(lost[n].items())),
+        }
+        for n, form in enumerate(forms)
+    }
 
 
 def _leave(rows: pl.DataFrame, forms: Sequence[ReturnedForm], left: _Left) -> None:

@@ -176,7 +176,7 @@ def return_evidence(
     """Return the evidence of a return pack: the release's, as far as it is about this participant.
 
     Args:
-        left: extract -> what became of it in its flow: file, rows that it cannot express, items filled.
+        left: extract -> what became of it in its flow, as :func:`write_form` tells.
     """
     whole, mpid = released.evidence, participant.mpid
     extracts = {e.contract for e in participant.extracts}

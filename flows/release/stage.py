@@ -25,6 +25,7 @@ from flows.release import extracts as release
 from flows.release.evidence import _evidence, judged
 from flows.release.returns import Released, write_returns
 from flows.report.files import report_files
+from flows.report.formatting import counted
 
 
 def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any]] | None = None) -> dict[str, Any]:
@@ -84,10 +85,11 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
 
 def source_notes(known: Context, kind: str) -> list[dict[str, Any]]:
     """Return what a person is told of each source: columns that are missing, and, to its sender, what was not read."""
-    own = ("files", "dropped", "passed_over") if kind == "submission" else ()
+    own = ("files", "dropped", "passed_over", "remarks") if kind == "submission" else ()
     notes = []
     for facts in sources_of(known):
-        told = {name: facts.get(name, ()) for name in ("missing", *own)}
+        told: dict[str, Any] = {name: facts.get(name, ()) for name in ("missing", *own)}
+        told |= {name: counted(facts.get(name) or {}) for name in ("null_words", "unread_dates", "rounded")}
         if "files" in told:
             told["files"] = len(told["files"])
         notes.append({"participant": facts["participant"], "extract": facts["extract"], **told})

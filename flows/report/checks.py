@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from flows.report.figures import MEANINGS
-from flows.report.formatting import listed, long_date, number, percent, plural, size
+from flows.report.formatting import counted, listed, long_date, number, percent, plural, size
 from transforms.release.attestation import accounting_faults
 
 
@@ -96,7 +96,26 @@ def _whose_data(evidence: Mapping[str, Any]) -> ReportCheck:
     detail = f"{plural(len(who), 'participant')}: " + ", ".join(f"{n} {role}" for role, n in sorted(roles.items()))
     lacking = sorted({name for row in evidence["inputs"] for name in row.get("missing", ())})
     missing = f" Optional columns missing from a source: {listed(lacking, MISSING_NAMED)}." if lacking else ""
+    missing += _odd_values(evidence["inputs"])
     return ReportCheck("Whose data?", short, f"{detail}.{missing}" if who else "No input is named.", section="inputs")
+
+
+def _odd_values(inputs: Sequence[Mapping[str, Any]]) -> str:
+    """Say which columns had words for null, numbers that were rounded, and dates that could not be read."""
+    words, shorter, unread = Counter[str](), Counter[str](), Counter[str]()
+    for row in inputs:
+        words.update(row.get("null_words") or {})
+        shorter.update(row.get("rounded") or {})
+        unread.update({name: sum(whys.values()) for name, whys in (row.get("unread_dates") or {}).items()})
+    said = ""
+    for counts, told in (
+        (words, "Words taken as null"),
+        (shorter, "Numbers rounded"),
+        (unread, "Dates that could not be read"),
+    ):
+        if counts:
+            said += f" {told}: {listed(counted(dict(sorted(counts.items()))), MISSING_NAMED)}."
+    return said
 
 
 def _which_key(evidence: Mapping[str, Any]) -> ReportCheck:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -77,6 +77,15 @@ def listed(words: Sequence[str], most: int = 12) -> str:
     if len(words) > most:
         return f"{', '.join(words[:most])} and {plural(len(words) - most, 'other')}"
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else "nobody"
+
+
+def counted(counts: Mapping[str, int | Mapping[str, int]]) -> list[str]:
+    """Return counts by name, and by what is wrong, as words: ``linked_mpan 3``, ``efd 2 (is no date)``."""
+    told = []
+    for name, count in counts.items():
+        whys = count if isinstance(count, Mapping) else {"": count}
+        told += [f"{name} {number(many)}{f' ({why})' if why else ''}" for why, many in whys.items()]
+    return told
 
 
 def human(name: str) -> str:

@@ -167,7 +167,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=formatting.visible,
     )
-    for name in ("number", "size", "human", "change"):
+    for name in ("number", "size", "human", "change", "counted"):
         made.filters[name] = getattr(formatting, name)
     made.filters["small"] = _small
     made.globals.update(

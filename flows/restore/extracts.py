@@ -52,7 +52,7 @@ def restore_extract(extract: RestoredExtract, folder: Path, pseudonymiser: Pseud
     keys, hashes, places, points, mpans, esme = [], [], [], [], [], []
     facts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    source = SourceFiles(extract.specs, layouts=contract.dtc_layouts)
+    source = SourceFiles(extract.specs, layouts=contract.dtc_layouts, contract=contract)
     with (
         LoadFiles(extract, source, contract, folder) as load,
         ExcludedList(folder / f"excluded-{extract.name}.csv", source.files, several=extract.several) as listed,

@@ -91,6 +91,9 @@ def run(case: Case, place: Path, **source: object) -> None:
     evidence = json.loads((packs[0] / "evidence" / "evidence.json").read_text())
     nulls = Counter({column: n for entry in evidence["inputs"] for column, n in entry["null_words"].items()})
     assert dict(nulls) == expected.get("nulls", dict(nulls))
+    shorter = Counter({column: n for entry in evidence["inputs"] for column, n in entry["rounded"].items()})
+    assert dict(shorter) == expected.get("rounded", {})
+    assert expected.get("told", "") in done.out
 
 
 @pytest.mark.parametrize("case", cases(database=False))

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.dtc import shipped_flow
 from contracts.load import load_all
-from transforms.release.dtc_text import LAYOUT, DtcText
+from transforms.release.dtc_text import LAYOUT, DtcText, not_carried
 
 CUT = date(2023, 8, 19)
 METER = {
@@ -93,3 +93,67 @@ def test_dates_and_times_have_the_flows_own_form():
 @pytest.mark.requirement("Q62")
 def test_a_divider_in_a_value_is_not_written():
     assert not d0150().records(frame({**METER, "make_and_model": "A|B"})).expressible[0]
+
+
+@pytest.mark.requirement("Q62", "DQ29")
+def test_what_is_written_for_want_of_a_value_is_told_with_its_records():
+    text = d0150()
+    text.records(frame(METER, REGISTER, {**REGISTER, "register_id": "02"}))
+    told = {entry["item"]: (entry["written"], entry["records"]) for entry in text.filled()}
+    assert told["290.J0501"] == ("100", 1)
+    assert told["293.J0474"] == ("C", 2)
+    assert told["288.J1254"] == ("cut date", 1)
+    names = {entry["item"]: entry["name"] for entry in text.filled()}
+    assert names["290.J0419"] == "Meter Location"
+    without = {name: value for name, value in METER.items() if name != "standard_settlement_configuration_id"}
+    text = d0150()
+    text.records(frame(without))
+    assert not [entry for entry in text.filled() if entry["item"].startswith(("289", "293"))]
+
+
+@pytest.mark.requirement("Q62", "DQ29")
+def test_registers_alone_lack_what_their_meter_would_say():
+    text = d0150()
+    assert not text.records(frame(REGISTER, {**REGISTER, "register_id": "02"})).expressible.any()
+    lacking = {entry["item"]: entry["rows"] for entry in text.lacking([1])}
+    assert lacking == {"290.J0410": 2, "290.J0483": 2, "290.J1677": 2}
+    assert text.lacking([0]) == []
+
+
+@pytest.mark.requirement("Q62")
+def test_a_value_that_breaks_its_record_is_told():
+    text = d0150()
+    text.records(frame({**METER, "make_and_model": "A|B"}, {**METER, "mpan_core": "2000000000002"}))
+    assert text.lacking([0]) == [{"item": "", "name": "a divider or the end of a line in a value", "rows": 1}]
+
+
+@pytest.mark.requirement("Q62")
+def test_flags_that_are_filled_are_counted_by_half_hour():
+    layout = load_all()["half_hourly"].dtc_layouts[0]
+    periods = dict.fromkeys((f"period_{n:02d}" for n in range(1, 49)), 0.5)
+    row = {"mpan_core": "2000000000001", "measurement_quantity": "AI", "settlement_date": CUT, **periods, LAYOUT: 0}
+    text = DtcText([layout], CUT)
+    text.records(pl.DataFrame([{**row, "period_flags": "A" * 40 + "?" * 8}, {**row, "period_flags": None}]))
+    told = {entry["item"]: entry["records"] for entry in text.filled()}
+    assert told == {"101.J0084": 1, "103.J0020": 56}
+
+
+@pytest.mark.requirement("Q62", "DQ27")
+def test_columns_that_a_flow_does_not_have_are_told():
+    layouts = [layout for layout in load_all()["registration"].dtc_layouts if layout.flow == "D0217"]
+    rows = pl.DataFrame(
+        {"mpan_core": ["1", "2"], "related_mpan": ["2", None], "uprn": ["a", "b"], "linked_mpan": [None, None]}
+    )
+    assert not_carried(layouts, rows) == {"related_mpan": 1, "uprn": 2}
+    text = (
+        DtcText(layouts, CUT)
+        .records(
+            rows.with_columns(
+                pl.lit("_A").alias("gsp_group_id"),
+                pl.lit(date(2020, 1, 1)).alias("supplier_effective_from"),
+                pl.lit(0).alias(LAYOUT),
+            )
+        )
+        .text
+    )
+    assert [line.split("|")[-2] for line in text] == ["T", "F"]

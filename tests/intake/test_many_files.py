@@ -269,7 +269,10 @@ def test_line_ends_inside_cells_do_not_move_rows_to_other_files(tmp_path):
     assert dict(rows.select("MPAN", "file").iter_rows())["3"] == "in/part-1.csv"
 
 
-@pytest.mark.parametrize("fault", [b"1,2\n", b'1,"2,3\n', b"1,2,3,4\n", b"1,2,\0\n", HEAD.replace(b"MPAN", b"")])
+TWICE = HEAD.replace(b"MPAN", b"Supplier")
+
+
+@pytest.mark.parametrize("fault", [b"1,2\n", b'1,"2,3\n', b"1,2,3,4\n", b"1,2,\0\n", TWICE])
 def test_a_spoilt_table_among_many_is_told_by_name(tmp_path, fault):
     tables(tmp_path / "in", ROWS[:3], ROWS[3:5], ROWS[5:])
     (tmp_path / "in" / "part-1.csv").write_bytes(fault if b"Supplier" in fault else HEAD + ROWS[3] + fault)

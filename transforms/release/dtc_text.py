@@ -8,18 +8,20 @@ Source: DTC 15.4 (contracts/dtc/flows), domain 7.1, Q62 and Q63.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
-from contracts.dtc.layout import CUT_DATE, DtcLayout, group_of
+from contracts.dtc.layout import CUT_DATE, DtcLayout, Place, group_of, layout_columns
 from contracts.dtc.model import FlowItem
 
 LAYOUT = "_layout"
 _DAY, _MOMENT = "%Y%m%d", "%Y%m%d%H%M%S"
 _UNSAFE = r"[|\r\n]"
+_UNWRITABLE: Place = ("", 0)  # not for want of an item
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class DtcText:
         self._layouts, self._cut_date = tuple(layouts), cut_date
         self._groups = [_written_groups(layout) for layout in layouts]
         self._all = list(dict.fromkeys(group for groups in self._groups for group in groups))
+        self._filled_in: Counter[tuple[int, Place]] = Counter()
+        self._lacking: Counter[tuple[int, Place]] = Counter()
 
     def prelude(self) -> tuple[str, int]:
         """Return the records that a file begins with and that no row has, and how many they are."""
@@ -55,18 +59,28 @@ class DtcText:
         tops = [g for g, _ in layout.fills if g not in self._all and g not in layout.parents]
         singles = [g for g in tops if (group := group_of(layout, g)) is not None and group.cardinality.most == 1]
         frame = pl.DataFrame({"_": [0]})
+        self._filled_in.update((0, at) for at in layout.fills if at[0] in singles)
         texts = [str(frame.select(self._record(layout, g, {})).item()) for g in dict.fromkeys(singles)]
         return "".join(texts), len(texts)
 
-    def filled(self) -> list[str]:
-        """Return the items that are filled where a row has no value for them, as ``288.J1254``."""
-        found = set()
-        for layout in self._layouts:
-            for group, place in layout.fills:
-                known = group_of(layout, group)
-                if known is not None:
-                    found.add(f"{group}.{known.items[place - 1].item}")
-        return sorted(found)
+    def filled(self) -> list[dict[str, str | int]]:
+        """Return what was written in place of a value that no row has: item, its name, what, in how many records."""
+        found: Counter[tuple[str, str, str]] = Counter()
+        for (number, at), count in self._filled_in.items():
+            layout = self._layouts[number]
+            found[*_named(layout, at), layout.fills[at]] += count
+        return [
+            {"item": item, "name": name, "written": value, "records": n}
+            for (item, name, value), n in sorted(found.items())
+        ]
+
+    def lacking(self, numbers: Collection[int]) -> list[dict[str, str | int]]:
+        """Return the mandatory items without which rows of some layouts are not expressible: item, its name, rows."""
+        found: Counter[tuple[str, str]] = Counter()
+        for (number, at), count in self._lacking.items():
+            if number in numbers:
+                found[_named(self._layouts[number], at)] += count
+        return [{"item": item, "name": name, "rows": n} for (item, name), n in sorted(found.items())]
 
     def records(self, rows: pl.DataFrame) -> DtcRecords:
         """Return the records of rows of whole metering points.
@@ -76,6 +90,7 @@ class DtcText:
         """
         can = rows.select(self._expressible(rows)).to_series()
         kept = rows.filter(can)
+        self._count(kept, rows.filter(~can))
         texts, counts = pl.lit(""), pl.lit(0, pl.Int64)
         for number, layout in enumerate(self._layouts):
             mine = pl.col(LAYOUT) == number
@@ -83,6 +98,28 @@ class DtcText:
             texts, counts = pl.when(mine).then(text).otherwise(texts), pl.when(mine).then(count).otherwise(counts)
         out = kept.select(texts.alias("text"), counts.cast(pl.Int64).alias("count"))
         return DtcRecords(out["text"], int(out["count"].sum()), can)
+
+    def _count(self, kept: pl.DataFrame, left: pl.DataFrame) -> None:
+        """Count what is filled in the records of some rows, and what others lack."""
+        fills: dict[tuple[int, Place], pl.Expr] = {}
+        lacks: dict[tuple[int, Place], pl.Expr] = {}
+        for number, layout in enumerate(self._layouts):
+            mine, begins = pl.col(LAYOUT) == number, self._begins(number, layout, kept)
+            for group in self._groups[number]:
+                written = self._once(number, layout, group, kept) if _optional(layout, group) else begins[group] & mine
+                for place in (place for owner, place in layout.fills if owner == group):
+                    fills[number, (group, place)] = written & _nothing(layout, (group, place), kept)
+                known = group_of(layout, group) if not _optional(layout, group) else None
+                for item in known.items if known is not None else ():
+                    at = (group, item.position)
+                    if item.mandatory and at not in layout.fills:
+                        lacks[number, at] = mine & _nothing(layout, at, left)
+            lacks[number, _UNWRITABLE] = mine & _unsafe(left)
+            fills |= {(number, at): mine.cast(pl.Int64) * count for at, count in _unflagged(layout, kept).items()}
+        for frame, counts, found in ((kept, fills, self._filled_in), (left, lacks, self._lacking)):
+            if frame.height and counts:
+                sums = frame.select(count.sum().cast(pl.Int64).alias(str(n)) for n, count in enumerate(counts.values()))
+                found.update({key: n for key, n in zip(counts, sums.row(0), strict=True) if n})
 
     def _expressible(self, rows: pl.DataFrame) -> pl.Expr:
         """Tell of each row whether its own record and those above it can be written."""
@@ -100,10 +137,7 @@ class DtcText:
                 needs = needs | mine
             state = pl.when(begins).then(good).forward_fill().fill_null(value=False)
             whole = whole & (~needs | state)
-        safe = ~pl.any_horizontal(
-            [pl.lit(value=False), *(pl.col(c).str.contains(_UNSAFE) for c, k in rows.schema.items() if k == pl.String)]
-        ).fill_null(value=False)
-        return (whole & safe).alias("expressible")
+        return (whole & ~_unsafe(rows)).alias("expressible")
 
     def _begins(self, number: int, layout: DtcLayout, rows: pl.DataFrame) -> dict[str, pl.Expr]:
         """Return, for each group of a layout, whether a row has to write it: its own record always."""
@@ -203,6 +237,46 @@ class DtcText:
         return pl.concat_str(texts), pl.sum_horizontal(present)
 
 
+def _named(layout: DtcLayout, at: Place) -> tuple[str, str]:
+    """Return an item as ``288.J1254``, and the catalogue's name for it."""
+    if at == _UNWRITABLE:
+        return "", "a divider or the end of a line in a value"
+    group, place = at
+    known = group_of(layout, group)
+    return (
+        (f"{group}.{known.items[place - 1].item}", known.items[place - 1].name) if known else (f"{group}.{place}", "")
+    )
+
+
+def _unsafe(rows: pl.DataFrame) -> pl.Expr:
+    """Tell of each row whether a value of it would break its record."""
+    texts = [pl.col(c).str.contains(_UNSAFE) for c, kind in rows.schema.items() if kind == pl.String]
+    return pl.any_horizontal([pl.lit(value=False), *texts]).fill_null(value=False)
+
+
+def _nothing(layout: DtcLayout, at: Place, rows: pl.DataFrame) -> pl.Expr:
+    """Tell of each row whether it has no value for a place."""
+    column = layout.marks.get(at) or _at(layout, *at)
+    return pl.col(column).is_null() if column in rows.columns and column else pl.lit(value=True)
+
+
+def _unflagged(layout: DtcLayout, rows: pl.DataFrame) -> dict[Place, pl.Expr]:
+    """Count, for each row, the records below it whose flag is filled."""
+    fold = layout.fold
+    if fold is None or (fold.group, fold.flag_position) not in layout.fills:
+        return {}
+    there = [pl.col(c).is_not_null() for c in fold.columns if c in rows.columns]
+    flags = fold.flag_column in rows.columns
+    flagged = [
+        pl.col(fold.flag_column).str.slice(n, 1).str.contains(r"^[^?]$").fill_null(value=False)
+        if flags
+        else pl.lit(value=False)
+        for n, c in enumerate(c for c in fold.columns if c in rows.columns)
+    ]
+    at = (fold.group, fold.flag_position)
+    return {at: pl.sum_horizontal((value & ~flag).cast(pl.Int64) for value, flag in zip(there, flagged, strict=True))}
+
+
 def _written_groups(layout: DtcLayout) -> list[str]:
     """Return the groups that a row may write, each after the one it hangs from, its own last."""
     found: list[str] = []
@@ -218,6 +292,15 @@ def _chain(layout: DtcLayout, group: str) -> list[str]:
     while (above := layout.parents.get(chain[-1])) is not None:
         chain.append(above)
     return chain
+
+
+def not_carried(layouts: Sequence[DtcLayout], rows: pl.DataFrame) -> dict[str, int]:
+    """Return the columns of some rows that no layout of their flow has, and in how many rows they have a value."""
+    carried = {name for layout in layouts for name in layout_columns(layout)}
+    carried -= {name for layout in layouts for name in layout.partners}
+    others = [name for name in rows.columns if name not in carried and not name.startswith("_")]
+    counts = rows.select(pl.col(name).is_not_null().sum() for name in others)
+    return {name: count for name, count in zip(others, counts.row(0), strict=True) if count} if others else {}
 
 
 def _optional(layout: DtcLayout, group: str) -> bool:
