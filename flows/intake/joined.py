@@ -119,25 +119,31 @@ class AloneReader(FilesReader):
             yield frame.with_columns(pl.col(FILE).cast(pl.UInt32) if FILE in frame.columns else number)
 
 
+class _Waited(Reader):
+    """Rows at hand, read as those of a flow."""
+
+    form = "dtc"
+    delimiter = "pipe"
+
+    def __init__(self, rows: pl.DataFrame, flow: str, spec: SourceSpec, limits: Limits) -> None:
+        super().__init__(spec, limits)
+        self.flow, self.header, self._rows = flow, tuple(rows.columns), rows
+
+    def _frames(self) -> Iterator[pl.DataFrame]:
+        yield self._rows
+
+
 class RestReader(FilesReader):
     """Rows of flows that waited until all files of the source were read; each is of a file that was read before."""
 
     def __init__(self, rows: pl.DataFrame, flow: str, spec: SourceSpec, limits: Limits) -> None:
         super().__init__(spec, limits, {})
-        self.form, self.delimiter, self.flow = "dtc", "pipe", flow
+        self._take(_Waited(rows, flow, spec, limits))
         self.header = tuple(name for name in rows.columns if name != FILE)
-        self._waited = rows
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """Encoding of what was read."""
-        return "utf-8"
-
-    dropped_columns = 0
-    skipped_groups: dict[str, int] = {}  # noqa: RUF012
 
     def _frames(self) -> Iterator[pl.DataFrame]:
-        yield self._waited.with_columns(pl.col(FILE).cast(pl.UInt32))
+        for frame in self._inner.batches():
+            yield frame.with_columns(pl.col(FILE).cast(pl.UInt32))
 
 
 class JoinedTables(FilesReader):

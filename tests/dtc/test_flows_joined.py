@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from datetime import date, timedelta
 from itertools import permutations
 from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 from contracts.load import load_all
 from flows.intake import FILE, SourceFiles, SourceSpec
-from tests.dtc.test_flows_read import LARGE, POINT, flow, made, utc_days
+from tests.command import datacut
+from tests.dtc.test_flows_read import CUT, LARGE, POINT, flow, made, utc_days
 from tests.rules.cutting import mpan
 
+SHARED = Path(__file__).parents[1] / "cases" / "shared"
 OTHER, THIRD = mpan(10, 78), mpan(10, 79)
 
 
@@ -138,3 +143,34 @@ def test_related_metering_points_of_a_registration(tmp_path, block, name, head, 
     pair = [*head, *made_of(POINT, several[:1]), *made_of(OTHER, several[:1])]
     rows, _, _ = made(tmp_path, flow(name, pair), "registration", block)
     assert dict(rows.select("mpan_core", "related_mpan").rows()) == {POINT: OTHER, OTHER: POINT}
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("Q62", "DQ29")
+def test_a_d0313_through_the_whole_job(tmp_path):
+    """Its rows are released with those of the D0268; what a D0268 cannot say of them on return is told by item."""
+    place = tmp_path / "case"
+    shutil.copytree(SHARED, place)
+    for key in (place / "keys").iterdir():
+        key.chmod(0o600)
+    (place / "in").mkdir()
+    (place / "in" / "a.usr").write_bytes(flow("D0268002", d0268([("01", "AI")])))
+    (place / "in" / "b.usr").write_bytes(flow("D0313002", d0313(["AI"], ["01", "02"])))
+    extracts = [{"contract": name, "source": {"path": "in"}} for name in ("metering", "register")]
+    document = {
+        "cut": {"id": "CASE-1", "date": CUT, "key": "keys/cut.key"},
+        "reference": {"market_domain_data": "mdd"},
+        "participants": [{"mpid": "MOPA", "role": "MOP", "extracts": extracts}],
+        "release": {"folder": "out", "signing_key": "keys/signing.pem"},
+    }
+    (place / "cut.yaml").write_text(yaml.safe_dump(document))
+    done = datacut("run", place / "cut.yaml", "--plain")
+    assert done.code == 0, done.told
+    pack = place / "out" / "CASE-1-return-MOPA"
+    rows = pl.read_parquet(pack / "data" / "MOPA" / "register.parquet")
+    assert sorted(rows.select("register_id", "measurement_quantity").rows()) == [("01", "AI"), ("02", "AI")]
+    assert pl.read_parquet(pack / "data" / "MOPA" / "metering.parquet").height == 1
+    inputs = json.loads((pack / "evidence" / "evidence.json").read_text())["inputs"]
+    (told,) = [entry["source_form"]["returned"] for entry in inputs if entry["extract"] == "register"]
+    lacking = {entry["item"]: entry["rows"] for entry in told["lacking"]}
+    assert lacking == {"03A.J0848": 2, "03A.J1677": 2, "04A.J0475": 1, "04A.J0478": 1}
