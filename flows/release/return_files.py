@@ -212,6 +212,8 @@ def _layouts(forms: Sequence[ReturnedForm], mpid: str) -> tuple[list[DtcLayout],
     for number, form in enumerate(forms):
         known = form.contract.dtc_layouts
         came = [layout for layout in known if layout.takes(form.how.flow)]
+        if not form.how.flow:  # files of several flows: all goes back in the first, which has a place for most
+            came = [layout for layout in known if layout.flow == known[0].flow]
         if not came:
             raise EvidenceError("its flow has no layout in the contract", where=f"{mpid}/{form.contract.extract}")
         flow = came[0].returned_as

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from flows.sample import dtc, extracts, market, meters
+from flows.sample import dtc, extracts, market, meters, readings
 from flows.sample.addresses import Addresses
 from flows.sample.codes import Vocabulary
 from flows.sample.defect_catalogue import VARIANTS
@@ -37,7 +37,7 @@ class SampleTally:
 
     def rows(self, extract: SampleExtract) -> int:
         """Return how many rows of an extract a reader of its file will find."""
-        found = self.places.rows(extract.participant, extract.contract)
+        found = self.places.rows(extract.contract, extract.path)
         return found + self.advances if extract.contract == "annual_consumption" else found
 
 
@@ -60,6 +60,7 @@ def compose(request: SampleRequest, number: int, tally: SampleTally) -> Chunk:
     _portfolios(out, people, fleet, tally)
     _metering(out, people, fleet, tally)
     _consumption(out, people, request, tally)
+    _readings(out, people, fleet, request, tally)
     (mapping,) = _BY_CONTRACT["bmu_mapping"]
     frame, rows = extracts.bmu_mapping(people, str(mapping.dates))
     _add(out, tally, mapping, frame, people.fault[rows])
@@ -69,7 +70,9 @@ def compose(request: SampleRequest, number: int, tally: SampleTally) -> Chunk:
 
 
 def _add(out: Chunk, tally: SampleTally, extract: SampleExtract, frame: pl.DataFrame, faults: Ints) -> None:
-    out.defects.append(tally.places.list(extract.participant, extract.contract, frame["mpan_core"], faults))
+    out.defects.append(
+        tally.places.list(extract.participant, extract.contract, extract.path, frame["mpan_core"], faults)
+    )
     out.parts.append((extract.path, frame))
 
 
@@ -90,13 +93,18 @@ def _portfolios(out: Chunk, people: SamplePopulation, fleet: Meters, tally: Samp
 
 def _metering(out: Chunk, people: SamplePopulation, fleet: Meters, tally: SampleTally) -> None:
     operator = people.meterer[fleet.row]
+    alone_half_hourly = (fleet.type == meters.TYPE.code("H")) & (people.meters[fleet.row] == 1)
+    flows = {extract.path for extract in _BY_CONTRACT["metering"] if "D0268" in extract.path}
     for meter, register in zip(_BY_CONTRACT["metering"], _BY_CONTRACT["register"], strict=True):
-        at = np.flatnonzero(operator == MPID.code(meter.participant))
+        here = operator == MPID.code(meter.participant)
+        if meter.participant in {path.partition("/")[0] for path in flows}:
+            here &= alone_half_hourly == (meter.path in flows)
+        at = np.flatnonzero(here)
         registers = Registers(people, fleet, at)
         if meter.path.endswith(".usr"):
-            data, groups = dtc.d0150(people, fleet, at, registers)
-            tally.groups[meter.path] = tally.groups.get(meter.path, 0) + groups
-            out.parts.append((meter.path, data))
+            write = dtc.d0268 if meter.path in flows else dtc.d0150
+            data, groups = write(people, fleet, at, registers)
+            _flow(out, tally, meter.path, data, groups)
             for extract, rows in ((meter, fleet.row[at]), (register, registers.row)):
                 _list(out, people, tally, extract, rows)
         else:
@@ -106,9 +114,27 @@ def _metering(out: Chunk, people: SamplePopulation, fleet: Meters, tally: Sample
             _add(out, tally, register, frame, people.fault[rows])
 
 
+def _flow(out: Chunk, tally: SampleTally, path: str, data: bytes, groups: int) -> None:
+    tally.groups[path] = tally.groups.get(path, 0) + groups
+    out.parts.append((path, data))
+
+
+def _readings(out: Chunk, people: SamplePopulation, fleet: Meters, request: SampleRequest, tally: SampleTally) -> None:
+    made = {
+        "meter_reading": readings.d0010(people, fleet, request),
+        "half_hourly": readings.d0036(people, request),
+    }
+    for contract, (data, groups, rows) in made.items():
+        (extract,) = _BY_CONTRACT[contract]
+        _flow(out, tally, extract.path, data, groups)
+        tally.places.count(contract, extract.path, rows)
+
+
 def _list(out: Chunk, people: SamplePopulation, tally: SampleTally, extract: SampleExtract, rows: Ints) -> None:
     texts = extracts.mpans(people, rows)
-    out.defects.append(tally.places.list(extract.participant, extract.contract, texts, people.fault[rows]))
+    out.defects.append(
+        tally.places.list(extract.participant, extract.contract, extract.path, texts, people.fault[rows])
+    )
 
 
 def _consumption(out: Chunk, people: SamplePopulation, request: SampleRequest, tally: SampleTally) -> None:
@@ -117,9 +143,8 @@ def _consumption(out: Chunk, people: SamplePopulation, request: SampleRequest, t
     before = tally.groups.get("instructions", 0)
     data, groups = dtc.d0019(people, use, before)
     tally.groups["instructions"] = before + len(use)
-    tally.groups[extract.path] = tally.groups.get(extract.path, 0) + groups
     tally.advances += dtc.advances(use)
-    out.parts.append((extract.path, data))
+    _flow(out, tally, extract.path, data, groups)
     _list(out, people, tally, extract, dtc.rows_of(use))
 
 

@@ -18,6 +18,7 @@ from flows.sample.codes import CUT_DATE
 from flows.sample.defect_catalogue import VARIANTS
 from flows.sample.defects import NATURAL, OF_RULE
 from flows.sample.layout import EXTRACTS
+from flows.sample.market_data import NO_DIP_ID
 from flows.sample.request import SampleRequest
 
 COLUMNS = (
@@ -157,7 +158,8 @@ cut:
   key: keys/cut.key          # one line of 64 hex digits, mode 0600; make your own with datacut key new
 
 reference:
-  market_domain_data: elexon/mdd    # valid combinations, roles and loss classes in force on the cut date
+  market_domain_data: elexon/mdd      # valid combinations, roles and loss classes in force on the cut date
+  industry_standing_data: elexon/isd  # DIP ids of participants (entities M16 and M18)
 
 # One entry per participant; a source is a file (CSV, plain or packed; Parquet; DTC user file) or a database query.
 # Form, encoding and delimiter are found out where they are not given.
@@ -218,16 +220,19 @@ Try it: `datacut run cut.yaml` (put this folder where you may write: packs and t
 |---|---|---|---|---|
 {table}
 
-A row of annual consumption is an EAD record (estimated) or an AAD record (advance) of the D0019.
+A row of annual consumption is an EAD record (estimated) or an AAD record (advance) of the D0019; one of half-hourly
+consumption is a day of the D0036. Half-hourly meters without a check meter stand in the D0268, all others in the D0150.
 
-`elexon/mdd/` holds the market domain data that the backups fit, with rows that ended before the cut or begin after it.
+`elexon/mdd/` holds the market domain data that the backups fit, under the headings that Elexon publishes, with rows that
+ended before the cut or begin after it. `elexon/isd/` holds two entities of industry standing data: the DIP ids of
+participants (M16), all but {NO_DIP_ID}'s, and the roles that they may have (M18).
 
 ## Defects
 
 {planted:,} of {request.mpans:,} metering points carry one planted defect each. `defects.csv` lists every row in which a
-defective value stands: participant, extract, row (the first data row is 1; in a DTC file the first record of the
-extract's group, in the D0019 the first EAD), MPAN as it stands in the file, column, rule. It therefore holds MPANs in
-the clear, as a backup does. {NATURAL} rows are disconnected metering points, which no rate asks for. A duplicate is
+defective value stands: participant, extract, file, row of the file (the first data row is 1; in a DTC file the first
+record of the extract's group, in the D0019 the first EAD), MPAN as it stands in the file, column, rule. It therefore holds
+MPANs in the clear, as a backup does. Readings and half-hourly values are of metering points without a defect. {NATURAL} rows are disconnected metering points, which no rate asks for. A duplicate is
 listed with both its rows; a row missing from a file is listed where the metering point is registered.
 
 {_rules()}

@@ -19,6 +19,7 @@ OF_RULE = {rule: [n for n, v in enumerate(VARIANTS) if v.rule == rule] for rule 
 SCHEMA = {
     "participant": pl.String,
     "extract": pl.String,
+    "file": pl.String,
     "row": pl.Int64,
     "mpan_core": pl.String,
     "column": pl.String,
@@ -71,27 +72,33 @@ class Places:
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], int] = {}
 
-    def rows(self, participant: str, extract: str) -> int:
-        """Return how many data rows of an extract have been seen."""
-        return self._rows.get((participant, extract), 0)
+    def rows(self, extract: str, file: str) -> int:
+        """Return how many data rows of an extract have been seen in a file."""
+        return self._rows.get((extract, file), 0)
 
-    def list(self, participant: str, extract: str, mpans: pl.Series, faults: Ints) -> pl.DataFrame:
+    def count(self, extract: str, file: str, rows: int) -> None:
+        """Count data rows in which no defect stands."""
+        self._rows[extract, file] = self.rows(extract, file) + rows
+
+    def list(self, participant: str, extract: str, file: str, mpans: pl.Series, faults: Ints) -> pl.DataFrame:
         """Return the defects that stand in the next data rows of an extract.
 
         Args:
             participant: MPID of the participant whose file it is.
             extract: name of the extract.
+            file: its path in the sample.
             mpans: the MPANs as they stand in the file, one per data row.
             faults: fault code of each data row's metering point.
         """
-        before = self.rows(participant, extract)
-        self._rows[participant, extract] = before + faults.size
+        before = self.rows(extract, file)
+        self.count(extract, file, faults.size)
         at = np.flatnonzero(_STANDS[extract][faults])
         codes = faults[at].astype(np.uint32)
         return pl.DataFrame(
             {
                 "participant": pl.Series([participant]).new_from_index(0, at.size),
                 "extract": pl.Series([extract]).new_from_index(0, at.size),
+                "file": pl.Series([file]).new_from_index(0, at.size),
                 "row": at + before + 1,
                 "mpan_core": mpans.gather(at),
                 "column": _COLUMN[extract].gather(codes),

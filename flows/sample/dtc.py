@@ -1,7 +1,7 @@
-"""DTC user files: D0150 (meter technical details) and D0019 (annual consumption) of one chunk as bytes.
+"""DTC user files: D0150 and D0268 (meter technical details) and D0019 (annual consumption) of one chunk as bytes.
 
-Records end with a pipe and a line feed. Groups and the positions of their fields are those of the catalogue (DTC 15.4);
-half-hourly meters stand in the D0150 as well, where a real operator would send a D0268.
+Records end with a pipe and a line feed. Groups and the positions of their fields are those of the catalogue (DTC 15.4).
+A D0268 holds half-hourly meters that stand alone; one beside a check meter stays in the D0150, which can say so.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from flows.sample import market, meters
-from flows.sample.codes import COMPACT, CUT_DATE, DATES
+from flows.sample.codes import COMPACT, CUT_DATE, CUT_DAY, DATES
 from flows.sample.extracts import Consumption, mpans, regimes, tenths
 from flows.sample.market import GSP, MPID, SSC, STATUS
 from flows.sample.metering import CT_RATIO, MULTIPLIER, QUANTITY, REGISTER, Meters, Registers
@@ -39,7 +39,7 @@ def _where(text: pl.Series, keep: NDArray[np.bool_]) -> pl.Series:
     return text.set(pl.Series(~keep), None) if not keep.all() else text
 
 
-def _text(parts: list[pl.Series | str]) -> pl.Series:
+def dtc_text(parts: list[pl.Series | str]) -> pl.Series:
     """Join columns and constants into one text per row; a row's null parts become nothing."""
     frame = pl.DataFrame([p.alias(str(n)) for n, p in enumerate(parts) if isinstance(p, pl.Series)])
     pieces = [pl.lit(p) if isinstance(p, str) else pl.col(str(n)) for n, p in enumerate(parts)]
@@ -60,15 +60,15 @@ def d0150(people: SamplePopulation, fleet: Meters, at: Ints, registers: Register
     mp, first = fleet.row[at], ~fleet.second[at]
     installed = DATES[COMPACT].text(fleet.install[at])
     rated = first & (people.rates[mp] > 0)
-    point = _text(["288|", mpans(people, mp), "|", installed, "||", STATUS.text(people.held_status[mp]), "|\n"])
-    rates = _text(["289|", SSC.text(people.rates[mp]), "|", installed, "|||\n"])
+    point = dtc_text(["288|", mpans(people, mp), "|", installed, "||", STATUS.text(people.held_status[mp]), "|\n"])
+    rates = dtc_text(["289|", SSC.text(people.rates[mp]), "|", installed, "|||\n"])
     ratio = fleet.multiplier[at] > 1
-    transformer = _text(["291|", CT_RATIO.text(np.maximum(fleet.multiplier[at] - 1, 0)), "|\n"])
+    transformer = dtc_text(["291|", CT_RATIO.text(np.maximum(fleet.multiplier[at] - 1, 0)), "|\n"])
     # of each meter: the entries of its first and, where there is one, its second register
     start = np.searchsorted(registers.meter, at)
     two = np.searchsorted(registers.meter, at, side="right") - start > 1
-    second = _text(["293|", *_register(registers, start + two)])
-    text = _text(
+    second = dtc_text(["293|", *_register(registers, start + two)])
+    text = dtc_text(
         [
             _where(point, first), _where(rates, rated), "290|", fleet.serial_text(at).fill_null(""), "|||100|J|",
             meters.MODEL.text(fleet.model[at]), "|", market.MAP_MPID.text(fleet.provider[at]), "|||||||||||",
@@ -80,27 +80,59 @@ def d0150(people: SamplePopulation, fleet: Meters, at: Ints, registers: Register
     return joined(text), groups
 
 
+def d0268(people: SamplePopulation, fleet: Meters, at: Ints, registers: Registers) -> tuple[bytes, int]:
+    """Return the groups 01A, 02A, 03A and 04A of some half-hourly meters, one a metering point, and how many."""
+    if not at.size:
+        return b"", 0
+    mp = fleet.row[at]
+    installed = DATES[COMPACT].text(fleet.install[at])
+    outstation = dtc_text(["OS", pl.Series(people.index[mp] % 10**8).cast(pl.String)])
+    start = np.searchsorted(registers.meter, at)
+    two = np.searchsorted(registers.meter, at, side="right") - start > 1
+    one, other = (_channel(registers, at, outstation, n) for at, n in ((start, 1), (start + two, 2)))
+    ratio = np.maximum(fleet.multiplier[at] - 1, 0)
+    text = dtc_text(
+        [
+            "01A|", mpans(people, mp), "|", installed, "|5||F||230|3|A||\n02A|", outstation, "|EL||4|6|", "|" * 8, "CT||O|", "|" * 7,
+            "\n03A|", fleet.serial_text(at).fill_null(""), "|",
+            meters.MODEL.text(fleet.model[at]), "|", installed, "|100||", CT_RATIO.text(ratio).fill_null(""), "||E|",
+            installed, "|", market.MAP_MPID.text(fleet.provider[at]), "|\n", one, _where(other, two),
+        ]
+    )  # fmt: skip
+    return joined(text), 4 * at.size + int(two.sum())
+
+
+def _channel(rows: Registers, at: Ints, outstation: pl.Series, channel: int) -> pl.Series:
+    return dtc_text(
+        [
+            "04A|", REGISTER.text(rows.register[at]), "|", outstation, f"|{channel}|1|", MULTIPLIER.text(rows.multiplier[at]),
+            "|1|", QUANTITY.text(rows.quantity[at]), "|", meters.DIGITS.text(rows.digits[at]), "|||\n",
+        ]
+    )  # fmt: skip
+
+
 def d0019(people: SamplePopulation, use: Consumption, before: int) -> tuple[bytes, int]:
     """Return the groups ZIN to IES of a chunk, numbered from ``before``, and how many groups there are."""
     rows = use.rows
     if not rows.size:
         return b"", 0
     day = DATES[COMPACT].text(use.from_day)
+    until = DATES[COMPACT].text(np.maximum(use.from_day, CUT_DAY - 1))
     two = use.regimes[:, 1] > 0
     one, other = regimes(use.regimes[:, 0]), regimes(use.regimes[:, 1])
     eac, aa = [tenths(use.eac[:, n]) for n in (0, 1)], [tenths(use.aa[:, n]) for n in (0, 1)]
-    night = _where(_text(["EAD|", other, "|", eac[1], "|\n"]), two)
-    advance = _where(_text(["AAH|", day, "|\nAAD|", one, "|", aa[0], "|\n"]), use.advanced)
-    night_advance = _where(_text(["AAD|", other, "|", aa[1], "|\n"]), use.advanced & two)
+    night = _where(dtc_text(["EAD|", other, "|", eac[1], "|\n"]), two)
+    advance = _where(dtc_text(["AAH|", day, "|", until, "|\nAAD|", one, "|", aa[0], "|\n"]), use.advanced)
+    night_advance = _where(dtc_text(["AAD|", other, "|", aa[1], "|\n"]), use.advanced & two)
     held = [
         MPID.text(people.holder[rows]), market.PROFILE.text(market.PC_OF[people.product[rows]]).str.slice(1),
         SSC.text(people.rates[rows]), market.CLASS.text(market.MC_OF[people.product[rows]]),
         GSP.text(people.mapped_group[rows]), STATUS.text(people.held_status[rows]),
     ]  # fmt: skip
-    text = _text(
+    text = dtc_text(
         [
             "ZIN|", pl.Series(np.arange(before + 1, before + 1 + rows.size)).cast(pl.String), "|NH09|",
-            mpans(people, rows), "|||\nISD|", day, "|\nEAH|", day, "|\nEAD|", one, "|", eac[0], "|\n", night,
+            mpans(people, rows), "|\nISD|", day, "|\nEAH|", day, "|\nEAD|", one, "|", eac[0], "|\n", night,
             advance, night_advance, "REG|", day, "|", held[0], "|\nPSC|", day, "|", held[1], "|", held[2],
             "|\nIMC|", day, "|", held[3], "|\nGSP|", day, "|", held[4], "|\nIES|", day, "|", held[5], "|\n",
         ]

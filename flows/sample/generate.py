@@ -18,12 +18,18 @@ from flows.sample import dtc
 from flows.sample.chunk import Chunk, SampleTally, compose
 from flows.sample.companion_files import write_beside
 from flows.sample.layout import EXTRACTS, sinks
-from flows.sample.market_data import write_market_data
+from flows.sample.market_data import write_market_data, write_standing_data
 from flows.sample.request import SampleRequest
 from flows.sample.writers import Sink
 
-D0150, D0019 = "MOPA/D0150.usr", "DCOL/D0019.usr"
-_FILE_IDS = {D0150: "0000000001", D0019: "0000000002"}
+# flow file -> its id, flow and version, sender, receiver, and what stands between the header and the metering points
+FLOWS: dict[str, tuple[str, str, tuple[str, str], tuple[str, str], bytes]] = {
+    "MOPA/D0150.usr": ("0000000001", "D0150002", ("M", "MOPA"), ("D", "DCOL"), b""),
+    "DCOL/D0019.usr": ("0000000002", "D0019001", ("D", "DCOL"), ("B", "DAGG"), b"ZPI|1|\n"),
+    "MOPA/D0268.usr": ("0000000003", "D0268002", ("M", "MOPA"), ("C", "DCOL"), b""),
+    "DCOL/D0010.usr": ("0000000004", "D0010002", ("D", "DCOL"), ("X", "SUPA"), b""),
+    "DCOL/D0036.usr": ("0000000005", "D0036001", ("C", "DCOL"), ("A", "DAGG"), b""),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ def generate(request: SampleRequest, out: Path, progress: Callable[[int], None] 
             for sink in files.values():
                 sink.close()
         write_market_data(folder / "elexon" / "mdd")
+        write_standing_data(folder / "elexon" / "isd")
         rows = {e.name: tally.rows(e) for e in EXTRACTS}
         write_beside(request, folder, rows, tally.planted)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -90,13 +97,13 @@ def _write(files: dict[str, Sink], chunk: Chunk) -> None:
 
 
 def _begin(files: dict[str, Sink]) -> None:
-    files[D0150].add(dtc.header(_FILE_IDS[D0150], "D0150002", ("M", "MOPA"), ("D", "DCOL")))
-    files[D0019].add(dtc.header(_FILE_IDS[D0019], "D0019001", ("D", "DCOL"), ("B", "DAGG")) + b"ZPI|1|\n")
+    for path, (file_id, flow, sender, receiver, before) in FLOWS.items():
+        files[path].add(dtc.header(file_id, flow, sender, receiver) + before)
 
 
 def _end(files: dict[str, Sink], tally: SampleTally) -> None:
-    files[D0150].add(dtc.trailer(_FILE_IDS[D0150], tally.groups.get(D0150, 0)))
-    files[D0019].add(dtc.trailer(_FILE_IDS[D0019], tally.groups.get(D0019, 0) + 1))
+    for path, (file_id, *_, before) in FLOWS.items():
+        files[path].add(dtc.trailer(file_id, tally.groups.get(path, 0) + before.count(b"\n")))
 
 
 @contextmanager

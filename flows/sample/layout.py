@@ -31,7 +31,7 @@ class SampleExtract:
 
     @property
     def name(self) -> str:
-        return f"{self.participant}/{self.contract}"
+        return f"{self.participant}/{self.contract} {self.path}"
 
 
 EXTRACTS = (
@@ -52,9 +52,13 @@ EXTRACTS = (
     ),
     SampleExtract("MOPA", "MOP", "metering", "MOPA/D0150.usr", COMPACT, (("form", "dtc"),)),
     SampleExtract("MOPA", "MOP", "register", "MOPA/D0150.usr", COMPACT, (("form", "dtc"),)),
+    SampleExtract("MOPA", "MOP", "metering", "MOPA/D0268.usr", COMPACT, (("form", "dtc"),)),
+    SampleExtract("MOPA", "MOP", "register", "MOPA/D0268.usr", COMPACT, (("form", "dtc"),)),
     SampleExtract("MOPB", "MOP", "metering", "MOPB/metering.csv", ISO),
     SampleExtract("MOPB", "MOP", "register", "MOPB/register.csv", ISO),
     SampleExtract("DCOL", "DC", "annual_consumption", "DCOL/D0019.usr", COMPACT, (("form", "dtc"),)),
+    SampleExtract("DCOL", "DC", "meter_reading", "DCOL/D0010.usr", COMPACT, (("form", "dtc"),)),
+    SampleExtract("DCOL", "DC", "half_hourly", "DCOL/D0036.usr", COMPACT, (("form", "dtc"),)),
     SampleExtract("ELEX", "ELEXON", "bmu_mapping", "elexon/bmu_mapping.csv", DAY_FIRST),
 )
 DATE_COLUMNS = ("supplier_effective_from", "disconnection_date")
@@ -115,9 +119,12 @@ def sinks(folder: Path) -> dict[str, Sink]:
         "SUPB/portfolio.tsv": Delimited(folder / "SUPB/portfolio.tsv", _upper("portfolio"), "\t"),
         "SUPC/portfolio.zip": Delimited(folder / "SUPC/portfolio.zip", _upper("portfolio")),
         "MOPA/D0150.usr": Plain(folder / "MOPA/D0150.usr"),
+        "MOPA/D0268.usr": Plain(folder / "MOPA/D0268.usr"),
         "MOPB/metering.csv": Delimited(folder / "MOPB/metering.csv", _upper("metering"), bom=True),
         "MOPB/register.csv": Delimited(folder / "MOPB/register.csv", _upper("register"), bom=True),
         "DCOL/D0019.usr": Plain(folder / "DCOL/D0019.usr"),
+        "DCOL/D0010.usr": Plain(folder / "DCOL/D0010.usr"),
+        "DCOL/D0036.usr": Plain(folder / "DCOL/D0036.usr"),
         "elexon/bmu_mapping.csv": Delimited(folder / "elexon/bmu_mapping.csv", _upper("bmu_mapping")),
         "defects.csv": Delimited(folder / "defects.csv", list(SCHEMA)),
         "truth.parquet": Parquet(folder / "truth.parquet", truth),

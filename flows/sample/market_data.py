@@ -1,4 +1,7 @@
-"""Market domain data that fits the sample: Elexon's tables as CSV, ids without leading zeros, dates dd/mm/yyyy.
+"""Reference data that fits the sample, as Elexon publishes it: market domain data and industry standing data.
+
+Market domain data is one CSV file a table, ids without leading zeros, dates dd/mm/yyyy; a heading of a date carries in
+braces whose date it is. Industry standing data is one CSV file an entity, under a line that names it, dates ISO.
 
 Besides what the sample uses there are rows that ended before the cut or begin after it, so that a reader who forgets
 the dates accepts what is no longer valid.
@@ -7,6 +10,7 @@ the dates accepts what is no longer valid.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +19,8 @@ from flows.sample import market
 from flows.sample.market import PRODUCTS, choices, loss_code
 
 Row = tuple[str, ...]
+VERSION = 316
+NO_DIP_ID = market.METER_OPERATORS[1]  # so that a DIP id is manufactured
 START, OLD = "01/04/1996", "01/04/2001"
 DAY_BEFORE_CUT, DAY_AFTER_CUT = "18/08/2023", "20/08/2023"
 _DISTRIBUTORS = {
@@ -91,8 +97,12 @@ def _combinations(*, ended: bool = False) -> list[tuple[str, str, str, str | Non
     return rows
 
 
-def _valid(*columns: int, half_hourly: bool) -> Iterable[Row]:
-    """Return a combination table: the distinct picks of some columns, in order, with their dates."""
+def _valid(*columns: int, half_hourly: bool, further: Row = ()) -> Iterable[Row]:
+    """Return a combination table: the distinct picks of some columns, each with the days of its keys, in order.
+
+    Timeswitch and distributor come first; every further key is followed by the day from which the combination up to it
+    is valid.
+    """
     seen: dict[Row, str] = {}
     for ended in (False, True):
         for combination in _combinations(ended=ended):
@@ -100,13 +110,14 @@ def _valid(*columns: int, half_hourly: bool) -> Iterable[Row]:
                 continue
             key = tuple(unpadded(str(combination[c])) for c in columns)
             seen.setdefault(key, DAY_BEFORE_CUT if ended else "")
-    for key, end in sorted(seen.items()):
-        yield (key[0], START, *key[1:], OLD, end)
+    for (switch, distributor, *rest), end in sorted(seen.items()):
+        keys = (cell for key in rest for cell in (key, OLD))
+        yield (switch, START, distributor, OLD, *keys, end, *further)
 
 
 def _local_timeswitches() -> Iterable[Row]:
     for distributor, code in sorted(market.LOCAL_TIMESWITCH.items()):
-        yield (unpadded(code), START, distributor, OLD, "", "Two rate, local radio")
+        yield (unpadded(code), START, distributor, OLD, "", "Two rate, local radio", "UN", "CR", "N", "N", "2")
 
 
 def _rates() -> Iterable[Row]:
@@ -126,6 +137,17 @@ _MTC, _LLFC, _SSC, _PC = (
 _WHOSE = "Market Participant Id"
 _FROM, _TO = "Effective From Settlement Date", "Effective To Settlement Date"
 _MTC_FROM = f"{_FROM} {{MTC}}"
+_AREA = [_MTC, _MTC_FROM, _WHOSE, f"{_FROM} {{MTCPA}}"]
+_ATTRIBUTES = ["MTC Meter Type Id", "MTC Payment Type Id", "MTC Communication Indicator", "MTC Type Indicator",
+               "MTC TPR Count"]  # fmt: skip
+
+
+def _keys(*keys: tuple[str, str]) -> list[str]:
+    """Return the headings of a combination: area, each further key with the qualifier of its day, the last day's end."""
+    found = [*_AREA]
+    for heading, qualifier in keys:
+        found += [heading, f"{_FROM} {{{qualifier}}}"]
+    return [*found, f"{_TO} {{{keys[-1][1]}}}"]
 
 
 def tables() -> dict[str, tuple[list[str], list[Row]]]:
@@ -136,13 +158,14 @@ def tables() -> dict[str, tuple[list[str], list[Row]]]:
     loss = [*role, _LLFC, f"{_FROM} {{LLFC}}", "Line Loss Factor Class Description",
             "MS Specific LLF Class Indicator", f"{_TO} {{LLFC}}"]  # fmt: skip
     switch = [_MTC, _MTC_FROM, f"{_TO} {{MTC}}", "Meter Timeswitch Class Description", "MTC Common Code Indicator",
-              "MTC Related Metering System Indicator", "MTC Meter Type Id", "MTC Payment Type Id",
-              "MTC Communication Indicator", "MTC Type Indicator", "MTC TPR Count"]  # fmt: skip
+              "MTC Related Metering System Indicator", *_ATTRIBUTES]  # fmt: skip
     rates = [_SSC, f"{_FROM} {{SSC}}", f"{_TO} {{SSC}}", "Standard Settlement Configuration Desc",
              "Standard Settlement Configuration Type"]  # fmt: skip
     profiles: list[Row] = [(str(n), START, text, "F", "") for n, text in enumerate(_PROFILES)]
     regimes: list[Row] = [(unpadded(str(t)), "C", "Y") for t in market.TPR.texts[1:]]
-    area = [_MTC, _MTC_FROM, _WHOSE, f"{_FROM} {{MTCPA}}", f"{_TO} {{MTCPA}}", "Meter Timeswitch Class Description"]
+    area = [*_AREA, f"{_TO} {{MTCPA}}", "MTC in PES Area Description", *_ATTRIBUTES]
+    by_rates, by_loss = (_SSC, "VMTCSC"), (_LLFC, "VMTCLSC")
+    profiled = [*_keys(by_rates, by_loss, (_PC, "VMTCLSPC")), "Preserved Tariff Indicator"]
     return {
         "Market_Participant_Role": (roles, sorted(_roles())),
         "GSP_Group": (["GSP Group Id", "GSP Group Name"], list(_GROUPS.items())),
@@ -154,14 +177,11 @@ def tables() -> dict[str, tuple[list[str], list[Row]]]:
         "Standard_Settlement_Configuration": (rates, list(_rates())),
         "Time_Pattern_Regime": (["Time Pattern Regime Id", "Tele-switch/Clock Indicator", "GMT Indicator"], regimes),
         "Measurement_Requirement": ([_SSC, "Time Pattern Regime Id"], list(_measurements())),
-        "Valid_MTC_LLFC_Combination": ([_MTC, _MTC_FROM, _WHOSE, _LLFC, _FROM, _TO],
-                                       list(_valid(0, 1, 2, half_hourly=True))),
-        "Valid_MTC_SSC_Combination": ([_MTC, _MTC_FROM, _WHOSE, _SSC, _FROM, _TO],
-                                      list(_valid(0, 1, 3, half_hourly=False))),
-        "Valid_MTC_LLFC_SSC_Combination": ([_MTC, _MTC_FROM, _WHOSE, _LLFC, _SSC, _FROM, _TO],
-                                           list(_valid(0, 1, 2, 3, half_hourly=False))),
-        "Valid_MTC_LLFC_SSC_PC_Combination": ([_MTC, _MTC_FROM, _WHOSE, _LLFC, _SSC, _PC, _FROM, _TO],
-                                              list(_valid(0, 1, 2, 3, 4, half_hourly=False))),
+        "Valid_MTC_LLFC_Combination": (_keys((_LLFC, "VMTCLC")), list(_valid(0, 1, 2, half_hourly=True))),
+        "Valid_MTC_SSC_Combination": (_keys(by_rates), list(_valid(0, 1, 3, half_hourly=False))),
+        "Valid_MTC_LLFC_SSC_Combination": (_keys(by_rates, by_loss), list(_valid(0, 1, 3, 2, half_hourly=False))),
+        "Valid_MTC_LLFC_SSC_PC_Combination": (
+            profiled, list(_valid(0, 1, 3, 2, 4, half_hourly=False, further=("F",)))),
     }  # fmt: skip
 
 
@@ -171,4 +191,48 @@ def write_market_data(folder: Path) -> None:
     for name, (headers, rows) in tables().items():
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([headers, *rows])
+        (folder / f"{name}_{VERSION}.csv").write_bytes(text.getvalue().encode("ascii"))
+
+
+# market role -> the DIP roles of its participants
+_DIP_ROLES = {"X": ("SUP",), "R": ("LDSO", "REGS", "UMSO"), "M": ("MSS", "MSA"), "D": ("SDS", "UMSDS"), "C": ("ADS",)}
+_BEGINS = "2025-03-03"
+
+
+def _dip_id(mpid: str, role: str) -> str:
+    return hashlib.sha256(f"{mpid} {role}".encode()).hexdigest()[:10].upper()
+
+
+def entities() -> dict[str, tuple[list[str], list[str], list[Row]]]:
+    """Return every entity of industry standing data: id -> (first line, headings, rows)."""
+    distributors = [(mpid, "R") for mpid in market.DISTRIBUTORS]
+    others = [(mpid, "X") for mpid in market.SUPPLIERS] + [(mpid, "M") for mpid in market.METER_OPERATORS]
+    held = sorted([*distributors, *others, (market.COLLECTOR, "C"), (market.COLLECTOR, "D")])
+    ids: list[Row] = [
+        (mpid, role, _dip_id(mpid, dip_role), dip_role, _BEGINS, "", _BEGINS)
+        for mpid, role in held if mpid != NO_DIP_ID for dip_role in _DIP_ROLES[role]
+    ]  # fmt: skip
+    roles: list[Row] = [(dip, f"{dip} role", role, _BEGINS, "") for role, dips in _DIP_ROLES.items() for dip in dips]
+    days = ["Effective From Date {MP2DPM}", "Effective To Date {MP2DPM}"]
+    return {
+        "M16": (
+            ["M16", "Market Participant to DIP Participant", "4", "2025-06-02T09:00:00Z"],
+            [f"{_WHOSE[:-2]}ID", "Market Participant Role Code", "DIP Participant ID", "DIP Role Code", *days, "Changed"],
+            ids,
+        ),
+        "M18": (
+            ["M18", "DIP Market Role", "2", "2025-03-03T09:00:00Z"],
+            ["DIP Market Role", "DIP Market Role Description", "Market Participant Role Code",
+             "Effective From Date {DIPRole}", "Effective To Date {DIPRole}"],
+            roles,
+        ),
+    }  # fmt: skip
+
+
+def write_standing_data(folder: Path) -> None:
+    """Write every entity into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (first, headings, rows) in entities().items():
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([first, headings, *rows])
         (folder / f"{name}.csv").write_bytes(text.getvalue().encode("ascii"))

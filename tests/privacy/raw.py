@@ -44,6 +44,9 @@ def _tables(folder: Path) -> Iterator[list[dict[str, str]]]:
         yield rows((folder / name).read_bytes(), ",")
 
 
+MPAN_FIELD = {"288": 1, "01A": 1, "ZIN": 3, "026": 1, "101": 1}  # group of a flow -> where its MPAN stands
+
+
 def raw_identifiers(folder: Path) -> Raw:
     """Return the raw identifiers of a sample folder."""
     raw = Raw()
@@ -55,12 +58,13 @@ def raw_identifiers(folder: Path) -> Raw:
             raw.uprn.update(row[k] for k in ("uprn",) if k in row)
             lines = [row[k] for k in (f"address_line_{n}" for n in range(1, 10)) if len(row.get(k, "")) >= 8]
             raw.address.update((line, row["postcode"]) for line in lines if "postcode" in row)
-    for line in (folder / "MOPA/D0150.usr").read_text().splitlines():
-        cells = line.split("|")
-        if cells[0] == "288":
-            raw.mpan.add(cells[1])
-        elif cells[0] == "290" and cells[1]:
-            raw.serial.add(cells[1])
+    for name in ("MOPA/D0150.usr", "MOPA/D0268.usr", "DCOL/D0019.usr", "DCOL/D0010.usr", "DCOL/D0036.usr"):
+        for line in (folder / name).read_text().splitlines():
+            cells = line.split("|")
+            if cells[0] in MPAN_FIELD:
+                raw.mpan.add(cells[MPAN_FIELD[cells[0]]])
+            elif cells[0] in ("290", "03A", "028") and cells[1]:
+                raw.serial.add(cells[1])
     raw.serial = {s for s in raw.serial if len(s) >= 6}  # shorter ones stand in every other number
     return raw
 

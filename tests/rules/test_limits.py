@@ -158,17 +158,17 @@ def test_no_row_read_is_a_failure(cut):
 @pytest.mark.requirement("Q75")
 @pytest.mark.parametrize("name", ["Line_Loss_Factor_Class", "Market_Participant_Role", "Valid_MTC_SSC_Combination"])
 def test_an_empty_reference_table_is_a_failure(cut, name):
-    path = cut.parent / f"elexon/mdd/{name}.csv"
+    path = cut.parent / f"elexon/mdd/{name}_316.csv"
     path.write_text(path.read_text().splitlines()[0] + "\n")
-    assert f"{name}.csv: holds headings and no row" in refused(cut)
+    assert f"{name}_316.csv: holds headings and no row" in refused(cut)
 
 
 @pytest.mark.requirement("Q75")
 def test_a_reference_table_loaded_by_half_is_a_failure(cut):
-    path = cut.parent / "elexon/mdd/Valid_MTC_LLFC_SSC_PC_Combination.csv"
+    path = cut.parent / "elexon/mdd/Valid_MTC_LLFC_SSC_PC_Combination_316.csv"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:3]) + "\n")
-    assert "Valid_MTC_LLFC_SSC_PC_Combination.csv: lacks" in refused(cut)
+    assert "Valid_MTC_LLFC_SSC_PC_Combination_316.csv: lacks" in refused(cut)
 
 
 def test_another_cut_date_leaves_no_row_in_force(cut):
