@@ -178,7 +178,7 @@ def _layout(layout: DtcLayout) -> Iterator[str]:
         first_to_last = f"`{fold.columns[0]}` to `{fold.columns[-1]}`"
         rows.append((first_to_last, f"each {_place(layout, fold.group, fold.position)}"))
         rows.append((f"`{fold.flag_column}`", f"each {_place(layout, fold.group, fold.flag_position)}"))
-    yield from _table(("column", "stands in"), rows)
+    yield from _table(("column", "found in"), rows)
 
 
 def _place(layout: DtcLayout, group: str, position: int) -> str:

@@ -230,6 +230,7 @@ class RuleCount(Section):
     reason: Name
     effect: Literal["exclude", "warn", "reject"]
     description: str
+    fault: str = ""
     basis: tuple[str, ...]
     evaluated: Count
     failed: Count

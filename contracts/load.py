@@ -105,6 +105,7 @@ def _rule(node: Mapping[str, Any]) -> Rule:
         expectation=implementation["type"],
         kwargs=MappingProxyType(kwargs),
         description=str(node["description"]).strip(),
+        fault=str(extras["fault"]),
         unless=tuple(extras.get("unless") or ()),
         carried=str(extras.get("carried", "")),
         codes=tuple(codes(str(kwargs["code_list"]))) if is_list(kwargs.get("code_list")) else (),

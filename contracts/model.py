@@ -96,6 +96,7 @@ class Rule:
         expectation: Great Expectations type in snake case.
         kwargs: its arguments; code lists and reference tables by name.
         description: the rule in one sentence that an auditor reads.
+        fault: what is wrong with a row that breaks it, in words that follow "because".
         unless: earlier rules of the same contract; where one of them is broken this rule is not judged, so that
             one fault has one reason.
         carried: an optional column; the rule is judged only for sources that carry it.
@@ -111,6 +112,7 @@ class Rule:
     expectation: str
     kwargs: Mapping[str, Any]
     description: str
+    fault: str
     unless: tuple[str, ...] = ()
     carried: str = ""
     codes: tuple[str, ...] = ()

@@ -194,9 +194,7 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
     forget()
     work = work_folder(load_cut(Path(cut_file)))
     if work.exists() and not (work / MARKER).is_file() and any(work.iterdir()):
-        raise ConfigurationError(
-            "the work folder holds something else", where=str(work), remedy="set work: in cut.yaml"
-        )
+        raise ConfigurationError("the work folder holds other files", where=str(work), remedy="set work: in cut.yaml")
     known = context(cut_file)
     _ready(known, kind)
     digest = run_digest(known)
@@ -234,14 +232,14 @@ def _ready(known: Context, kind: str) -> None:
         if strangers:
             named = [name if len(name) <= MPID_LENGTH else "a name that is no MPID" for name in strangers[:5]]
             raise ConfigurationError(
-                f"plans metering points for {', '.join(named)}, no participant of this cut",
+                f"plans metering points for {', '.join(named)}, not a participant of this cut",
                 where=plan.name,
                 remedy="correct the plan, or add the participant to cut.yaml",
             )
     folder = job.path(release.folder)
     standing = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(standing, os.W_OK):
-        raise PlaceError("cannot be written to", where=release.folder.name, remedy="choose a release.folder that can")
+        raise PlaceError("cannot be written", where=release.folder.name, remedy="choose another release.folder")
 
 
 def _find(job: Job, mpid: str, extract: str) -> tuple[Participant, ExtractConfig]:

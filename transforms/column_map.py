@@ -131,7 +131,7 @@ def _own_names(
     columns = {column.name for column in contract.columns}
     if strangers := sorted(set(own) - columns):
         raise ConfigurationError(
-            f"`columns` names {listed(strangers)}, which the contract {contract.extract} has not",
+            f"`columns` names {listed(strangers)}, not in the contract {contract.extract}",
             where=where,
             remedy=f"it has {', '.join(sorted(columns))}",
         )
@@ -139,7 +139,9 @@ def _own_names(
     for name, wanted in own.items():
         exact = [h for h in header if h.strip() == wanted.strip()] or [h for h in header if plain(h) == plain(wanted)]
         if len(exact) != 1 or exact[0] in names:
-            fault = "is not in the header" if not exact else "is claimed twice" if exact[0] in names else "stands twice"
+            fault = (
+                "is not in the header" if not exact else "is claimed twice" if exact[0] in names else "is there twice"
+            )
             raise ConfigurationError(
                 f"`columns` maps {name} to {shown(wanted)}, which {fault}",
                 where=where,
@@ -179,7 +181,7 @@ def refuse_persons(
         words = ", ".join(heading.strip() for heading in doubtful if shown(heading).startswith('"'))
         remedy += f"; if it names no person, allow it with `harmless: [{words}]` of the source"
     raise RefusedError(
-        f"column {', '.join(map(str, refused))} of the header is not to be sent (DQ23: only MPAN, address and serial "
+        f"column {', '.join(map(str, refused))} of the header must not be sent (DQ23: only MPAN, address and serial "
         f"number, Q68): {', '.join(told[:MOST_NAMED])}",
         where=where,
         remedy=remedy,

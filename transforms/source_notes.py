@@ -20,7 +20,7 @@ from transforms.conform import nulls, reading, rounded
 from transforms.dates import AUTO, ORDERS, READ, Reading
 
 UNREAD = {
-    Reading.UNREAD: "is no date",
+    Reading.UNREAD: "is not a date",
     Reading.TWO_DIGITS: "has a two-digit year",
     Reading.OUT_OF_YEARS: "is outside the years of the market",
 }
@@ -87,7 +87,7 @@ def judge_batch(notes: SourceNotes, columns: ColumnMap, *, where: str) -> None:
             held, other = ("day first", "month-first") if order in ORDERS[:2] else (order, "day-first")
             raise IntakeError(
                 f"column {_heading(name, columns)} has dates that are impossible {held}, {bad:,} of "
-                f"{_filled(counts):,} where the first one stands",
+                f"{_filled(counts):,} in the block of the first one",
                 where=where,
                 remedy=f"if it is another order, say so: `dates: {{{name}: {other}}}` of the source",
             )

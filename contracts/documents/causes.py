@@ -14,7 +14,7 @@ _FORMS = frozenset(form.value for form in Form)
 
 def _a_form(name: str) -> str:
     if name not in _FORMS:
-        raise ValueError("is no form of a column")
+        raise ValueError("is not a form of a column")
     return name
 
 

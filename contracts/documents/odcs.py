@@ -80,9 +80,9 @@ class ColumnDocument(Strict):
 
 
 class WordProperty(Strict):
-    """A reason code, or the optional column whose presence a rule needs."""
+    """A reason code, the fault in words, or the optional column whose presence a rule needs."""
 
-    property: Literal["reason", "carried"]
+    property: Literal["reason", "fault", "carried"]
     value: Text
 
 

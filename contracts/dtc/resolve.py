@@ -93,7 +93,7 @@ def _places(node: Mapping[str, Any]) -> Iterator[str]:
 def _place_fault(flow: Flow, text: str) -> str | None:
     group, dot, item = text.partition(".")
     if not dot or not item.startswith("J"):
-        return f"{text} is no place: name group and item reference, as 290.J0004"
+        return f"{text} is not a place: name group and item reference, as 290.J0004"
     if group not in flow.groups:
         return f"{flow.label} has no group {group}"
     found = flow.groups[group].places(item)
@@ -125,6 +125,6 @@ def _nesting_faults(flow: Flow, node: Mapping[str, Any]) -> Iterator[str]:
     for column, text in (node.get("agreed") or {}).items():
         group = str(text).partition(".")[0]
         if group in flow.groups and (flow.groups[group].parent not in above or group in above):
-            yield f"{column} takes group {group}, which does not stand beside the rows of group {row}"
+            yield f"{column} takes group {group}, which is not beside the rows of group {row}"
     if (fold := node.get("fold")) and str(fold["group"]) in flow.groups and row not in flow.ancestors(fold["group"]):
         yield f"the folded group {fold['group']} is not below the rows of group {row}"

@@ -85,7 +85,7 @@ def _check_treatment(column: Column, findings: LintFindings) -> None:
             "C24", place, f"form {column.form} is pseudonymised as {field or 'nothing'}, not {treatment.field}"
         )
     if column.classification is Classification.IDENTIFIER and treatment.method not in HIDING:
-        findings.add("C24", place, f"an identifier may not pass: {', '.join(HIDING)}")
+        findings.add("C24", place, f"an identifier cannot pass unchanged: {', '.join(HIDING)}")
     elif fault := refusal(column, treatment):
         findings.add("C24", place, fault)
 
@@ -110,7 +110,7 @@ def pattern_fault(pattern: str) -> str:
     try:
         pl.Series([""]).str.contains(pattern)
     except pl.exceptions.PolarsError:
-        return "the pattern is no regular expression of the Rust dialect (no look-around, no back-reference)"
+        return "the pattern is not a regular expression of the Rust dialect (no look-around, no back-reference)"
     return ""
 
 

@@ -66,7 +66,7 @@ class LintFindings:
         """Note a word that is not in its closed list; tell whether it is."""
         if word in words:
             return True
-        self.add(rule, place, f"{what} {str(word)[:40]!r} is none of {', '.join(words)}")
+        self.add(rule, place, f"{what} {str(word)[:40]!r} is not one of {', '.join(words)}")
         return False
 
 
@@ -124,7 +124,7 @@ def _told(fault: ValidationError) -> str:
         case "required":
             return fault.message
         case "enum":
-            return f"is none of {str(fault.validator_value)[:120]}"
+            return f"is not one of {str(fault.validator_value)[:120]}"
         case "additionalProperties" | "unevaluatedProperties":
             return fault.message.split("(")[-1].rstrip(")")[:120]
         case _:
@@ -185,13 +185,17 @@ def _rule_words(node: Mapping[str, Any], findings: LintFindings) -> None:
     findings.word("C11", place, "expectation", node.get("implementation", {}).get("type"), list(Expectation))
     reason = str(extras.get("reason", ""))
     if not re.fullmatch(REASON_CODE, reason):
-        findings.add("C12", place, f"reason {reason[:20]!r} is no number DQ01 to DQ32")
+        findings.add("C12", place, f"reason {reason[:20]!r} is not DQ01 to DQ32")
     elif not str(node["id"]).startswith(f"{reason}_"):
         findings.add("C12", place, f"the id of a rule begins with its reason, {reason}_")
     for fault in _basis_faults(extras.get("basis")):
         findings.add("C13", place, fault)
     if not str(node.get("description", "")).strip().endswith("."):
         findings.add("C07", place, "has no description that is a sentence")
+    if not re.fullmatch(r"\S.*[^\s.]", str(extras.get("fault", ""))):
+        findings.add(
+            "C07", place, "says no fault: what is wrong with a row that breaks it, as in 'the date is missing'"
+        )
 
 
 def _basis_faults(basis: Any) -> Iterator[str]:
@@ -200,4 +204,4 @@ def _basis_faults(basis: Any) -> Iterator[str]:
         return
     for word in basis:
         if not _BASIS.fullmatch(str(word)):
-            yield f"basis {str(word)[:30]!r} is no Q, R, J, DI or REG number and no section"
+            yield f"basis {str(word)[:30]!r} is not a Q, R, J, DI or REG number or a section"

@@ -68,7 +68,7 @@ def condition_fault(text: str, schema: Schema, *, boolean: bool) -> tuple[str, p
     except NotRowWiseError:
         return "looks at other rows, or at the clock: it must be about the columns of one row", None
     except pl.exceptions.PolarsError:
-        return "is no SQL expression", None
+        return "is not an SQL expression", None
     if unknown := sorted(set(expression.meta.root_names()) - set(schema)):
         return f"reads {', '.join(unknown)}, which is not there", None
     roots = tuple((name, schema[name]) for name in sorted(set(expression.meta.root_names())))
@@ -76,7 +76,7 @@ def condition_fault(text: str, schema: Schema, *, boolean: bool) -> tuple[str, p
     if isinstance(found, str):
         return f"does not fit the types of its columns ({found})", None
     if boolean and (found != pl.Boolean or not expression.meta.root_names()):
-        return "is no condition on a column: it must be true or false", None
+        return "is not a condition on a column: it must be true or false", None
     return "", found
 
 
@@ -140,7 +140,7 @@ def check_rules(place: RulePlace, findings: LintFindings) -> None:
     for rule in place.contract.rules:
         where = f"rule {rule.id}"
         if rule.id in earlier:
-            findings.add("C34", where, "stands twice")
+            findings.add("C34", where, "is there twice")
         for other in rule.unless:
             if other not in earlier:
                 findings.add("C35", where, f"unless {other!r}: there is no such rule before it")

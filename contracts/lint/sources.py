@@ -62,7 +62,7 @@ def check_code_list(path: Path, findings: LintFindings) -> None:
         with path.open(encoding="utf-8", newline="") as stream:
             header, *rows = csv.reader(stream)
     except (OSError, UnicodeDecodeError, ValueError):
-        findings.add("C45", "", "is no CSV file with a header")
+        findings.add("C45", "", "is not a CSV file with a header")
         return
     if not rows:
         findings.add("C45", "", "has no rows")
@@ -70,7 +70,7 @@ def check_code_list(path: Path, findings: LintFindings) -> None:
         if len(row) != len(header):
             findings.add("C45", f"line {number}", f"has {len(row)} cells where the header has {len(header)}")
     if header[0] == "code" and len({row[0] for row in rows if row}) != len(rows):
-        findings.add("C45", "", "a code stands twice")
+        findings.add("C45", "", "a code is there twice")
 
 
 def check_alignment(document: Mapping[str, Any], contracts: Mapping[str, Contract], findings: LintFindings) -> None:
@@ -80,12 +80,12 @@ def check_alignment(document: Mapping[str, Any], contracts: Mapping[str, Contrac
         return
     own = {c.name: column_type(c) for c in registration.staged}
     if document.get("policy", {}).get("beyond") not in ("report", "fail"):
-        findings.add("C46", "policy", "beyond is none of report, fail")
+        findings.add("C46", "policy", "beyond is not one of report, fail")
     for spec in document.get("comparisons", ()):
         where = f"comparison with {spec.get('right')}"
         other = contracts.get(str(spec.get("right")))
         if other is None:
-            findings.add("C46", where, "there is no such extract")
+            findings.add("C46", where, "no such extract")
             continue
         theirs = {c.name for c in other.staged} | {"participant"}
         if spec.get("expected") and spec["expected"] not in own:

@@ -136,7 +136,7 @@ def _checked(inputs: AugmentationInputs, members: Sequence[pl.DataFrame]) -> dic
     checks = violations(pl.concat(members).join(out, on="mpan_core", how="anti"), inputs.rules.constraints)
     if wrong := {code: count for code, count in checks.items() if count}:
         words = ", ".join(f"{code} {count} times" for code, count in wrong.items())
-        raise QualityError(f"associations break {words}", where="augmentation", remedy="report this")
+        raise QualityError(f"associations break {words}", where="augmentation", remedy="please report it")
     return checks
 
 

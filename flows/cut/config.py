@@ -55,7 +55,7 @@ class RiskPolicy(Strict):
     @model_validator(mode="after")
     def _once(self) -> RiskPolicy:
         if len(set(self.quasi_identifiers)) < len(self.quasi_identifiers):
-            raise ValueError("a quasi-identifier stands twice")
+            raise ValueError("a quasi-identifier is listed twice")
         return self
 
 

@@ -101,6 +101,7 @@ class RuleCount(_Model):
     reason: str
     effect: str
     description: str
+    fault: str
     basis: tuple[str, ...]
     evaluated: int
     failed: int

@@ -50,6 +50,6 @@ def self_test() -> dict[str, Any]:
 
 def _unfit(field: str) -> None:
     raise PlaceError(
-        f"the golden rows of field {field!r} are not reproduced: this installation would give other pseudonyms",
+        f"the self-test of field {field!r} failed: this installation would give wrong pseudonyms",
         remedy="install the versions that pyproject.toml names",
     )

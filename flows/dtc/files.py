@@ -59,7 +59,7 @@ def find_files(inputs: list[Path], out: Path, rename: Renamer) -> list[FlowFile]
             raise IntakeError("holds no file", where=rename(given.name), remedy="name files or folders of flows")
         for name, path in files:
             if name in found:
-                raise ConfigurationError("stands twice among the inputs", where=name, remedy="rename one of the two")
+                raise ConfigurationError("is given twice", where=name, remedy="rename one of the two")
             found[name] = FlowFile(path, given if given.is_dir() else None, name)
     return [found[name] for name in sorted(found)]
 
@@ -184,7 +184,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     try:
         if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-            raise ConfigurationError("is there already", where=out.name, remedy="name a new folder")
+            raise ConfigurationError("already exists", where=out.name, remedy="name a new folder")
         out.parent.mkdir(parents=True, exist_ok=True)
         growing = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     except OSError as fault:

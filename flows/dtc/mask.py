@@ -191,19 +191,21 @@ class _Run:
 
     def _records(self, layout: _Layout, state: _State, start: int, stop: int, base: int) -> None:
         if (odd := layout.first_odd(start, stop)) is not None:
-            what = "is no record: a group id, fields divided by |, and one | at its end"
+            what = "is not a record: a group id, fields separated by |, and a final |"
             raise IntakeError(what, where=_place(state, odd - base), remedy=control.RESEND)
         count = layout.count(start, stop)
         if count and state.header is None:
             line = start + int(np.argmax(layout.records[start:stop]))
-            raise IntakeError("stands outside header and trailer", where=_place(state, line - base))
+            raise IntakeError("is outside header and trailer", where=_place(state, line - base))
         layout.flows[start:stop] = state.flow
         state.records += count
         state.found.records += count
 
     def _begin(self, layout: _Layout, state: _State, line: int, where: str) -> None:
         if state.header is not None:
-            raise IntakeError("begins a flow before the trailer of the last", where=where, remedy=control.RESEND)
+            raise IntakeError(
+                "starts a flow before the trailer of the previous one", where=where, remedy=control.RESEND
+            )
         header, changes = control.read_header(layout.lines, line, test_flag=self._request.test_flag, where=where)
         key = (header.flow, header.version)
         label = header.flow + header.version

@@ -219,9 +219,9 @@ def _tar(stream: ByteStream, label: str, limits: Limits, depth: int) -> Iterator
                     continue
                 file = archive.extractfile(member)
                 if file is None:
-                    raise IntakeError("is not a sound tar archive", where=label, remedy=DAMAGED)
+                    raise IntakeError("is a damaged tar archive", where=label, remedy=DAMAGED)
                 yield from _member(member.name, _TarMember(file, member.size, label), label, limits, depth)  # type: ignore[arg-type]
         if not source.is_ended():
             raise IntakeError("ends before the end of its archive", where=label, remedy=DAMAGED)
     except (tarfile.TarError, zlib.error, EOFError, OSError):
-        raise IntakeError("is not a sound tar archive", where=label, remedy=DAMAGED) from None
+        raise IntakeError("is a damaged tar archive", where=label, remedy=DAMAGED) from None

@@ -108,7 +108,7 @@ def _judge_column(column: pa.Array, values: pa.Array, place: str, label: str, li
         raise IntakeError(
             f"{place} has a cell of more than {limits.max_field_bytes} bytes",
             where=label,
-            remedy="no item is that long",
+            remedy="no column is that long",
         )
     low = text[(text < 32) | (text == 127)]
     if len(low) and not np.isin(low, _LAYOUT).all():

@@ -66,7 +66,7 @@ class Decoder:
         if not data.startswith(_UTF8_MARK):
             return data
         if self.encoding == "cp1252":
-            raise IntakeError("is marked UTF-8 and declared cp1252", where=self._label, remedy=DECLARE)
+            raise IntakeError("is marked UTF-8 but declared cp1252", where=self._label, remedy=DECLARE)
         self._settled = True
         return data[len(_UTF8_MARK) :]
 
@@ -91,7 +91,7 @@ class Decoder:
             return data
         if fault is None and self._declared == "cp1252" and not _NEVER_DOUBLED.search(data):
             found = _WELL_FORMED.search(data)
-            raise self._fault("is declared cp1252 and is UTF-8", data, found.start() if found else 0, line)
+            raise self._fault("is declared cp1252 but is UTF-8", data, found.start() if found else 0, line)
         self._judge_cp1252(data, line)
         return data.decode("cp1252").encode()
 

@@ -147,7 +147,7 @@ class DelimitedReader(Reader):
         self._cells = self._names(line, opening.following)
         self.header = tuple(name for name in self._cells if not name.startswith(UNNAMED))
         if not self.header:
-            raise IntakeError("has no name in its header", where=self.label, remedy="the first line must be a header")
+            raise IntakeError("has no header", where=self.label, remedy="the first line must be a header")
         self.dropped_columns = len(self._cells) - len(self.header)
 
     @property
@@ -194,7 +194,7 @@ class DelimitedReader(Reader):
         found = [name for name, mark in others.items() if mark in bare]
         if found:
             raise IntakeError(
-                f"is declared to be delimited by {self.delimiter}, and its header has {' and '.join(found)} instead",
+                f"is declared as delimited by {self.delimiter}, but its header has {' and '.join(found)}",
                 where=self.label,
                 remedy="correct `delimiter` of the source",
             )
@@ -317,12 +317,10 @@ def check_names(names: list[str], label: str, limits: Limits) -> None:
     for number, name in enumerate(names, 1):
         plain = name.strip().casefold()
         if len(name) > _NAME_LIMIT or not name.isprintable():
-            raise IntakeError(
-                f"column {number} has a name that is none", where=label, remedy="name it as the contract does"
-            )
+            raise IntakeError(f"column {number} has no usable name", where=label, remedy="name it as the contract does")
         if _DATA.search(plain):
             raise IntakeError(
-                f"column {number} has a number for a name",
+                f"column {number} has a number as its name",
                 where=label,
                 remedy="the first line must be a header, not data",
             )

@@ -127,7 +127,7 @@ def _stream(raw: RawFile, start: bytes, spec: SourceSpec, limits: Limits) -> Byt
     suffix = spec.path.suffix.casefold() if spec.path else ""
     if suffix in (".gz", ".zip"):
         raise IntakeError(
-            f"has the ending {suffix} and is something else", where=spec.name, remedy="pack it, or change the ending"
+            f"has the ending {suffix} but is something else", where=spec.name, remedy="pack it, or change the ending"
         )
     return PlainStream(raw, limits)
 
@@ -178,7 +178,7 @@ def is_parquet(start: bytes, spec: SourceSpec) -> bool:
 def _agree(spec: SourceSpec, found: str) -> None:
     if spec.form not in ("auto", found):
         raise IntakeError(
-            f"is declared {spec.form} and looks like {found}", where=spec.name, remedy="correct `form` or the file"
+            f"is declared {spec.form} but looks like {found}", where=spec.name, remedy="correct `form` or the file"
         )
 
 
@@ -191,7 +191,7 @@ def open_bytes(spec: SourceSpec, limits: Limits = Limits()) -> Iterator[Callable
     """
     spec.check()
     if spec.path is None:
-        raise ConfigurationError("a database is no file", where=spec.name)
+        raise ConfigurationError("a database is not a file", where=spec.name)
     raw = RawFile(spec.path, root=spec.root, label=spec.name)
     try:
         yield _stream(raw, raw.pread(16, 0), spec, limits).read

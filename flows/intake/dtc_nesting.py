@@ -181,7 +181,7 @@ class Nesting:
         if found:
             at, name, above = min(found)
             raise IntakeError(
-                f"a record of group {name} stands without its group {above} at line {at}",
+                f"a record of group {name} comes without its group {above} at line {at}",
                 where=self._label,
                 remedy=_AGAIN,
             )
@@ -194,7 +194,7 @@ class Nesting:
             if again.height:
                 of = self._parents.get(name, "the file")
                 raise IntakeError(
-                    f"group {name} stands a second time under {of} at line {line + again[0, _AT]}; "
+                    f"group {name} occurs twice under {of} at line {line + again[0, _AT]}; "
                     "the catalogue allows it once",
                     where=self._label,
                     remedy=_AGAIN,

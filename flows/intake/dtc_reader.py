@@ -187,7 +187,7 @@ class DtcReader(Reader):
         text = Block(b"".join([padding, *self._context, block.data]), block.line, block.lines, 0, 0, quoted=False)
         table = parse_text(text, self._names, "|", quotes=False, ragged=True)
         if table is None or table.height != 1 + len(self._context) + block.records:
-            raise IntakeError(f"records cannot be told apart, {place}", where=self.label, remedy=_NO_RECORDS)
+            raise IntakeError(f"records run into each other, {place}", where=self.label, remedy=_NO_RECORDS)
         return table.slice(1)
 
     def _flow_of_each(self, table: pl.DataFrame) -> pl.Series | None:
@@ -241,7 +241,9 @@ class DtcReader(Reader):
                 nesting = self._nesting(flow or "")
                 if not set(nesting.columns) <= set(self.header):
                     raise IntakeError(
-                        f"turns to {flow} after its first megabytes", where=self.label, remedy="give flows file by file"
+                        f"switches to {flow} after the first megabytes",
+                        where=self.label,
+                        remedy="give flows file by file",
                     )
                 self._nestings[flow] = nesting
 

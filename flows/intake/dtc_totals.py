@@ -43,7 +43,7 @@ class Totals:
         if not total:
             return
         if self.ended and (found.is_empty() or found["n"][0] or found["f0"][0] != HEADER):
-            raise IntakeError(f"goes on after its trailer at line {line + first}", where=self.label, remedy=RESEND)
+            raise IntakeError(f"continues after its trailer at line {line + first}", where=self.label, remedy=RESEND)
         if found.is_empty():
             self._groups += total
             return
@@ -74,12 +74,12 @@ class Totals:
             pl.col("f0") == TRAILER
         )
         if (tails["f1"] != tails["of"]).any():
-            raise RefusedError("the trailer is of another file than the header", where=self.label, remedy=RESEND)
+            raise RefusedError("header and trailer belong to different files", where=self.label, remedy=RESEND)
         stated = pl.when(pl.col("f2").str.contains(r"^[0-9]{1,12}$")).then(pl.col("f2").cast(pl.Int64, strict=False))
         wrong = tails.filter(stated.is_null() | (stated != pl.col("groups")))
         if wrong.height:
             raise RefusedError(
-                f"the trailer states another number of groups than the {wrong['groups'][0]} found",
+                f"the trailer counts another number of groups than the {wrong['groups'][0]} found",
                 where=self.label,
                 remedy=RESEND,
             )
@@ -87,9 +87,9 @@ class Totals:
 
     def _refuse(self, marks: pl.DataFrame, line: int) -> None:
         for name, what in (
-            ("again", "a file without its ZPT trailer stands before the header"),
-            ("stray", "goes on after its trailer"),
-            ("late", "goes on after its trailer"),
+            ("again", "the file before this header has no ZPT trailer"),
+            ("stray", "continues after its trailer"),
+            ("late", "continues after its trailer"),
             ("short", "has a ZHV header record that is not whole"),
         ):
             hit = marks.with_columns(before=pl.col("at").shift(1) + 1).filter(name)
@@ -104,7 +104,7 @@ class Totals:
         if self.ended:
             if last["n"] != total - 1:
                 after = line + int(last["at"]) + 1
-                raise IntakeError(f"goes on after its trailer at line {after}", where=self.label, remedy=RESEND)
+                raise IntakeError(f"continues after its trailer at line {after}", where=self.label, remedy=RESEND)
             self._groups = 0
         else:
             self._file_id, self._groups = last["f1"], total - 1 - last["n"]

@@ -50,7 +50,7 @@ class Budget:
             )
         if self.given > self.floor and self.given > self.limits.max_ratio * max(self.taken, 1):
             raise RefusedError(
-                f"inflates to more than {self.limits.max_ratio} times its size",
+                f"expands to more than {self.limits.max_ratio} times its size",
                 where=self.label,
                 remedy=LESS,
             )
@@ -101,7 +101,7 @@ class GzipStream:
             try:
                 data = self._inflate.decompress(self._pending, count)
             except zlib.error:
-                raise IntakeError("is not sound gzip", where=self._raw.label, remedy=DAMAGED) from None
+                raise IntakeError("is damaged gzip", where=self._raw.label, remedy=DAMAGED) from None
             self._pending = self._inflate.unconsumed_tail
             if self._inflate.eof:
                 self._pending, self._inside = self._inflate.unused_data, False
@@ -121,7 +121,7 @@ class GzipStream:
         self._members += 1
         if self._members > _GZIP_MEMBERS and self._budget.given < self._members * 512:
             raise RefusedError(
-                "is made of thousands of nearly empty gzip members",
+                "consists of thousands of nearly empty gzip members",
                 where=self._raw.label,
                 remedy="compress the extract in one piece",
             )

@@ -100,7 +100,7 @@ def _unzigzag(value: int) -> int:
 PAGE_LIMIT = 128 * MIB  # the largest page that a common writer makes is about 100 MB
 _PAGES_LIMIT = 1_000_000
 _WINDOW = 512
-_REWRITE = "write the Parquet file anew"
+_REWRITE = "write the Parquet file again"
 # Field numbers of PageHeader, DataPageHeader and DataPageHeaderV2, and one encoding.
 _UNCOMPRESSED, _COMPRESSED, _DATA, _DICTIONARY, _DATA_V2 = 2, 3, 5, 7, 8
 _VALUES, _ENCODING, _ENCODING_V2 = 1, 2, 4
@@ -179,7 +179,7 @@ class PageWalk:
             at += length + packed
             self._pages += 1
             if self._pages > _PAGES_LIMIT:
-                raise RefusedError(f"is made of more than {_PAGES_LIMIT} pages", where=self._raw.label, remedy=_REWRITE)
+                raise RefusedError(f"has more than {_PAGES_LIMIT} pages", where=self._raw.label, remedy=_REWRITE)
         if at != stop or values:
             raise self._lying()
 

@@ -123,9 +123,7 @@ class ParquetReader(Reader):
             raise nothing_readable(self.untyped, self.label)
         leaves = {str(column.path): place for place, column in enumerate(columns) if not column.max_repetition_level}
         if any(name not in leaves for name in self.header):
-            raise IntakeError(
-                "has columns whose names cannot be told apart", where=self.label, remedy="leave nested columns out"
-            )
+            raise IntakeError("has two columns of one name", where=self.label, remedy="leave nested columns out")
         self._wanted = list(self.header) if without else None
         self._stated_rows = metadata.num_rows
         if sum(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)) != self._stated_rows:
@@ -187,7 +185,7 @@ class ParquetReader(Reader):
                 raise IntakeError(
                     f"column {number + 1} has a cell of more than {self.limits.max_field_bytes} bytes",
                     where=self.label,
-                    remedy="no item of the market is that long",
+                    remedy="no column is that long",
                 )
             row += max(widest, 8)
             shared += width.shared

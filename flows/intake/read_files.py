@@ -202,7 +202,7 @@ class SourceFiles:
                     raise ConfigurationError("`member` is for zip archives", where=spec.name)
                 if (suffix := spec.path.suffix.casefold()) in _PACKED and raw.size:
                     raise IntakeError(
-                        f"has the ending {suffix} and is something else",
+                        f"has the ending {suffix} but is something else",
                         where=spec.name,
                         remedy="pack it, or change the ending",
                     )

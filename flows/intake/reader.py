@@ -130,7 +130,7 @@ class Reader(ABC):
                 raise IntakeError(
                     f"column {number} has a cell of more than {self.limits.max_field_bytes} bytes, {place}",
                     where=self.label,
-                    remedy="check the quotation marks there; no item of the market is that long",
+                    remedy="check the quotation marks there; no column is that long",
                 )
 
 

@@ -26,11 +26,11 @@ def wide_encoding(start: bytes, declared: str, label: str) -> str:
         raise IntakeError("is in UTF-32", where=label, remedy="export it as UTF-8")
     found = "utf-16" if start.startswith((_LE, _BE)) else _unmarked(start)
     if found and declared not in ("auto", *WIDE):
-        raise IntakeError(f"is declared {declared} and is in UTF-16", where=label, remedy="correct `encoding`")
+        raise IntakeError(f"is declared {declared} but is UTF-16", where=label, remedy="correct `encoding`")
     if declared in WIDE and not found and start:
-        raise IntakeError(f"is declared {declared} and is not in it", where=label, remedy="correct `encoding`")
+        raise IntakeError(f"is declared {declared} but is not", where=label, remedy="correct `encoding`")
     if found and declared in WIDE[1:] and found not in ("utf-16", declared):
-        raise IntakeError(f"is declared {declared} and is {found}", where=label, remedy="correct `encoding`")
+        raise IntakeError(f"is declared {declared} but is {found}", where=label, remedy="correct `encoding`")
     return found
 
 

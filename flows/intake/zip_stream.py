@@ -29,7 +29,7 @@ _DIRECTORY_LIMIT = 32 * MIB
 _TOTAL_FLOOR = 64 * MIB  # what the members together may inflate to, however well they were compressed
 _CHUNK = MIB
 _DEFLATE64 = 9  # APPNOTE.TXT 4.4.5
-_REPACK = "pack the table anew, by itself"
+_REPACK = "pack the table again, by itself"
 _ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".tar", ".zst", ".lz4", ".cab", ".jar")
 _TABLES = (".csv", ".tsv", ".psv", ".txt", ".usr", ".dat")
 _BROKEN = (
@@ -101,7 +101,7 @@ def list_members(raw: RawFile | Bytes, limits: Limits) -> list[Member]:
             entries = archive.infolist()
             start_of_directory = archive.start_dir
     except _BROKEN:
-        raise IntakeError("is not a sound zip archive", where=raw.label, remedy=DAMAGED) from None
+        raise IntakeError("is a damaged zip archive", where=raw.label, remedy=DAMAGED) from None
     if len(entries) > limits.max_members:
         raise RefusedError(f"holds more than {limits.max_members} members", where=raw.label, remedy=_REPACK)
     names: set[str] = set()
@@ -110,7 +110,7 @@ def list_members(raw: RawFile | Bytes, limits: Limits) -> list[Member]:
         _judge_size(entry, limits, raw.label)
     total = sum(entry.file_size for entry in entries)
     if total > _TOTAL_FLOOR and total > limits.max_ratio * raw.size:
-        raise RefusedError(f"inflates to more than {limits.max_ratio} times its size", where=raw.label, remedy=LESS)
+        raise RefusedError(f"expands to more than {limits.max_ratio} times its size", where=raw.label, remedy=LESS)
     members = [_locate(raw, entry) for entry in entries]
     _judge_overlaps(raw.label, entries, members, start_of_directory)
     return [m for m, e in zip(members, entries, strict=True) if not e.is_dir()]
@@ -139,7 +139,7 @@ def judge_name(name: str, names: set[str], label: str) -> None:
     plain = name.replace("\\", "/").removeprefix("./")
     parts = plain.rstrip("/").split("/")
     if not (plain and plain.isprintable()) or plain.startswith("/") or ".." in parts or ":" in plain:
-        raise RefusedError("a member's name leads out of the archive", where=label, remedy=_REPACK)
+        raise RefusedError("a member has a path outside the archive", where=label, remedy=_REPACK)
     if plain.casefold().rstrip("/") in names:
         raise RefusedError("two members have the same name", where=label, remedy=_REPACK)
     names.add(plain.casefold().rstrip("/"))
@@ -159,9 +159,7 @@ def _judge_size(entry: zipfile.ZipInfo, limits: Limits, label: str) -> None:
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise IntakeError("a member is compressed in an unusual way", where=label, remedy="use plain deflate")
     if entry.file_size > RATIO_FLOOR and entry.file_size > limits.max_ratio * max(entry.compress_size, 1):
-        raise RefusedError(
-            f"a member inflates to more than {limits.max_ratio} times its size", where=label, remedy=LESS
-        )
+        raise RefusedError(f"a member expands to more than {limits.max_ratio} times its size", where=label, remedy=LESS)
 
 
 def _locate(raw: RawFile | Bytes, entry: zipfile.ZipInfo) -> Member:
@@ -234,7 +232,7 @@ class ZipStream:
         self._budget.give(len(data))
         self._crc = zlib.crc32(data, self._crc)
         if not data and (self._budget.given != self._member.size or self._crc != self._member.crc):
-            raise IntakeError("is not the member that was packed", where=self._raw.label, remedy=DAMAGED)
+            raise IntakeError("does not match the checksum of its archive", where=self._raw.label, remedy=DAMAGED)
         return data
 
     def finish(self) -> None:
@@ -270,7 +268,7 @@ class ZipStream:
             try:
                 data = inflate.decompress(self._pending, count)
             except zlib.error:
-                raise IntakeError("is not sound deflate data", where=self._raw.label, remedy=DAMAGED) from None
+                raise IntakeError("holds damaged deflate data", where=self._raw.label, remedy=DAMAGED) from None
             self._pending = inflate.unconsumed_tail
             if data:
                 return data

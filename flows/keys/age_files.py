@@ -73,7 +73,7 @@ def unseal(data: bytes, words: str, *, where: str) -> bytes:
     try:
         line: bytes = passphrase.decrypt(data, words)
     except DecryptError:
-        raise KeyMaterialError("the passphrase does not fit, or the file was changed", where=where) from None
+        raise KeyMaterialError("the passphrase is wrong, or the file was changed", where=where) from None
     return line
 
 
@@ -114,7 +114,7 @@ def _recipient(text: str, where: str) -> x25519.Recipient:
     try:
         return x25519.Recipient.from_str(text)
     except RecipientError:
-        raise KeyMaterialError("holds a text that is no age recipient", where=where) from None
+        raise KeyMaterialError("holds a line that is not an age recipient", where=where) from None
 
 
 def wrap(line: bytes, recipients: list[x25519.Recipient]) -> bytes:
@@ -141,7 +141,7 @@ def unwrap(data: bytes, identity_file: bytes, *, where: str) -> bytes:
         lines = identity_file.decode("ascii").splitlines()
         identities = [x25519.Identity.from_str(ln.strip()) for ln in lines if ln.strip() and not ln.startswith("#")]
     except (UnicodeDecodeError, IdentityError):
-        raise KeyMaterialError("is no age identity", where="the identity file") from None
+        raise KeyMaterialError("is not an age identity", where="the identity file") from None
     try:
         return bytes(decrypt(data, identities))
     except DecryptError:

@@ -49,7 +49,7 @@ def destroy(path: Path, *, cut: str, fingerprint: str, by: str, signer: Signer, 
         PlaceError: the file cannot be overwritten or removed, or the certificate cannot be written.
     """
     if certificate.exists():
-        raise KeyMaterialError("exists already", where=shown(certificate), remedy="choose another name")
+        raise KeyMaterialError("already exists", where=shown(certificate), remedy="choose another name")
     at = datetime.now(UTC).isoformat(timespec="seconds")
     facts = Destroyed(cut, fingerprint, by, at, path.name)
     envelope = sign(canonical_bytes(statement(facts)), [signer])
@@ -153,7 +153,7 @@ def refuse_revoked(fingerprint: str, path: Path) -> None:
         with path.open("rb") as stream:
             lines = stream.read(MAX_LIST + 1).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        raise KeyMaterialError("the list of revoked keys cannot be read", where=str(path)) from None
+        raise KeyMaterialError("the list of revoked keys is unreadable", where=str(path)) from None
     for number, line in enumerate(lines, start=1):
         form = _LINE.fullmatch(line.strip())
         if form is None:

@@ -53,7 +53,7 @@ def sign(payload: bytes, signers: Sequence[Signer]) -> Envelope:
     message = pre_authentication_encoding(PAYLOAD_TYPE, payload)
     signatures = {signer.keyid: signer.sign(message) for signer in signers}
     if not signers or len(signatures) != len(signers):
-        raise EvidenceError("wants one signing key or several different ones", where=SIGNATURE)
+        raise EvidenceError("needs one signing key or several different ones", where=SIGNATURE)
     return Envelope(payload, signatures)
 
 
@@ -65,7 +65,7 @@ def declared(keys: Sequence[PublicKey]) -> list[dict[str, str]]:
     """
     if len({key.keyid for key in keys}) != len(keys):
         raise EvidenceError(
-            "one key signs for two people", where=SIGNATURE, remedy="an approver has a key of their own"
+            "one key is used for two people", where=SIGNATURE, remedy="each approver needs their own key"
         )
     roles = ["operator", *["approver"] * (len(keys) - 1)]
     return [{"keyid": k.keyid, "public_key": k.raw.hex(), "role": role} for k, role in zip(keys, roles, strict=False)]
@@ -87,7 +87,7 @@ def parse_envelope(data: bytes) -> Envelope:
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error):
         raise EvidenceError("is not a DSSE envelope", where=SIGNATURE) from None
     if not same:
-        raise EvidenceError("is not spelt as an envelope is written", where=SIGNATURE)
+        raise EvidenceError("is not in canonical form", where=SIGNATURE)
     return envelope
 
 

@@ -71,7 +71,7 @@ def passphrase_of(file: Path) -> str:
         raise KeyMaterialError("is not UTF-8 text", where="the passphrase file") from None
     lines = text.splitlines()
     if len(lines) != 1:
-        raise KeyMaterialError("wants exactly one line", where="the passphrase file")
+        raise KeyMaterialError("must have exactly one line", where="the passphrase file")
     return _checked(lines[0])
 
 

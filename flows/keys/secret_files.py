@@ -42,7 +42,7 @@ def write_new(path: Path, data: bytes, mode: int = OWNER_ONLY) -> None:
             stream.flush()
             os.fsync(stream.fileno())
     except FileExistsError:
-        raise KeyMaterialError("exists already", where=shown(path), remedy="choose another name") from None
+        raise KeyMaterialError("already exists", where=shown(path), remedy="choose another name") from None
     except OSError as fault:
         raise PlaceError("cannot be written", where=shown(path), remedy=fault.strerror or "") from None
     sync_folder(path.parent)

@@ -98,19 +98,19 @@ def combine(shares: Sequence[Share], cut_id: str) -> bytes:
     if any((part.group_count, part.group_threshold) != (1, 1) for part in parts):
         raise KeyMaterialError("the words are a share of a split in groups", remedy="datacut makes none")
     if any(part.iteration_exponent > MOST_STRETCHING for part in parts):
-        raise KeyMaterialError("the words ask for a stretching that is not allowed")
+        raise KeyMaterialError("the words ask for more key stretching than allowed")
     if len({(share.fingerprint, part.group_parameters()) for share, part in zip(shares, parts, strict=True)}) != 1:
         raise KeyMaterialError("the shares are of different splits", remedy="take shares that were made together")
     if len({part.index for part in parts}) != len(parts):
-        raise KeyMaterialError("one share stands there twice")
+        raise KeyMaterialError("one share is given twice")
     threshold = parts[0].member_threshold
     if len(parts) < threshold:
-        raise KeyMaterialError(f"wants {threshold} shares, not {len(parts)}")
+        raise KeyMaterialError(f"needs {threshold} shares, not {len(parts)}")
     try:
         key: bytes = combine_mnemonics([share.words for share in shares[:threshold]])
         found = FieldKeys(key, cut_id).fingerprint()
     except MnemonicError:
         found = ""
     if found != shares[0].fingerprint:
-        raise KeyMaterialError("the shares do not give the key whose fingerprint they state: one of them is false")
+        raise KeyMaterialError("the shares do not give the key whose fingerprint they state: one of them is wrong")
     return key

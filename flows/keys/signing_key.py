@@ -102,7 +102,7 @@ def load_signer(path: Path, *, passphrase: bytes | None = None) -> Signer:
     try:
         key = serialization.load_pem_private_key(data, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        what = "is no private key in PEM, or its passphrase does not fit"
+        what = "is not a private key in PEM, or the passphrase is wrong"
         raise KeyMaterialError(what, where=_named(path)) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyMaterialError("is not an Ed25519 key", where=_named(path))
@@ -120,7 +120,7 @@ def load_public(path: Path) -> PublicKey:
         key = serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm):
         remedy = "give the .pub file, never the private key" if b"PRIVATE KEY" in data else ""
-        raise KeyMaterialError("is no public key in PEM", where=_named(path), remedy=remedy) from None
+        raise KeyMaterialError("is not a public key in PEM", where=_named(path), remedy=remedy) from None
     if not isinstance(key, Ed25519PublicKey):
         raise KeyMaterialError("is not an Ed25519 key", where=_named(path))
     return PublicKey(key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))

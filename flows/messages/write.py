@@ -105,7 +105,7 @@ def write_messages(pack: Path, out: Path, asked: MessageSelection, terms: Messag
     given = allocated(pack, asked)
     records = expected(pack, given)
     if out.exists():
-        raise PlaceError("exists already", where=out.name, remedy="name a new folder")
+        raise PlaceError("already exists", where=out.name, remedy="name a new folder")
     aside = out.absolute().parent / f".{out.name}.partial"
     shutil.rmtree(aside, ignore_errors=True)
     writer = MessageWriter(aside, records, terms, asked.spelling)

@@ -142,7 +142,7 @@ def register(cut_file: Path, pool: str, *, schedules: bool = True, look_every: i
             deployment.apply(work_pool_name=pool)
             names.append(f"{deployment.flow_name}/{deployment.name}")
     except ObjectAlreadyExists:
-        raise PlaceError("the server changed meanwhile", where=pool, remedy="run datacut deploy again") from None
+        raise PlaceError("the server changed in the meantime", where=pool, remedy="run datacut deploy again") from None
     except (httpx.HTTPError, PrefectException, RuntimeError) as fault:
         raise PlaceError(
             f"the Prefect server refused or cannot be reached ({type(fault).__name__})",

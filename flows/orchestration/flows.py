@@ -83,7 +83,7 @@ def _notify(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     from prefect.blocks.core import Block
 
     fault = state.result(raise_on_failure=False)
-    line = fault.line() if isinstance(fault, DataCutError) else "a defect of the product; see the worker's log"
+    line = fault.line() if isinstance(fault, DataCutError) else "a defect in datacut; see the worker's log"
     Block.load(block).notify(subject=f"{flow.name}: {flow_run.name} failed", body=line)  # type: ignore[union-attr]
 
 

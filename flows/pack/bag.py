@@ -203,11 +203,11 @@ def info_bytes(info: Mapping[str, str], *, octets: int, files: int) -> bytes:
     """Return ``bag-info.txt``: sorted labels, then Payload-Oxum (RFC 8493 section 2.2.2).
 
     Raises:
-        EvidenceError: a label or value cannot stand on one line, or would vary between two equal runs.
+        EvidenceError: a label or value does not fit on one line, or would vary between two equal runs.
     """
     for label, value in info.items():
         if not _LABEL.fullmatch(label) or not value.isprintable() or value != value.strip() or not value:
-            raise EvidenceError(f"the entry {shown(label)!r} cannot stand on one line", where=INFO)
+            raise EvidenceError(f"the entry {shown(label)!r} does not fit on one line", where=INFO)
         if label.lower() in _VARYING:
             raise EvidenceError(f"the entry {label!r} is not the caller's", where=INFO, remedy="leave it out")
     lines = [f"{label}: {info[label]}\n" for label in sorted(info)]

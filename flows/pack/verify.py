@@ -235,7 +235,7 @@ def _evidence_words(evidence: Mapping[str, Any]) -> str:
     words += f"{rows['released']:,} released + {rows['excluded']:,} excluded, each of {len(evidence['accounting'])} "
     words += "extracts by itself"
     scan = evidence.get("leak_scan")
-    return f"{words}; the run sought {scan['identifiers']:,} raw identifiers and found 0" if scan else words
+    return f"{words}; the run searched for {scan['identifiers']:,} raw identifiers and found none" if scan else words
 
 
 def _cut_check(pack: OpenPack, evidence: dict[str, Any], terms: VerificationPolicy, *, whole: bool) -> Check:
@@ -244,7 +244,7 @@ def _cut_check(pack: OpenPack, evidence: dict[str, Any], terms: VerificationPoli
         case {"id": str(cut), **rest}:
             faults = list(_info_faults(pack, cut)) if whole else []
         case _:
-            return Check("cut", "cannot be told")  # the schema has told already
+            return Check("cut", "not checked")  # the schema has told already
     if terms.cut_id and terms.cut_id != cut:
         faults.append(PackFault(bag.EVIDENCE, "belongs to another cut"))
     expires = str(rest.get("expires", ""))

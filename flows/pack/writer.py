@@ -46,7 +46,7 @@ def private_folder(out: Path) -> Iterator[Path]:
         PlaceError: ``out`` exists already, or the disk is unfit.
     """
     if os.path.lexists(out):
-        raise PlaceError("exists already", where=out.name, remedy="name a new folder")
+        raise PlaceError("already exists", where=out.name, remedy="name a new folder")
     out = out.absolute()
     aside = out.parent / f".{out.name}.partial-{secrets.token_hex(8)}"
     marker: IO[bytes] | None = None
@@ -145,7 +145,7 @@ class PackWriter:
         if isinstance(fault, OSError) and (fault.errno in _DISK_FAULTS or self._is_ours(fault.filename)):
             raise _place_error(fault, self.final) from None
         if fault is None and not self._sealed:
-            raise EvidenceError("was left without a seal", where=self.final.name)
+            raise EvidenceError("was not sealed", where=self.final.name)
 
     @property
     def root(self) -> Path:
@@ -163,7 +163,7 @@ class PackWriter:
         trouble = bag.path_fault(relpath)
         if trouble or not slash or room not in bag.ROOMS:
             remedy = f"letters, digits, '.', '_', '-' under {', '.join(bag.ROOMS)}"
-            raise EvidenceError(trouble or "has no room in a pack", where=bag.shown(relpath), remedy=remedy)
+            raise EvidenceError(trouble or "cannot go into a pack", where=bag.shown(relpath), remedy=remedy)
         target = self._work / _GROWING / relpath
         with _disk(self.final):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -268,10 +268,10 @@ class PackWriter:
             return
         if not self.replace:
             remedy = "choose another folder, or ask for the old pack to be replaced"
-            raise PlaceError("something stands there already", where=self.final.name, remedy=remedy)
+            raise PlaceError("already exists", where=self.final.name, remedy=remedy)
         if self.final.is_symlink() or not (self.final / bag.TAGMANIFEST).is_file():
             remedy = "only a pack can be replaced; choose another folder"
-            raise PlaceError("what stands there is not a pack", where=self.final.name, remedy=remedy)
+            raise PlaceError("exists and is not a pack", where=self.final.name, remedy=remedy)
 
     def _is_ours(self, name: object) -> bool:
         return isinstance(name, str) and Path(os.path.abspath(name)).is_relative_to(self._work)

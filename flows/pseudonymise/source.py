@@ -52,7 +52,7 @@ def check_cut_date(stated: str | None, cut_date: date, *, where: str) -> None:
     text = stated.replace("-", "").replace("/", "")
     if text != cut_date.strftime("%Y%m%d"):
         raise RefusedError(
-            "states another cut date than the cut (DQ25)",
+            "is cut on another date than the cut (DQ25)",
             where=where,
             remedy=f"send the backup of {cut_date}; if only the files were made on another day, state its `cut_date`",
         )
@@ -276,7 +276,7 @@ def pseudonymise_batch(
 
     Raises:
         IntakeError: the batch cannot be processed; what went wrong is told without a value.
-        RefusedError: a rule that rejects the whole file is broken.
+        RefusedError: breaks a rule that rejects the whole file.
     """
     return _anonymised(batch, contract, columns, pseudonymiser, spec)[0]
 
@@ -303,7 +303,7 @@ def _anonymised(
         raise IntakeError(what, where=spec.name, remedy="please report it") from None
     if masks.select(any_broken(contract, Effect.REJECT).any()).item():
         raise RefusedError(
-            "a rule that rejects the whole file is broken", where=spec.name, remedy="see datacut contracts doc"
+            "breaks a rule that rejects the whole file", where=spec.name, remedy="see datacut contracts doc"
         )
     # what is told to be an identifier stops here, and is not written to the work folder either
     blank = [named[column.name].set(column, None) for column in repeated.get_columns() if column.any()]

@@ -152,7 +152,7 @@ def _stage(path: Path, contract: Contract, workspace: Workspace, where: str, pro
 def _refuse_foreign_values(columns: Sequence[str], where: str) -> None:
     if columns:
         raise RefusedError(
-            f"holds what the product does not write, in {', '.join(columns)}",
+            f"holds values that datacut does not write, in {', '.join(columns)}",
             where=where,
             remedy="ask for a pack made by datacut anonymise",
         )
@@ -165,7 +165,7 @@ def _keep_excluded(path: Path, workspace: Workspace, where: str) -> int:
     if path.is_file():
         file = pq.ParquetFile(path)
         if list(file.schema_arrow.names) != list(EXCLUDED_COLUMNS):
-            raise RefusedError("has other columns of excluded rows than the product writes", where=where)
+            raise RefusedError("has other columns of excluded rows than datacut writes", where=where)
         for batch in file.iter_batches(batch_size=BATCH):
             frame = pl.DataFrame(batch)
             _refuse_foreign_values(unlike_excluded(frame), where)

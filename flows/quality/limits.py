@@ -74,7 +74,7 @@ def check_limits(model: CutFile, contracts: Mapping[str, Contract]) -> None:
         where = f"cut.policy.excluded_at_most.allow, entry {number}"
         named = {extract for mpid, extract in sent if entry.participant in (None, mpid)}
         if entry.extract not in named:
-            raise ConfigurationError("names an extract that nobody sends in this cut", where=where)
+            raise ConfigurationError("names an extract that no participant sends", where=where)
         if entry.rule and entry.rule not in {rule.id for rule in contracts[entry.extract].rules}:
             raise ConfigurationError("names a rule that the contract does not have", where=where)
 

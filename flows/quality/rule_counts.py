@@ -139,10 +139,9 @@ def count_twice(
     for rule, found in zip(mine, result.rules, strict=True):
         if (found.unexpected_count or 0) != verdicts[rule.id]:
             raise QualityError(
-                f"rule {rule.id}: Great Expectations counts {found.unexpected_count}, the row verdicts "
-                f"{verdicts[rule.id]}",
+                f"rule {rule.id}: Great Expectations counts {found.unexpected_count}, datacut  {verdicts[rule.id]}",
                 where=name,
-                remedy="report this: a rule is interpreted in two ways",
+                remedy="please report it: the two counts must agree",
             )
     return verdicts, result.to_json()
 
@@ -156,6 +155,7 @@ def entry(participant: str, rule: Rule, counts: Mapping[str, int], *, evaluated:
         reason=rule.reason,
         effect=rule.effect.value,
         description=rule.description,
+        fault=rule.fault,
         basis=tuple(rule.basis),
         evaluated=counts["rows"] if evaluated else 0,
         failed=counts[rule.id],

@@ -72,7 +72,7 @@ def release_extract(
         raise QualityError(
             f"{rows_in} rows came in, {counts['released']} are released and {counts['excluded']} excluded",
             where=f"{source.participant}/{source.extract}",
-            remedy="report this: a row may never be lost",
+            remedy="please report it: rows must balance",
         )
     entry = {"participant": source.participant, "extract": source.extract, "rows_in": rows_in}
     return {**entry, **counts, "by_reason": dict(sorted(by_reason.items()))}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from flows.report.figures import MEANINGS
+from flows.report import figures
 from flows.report.formatting import counted, listed, long_date, number, percent, plural, size
 from transforms.release.attestation import accounting_faults
 
@@ -148,12 +148,13 @@ def _excluded(evidence: Mapping[str, Any]) -> ReportCheck:
     mpans = evidence.get("exclusions", {}).get("mpans")
     points = f" of {plural(mpans, 'metering point')}" if mpans is not None else ""
     rows = sum(reasons.values())
-    asks = {entry["id"]: entry["asks"] for entry in evidence.get("requirements", ())} | MEANINGS
-    words = {reason: f": {text.rstrip('.')}" for reason, text in asks.items()}
-    ordered = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
-    top = [f"{reason} ({number(count)}){words.get(reason, '')}" for reason, count in ordered]
+    top = []
+    for cause in [found for found in figures.reasons(evidence) if found["rows"]][:3]:
+        fault = f": {cause['faults'][0].rstrip('.')}" if cause["faults"] else ""
+        others = f" and {plural(len(cause['faults']) - 1, 'other fault')}" if len(cause["faults"]) > 1 else ""
+        top.append(f"{cause['reason']} ({number(cause['rows'])}){fault}{others}")
     short = f"{plural(rows, 'row')}{points}, {percent(rows, total)} of what came in."
-    return ReportCheck("What was excluded, and why?", short, f"Most often {'; '.join(top[:3])}.", section="why")
+    return ReportCheck("What was excluded, and why?", short, f"Mainly {'; '.join(top)}.", section="why")
 
 
 def _beyond_limits(evidence: Mapping[str, Any]) -> list[ReportCheck]:

@@ -70,9 +70,10 @@ Evidence: TypeAlias = Mapping[str, Any]
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 # Reasons that no contract rule and no obligation carries.
 MEANINGS = {
-    "coincident": "The pseudonym happens to be a real MPAN of the same cut.",
-    "serial": "The meter serial number is too short to be pseudonymised.",
-    "companion": "Another metering point of the same premises was excluded.",
+    "coincident": ["the pseudonym happens to be a real MPAN of the same cut"],
+    "serial": ["the meter serial number is too short for a pseudonym"],
+    "DQ31": ["the items of the metering point contradict each other after augmentation"],
+    "companion": ["another metering point of the same premises is excluded"],
 }
 
 
@@ -85,14 +86,14 @@ def totals(evidence: Evidence) -> Row:
 
 
 def reasons(evidence: Evidence) -> list[Row]:
-    """Rows and metering points by reason, the most frequent first, with what it asks and the rules that carry it."""
+    """Rows and metering points by reason, the most frequent first, with the faults found and what is asked for."""
     rows: Counter[str] = Counter()
     for account in evidence["accounting"]:
         rows.update({reason: count for reason, count in account["by_reason"].items() if count})
-    words: dict[str, dict[str, None]] = defaultdict(dict)
+    faults: dict[str, Counter[str]] = defaultdict(Counter)
     for rule in evidence["rules"]:
-        if rule["effect"] != "warn":
-            words[rule["reason"]].setdefault(rule["description"])
+        if rule["effect"] != "warn" and rule["failed"]:
+            faults[rule["reason"]][rule.get("fault") or rule["description"]] += rule["failed"]
     asks = {entry["id"]: entry["asks"] for entry in evidence.get("requirements", ())}
     mpans = evidence.get("exclusions", {}).get("by_first_cause", {})
     names = sorted(set(rows) | set(mpans), key=lambda reason: (-rows[reason], reason))
@@ -101,8 +102,8 @@ def reasons(evidence: Evidence) -> list[Row]:
             "reason": reason,
             "rows": rows[reason],
             "mpans": mpans.get(reason),
-            "asks": asks.get(reason) or MEANINGS.get(reason, ""),
-            "descriptions": list(words[reason]),
+            "faults": [fault for fault, _ in faults[reason].most_common()] or MEANINGS.get(reason, []),
+            "asks": asks.get(reason, ""),
         }
         for reason in names
     ]

@@ -33,7 +33,10 @@ def report_tables(evidence: Mapping[str, Any]) -> dict[str, bytes]:
     fence = evidence.get("ring_fence", {})
     tables |= {
         "excluded_by_reason": (_by_reason(evidence), "participant extract reason rows"),
-        "reasons": (figures.reasons(evidence), "reason asks rows mpans"),
+        "reasons": (
+            [{**row, "faults": "; ".join(row["faults"])} for row in figures.reasons(evidence)],
+            "reason faults asks rows mpans",
+        ),
         "trend": (_trend(evidence), "extract rule failed evaluated share_before share_now way"),
         "test_cases": (fence.get("test_cases") or [], _CASES),
         "shortages": (fence.get("shortages") or [], "text"),

@@ -10,7 +10,7 @@ from flows.restore.real_identifiers import RealNames
 from transforms.pseudonymise import mpan
 
 RECORD = ["point", "row"]  # metering point, and a digest of the values that must agree
-DIFFERS, ALONE = "differs from the backup", "stands in the pack alone"
+DIFFERS, ALONE = "differs from the backup", "is only in the pack"
 
 
 def compare(given: pl.DataFrame, met: pl.DataFrame) -> dict[str, int]:

@@ -84,7 +84,7 @@ def make_request(population: Path, plan_file: Path, cut_id: str, key: bytes) -> 
     """
     plan = read_plan(plan_file)
     if plan.cut not in ("", cut_id):
-        raise ConfigurationError(f"is for cut {plan.cut}, not for {cut_id}", where=plan.name)
+        raise ConfigurationError(f"is a plan for cut {plan.cut}, not {cut_id}", where=plan.name)
     people = pl.scan_parquet(population)
     columns = people.collect_schema().names()
     if plan.policy.keep_together is None:
@@ -168,7 +168,7 @@ def _until_fresh(
             except RingFenceError:
                 if ledger.version(change.campaign) == version:
                     raise
-    raise RingFenceError("the ledger changes faster than it can be planned", where="ledger", remedy="try again later")
+    raise RingFenceError("the ledger keeps changing during planning", where="ledger", remedy="try again later")
 
 
 def solve_missing(ledger: Ledger, request: AllocationRequest) -> tuple[dict[str, Any], pl.DataFrame]:

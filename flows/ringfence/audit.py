@@ -90,7 +90,7 @@ def verify_ledger(ledger: Ledger, campaign: str, anchors: Sequence[str] = ()) ->
         raise EvidenceError(
             "; ".join(found.faults[:MOST_FAULTS]) + more,
             where=f"{place_of(ledger.engine)}, cut {campaign}",
-            remedy="somebody changed it behind the product's back: restore it from a backup",
+            remedy="it was changed outside datacut: restore it from a backup",
         )
     return found
 

@@ -156,7 +156,7 @@ def _postgresql(url: URL) -> Engine:
     try:
         return create_engine(url.set(drivername="postgresql+psycopg"), hide_parameters=True)
     except ModuleNotFoundError:
-        raise PlaceError("has no driver for PostgreSQL", where="ledger", remedy="pip install 'datacut[si]'") from None
+        raise PlaceError("needs a driver for PostgreSQL", where="ledger", remedy="pip install 'datacut[si]'") from None
 
 
 def file_system(folder: Path) -> str:
@@ -210,7 +210,7 @@ def translated(engine: Engine) -> Iterator[None]:
     except OperationalError as fault:
         busy = "locked" in str(fault.orig)
         what = f"is still busy after {BUSY_SECONDS} s" if busy else "cannot be reached or written"
-        raise PlaceError(what, where=place_of(engine), remedy="see that the disk or server is well") from None
+        raise PlaceError(what, where=place_of(engine), remedy="check the disk or server") from None
     except DatabaseError as fault:
         kind = type(fault.orig).__name__
         raise PlaceError(f"refused a statement ({kind})", where=place_of(engine), remedy="is it a ledger?") from None

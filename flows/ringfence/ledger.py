@@ -52,7 +52,7 @@ class Change:
         """
         missing = [name for name in ("actor", "at", "reason") if not getattr(self, name).strip()]
         if missing:
-            raise ConfigurationError(f"a change must say its {', '.join(missing)}", where="ledger")
+            raise ConfigurationError(f"a change needs {', '.join(missing)}", where="ledger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class Ledger:
                 return receipt
         except IntegrityError:
             raise RingFenceError(
-                "a metering point is reserved already: nothing was committed",
+                "a metering point is already reserved; nothing was committed",
                 where=place_of(self.engine),
                 remedy="plan again on what is left",
             ) from None
@@ -263,7 +263,7 @@ def _replayed(connection: Connection, change: Change) -> Receipt | None:
         return None
     if row["request_sha256"] != change.request_sha256:
         raise RingFenceError(
-            f"key {change.idempotency_key} was used for another request",
+            f"key {change.idempotency_key} is already used for another request",
             where="ledger",
             remedy="give the new request its own key",
         )

@@ -25,7 +25,7 @@ def check_ledger(found: Verification, url: str) -> Check:
     evidence = found.evidence or {}
     head = evidence.get("ring_fence", {}).get("ledger_head")
     if head is None:
-        raise ConfigurationError("the pack notes no head of a ledger", where=found.pack)
+        raise ConfigurationError("the pack has no ledger head", where=found.pack)
     refuse_password(url)
     with Ledger(url, make=False) as ledger:
         seen = audit(ledger, evidence["cut"]["id"], [head])
@@ -45,5 +45,5 @@ def refuse_password(url: str) -> None:
         raise ConfigurationError("is not a database URL", where="ledger") from None
     if password is not None:
         raise ConfigurationError(
-            "a password does not belong on a command line", where="ledger", remedy="put it into ~/.pgpass"
+            "do not give a password on the command line", where="ledger", remedy="put it into ~/.pgpass"
         )

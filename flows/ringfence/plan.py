@@ -76,7 +76,7 @@ def _checked(plan: AllocationPlan) -> AllocationPlan:
         first = seen.setdefault(demand.key, demand)
         if first is not demand:
             raise ConfigurationError(
-                f"test case {demand.label()} comes twice in round {demand.round}, first in {first.where}",
+                f"test case {demand.label()} is listed twice in round {demand.round}, first in {first.where}",
                 where=demand.where,
             )
     return plan

@@ -49,13 +49,13 @@ def settle(chosen: pl.DataFrame, to: State, *, pool: bool) -> pl.DataFrame:
         RingFenceError: nothing is chosen, or the state may not follow.
     """
     if chosen.is_empty():
-        raise RingFenceError("no reservation is like that", where="ledger", remedy="look with datacut ringfence status")
+        raise RingFenceError("no reservation matches", where="ledger", remedy="see datacut ringfence status")
     allowed = [state.value for state, following in NEXT_STATES.items() if to in following]
     wrong = chosen.filter(~pl.col("state").is_in(allowed)).group_by("state").len().sort("state")
     if wrong.height:
         counted = ", ".join(f"{row['len']} {row['state']}" for row in wrong.to_dicts())
         raise RingFenceError(
-            f"{to} may not follow for {counted}; it follows {' or '.join(allowed)}",
+            f"{to} is not possible for {counted}; it must follow {' or '.join(allowed)}",
             where="ledger",
             remedy="select by state",
         )

@@ -112,9 +112,9 @@ def _new_folder(out: Path) -> Iterator[Path]:
     try:
         taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
     except OSError as fault:
-        raise PlaceError("cannot be looked into", where=str(out), remedy=fault.strerror or "") from None
+        raise PlaceError("cannot be listed", where=str(out), remedy=fault.strerror or "") from None
     if taken:
-        raise ConfigurationError("is there already", where=str(out), remedy="choose a new folder")
+        raise ConfigurationError("already exists", where=str(out), remedy="choose a new folder")
     working = out.parent / f".{out.name}.{secrets.token_hex(4)}"
     try:
         working.mkdir(parents=True)

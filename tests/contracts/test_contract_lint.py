@@ -86,7 +86,7 @@ BROKEN = {
     "severity and effect apart": (REG, "severity: error", "severity: warning", "C09", "goes with severity error"),
     "an unknown stage": (REG, "{property: stage, value: intake}", "{property: stage, value: dawn}", "C10", "dawn"),
     "an unknown expectation": (REG, "type: expect_rows_in_reference", "type: expect_luck", "C11", "expect_luck"),
-    "a reason that is none": (REG, "value: DQ22}", "value: DQ99}", "C12", "is no number DQ01 to DQ32"),
+    "a reason that is none": (REG, "value: DQ22}", "value: DQ99}", "C12", "is not DQ01 to DQ32"),
     "an id without its reason": (REG, "- id: DQ20_disconnected", "- id: disconnected", "C12", "begins with its reason"),
     "no basis": (REG, 'basis, value: ["R1"]', "basis, value: []", "C13", "names no basis"),
     "a basis of one's own": (REG, 'basis, value: ["R1"]', 'basis, value: ["trust me"]', "C13", "'trust me'"),
@@ -95,7 +95,7 @@ BROKEN = {
     ),
     "an identifier that passes": (
         MET, 'treatment, value: {"method": "pseudonymise", "field": "esme-id"}',
-        'treatment, value: {"method": "keep"}', "C24", "an identifier may not pass",
+        'treatment, value: {"method": "keep"}', "C24", "an identifier cannot pass unchanged",
     ),
     "the wrong field": (
         MET, 'treatment, value: {"method": "pseudonymise", "field": "esme-id"}',
@@ -108,7 +108,7 @@ BROKEN = {
     "an option without meaning": (
         REG, 'options, value: {"width": 2}', 'options, value: {"widht": 2}', "C26", "option 'widht'"),
     "a pattern of another dialect": (
-        REG, r"(?i)\\b(?:mr|mrs", r"(?<=x)(?i)\\b(?:mr|mrs", "C27", "no regular expression of the Rust dialect"),
+        REG, r"(?i)\\b(?:mr|mrs", r"(?<=x)(?i)\\b(?:mr|mrs", "C27", "not a regular expression of the Rust dialect"),
     "a code that could carry an MPAN": (REG, "^[A-Z0-9]{4}$", "^[A-Z0-9]{4,20}$", "C28", "could carry an MPAN"),
     "one name, two meanings": (
         MET, "classification: attribute\n        description: \"Standard settlement configuration that",
@@ -116,7 +116,8 @@ BROKEN = {
         "C29", "differs in form, classification or field",
     ),
     "a condition on no column": (REG, "related_mpan <> mpan_core", "related_mpan <> mpan_cor", "C31", "reads mpan_cor"),
-    "a condition that is no SQL": (REG, "related_mpan <> mpan_core", "related_mpan <>> mpan_core", "C31", "no SQL"),
+    "a condition that is no SQL": (
+        REG, "related_mpan <> mpan_core", "related_mpan <>> mpan_core", "C31", "not an SQL expression"),
     "a condition over other rows": (
         REG, "supplier_effective_from <= cut_date", "supplier_effective_from <= max(cut_date)", "C31", "other rows"),
     "a condition that asks the clock": (
@@ -127,7 +128,7 @@ BROKEN = {
     "a table that nobody makes": (REG, "table: \"distributors\"", "table: \"distributers\"", "C32", "'distributers'"),
     "a key that the table lacks": (
         REG, 'keys: {"mpid": "supplier_mpid"', 'keys: {"mpd": "supplier_mpid"', "C33", "no column 'mpd'"),
-    "a rule twice": (REG, "- id: DQ04_profile_class", "- id: DQ04_gsp_group_id", "C34", "stands twice"),
+    "a rule twice": (REG, "- id: DQ04_profile_class", "- id: DQ04_gsp_group_id", "C34", "is there twice"),
     "unless a later rule": (
         REG, 'unless, value: ["DQ05_gsp_group_id"]', 'unless, value: ["DQ28_bm_unit"]', "C35", "no such rule before it",
     ),
@@ -158,16 +159,19 @@ BROKEN = {
     "a field below the rows": (MET, 'meter_type: "290.J0483"', 'meter_type: "293.J0474"', "C44", "under latest"),
     "rows of no group": (DCN, 'rowGroup: "AAD"', 'rowGroup: "AAX"', "C44", "no group AAX for its rows"),
     "a code list with a ragged row": ("codes/gsp_group.csv", "_A,Eastern", "_A,Eastern,England", "C45", "line 2"),
-    "a code twice": ("codes/gsp_group.csv", "_B,East", "_A,East", "C45", "a code stands twice"),
+    "a code twice": ("codes/gsp_group.csv", "_B,East", "_A,East", "C45", "a code is there twice"),
     "alignment of an item that is not there": (
         "alignment.yaml", "measurement_class: {column: measurement_class", "measurement_class: {column: mc", "C46",
         "is not in both extracts"),
     "a tolerance above all": (
         "alignment.yaml", "presence: {tolerance: 0.01}", "presence: {tolerance: 2}", "C46", "a share from 0 to 1"),
-    "a policy of one's own": ("alignment.yaml", "beyond: report", "beyond: shrug", "C46", "none of report, fail"),
+    "a policy of one's own": ("alignment.yaml", "beyond: report", "beyond: shrug", "C46", "not one of report, fail"),
     "market data without its column": (
         "market_domain_data.odcs.yaml", "present, value: distributor_id", "present, value: short_code", "C47",
         "no column 'short_code'"),
+    "a rule that says no fault": (
+        REG, '{property: fault, value: "the metering point is disconnected"}',
+        '{property: fault, value: "The metering point is not disconnected."}', "C07", "says no fault"),
     "two contracts for one extract": (MET, "  - name: metering\n", "  - name: registration\n", "C14", "described by"),
     "a rule over results that reads nothing": (
         "results/augmented.odcs.yaml", "market_segment = partner_market_segment", "segment = partner_segment", "C31",

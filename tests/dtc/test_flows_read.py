@@ -222,7 +222,7 @@ def test_utc_days_are_joined_into_settlement_days(tmp_path, block, first, count,
 @pytest.mark.requirement("DQ29")
 def test_a_second_record_of_what_stands_once_is_refused(tmp_path):
     body = [f"288|{POINT}|20190401||E|", "289|0393|20190401|||", "289|0151|20190401|||", "290|L04C15502|"]
-    with pytest.raises(IntakeError, match="group 289 stands a second time under 288 at line 4"):
+    with pytest.raises(IntakeError, match="group 289 occurs twice under 288 at line 4"):
         made(tmp_path, flow("D0150002", body), "metering")
 
 

@@ -197,6 +197,7 @@ def _rules(rng: random.Random, row: dict[str, Any]) -> list[dict[str, Any]]:
             "reason": reason,
             "effect": effect,
             "description": description,
+            "fault": f"breaks {rule}",
             "basis": [reason, basis],
             "evaluated": row["rows_in"],
             "failed": row["by_reason"].get(reason, rng.choice([0, 0, 11, 240]) if effect == "warn" else 0),

@@ -87,7 +87,7 @@ class TestApproval:
 
     def test_nobody_approves_their_own_pack(self, tmp_path: Path, operator: Signer) -> None:
         writer = PackWriter(tmp_path / "own")
-        with pytest.raises(EvidenceError, match="one key signs for two people"), writer:
+        with pytest.raises(EvidenceError, match="one key is used for two people"), writer:
             writer.seal({}, specimen(2, 0, kind="submission"), [operator], [operator.public])
         assert not (tmp_path / "own").exists()
 

@@ -95,7 +95,7 @@ def test_escapes_keep_the_encoding(intake, codec):
 
 
 WRONG = {
-    "delimiter": (PLAIN.encode(), {"delimiter": "pipe"}, "declared to be delimited by pipe, and its header has comma"),
+    "delimiter": (PLAIN.encode(), {"delimiter": "pipe"}, "declared as delimited by pipe, but its header has comma"),
     "delimiter, semicolons": (b"a;b\n1;2\n", {"delimiter": "comma"}, "its header has semicolon"),
     "encoding utf-8": ("a,b\n1,caf\u00e9\n".encode("cp1252"), {"encoding": "utf-8"}, "declared utf-8 and is not UTF-8"),
     "encoding cp1252": (
@@ -104,9 +104,9 @@ WRONG = {
         "declared cp1252 and is UTF-8 at line 2",
     ),
     "encoding utf-16": (PLAIN.encode(), {"encoding": "utf-16"}, "declared utf-16 and is not"),
-    "encoding of UTF-16": (PLAIN.encode("utf-16"), {"encoding": "cp1252"}, "declared cp1252 and is in UTF-16"),
+    "encoding of UTF-16": (PLAIN.encode("utf-16"), {"encoding": "cp1252"}, "declared cp1252 but is UTF-16"),
     "byte order": (PLAIN.encode("utf-16-be"), {"encoding": "utf-16-le"}, "declared utf-16-le and is utf-16-be"),
-    "form": (PLAIN.encode(), {"form": "parquet"}, "declared parquet and looks like csv"),
+    "form": (PLAIN.encode(), {"form": "parquet"}, "declared parquet but looks like csv"),
 }
 
 

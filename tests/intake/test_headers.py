@@ -93,7 +93,7 @@ def test_own_names_go_before_the_list():
     ("own", "told"),
     [
         ({"mpan_core": "Supply No"}, 'maps mpan_core to "Supply No", which is not in the header'),
-        ({"mpan": "Supply Number"}, '`columns` names "mpan", which the contract portfolio has not'),
+        ({"mpan": "Supply Number"}, '`columns` names "mpan", not in the contract portfolio'),
         ({"mpan_core": "MPAN Core", "linked_mpan": "MPAN Core"}, "claimed twice"),
     ],
 )

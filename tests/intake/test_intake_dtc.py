@@ -76,7 +76,7 @@ def test_files_that_follow_each_other_are_one_source(intake, block, between):
 @pytest.mark.requirement("DQ29")
 def test_a_header_ends_what_was_open(intake):
     error = intake.fault(dtc(BODY[:3]) + dtc(BODY[2:3]), layout=LAYOUT)
-    assert "group 290 stands without its group 288 at line 7" in str(error)
+    assert "group 290 comes without its group 288 at line 7" in str(error)
 
 
 @pytest.mark.requirement("DQ29")
@@ -191,18 +191,18 @@ def test_nesting_reads_as_record_by_record(intake, body, block):
 MALFORMED = {
     "no trailer": (dtc()[: dtc().index(b"ZPT")], IntakeError, "without its ZPT"),
     "cut in a record": (dtc()[:-60], IntakeError, "does not end with |"),
-    "records after the trailer": (dtc() + b"288|1900000000071|\n", IntakeError, "goes on after its trailer"),
+    "records after the trailer": (dtc() + b"288|1900000000071|\n", IntakeError, "continues after its trailer"),
     "header again": (
         dtc([HEAD, *BODY]),
         IntakeError,
-        "a file without its ZPT trailer stands before the header at line 2",
+        "the file before this header has no ZPT trailer at line 2",
     ),
     "second file cut": (dtc() + dtc()[:-47], IntakeError, "ends without its ZPT trailer"),
     "second file miscounted": (dtc() + dtc(count=7), RefusedError, "another number of groups than the 8 found"),
     "records between files": (
         dtc() + b"288|1900000000071|\n" + dtc(),
         IntakeError,
-        "goes on after its trailer at line 11",
+        "continues after its trailer at line 11",
     ),
     "second file of another trailer": (
         dtc() + dtc().replace(b"ZHV|0000000001", b"ZHV|0000000002"),
@@ -212,8 +212,8 @@ MALFORMED = {
     "record without a pipe": (dtc([*BODY, "290|L71C99117"]), IntakeError, "does not end with | at line 10"),
     "record without a group": (dtc([*BODY, "|1900000000071|"]), IntakeError, "without a group id"),
     "text for a group": (dtc([*BODY, "SHADY OAK PADDOCK|"]), IntakeError, "without a group id"),
-    "orphan row": (dtc(BODY[2:]), IntakeError, "group 290 stands without its group 288 at line 2"),
-    "orphan parent": (dtc(BODY[1:]), IntakeError, "group 289 stands without its group 288 at line 2"),
+    "orphan row": (dtc(BODY[2:]), IntakeError, "group 290 comes without its group 288 at line 2"),
+    "orphan parent": (dtc(BODY[1:]), IntakeError, "group 289 comes without its group 288 at line 2"),
     "too many fields": (dtc(["288|" + "x|" * 600]), IntakeError, "512 fields"),
     "long field": (dtc([*BODY[:2], "290|" + "x" * 5000 + "|"]), IntakeError, "4096 bytes"),
     "NUL": (dtc([*BODY, "290|\0|"]), IntakeError, "NUL bytes at line 10"),

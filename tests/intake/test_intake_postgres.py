@@ -122,7 +122,7 @@ def test_left_early(url):
         ("SELECT 1::money AS a", IntakeError, "column 1 is money"),
         ("SELECT repeat('x', 5000) AS a", IntakeError, "4096"),
         ("SELECT E'1900000000071\\x01' AS a", IntakeError, "control characters"),
-        ('SELECT 1 AS "1900000000071"', IntakeError, "number for a name"),
+        ('SELECT 1 AS "1900000000071"', IntakeError, "number as its name"),
     ],
 )
 def test_refused(url, intake, query, kind, phrase):

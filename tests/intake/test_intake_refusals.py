@@ -19,9 +19,9 @@ def after(*rows: str | bytes) -> bytes:
 
 MALFORMED = {
     "empty": (b"", "is empty"),
-    "blank header": (b"\n" + ROW.encode(), "number for a name"),
+    "blank header": (b"\n" + ROW.encode(), "number as its name"),
     "blank lines alone": (b"\n\r\n \n", "is empty"),
-    "no header": (f"{ROW}\n{ROW}\n".encode(), "number for a name"),
+    "no header": (f"{ROW}\n{ROW}\n".encode(), "number as its name"),
     "short row": (after("1900000000071,L71C99117\n"), "at line 4"),
     "long row": (after(ROW + ",QZ7 7ZQ\n"), "at line 4"),
     "short and long row": (after("1900000000071,L71C99117,a,b\n", ROW + ",QZ7 7ZQ\n"), "at line 4"),
@@ -62,8 +62,8 @@ MALFORMED = {
     "duplicate header": (f"MPAN,Serial,MPAN,b,c\n{ROW}\n".encode(), "columns 1 and 3 have the same name"),
     "duplicate header in another case": (f"MPAN,Serial,mpan ,b,c\n{ROW}\n".encode(), "columns 1 and 3"),
     "line break in the header": (f'"MP\nAN",b\n{ROW}\n'.encode(), "unbalanced quotation marks"),
-    "no name at all": (f",,,,\n{ROW}\n".encode(), "no name in its header"),
-    "name too long": (f"{'x' * 200},b\n1,2\n".encode(), "column 1 has a name that is none"),
+    "no name at all": (f",,,,\n{ROW}\n".encode(), "has no header"),
+    "name too long": (f"{'x' * 200},b\n1,2\n".encode(), "column 1 has no usable name"),
     "ambiguous delimiter": (f"MPAN|a,b\n{ROW}\n".encode(), "more than one delimiter: comma, pipe"),
     "semicolons": (GOOD.replace(b",", b";"), "semicolons"),
     "PDF": (b"%PDF-1.7\n" + GOOD, "document"),

@@ -92,7 +92,7 @@ def test_a_folder_that_is_not_ours_is_left_alone(cut):
     done = subprocess.run([DATACUT, "run", cut, "--plain"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert (strange / "thesis.txt").read_text() == "do not delete"
-    assert "the work folder holds something else" in done.stderr
+    assert "the work folder holds other files" in done.stderr
 
 
 @pytest.mark.slow

@@ -64,7 +64,19 @@ def spoil(value: Any, text: str, *, path: tuple[str, ...] = ()) -> Any:
 
 # Every entry of the evidence whose schema says no more than "a text".
 SPOILT = {
-    *("participant", "participants", "role", "extract", "file", "form", "rule", "rules", "reason", "description"),
+    *(
+        "participant",
+        "participants",
+        "role",
+        "extract",
+        "file",
+        "form",
+        "rule",
+        "rules",
+        "reason",
+        "description",
+        "fault",
+    ),
     *("basis", "item", "left", "right", "extract_left", "extract_right", "test_case", "phase", "stage", "name", "plan"),
     *("text", "table", "pack", "column", "treatment", "classification", "asks", "sections", "size", "trust_model"),
     *("quasi_identifiers", "purpose", "controller", "lawful_basis", "retention", "recipients", "residual_risk"),

@@ -302,18 +302,26 @@ def test_thirty_participants_and_a_thousand_test_cases_stay_under_five_megabytes
     assert len(files["report/index.html"]) < 5_000_000
 
 
-def test_the_first_screen_says_what_a_reason_means(evidence: dict) -> None:
+def test_the_first_screen_names_causes_as_faults(evidence: dict) -> None:
+    """Not the rule that was broken ("is not disconnected"): what is wrong, the most frequent fault first."""
+    rule = {**evidence["rules"][0], "reason": "DQ20", "effect": "exclude", "description": "It is not disconnected."}
     changed = {
         **evidence,
-        "requirements": [
-            {"id": "DQ20", "asks": "The metering point is not disconnected.", "sections": [], "rules": []}
-        ],
+        "requirements": [{"id": "DQ20", "asks": "It is not disconnected.", "sections": [], "rules": []}],
         "accounting": [{**evidence["accounting"][0], "by_reason": {"DQ20": 7, "companion": 2}}],
+        "rules": [
+            {**rule, "fault": "the metering point is unknown", "failed": 2},
+            {**rule, "fault": "the metering point is disconnected", "failed": 5},
+            {**rule, "fault": "nothing of the kind", "failed": 0},
+        ],
     }
     (found,) = [
         answer for answer in report_checks(changed, **SIGNED) if answer.question.startswith("What was excluded")
     ]
     assert found.detail == (
-        "Most often DQ20 (7): The metering point is not disconnected; companion (2): "
-        "Another metering point of the same premises was excluded."
+        "Mainly DQ20 (7): the metering point is disconnected and 1 other fault; companion (2): "
+        "another metering point of the same premises is excluded."
     )
+    page = text(report_files(changed, **SIGNED)["report/index.html"])
+    assert "the metering point is unknown" in page
+    assert "nothing of the kind" not in page

@@ -81,7 +81,7 @@ def test_restoring_again_gives_the_same_bytes_and_overwrites_nothing(market, tmp
     assert {p.name: p.read_bytes() for p in one.iterdir()} == {p.name: p.read_bytes() for p in two.iterdir()}
     done = restore(market, "EELC", tmp_path / "again")
     assert (done.code, len(done.told)) == (19, 1)
-    assert "exists already" in done.told[0]
+    assert "already exists" in done.told[0]
 
 
 def test_the_wrong_key_is_told_before_a_row_is_read(market, tmp_path):
@@ -128,7 +128,7 @@ def test_records_that_do_not_match_the_backup_are_counted_and_listed(market, tmp
     listed = pl.read_csv(tmp_path / "back/unmatched-registration.csv", infer_schema=False)
     assert listed["row"].to_list() == [str(places[0] + 1), str(places[1] + 1), None]
     assert listed["mpan_core"].to_list() == [mine[places[0]], mine[places[1]], None]
-    assert listed["finding"].to_list() == ["differs from the backup"] * 2 + ["stands in the pack alone"]
+    assert listed["finding"].to_list() == ["differs from the backup"] * 2 + ["is only in the pack"]
     data = pl.read_parquet(market.returned("EELC") / "data/EELC/registration.parquet")
     assert set(listed["pseudonym"]) <= set(data["mpan_core"])
     assert "unmatched-registration.csv" in facts(tmp_path / "back")["files"]

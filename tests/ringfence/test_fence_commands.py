@@ -226,7 +226,7 @@ def test_the_life_of_a_ring_fence_by_command(cut):
     assert [row["reason"] for row in one["history"]] == ["first look", "agreed"]
     assert fence(cut, "issue", "--test-case", "B")["events"] == 10
     assert fence(cut, "consume", "--mpan", mpan)["events"] == 2
-    assert "no reservation is like that" in fence(cut, "consume", "--mpan", mpan, code=17)["error"]
+    assert "no reservation matches" in fence(cut, "consume", "--mpan", mpan, code=17)["error"]
     short = fence(cut, "explain", "--test-case", "C")
     assert short[0]["kind"] == "alone"
     assert fence(cut, "explain", "--test-case", "A") == []

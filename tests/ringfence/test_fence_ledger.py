@@ -104,14 +104,14 @@ def test_history_can_neither_be_changed_nor_deleted(ledger, statement, table):
 def test_states_follow_each_other_as_they_may(ledger):
     ledger.commit(change("one"), rows(1, 2, 3))
     everything = Selection()
-    with pytest.raises(RingFenceError, match="consumed may not follow for 3 committed"):
+    with pytest.raises(RingFenceError, match="consumed is not possible for 3 committed"):
         ledger.move(change("no"), everything, State.CONSUMED)
     ledger.move(change("issue"), everything, State.ISSUED)
     ledger.move(change("consume"), Selection(mpans=frozenset({"0000000000002"})), State.CONSUMED)
     with pytest.raises(RingFenceError, match="may not follow"):
         ledger.move(change("again"), everything, State.ISSUED)
     assert list(held(ledger).values()) == ["issued", "consumed", "issued"]
-    with pytest.raises(RingFenceError, match="no reservation is like that"):
+    with pytest.raises(RingFenceError, match="no reservation matches"):
         ledger.move(change("none"), Selection(test_case="TC-9"), State.ISSUED)
     assert verify_ledger(ledger, CUT).events == 7
 

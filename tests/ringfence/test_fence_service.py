@@ -228,7 +228,7 @@ def test_a_plan_of_another_cut_is_refused(people, tmp_path):
         "plan: 1\ncut: CUT-2\nphases:\n  - phase: CIT\n    stages:\n      - stage: cit\n        test_cases:\n"
         "          - {id: A, participant: SUPA, role: Supplier, quantity: 1}\n"
     )
-    with pytest.raises(ConfigurationError, match="is for cut CUT-2, not for CUT-1"):
+    with pytest.raises(ConfigurationError, match="is a plan for cut CUT-2, not CUT-1"):
         run(people, file, f"sqlite:///{tmp_path / 'ledger.db'}")
 
 

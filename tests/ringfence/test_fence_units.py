@@ -147,7 +147,7 @@ def test_many_distinct_values_do_not_make_many_profiles():
 def test_an_unknown_attribute_and_a_double_mpan_are_refused():
     with pytest.raises(ConfigurationError, match="no such attribute"):
         given(people({"mpan": 1, "a": "x"}), want(1, Criterion("b", ("x",))))
-    with pytest.raises(IntakeError, match="1 MPANs come twice"):
+    with pytest.raises(IntakeError, match="1 MPANs are listed twice"):
         given(people({"mpan": 1}, {"mpan": 1}), want(1))
     with pytest.raises(IntakeError, match="lacks conforming"):
         given(people({"mpan": 1}).drop("conforming"), want(1))

@@ -38,7 +38,7 @@ def findings(tables: Tables, codes: Mapping[str, Sequence[str]], contracts: Mapp
             found += _statements(item, contracts) + _rows(item, told)
             unknown = sorted(reads(item) - set(known))
             if unknown:
-                found.append(f"{item.item}: reads {', '.join(unknown)}, which is no input and no item above it")
+                found.append(f"{item.item}: reads {', '.join(unknown)}, which is neither an input nor an item above it")
             else:
                 found += _combinations(item, known, tables)
         except ContractError as fault:
@@ -53,7 +53,7 @@ def findings(tables: Tables, codes: Mapping[str, Sequence[str]], contracts: Mapp
             found.append(fault.line())
             continue
         if unknown:
-            found.append(f"{condition.code}: reads {', '.join(unknown)}, which is no input and no item")
+            found.append(f"{condition.code}: reads {', '.join(unknown)}, which is neither an input nor an item")
     return found
 
 
@@ -65,8 +65,8 @@ def _values(given: Input, codes: Mapping[str, Sequence[str]]) -> list[Any]:
 def _names(tables: Tables) -> list[str]:
     rules = [row.rule for item in tables.items for row in item.rows]
     items = [item.item for item in tables.items]
-    found = [f"rule {a} stands twice" for a, b in pairwise(sorted(rules)) if a == b]
-    return found + [f"item {a} stands twice" for a, b in pairwise(sorted(items)) if a == b]
+    found = [f"rule {a} is there twice" for a, b in pairwise(sorted(rules)) if a == b]
+    return found + [f"item {a} is there twice" for a, b in pairwise(sorted(items)) if a == b]
 
 
 def _statements(item: Item, contracts: Mapping[str, Contract]) -> list[str]:
@@ -96,12 +96,12 @@ def _rows(item: Item, known: Container[str]) -> list[str]:
             found.append(f"{item.item}: {row.rule} looks up {row.lookup.table}; there are {', '.join(TABLES)}")
         found += [f"{item.item}: {row.rule} {what}" for what in _scheme(item, row)]
         found += [
-            f"{item.item}: {row.rule} yields to {other}, which is no earlier row"
+            f"{item.item}: {row.rule} yields to {other}, which is not an earlier row"
             for other in row.yields_to
             if other not in earlier
         ]
         if earlier and item.rows[len(earlier) - 1].otherwise:
-            found.append(f"{item.item}: {row.rule} stands after the row that takes whatever is left")
+            found.append(f"{item.item}: {row.rule} comes after the row that takes the rest")
         earlier.append(row.rule)
     return found
 
@@ -120,7 +120,7 @@ def _scheme(item: Item, row: Decision) -> list[str]:
     if not weights or not all(isinstance(w, int) and not isinstance(w, bool) and w > 0 for w in weights.values()):
         return ["has weights that are no positive whole numbers"]
     strange = sorted(set(weights) - set(item.values)) if item.values else []
-    return [f"may choose {', '.join(strange)}, which is no value of the item"] if strange else []
+    return [f"may choose {', '.join(strange)}, which is not a value of the item"] if strange else []
 
 
 def _combinations(item: Item, known: Mapping[str, list[Any]], tables: Tables) -> list[str]:

@@ -80,7 +80,7 @@ def judge_trailer(lines: Lines, line: int, header: Header, records: int, *, wher
     if len(fields) <= place:
         raise IntakeError("its trailer lacks the number of records", where=where, remedy=RESEND)
     if place and fields[0].strip() != header.file_id.strip():
-        raise RefusedError("the trailer is of another file than the header", where=where, remedy=RESEND)
+        raise RefusedError("header and trailer belong to different files", where=where, remedy=RESEND)
     stated, changes = int(fields[place]), []
     if stated not in {records, records + 2}:
         what = f"the trailer states another number of records than the {records} found"

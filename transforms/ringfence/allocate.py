@@ -164,7 +164,7 @@ def check_demands(demands: Sequence[Demand]) -> list[Demand]:
     book = sorted(demands, key=lambda demand: demand.key)
     for one, other in pairwise(book):
         if one.key == other.key:
-            raise ConfigurationError(f"test case {one.label()} comes twice in round {one.round}", where=other.where)
+            raise ConfigurationError(f"test case {one.label()} is listed twice in round {one.round}", where=other.where)
     return book
 
 

@@ -259,7 +259,7 @@ def _sorted_arrays(
     ids = unsorted[order]
     twice = int((ids[1:] == ids[:-1]).sum())
     if twice:
-        raise IntakeError(f"{twice} MPANs come twice", where="population, column mpan", remedy="one row for each")
+        raise IntakeError(f"{twice} MPANs are listed twice", where="population, column mpan", remedy="one row for each")
     place = np.empty(len(ids), dtype=np.int64)
     place[order] = np.arange(len(ids))
     links = tuple(_link(place, ids, keys.pop(name)) for name in LINKS if name in keys)

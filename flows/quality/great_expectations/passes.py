@@ -193,7 +193,7 @@ def _schema(frame: pl.LazyFrame) -> pl.Schema:
         return frame.collect_schema()
     except ANYTHING as error:
         kind = type(error).__name__
-    raise QualityError(f"the columns of a partition cannot be found out ({kind})")
+    raise QualityError(f"the columns of a partition cannot be read ({kind})")
 
 
 def _levelled(frame: pl.LazyFrame, schema: pl.Schema) -> pl.LazyFrame:
