@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from contracts.augmentation import Item
+from contracts.evidence import (
+    AssessedTreatment,
+    Assessment,
+    ColumnSource,
+    ColumnTreatment,
+    Evidence,
+    Exclusions,
+    Lineage,
+    Obligation,
+    Policy,
+)
 from contracts.model import Contract
 from contracts.requirements import assessment, requirements
 from contracts.vocabulary import Classification, Method
@@ -32,7 +43,7 @@ from transforms import align
 from transforms.augment.decision_tables import REASONS, reads
 from transforms.augment.timeswitch import ATTRIBUTES
 from transforms.pseudonymise.keys import SCHEME
-from transforms.release.attestation import evidence_document
+from transforms.release.attestation import EVIDENCE_SCHEMA, ordered
 
 AUGMENTED = "augmented"
 METER_COLUMNS = {"meter_type", "meter_serial_number", "meter_install_date"}  # of the settlement meter
@@ -57,7 +68,7 @@ _LINK_SOURCES = (
 
 def lineage_section(
     contracts: Sequence[Contract], inputs: Iterable[Mapping[str, Any]], items: Sequence[Item] = ()
-) -> list[dict[str, Any]]:
+) -> list[Lineage]:
     """Return one entry per contract column and augmented item: sources, treatment, whether it is released.
 
     Args:
@@ -66,19 +77,19 @@ def lineage_section(
     """
     named = _source_names(inputs)
     rows = [
-        {
-            "extract": contract.extract,
-            "column": column.name,
-            "item": column.item,
-            "description": column.description,
-            "classification": column.classification.value,
-            "treatment": contract.treatment(column).describe(),
-            "released": contract.treatment(column).method is not Method.DROP,
-            "sources": [
-                {"column": name, "participants": sorted(who)}
+        Lineage(
+            extract=contract.extract,
+            column=column.name,
+            item=column.item,
+            description=column.description,
+            classification=column.classification.value,
+            treatment=contract.treatment(column).describe(),
+            released=contract.treatment(column).method is not Method.DROP,
+            sources=tuple(
+                ColumnSource(column=name, participants=tuple(sorted(who)))
                 for name, who in sorted(named[contract.extract, column.name].items())
-            ],
-        }
+            ),
+        )
         for contract in contracts
         for column in contract.columns
     ]
@@ -86,18 +97,18 @@ def lineage_section(
     return rows + [_augmented(item, contracts, items) for item in held] + ([_reasons(held)] if held else [])
 
 
-def _reasons(items: Sequence[Item]) -> dict[str, Any]:
+def _reasons(items: Sequence[Item]) -> Lineage:
     """Return the entry of the column that says why items are empty."""
-    return {
-        "extract": AUGMENTED,
-        "column": REASONS,
-        "item": "",
-        "description": "Why items are empty that no source decides.",
-        "classification": Classification.ATTRIBUTE.value,
-        "treatment": "derive",
-        "released": True,
-        "sources": [{"column": f"{AUGMENTED}.{item.item}"} for item in items],
-    }
+    return Lineage(
+        extract=AUGMENTED,
+        column=REASONS,
+        item="",
+        description="Why items are empty that no source decides.",
+        classification=Classification.ATTRIBUTE.value,
+        treatment="derive",
+        released=True,
+        sources=tuple(ColumnSource(column=f"{AUGMENTED}.{item.item}") for item in items),
+    )
 
 
 def _source_names(inputs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, list[str]]]:
@@ -108,7 +119,7 @@ def _source_names(inputs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], 
     return named
 
 
-def _augmented(item: Item, contracts: Sequence[Contract], items: Sequence[Item]) -> dict[str, Any]:
+def _augmented(item: Item, contracts: Sequence[Contract], items: Sequence[Item]) -> Lineage:
     """Return the entry of an augmented item; its sources are the columns that state it or that its rows read."""
     words = reads(item)
     words |= {w for o in items if o.item in words and not o.held_by for w in reads(o)}  # steps on the way
@@ -125,43 +136,43 @@ def _augmented(item: Item, contracts: Sequence[Contract], items: Sequence[Item])
     if any(word.startswith(("link_", "relation_", "partner_")) for word in words):
         origins |= set(_LINK_SOURCES)
     identifies = item.item.endswith("_mpan") or item.item == "esme_id"
-    return {
-        "extract": AUGMENTED,
-        "column": item.item,
-        "item": item.catalogue,
-        "description": item.description,
-        "classification": (Classification.IDENTIFIER if identifies else Classification.ATTRIBUTE).value,
-        "treatment": _derivation(item),
-        "released": True,
-        "sources": [{"column": origin} for origin in sorted(origins)],
-    }
+    return Lineage(
+        extract=AUGMENTED,
+        column=item.item,
+        item=item.catalogue,
+        description=item.description,
+        classification=(Classification.IDENTIFIER if identifies else Classification.ATTRIBUTE).value,
+        treatment=_derivation(item),
+        released=True,
+        sources=tuple(ColumnSource(column=origin) for origin in sorted(origins)),
+    )
 
 
-def joined_section(kind: str, columns: Iterable[str], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def joined_section(kind: str, columns: Iterable[str], rows: Sequence[Lineage]) -> list[Lineage]:
     """Return entries for a file that is put together from others, as expected results are.
 
     Args:
         columns: what the file holds; companions of an item (``_from``, ``_source``) belong to the item.
         rows: the lineage of the files that it is put together from.
     """
-    ranked = sorted((r for r in rows if r["extract"] in _JOINED), key=lambda row: -_JOINED.index(row["extract"]))
-    known = {row["column"]: row for row in ranked}
+    ranked = sorted((r for r in rows if r.extract in _JOINED), key=lambda row: -_JOINED.index(row.extract))
+    known = {row.column: row for row in ranked}
     entries = []
     for column in columns:
         origin = known.get(column)
         if origin is None and any(column == f"{name}_{end}" for name in known for end in COMPANIONS):
             continue
         entries.append(
-            {
-                "extract": kind,
-                "column": column,
-                "item": origin["item"] if origin else "",
-                "description": origin["description"] if origin else "",
-                "classification": origin["classification"] if origin else Classification.ATTRIBUTE.value,
-                "treatment": "join" if origin else "derive",
-                "released": True,
-                "sources": [{"column": f"{origin['extract']}.{column}"}] if origin else [],
-            }
+            Lineage(
+                extract=kind,
+                column=column,
+                item=origin.item if origin else "",
+                description=origin.description if origin else "",
+                classification=origin.classification if origin else Classification.ATTRIBUTE.value,
+                treatment="join" if origin else "derive",
+                released=True,
+                sources=(ColumnSource(column=f"{origin.extract}.{column}"),) if origin else (),
+            )
         )
     return entries
 
@@ -173,7 +184,7 @@ def _derivation(item: Item) -> str:
     return f"keep, else {derived}" if item.stated else derived
 
 
-def requirements_section(rules: Iterable[Mapping[str, Any]], items: Sequence[Item] = ()) -> list[dict[str, Any]]:
+def requirements_section(rules: Iterable[Mapping[str, Any]], items: Sequence[Item] = ()) -> list[Obligation]:
     """Return every obligation with the rules and items that name it as their basis or reason."""
     shown: dict[str, set[str]] = defaultdict(set)
     for rule in rules:
@@ -183,38 +194,38 @@ def requirements_section(rules: Iterable[Mapping[str, Any]], items: Sequence[Ite
         for basis in item.basis:
             shown[basis].add(f"{AUGMENTED}.{item.item}")
     return [
-        {
-            "id": entry.id,
-            "asks": entry.asks,
-            "sections": list(entry.sections),
-            "rules": sorted(shown[entry.id]),
-            "test_only": entry.test_only,
-        }
+        Obligation(
+            id=entry.id,
+            asks=entry.asks,
+            sections=tuple(entry.sections),
+            rules=tuple(sorted(shown[entry.id])),
+            test_only=entry.test_only,
+        )
         for entry in requirements()
     ]
 
 
-def dpia_section(contracts: Sequence[Contract]) -> dict[str, Any]:
+def dpia_section(contracts: Sequence[Contract]) -> Assessment:
     """Return the words of the impact assessment, for the treatments that these contracts use."""
     words = assessment()
     used = sorted({contract.treatment(column).describe() for contract in contracts for column in contract.columns})
-    treatments = [
-        {
-            "treatment": treatment,
-            "basis": entry.basis if entry else "Not stated.",
-            "residual_risk": entry.residual_risk if entry else "Not assessed.",
-        }
+    treatments = tuple(
+        AssessedTreatment(
+            treatment=treatment,
+            basis=entry.basis if entry else "Not stated.",
+            residual_risk=entry.residual_risk if entry else "Not assessed.",
+        )
         for treatment in used
         for entry in [words.words(treatment)]
-    ]
-    return {**words.texts, "treatments": treatments, "measures": list(words.measures)}
+    )
+    return Assessment.model_validate({**words.texts, "treatments": treatments, "measures": words.measures})
 
 
-def _exclusions(known: Context) -> dict[str, Any]:
+def _exclusions(known: Context) -> Exclusions:
     causes = [read_exclusions(known.workspace, n).select("first_cause") for n in range(known.workspace.partitions)]
     counts = pl.concat(causes).group_by("first_cause").len().sort("first_cause")
     by_cause = dict(counts.iter_rows())
-    return {"mpans": sum(by_cause.values()), "by_first_cause": by_cause}
+    return Exclusions(mpans=sum(by_cause.values()), by_first_cause=by_cause)
 
 
 def judged(workspace: Workspace) -> tuple[list[dict[str, Any]], dict[str, str]]:
@@ -232,7 +243,7 @@ def _agreement(aligned: Sequence[Mapping[str, Any]] | None, compared: Path | Non
     return align.by_participant(aligned, before)
 
 
-def _half_hourly(known: Context) -> str:
+def _half_hourly(known: Context) -> Literal["synthetic", "real", "none"]:
     """Return what half-hourly readings the pack has: ``none``, ``synthetic``, or ``real`` by a line of the policy."""
     if "half_hourly" not in {h.extract for h in known.extracts}:
         return "none"
@@ -242,22 +253,22 @@ def _half_hourly(known: Context) -> str:
     return "synthetic" if all(contract.treatment(c).method in hiding for c in periods) else "real"
 
 
-def _policy(known: Context) -> dict[str, Any]:
-    extracts = {
+def _policy(known: Context) -> Policy:
+    extracts: dict[str, dict[str, str | ColumnTreatment]] = {
         name: {
-            c.name: {"treatment": contract.treatment(c).describe(), "classification": c.classification.value}
+            c.name: ColumnTreatment(treatment=contract.treatment(c).describe(), classification=c.classification.value)
             for c in contract.columns
         }
         for name, contract in known.contracts.items()
         if name in {h.extract for h in known.extracts}
     }
     model = known.job.model
-    return {
-        "half_hourly": _half_hourly(known),
-        "postcode": model.cut.policy.postcode.value,
-        "approval": "two signatures" if model.release.approver else "one signature",
-        "extracts": extracts,
-    }
+    return Policy(
+        half_hourly=_half_hourly(known),
+        postcode=model.cut.policy.postcode.value,
+        approval="two signatures" if model.release.approver else "one signature",
+        extracts=extracts,
+    )
 
 
 def _evidence(
@@ -280,7 +291,8 @@ def _evidence(
     inputs, compared = sources_of(known), known.job.model.release.compare_with
     if kind == "release":  # others read it
         inputs = [for_others(facts) for facts in inputs]
-    return evidence_document(
+    sections = dict(
+        schema=EVIDENCE_SCHEMA,
         kind=kind,
         cut={"id": cut.id, "date": cut.date.isoformat(), "trust_model": cut.trust_model}
         | ({"expires": cut.expires.isoformat()} if cut.expires else {}),
@@ -311,6 +323,8 @@ def _evidence(
         times={"started": begun.at if begun else now(), "finished": now(), "stages": seconds},
         self_test=self_test(),
     )
+    held = Evidence.model_validate({name: section for name, section in sections.items() if section is not None})
+    return ordered(held.model_dump(mode="json", by_alias=True))
 
 
 def for_others(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -332,9 +346,9 @@ def for_others(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {key: hidden.get(key, value) for key, value in facts.items()}
 
 
-def _lineage(root: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _lineage(root: Path, rows: list[Lineage]) -> list[Lineage]:
     """Add the files that are put together from extracts, by what they really hold."""
-    known = {row["extract"] for row in rows}
+    known = {row.extract for row in rows}
     found = payload.columns(root)
     return rows + [r for kind in found if kind not in known for r in joined_section(kind, found[kind], rows)]
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Iterable
 from typing import Any
+
+from pydantic import BaseModel
 
 from transforms.release.attestation import evidence_document
 
@@ -131,6 +134,11 @@ def specimen(
     return evidence_document(kind=kind, **(sections | changes))
 
 
+def dumped(rows: Iterable[BaseModel]) -> list[dict[str, Any]]:
+    """Return a section's entries as the evidence has them."""
+    return [row.model_dump(mode="json") for row in rows]
+
+
 def _from_contracts(sections: dict[str, Any]) -> dict[str, Any]:
     """Return what follows from the real contracts; imported late, since many tests of packs need none of it."""
     from contracts.augmentation import items
@@ -148,9 +156,9 @@ def _from_contracts(sections: dict[str, Any]) -> dict[str, Any]:
     policy = {"half_hourly": "synthetic", "postcode": "outward", "approval": "two signatures", "extracts": treatments}
     return {
         "policy": policy,
-        "lineage": lineage_section(used, sections["inputs"], items()),
-        "requirements": requirements_section(sections["rules"], items()),
-        "dpia": dpia_section(used),
+        "lineage": dumped(lineage_section(used, sections["inputs"], items())),
+        "requirements": dumped(requirements_section(sections["rules"], items())),
+        "dpia": dpia_section(used).model_dump(mode="json"),
     }
 
 

@@ -10,8 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from contracts.documents.evidence_schema import evidence_schema
+from contracts.evidence import Evidence
 from flows.pack.schema import SCHEMA, schema_faults
 from tests.evidence.specimen import specimen
+from transforms.release.attestation import canonical_bytes, ordered
 
 WRONG: tuple[Any, ...] = (None, "", -1, 1.5, True, [], {})
 ABSENT = object()
@@ -64,6 +66,12 @@ def test_models_and_schema_refuse_the_same_documents() -> None:
                 if bool(schema_faults(document)) == alone.is_valid(document):
                     differ.append((path, value))
     assert differ == []
+
+
+def test_the_bytes_of_evidence_are_those_of_its_sections() -> None:
+    for whole in (specimen(), specimen(1, 0, kind="submission")):
+        held = Evidence.model_validate(whole)
+        assert canonical_bytes(ordered(held.model_dump(mode="json", by_alias=True))) == canonical_bytes(whole)
 
 
 @pytest.mark.parametrize(

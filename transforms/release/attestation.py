@@ -38,13 +38,13 @@ def evidence_document(*, kind: str, **sections: Any) -> dict[str, Any]:
     Returns:
         The document, its lists in an order that depends on their content alone.
     """
-    document: dict[str, Any] = {"schema": EVIDENCE_SCHEMA, "kind": kind}
-    for name, section in sections.items():
-        if section is None:
-            continue
-        keys = ORDER.get(name)
-        document[name] = _ordered(section, keys) if keys else section
-    return document
+    held = {name: section for name, section in sections.items() if section is not None}
+    return ordered({"schema": EVIDENCE_SCHEMA, "kind": kind, **held})
+
+
+def ordered(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return evidence with its lists in an order that depends on their content alone."""
+    return {name: _ordered(part, ORDER[name]) if name in ORDER else part for name, part in document.items()}
 
 
 def _ordered(rows: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> list[dict[str, Any]]:
