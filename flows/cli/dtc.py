@@ -44,6 +44,9 @@ def mask_command(  # noqa: PLR0913, PLR0917 - options, each by name
         ),
     ] = False,
     test_flag: Annotated[str, typer.Option(help="Test flag for headers without one.")] = "TR01",
+    require_test_flag: Annotated[
+        bool, typer.Option("--require-test-flag", help="Refuse files with a ZHD header, which has no test flag.")
+    ] = False,
     postcode: Annotated[
         PostcodePolicy, typer.Option(help="How much of a postcode to keep, as in the cut's policy.")
     ] = PostcodePolicy.OUTWARD,
@@ -55,10 +58,15 @@ def mask_command(  # noqa: PLR0913, PLR0917 - options, each by name
 ) -> None:
     """Pseudonymise DTC flow files, with the same pseudonyms as in the cut.
 
-    Fields that the policy keeps do not change by a byte. Writes all files or none.
+    Fields that the policy keeps do not change by a byte. Writes all files or none. A ZHV header is marked as a test.
+    ZHD has no test flag: its file is masked, and counted here and in the manifest; keep it away from live systems.
+
+    In a record shorter or longer than its layout, a kept field that may hold a value to mask is blanked and counted; a
+    mandatory one refuses the file, unless --blank-unknown.
 
     Exit codes: 0 written; 2 the output folder exists, or inputs clash; 10 the catalogue or policy is wrong; 11 a file
-    is not a known flow; 12 an item is not in the policy, or the trailer's count is wrong; 13 key; 19 disk.
+    is not a known flow; 12 an item is not in the policy, a record is out of place, or the trailer's count is wrong; 13
+    key; 19 disk.
     """
     from contracts.dtc.policy import SHIPPED
     from contracts.scheme import scheme_lists
@@ -84,6 +92,7 @@ def mask_command(  # noqa: PLR0913, PLR0917 - options, each by name
         test_flag=test_flag,
         fingerprint=keys.fingerprint(),
         signer=load_signer(signing_key) if signing_key else None,
+        require_test_flag=require_test_flag,
     )
     _print(mask_flows(request, Pseudonymiser(keys, postcode, lists=scheme_lists())), out)
 

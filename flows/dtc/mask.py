@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from flows.intake.source import MIB
 from flows.keys.signing_key import Signer
 from transforms.dtc import control
 from transforms.dtc.mask import Masked, mask
+from transforms.dtc.nesting import Run
 from transforms.dtc.plan import Plan, make_plan
 from transforms.dtc.records import Ints, Lines, Marks, split
 from transforms.dtc.splice import Edits, splice
@@ -63,6 +64,7 @@ class Request:
         test_flag: what a header gets that is not marked as a test.
         fingerprint: of the cut key.
         signer: who signs the manifest; ``None`` leaves it unsigned.
+        require_test_flag: refuse a file whose header, ZHD, has no place for a test flag.
     """
 
     inputs: list[Path]
@@ -72,16 +74,18 @@ class Request:
     test_flag: str
     fingerprint: str
     signer: Signer | None
+    require_test_flag: bool = False
 
 
 @dataclass
 class _State:
-    """One file so far: the flow that is open, its records, the lines before this block, what was written."""
+    """One file so far: the flow that is open and where in it, the lines before this block, what was written."""
 
     file: FlowFile
     header: control.Header | None = None
     flow: int = 0
     records: int = 0
+    nested: Run = field(default_factory=lambda: Run(0, 0))
     lines: int = 0
     found: MaskedFile = field(init=False)
     output: Output | None = None
@@ -139,7 +143,7 @@ class _Run:
         self._open: dict[int, _State] = {}
         self._done: list[MaskedFile] = []
         cells = plan.limits.size
-        self._masked, self._uncovered, self._blanked = (np.zeros(cells, dtype=np.int64) for _ in range(3))
+        self._masked, self._uncovered, self._blanked, self._moved = (np.zeros(cells, dtype=np.int64) for _ in range(4))
         self._blanked_records: Counter[tuple[int, int]] = Counter()
 
     def batch(self, files: list[FlowFile], batch: list[Piece]) -> None:
@@ -155,6 +159,7 @@ class _Run:
             lines,
             layout.flows,
             layout.records,
+            layout.runs,
             self._plan,
             self._pseudonymiser,
             blank_unknown=self._request.blank_unknown,
@@ -162,7 +167,9 @@ class _Run:
         if masked.refusal is not None:
             at = int(np.searchsorted(edges, masked.refusal.line, side="right")) - 1
             where = _place(states[at], masked.refusal.line - int(edges[at]))
-            raise RefusedError(masked.refusal.what, where=where, remedy=_CLASSIFY)
+            raise RefusedError(masked.refusal.what, where=where, remedy=masked.refusal.remedy or _CLASSIFY)
+        for state, run in zip(layout.unfinished, masked.after, strict=True):
+            state.nested = run
         self._count(masked)
         out, moved = splice(lines.data, [*masked.edits, layout.edits()])
         longer = moved.texts.str.len_bytes().to_numpy().astype(np.int64) - (moved.ends - moved.starts)
@@ -183,13 +190,15 @@ class _Run:
             else:
                 self._begin(layout, state, line, where)
             at = line + 1
-        self._records(layout, state, at, stop, start)
+        self._records(layout, state, at, stop, start, unfinished=state.header is not None)
         if piece.last and state.header is not None:
             raise IntakeError("ends without its ZPT trailer record", where=state.file.name, remedy=control.RESEND)
         if piece.last and not state.found.flows:
             raise IntakeError("holds no flow: there is no ZHV or ZHD record", where=state.file.name)
 
-    def _records(self, layout: _Layout, state: _State, start: int, stop: int, base: int) -> None:
+    def _records(
+        self, layout: _Layout, state: _State, start: int, stop: int, base: int, *, unfinished: bool = False
+    ) -> None:
         if (odd := layout.first_odd(start, stop)) is not None:
             what = "is not a record: a group id, fields separated by |, and a final |"
             raise IntakeError(what, where=_place(state, odd - base), remedy=control.RESEND)
@@ -198,6 +207,9 @@ class _Run:
             line = start + int(np.argmax(layout.records[start:stop]))
             raise IntakeError("is outside header and trailer", where=_place(state, line - base))
         layout.flows[start:stop] = state.flow
+        if count or unfinished:
+            layout.runs.append(replace(state.nested, start=start, stop=stop, unfinished=unfinished))
+            layout.unfinished += [state] if unfinished else []
         state.records += count
         state.found.records += count
 
@@ -212,7 +224,10 @@ class _Run:
         if key not in self._numbers:
             raise IntakeError(f"holds {label}, which is not in the catalogue", where=where)
         self._judge_policy(self._numbers[key], where)
-        state.header, state.flow, state.records = header, self._numbers[key], 0
+        if header.form == b"ZHD" and self._request.require_test_flag:
+            what = "begins with ZHD, a header that cannot be marked as a test"
+            raise RefusedError(what, where=where, remedy="leave out --require-test-flag to mask it all the same")
+        state.header, state.flow, state.records, state.nested = header, self._numbers[key], 0, Run(0, 0)
         state.found.flows[label] += 1
         state.found.without_test_flag += header.form == b"ZHD"
         layout.changes.extend(changes)
@@ -236,6 +251,7 @@ class _Run:
         self._masked += masked.masked
         self._uncovered += masked.uncovered
         self._blanked += masked.blanked
+        self._moved += masked.moved
         self._blanked_records.update(masked.blanked_records)
 
     def _write(self, piece: Piece, state: _State, text: bytes) -> None:
@@ -263,6 +279,9 @@ class _Run:
             key = int(plan.keys[int(cell) // plan.width])
             label = found.label if found else f"{_group(plan, *divmod(key, 1 << 24))} beyond its layout"
             report.blanked[label] += int(self._blanked[cell])
+        for cell in np.flatnonzero(self._moved):
+            label = f"{plan.places[int(cell)].label}: record shorter or longer than its layout"
+            report.blanked[label] += int(self._moved[cell])
         for (flow, code), count in self._blanked_records.items():
             report.blanked[f"{_group(plan, flow, code)}, whole records"] += count
         return report
@@ -286,6 +305,8 @@ class _Layout:
         self.records: Marks = (lines.codes > 0) & ~is_control
         self.flows: Ints = np.zeros(lines.count, dtype=np.int32)
         self.changes: list[control.Change] = []
+        self.runs: list[Run] = []
+        self.unfinished: list[_State] = []  # files whose last run goes on in the next block
         self._control = np.flatnonzero(is_control)
         self._odd = np.flatnonzero(lines.codes == 0)
         self._before = np.concatenate([[0], np.cumsum(self.records)])

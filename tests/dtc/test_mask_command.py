@@ -90,13 +90,13 @@ def test_an_address_is_the_one_of_datacut_pseudonym(place, monkeypatch):
 
     address = ["", "", "12", "", "MILL LANE", "", "", "LEEDS", "", "LS1 4AP"]
     body = "|".join(["71C", *address]) + "|"
-    head, tail = HEAD.replace("D0150002", "D0131001"), TAIL.replace("|3|", "|1|")
-    (place / "in" / "a.usr").write_text(flow(head=head, body=(body,), tail=tail))
+    head, tail = HEAD.replace("D0150002", "D0131001"), TAIL.replace("|3|", "|2|")
+    (place / "in" / "a.usr").write_text(flow(head=head, body=("253|2064385657041||", body), tail=tail))
     group = [row for row in flow_files.published()["D0131", "001"] if row["group"] == "71C"]
     assert [row["item"] for row in group][:10] == [*(f"J10{n}" for n in range(36, 45)), "J0263"]
     done = mask(place)
     assert done.code == 0, done.err
-    found = written(place, "a.usr")[1].split("|")[1:11]
+    found = written(place, "a.usr")[2].split("|")[1:11]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(("|".join(address) + "\n").encode())))
     known = datacut("pseudonym", "--field", "address", "--key", place / "cut.key", "--cut", CUT)
     assert known.out.strip("\n").split("|") == found
@@ -171,21 +171,22 @@ def test_a_masked_file_is_a_test(place, flag):
 
 
 def test_a_last_field_without_its_pipe_is_a_field(place):
-    body = (BODY[0], BODY[1], "08A|KX 1234567|20190401|AMAP", "296|20200101|MR SMITH SAW IT  ")
+    body = (BODY[0], BODY[1], "296|20200101|MR SMITH SAW IT  ", "08A|KX 1234567|20190401|AMAP")
     (place / "in" / "a.usr").write_text(flow(body=body, tail=TAIL.replace("|3|", "|4|")))
     done = mask(place)
     assert done.code == 0, done.err
     lines = written(place, "a.usr")
-    assert lines[3].endswith("|20190401|AMAP")
-    assert lines[4] == "296|20200101|REMOVED  "
+    assert lines[4].endswith("|20190401|AMAP")
+    assert lines[3] == "296|20200101|REMOVED  "
 
 
 def test_a_number_has_a_sign_and_a_point_beside_its_digits_and_no_more(place):
     head = HEAD.replace("D0150002", "D0149001")
-    text = flow(head=head, body=("280|2064385657041|20190401|", "284|01|-1|"), tail=TAIL.replace("|3|", "|2|"))
+    above = ("280|2064385657041|20190401|", "281|0393|20190401|", "778|00001|20190401|", "283|E12Z090719|")
+    text = flow(head=head, body=(*above, "284|01|-1|"), tail=TAIL.replace("|3|", "|5|"))
     (place / "in" / "a.usr").write_text(text)
     assert mask(place).code == 0
-    assert written(place, "a.usr")[2] == "284|01|-1|"
+    assert written(place, "a.usr")[5] == "284|01|-1|"
     (place / "in" / "a.usr").write_text(text.replace("|-1|", "|2064385657041|"))
     assert mask(place, out="other").code == 12
 
@@ -198,6 +199,21 @@ def test_a_short_header_and_its_trailer(place):
     assert "1 flows begin with ZHD" in done.out
     assert written(place, "a.uff")[0] == text.split("\n", maxsplit=1)[0]
     assert written(place, "a.uff")[2] == "ZPT|3||1|20231201|"
+    done = mask(place, "--require-test-flag", out="other")
+    assert done.code == 12
+    assert "a.uff: line 1: begins with ZHD" in done.told[0]
+    assert not (place / "other").exists()
+
+
+@pytest.mark.requirement("Q68")
+def test_a_mandatory_code_becomes_a_code(place):
+    raw = flow_files.make(("D0225", "002"), random.Random(1)).decode()
+    (place / "in" / "a.usr").write_text(raw)
+    done = mask(place)
+    assert done.code == 0, done.err
+    codes = [line for line in written(place, "a.usr") if line.startswith("99C|")]
+    assert codes
+    assert {line.split("|")[1] for line in codes} == {"14"}
 
 
 def test_an_mpan_without_a_pseudonym_becomes_a_constant_and_is_told(place):
@@ -291,3 +307,103 @@ def test_thousands_of_small_files(place):
 
 def test_the_shipped_policy_is_printed():
     assert datacut("dtc", "policy").out == shipped_policy_text()
+
+
+def erroneous_transfer(place: Path, record: str) -> None:
+    head, tail = HEAD.replace("D0150002", "D0301002"), TAIL.replace("|3|", "|1|")
+    (place / "in" / "a.usr").write_text(flow(head=head, body=(record,), tail=tail))
+
+
+ADDRESS = "2064385657041|12|MILL LANE|||||||LEEDS|LS1 4AP|"
+
+
+@pytest.mark.requirement("Q61")
+@pytest.mark.parametrize("end", ["MR BROWN|01134960000|N|", "MR BROWN|01134960000|", "MR BROWN|"])
+def test_a_record_without_its_last_optional_fields_is_kept_as_it_stands(place, end):
+    erroneous_transfer(place, f"63C|{ADDRESS}20230401|20230315|SUPA|SUPB|{end}")
+    done = mask(place)
+    assert (done.code, done.err) == (0, "")
+    assert "blanked" not in done.out
+    found = written(place, "a.usr")[1]
+    assert "|20230401|20230315|SUPA|SUPB|REMOVED" in found
+    assert found.count("|") == f"63C|{ADDRESS}20230401|20230315|SUPA|SUPB|{end}".count("|")
+
+
+@pytest.mark.requirement("Q67")
+def test_a_name_that_moved_into_a_kept_field_does_not_pass(place):
+    """A date is left out in the middle: the name is where a supplier belongs."""
+    erroneous_transfer(place, f"63C|{ADDRESS}20230401|SUPA|SUPB|MR BROWN|01134960000|N|")
+    done = mask(place)
+    assert done.code == 12
+    assert "D0301002 group 63C position 13" in done.told[0]
+    erroneous_transfer(place, f"63C|{ADDRESS}20230401|20230315|SUPB|MR BROWN|01134960000|N|")
+    done = mask(place)
+    assert done.code == 12
+    assert "D0301002 group 63C position 15 (J1650): its record is shorter than its layout" in done.told[0]
+    done = mask(place, "--blank-unknown")
+    assert done.code == 0
+    assert "1 of D0301002 group 63C position 15 (J1650): record shorter or longer than its layout" in done.out
+    assert "BROWN" not in (place / "out" / "a.usr").read_text()
+
+
+@pytest.mark.requirement("Q67")
+@pytest.mark.parametrize(("code", "found"), [("987654321", ""), ("8025004312345", "8025004312345"), ("", "")])
+def test_an_optional_field_of_a_shorter_record_is_blanked_and_counted(place, code, found):
+    """The last field, a unit's reference of twelve characters, is missing, or the charge code of thirteen before it."""
+    head, tail = HEAD.replace("D0150002", "D0389001"), TAIL.replace("|3|", "|2|")
+    body = ("RP1|2064385657041|1|A|", f"RP2|A|123|{code}|")
+    (place / "in" / "a.usr").write_text(flow(head=head, body=body, tail=tail))
+    done = mask(place)
+    assert done.code == 0, done.err
+    assert written(place, "a.usr")[2] == f"RP2|A|123|{found}|"
+    words = "blanked: 1 of D0389001 group RP2 position 3 (J2276): record shorter or longer than its layout"
+    assert (words in done.out) == (code != found)
+
+
+CLOSED = ("289|0393|20190401|", "289|0393|20190401|")
+
+
+@pytest.mark.requirement("Q61")
+@pytest.mark.parametrize(
+    ("body", "line", "words"),
+    [
+        ((BODY[1], BODY[0]), 2, "group 290 is out of place: its layout has it below 288, 0..*"),
+        ((BODY[0], "293|R1|C|AI|1.00||5|||"), 3, "group 293 is out of place: its layout has it below 290, 1..*"),
+        ((BODY[0], BODY[1], BODY[2], "293|R1|C|AI|1.00||5|||"), 5, "group 293 is out of place"),
+        ((BODY[0], *CLOSED), 4, "group 289 is out of place: its layout has it below 288, 1..1"),
+        ((BODY[0], CLOSED[0], BODY[1], CLOSED[1]), 5, "group 289 is out of place"),
+    ],
+)
+@pytest.mark.parametrize("block", [20, 1 << 22])
+def test_a_group_stands_where_its_layout_has_it(place, body, line, words, block, monkeypatch):
+    monkeypatch.setattr("flows.dtc.mask.BLOCK", block)
+    monkeypatch.setattr("flows.dtc.files.CHUNK", block)
+    (place / "in" / "a.usr").write_text(flow(body=body, tail=TAIL.replace("|3|", f"|{len(body)}|")))
+    done = mask(place)
+    assert done.code == 12
+    assert f"line {line}: D0150002 {words}" in done.told[0]
+    done = mask(place, "--blank-unknown")
+    assert done.code == 0, done.err
+    assert "blanked: 1 of D0150002 group" in done.out
+    assert set(written(place, "a.usr")[line - 1].split("|")[1:]) == {""}
+    kept = [number for number in range(1, len(body) + 1) if number != line - 1]
+    assert all(written(place, "a.usr")[number].split("|")[1] for number in kept)
+
+
+def test_one_of_a_kind_below_each_parent_is_right(place):
+    body = (BODY[0], CLOSED[0], *BODY[1:], BODY[0], CLOSED[0], BODY[1])
+    (place / "in" / "a.usr").write_text(flow(body=body, tail=TAIL.replace("|3|", "|7|")))
+    done = mask(place)
+    assert done.code == 0, done.err
+    assert "blanked" not in done.out
+
+
+def test_what_stands_below_a_record_out_of_place_is_blanked_with_it(place):
+    register = "293|R1|C|AI|1.00||5|||"
+    body = (BODY[1], register, register, *BODY, "295|01234|KX1234567|")
+    (place / "in" / "a.usr").write_text(flow(body=body, tail=TAIL.replace("|3|", f"|{len(body)}|")))
+    done = mask(place, "--blank-unknown")
+    assert done.code == 0, done.err
+    assert "blanked: 2 of D0150002 group 293, whole records" in done.out
+    assert "blanked: 1 of D0150002 group 290, whole records" in done.out
+    assert "blanked: 1 of D0150002 group 295, whole records" in done.out

@@ -7,6 +7,7 @@ import json
 import random
 import re
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -43,60 +44,96 @@ def identifiers(raw: bytes) -> set[bytes]:
     return found
 
 
-def spoil_records(data: bytes, choice: random.Random) -> bytes:
-    """Change whole records and fields: gone, twice, moved, shifted, joined, of another group or version."""
-    lines = data.split(b"\n")
-    for _ in range(choice.choice((1, 1, 2, 5))):
-        at = choice.randrange(len(lines))
+Lines = list[bytes]
+
+
+def on_field(change: Callable[[Lines, int, random.Random], Lines]) -> Callable[[Lines, int, random.Random], None]:
+    """A change of the fields of one line, at a field."""
+
+    def spoil(lines: Lines, at: int, choice: random.Random) -> None:
         fields = lines[at].split(b"|")
-        place = choice.randrange(len(fields))
-        match choice.randrange(10):
-            case 0:
-                lines[at : at + 1] = []
-            case 1:
-                lines[at:at] = [lines[at]]
-            case 2:
-                other = choice.randrange(len(lines))
-                lines[at], lines[other] = lines[other], lines[at]
-            case 3:
-                lines[at] = b"|".join([*fields[:place], b"", *fields[place:]])
-            case 4:
-                lines[at] = b"|".join([*fields[:place], *fields[place + 1 :]])
-            case 5:
-                lines[at] = b"|".join([*fields[:place], b"".join(fields[place : place + 2]), *fields[place + 2 :]])
-            case 6:
-                lines[at] = b"|".join(
-                    [choice.choice((b"026", b"028", b"ZZZ", b"zpt", b"", b"29", b"2900")), *fields[1:]]
-                )
-            case 7:
-                lines[at : at + 2] = [b"".join(lines[at : at + 2])]
-            case 8:
-                lines[at] = re.sub(rb"D\d{7}", choice.choice((b"D0150002", b"D9999001", b"D0010001")), lines[at])
-            case _:
-                lines[at] = lines[at][: choice.randrange(len(lines[at]) + 1)]
-        if not lines:
-            lines = [b""]
+        lines[at] = b"|".join(change(fields, choice.randrange(len(fields)), choice))
+
+    return spoil
+
+
+def record_gone(lines: Lines, at: int, choice: random.Random) -> None:
+    del lines[at]
+
+
+def record_twice(lines: Lines, at: int, choice: random.Random) -> None:
+    lines.insert(at, lines[at])
+
+
+def records_swapped(lines: Lines, at: int, choice: random.Random) -> None:
+    other = choice.randrange(len(lines))
+    lines[at], lines[other] = lines[other], lines[at]
+
+
+def records_joined(lines: Lines, at: int, choice: random.Random) -> None:
+    lines[at : at + 2] = [b"".join(lines[at : at + 2])]
+
+
+def record_cut_off(lines: Lines, at: int, choice: random.Random) -> None:
+    lines[at] = lines[at][: choice.randrange(len(lines[at]) + 1)]
+
+
+def other_version(lines: Lines, at: int, choice: random.Random) -> None:
+    lines[at] = re.sub(rb"D\d{7}", choice.choice((b"D0150002", b"D9999001", b"D0010001")), lines[at])
+
+
+def other_group(lines: Lines, at: int, choice: random.Random) -> None:
+    group = choice.choice((b"026", b"028", b"ZZZ", b"zpt", b"", b"29", b"2900"))
+    lines[at] = b"|".join([group, *lines[at].split(b"|")[1:]])
+
+
+RECORDS: dict[str, Callable[[Lines, int, random.Random], None]] = {
+    "record gone": record_gone,
+    "record twice": record_twice,
+    "records swapped": records_swapped,
+    "records joined": records_joined,
+    "record cut off": record_cut_off,
+    "other version": other_version,
+    "other group": other_group,
+    "field too many": on_field(lambda fields, at, _: [*fields[:at], b"", *fields[at:]]),
+    "value too many": on_field(lambda fields, at, choice: [*fields[:at], choice.choice(fields), *fields[at:]]),
+    "field gone": on_field(lambda fields, at, _: [*fields[:at], *fields[at + 1 :]]),
+    "two fields gone": on_field(lambda fields, at, _: [*fields[:at], *fields[at + 2 :]]),
+    "fields joined": on_field(lambda fields, at, _: [*fields[:at], b"".join(fields[at : at + 2]), *fields[at + 2 :]]),
+}
+CLASSES = (*RECORDS, "bytes", "packed", "mixed")
+
+
+def spoilt(raw: bytes, name: str, choice: random.Random) -> bytes:
+    """Return one file spoilt in the way that is named, once or a few times."""
+    match name:
+        case "bytes":
+            return spoil_bytes(raw, choice)
+        case "packed":
+            data = gzip.compress(spoilt(raw, "mixed", choice), mtime=0)
+            return spoil_bytes(data, choice) if choice.random() < 0.5 else data
+    lines = raw.split(b"\n")
+    for _ in range(choice.choice((1, 1, 2, 5))):
+        way = RECORDS[choice.choice(sorted(RECORDS)) if name == "mixed" else name]
+        way(lines, choice.randrange(len(lines)), choice)
+        lines = lines or [b""]
     return b"\n".join(lines)
 
 
-def spoilt(raw: bytes, choice: random.Random) -> bytes:
-    """Return one spoilt file, a few of them packed and then spoilt again."""
-    data = spoil_records(raw, choice) if choice.random() < 0.7 else spoil_bytes(raw, choice)
-    if choice.random() < 0.05:
-        data = gzip.compress(data, mtime=0)
-        data = spoil_bytes(data, choice) if choice.random() < 0.5 else data
-    return data
+def survivors(names: set[bytes], written: bytes) -> set[bytes]:
+    """Which raw values are in what was written."""
+    return {name for name in names if re.search(rb"(?<![0-9A-Za-z])" + re.escape(name) + rb"(?![0-9A-Za-z])", written)}
 
 
-def run(count: int, seed: int, tmp_path, rules, pseudonymiser, monkeypatch) -> Counter[int]:
+def run(count: int, seed: int, name: str, tmp_path, rules, pseudonymiser, monkeypatch) -> Counter[int]:
     monkeypatch.setattr(files.os, "sync", lambda: None)
-    choice = random.Random(seed)
+    choice = random.Random(f"{seed} {name}")
     sources = [(raw, identifiers(raw)) for raw in originals(choice)]
     codes: Counter[int] = Counter()
     path = tmp_path / "in.usr"
     for number in range(count):
         raw, names = choice.choice(sources)
-        data = spoilt(raw, choice)
+        data = spoilt(raw, name, choice)
         path.write_bytes(data)
         out = tmp_path / str(number)
         try:
@@ -110,26 +147,52 @@ def run(count: int, seed: int, tmp_path, rules, pseudonymiser, monkeypatch) -> C
             body = (out / "in.usr").read_bytes()
             body = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
             written = body + b"|" + json.dumps(report.document()).encode()
-        survived = {
-            name for name in names if re.search(rb"(?<![0-9A-Za-z])" + re.escape(name) + rb"(?![0-9A-Za-z])", written)
-        }
-        (tmp_path / "last").write_bytes(data)
-        assert not survived, (seed, number, data)
+        assert not survivors(names, written), (seed, name, number, data)
     assert sum(codes.values()) == count
     assert set(codes) <= {0, 11, 12}
     return codes
 
 
 @pytest.mark.requirement("Q67")
-def test_spoilt_flows_give_a_code_and_no_identifier(tmp_path, rules, pseudonymiser, monkeypatch):
-    codes = run(400, 1, tmp_path, rules, pseudonymiser, monkeypatch)
-    assert codes[0] > 20
-    assert codes[11] > 20
-    assert codes[12] > 20
+@pytest.mark.parametrize("name", CLASSES)
+def test_spoilt_flows_give_a_code_and_no_identifier(tmp_path, rules, pseudonymiser, monkeypatch, name):
+    run(30, 1, name, tmp_path, rules, pseudonymiser, monkeypatch)
 
 
 @pytest.mark.slow
 @pytest.mark.requirement("Q67")
-def test_ten_thousand_spoilt_flows(tmp_path, rules, pseudonymiser, monkeypatch):
-    codes = run(10_000, 2, tmp_path, rules, pseudonymiser, monkeypatch)
-    assert codes[0] > 1000
+@pytest.mark.parametrize("seed", [2, 3, 5])
+@pytest.mark.parametrize("name", CLASSES)
+def test_ten_thousand_spoilt_flows(tmp_path, rules, pseudonymiser, monkeypatch, name, seed):
+    """Ten thousand a seed, an equal share of each class."""
+    codes = run(10_000 // len(CLASSES) + 1, seed, name, tmp_path, rules, pseudonymiser, monkeypatch)
+    assert codes[0] > 20
+
+
+@pytest.mark.requirement("Q67")
+@pytest.mark.parametrize(
+    ("gone", "more"),
+    [(1, 0), *(pytest.param(*change, marks=pytest.mark.slow) for change in ((2, 0), (4, 0), (0, 1), (0, 3)))],
+)
+def test_no_value_gets_through_a_record_of_another_length(tmp_path, rules, pseudonymiser, gone, more):
+    """At every field of every group of every layout in turn, fields are left out or blank ones put in."""
+    choice, names = random.Random(gone), {}
+    (tmp_path / "in").mkdir()
+    for key in sorted(flow_files.published()):
+        raw = flow_files.make(key, choice, optional=1.0)
+        lines = raw.split(b"\n")
+        done = set()
+        for at, line in enumerate(lines[1:-2], 1):
+            fields = line.split(b"|")
+            if fields[0] in done:
+                continue
+            done.add(fields[0])
+            for place in range(1, len(fields) - gone):
+                changed = b"|".join([*fields[:place], *[b""] * more, *fields[place + gone :]])
+                name = f"{''.join(key)}-{fields[0].decode()}-{place}.usr"
+                (tmp_path / "in" / name).write_bytes(b"\n".join([*lines[:at], changed, *lines[at + 1 :]]))
+                names[name] = identifiers(raw)
+    masked(rules, pseudonymiser, [tmp_path / "in"], tmp_path / "out", blank_unknown=True)
+    found = {name: survivors(values, (tmp_path / "out" / name).read_bytes()) for name, values in names.items()}
+    assert {name: values for name, values in found.items() if values} == {}
+    assert len(found) > 1000

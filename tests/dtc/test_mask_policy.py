@@ -118,7 +118,9 @@ def test_secrets_are_secrets():
         (("groups: any", "groups: some"), "neither any nor a list"),
         (("groups: any", "groups: [D0150]"), "not flow/group"),
         (("places:", "place:"), "unknown parts: place"),
-        (("items:", "items: ["), "is not YAML"),
+        (("items:", "items: ["), "is not valid YAML"),
+        (('J1699: "14"', "J1699: 14"), "constant for J1699 that is not a text in quotes"),
+        (('J1699: "14"', 'J0003: "14"'), "constant for J0003, which is neither secret nor sensitive"),
     ],
 )
 def test_a_wrong_policy_is_refused_in_words(change, words):
@@ -128,6 +130,13 @@ def test_a_wrong_policy_is_refused_in_words(change, words):
         parse_policy(text.replace(*change, 1), where="mine.yaml")
     assert words in fault.value.line()
     assert fault.value.line().startswith("mine.yaml: ")
+
+
+def test_a_constant_that_is_not_of_the_format_is_refused():
+    policy = parse_policy(shipped_policy_text().replace('J1699: "14"', 'J1699: "OTHER"'))
+    with pytest.raises(ContractError) as fault:
+        make_plan(parse_catalogue(flow_files.PUBLISHED.read_text(encoding="utf-8")), policy)
+    assert "J1699 that is not of its format, CHAR(2)" in fault.value.line()
 
 
 def test_a_place_and_a_set_for_some_groups_alone():

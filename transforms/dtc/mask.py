@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from contracts.dtc.policy.model import ADDRESS, Kind
+from contracts.dtc.policy.model import ADDRESS, CONSTANT, Kind
 from contracts.vocabulary import Field
+from transforms.dtc.moved import moved
+from transforms.dtc.nesting import Run, misplaced
 from transforms.dtc.plan import KINDS, UNCLASSIFIED, AddressPlaces, Plan
 from transforms.dtc.records import Ints, Lines, Marks, blank
 from transforms.dtc.splice import Edits, take
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 _FIELDS = {Kind.MPAN: Field.MPAN, Kind.METER_SERIAL: Field.METER_SERIAL, Kind.ESME_ID: Field.ESME_ID}
-_EMPTIED = frozenset({Kind.SECRET, Kind.SENSITIVE})
 _UPPER_A = 65
 MPAN_DIGITS = 13
+WHOLE_RECORDS = "ask the sender for records with all their fields, or give --blank-unknown"
 SHORT = 6  # characters; no identifier is shorter than this
 
 
@@ -29,6 +31,7 @@ class Refusal:
 
     line: int
     what: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,9 @@ class Masked:
         uncovered: how many values of each cell have no pseudonym in the scheme, or none that fits; they became empty,
             a mandatory one the constant of its format.
         blanked: how many values of each cell were blanked because nothing is known of them.
+        moved: how many kept values of each cell were blanked because a value to be masked may have moved there.
         blanked_records: how many records were blanked as a whole, by (flow number, group code).
+        after: what is open behind each unfinished run, in order.
         refusal: the first thing that is refused; nothing else counts then.
     """
 
@@ -49,12 +54,21 @@ class Masked:
     masked: NDArray[np.int64]
     uncovered: NDArray[np.int64]
     blanked: NDArray[np.int64]
+    moved: NDArray[np.int64]
     blanked_records: dict[tuple[int, int], int]
+    after: list[Run]
     refusal: Refusal | None = None
 
 
 def mask(
-    lines: Lines, flows: Ints, records: Marks, plan: Plan, pseudonymiser: Pseudonymiser, *, blank_unknown: bool
+    lines: Lines,
+    flows: Ints,
+    records: Marks,
+    runs: Sequence[Run],
+    plan: Plan,
+    pseudonymiser: Pseudonymiser,
+    *,
+    blank_unknown: bool,
 ) -> Masked:
     """Hide what the policy names.
 
@@ -62,10 +76,11 @@ def mask(
         lines: the block.
         flows: number of the flow that each line is of.
         records: which lines are records of groups; all others pass.
+        runs: which lines are of one flow, in order.
         plan: catalogue and policy.
         blank_unknown: blank what the policy or the catalogue does not know, instead of refusing it.
     """
-    return _Block(lines, flows, records, plan, pseudonymiser).masked(blank_unknown=blank_unknown)
+    return _Block(lines, flows, records, plan, pseudonymiser).masked(runs, blank_unknown=blank_unknown)
 
 
 class _Block:
@@ -79,15 +94,18 @@ class _Block:
         base = np.where(groups < 0, plan.limits.size, groups * np.int32(plan.width) + 1 - lines.first[:-1])
         self._cells = self._numbered(base.astype(np.int32), groups)
         self._parts: list[Edits] = []
+        self._misplaced, self._after = np.zeros(0, dtype=np.int32), list[Run]()
         size = plan.limits.size
         self._masked = np.zeros(size, dtype=np.int64)
         self._uncovered = np.zeros(size, dtype=np.int64)
         self._blanked = np.zeros(size, dtype=np.int64)
+        self._moved = np.zeros(size, dtype=np.int64)
 
-    def masked(self, *, blank_unknown: bool) -> Masked:
+    def masked(self, runs: Sequence[Run], *, blank_unknown: bool) -> Masked:
         looked, filled = self._looked_at()
         line = self._lines.line_of(looked)
-        lost = self._lost_records(looked[filled], line[filled])
+        self._misplaced, self._after = misplaced(self._groups, runs, self._plan.nesting)
+        lost = np.union1d(self._lost_records(looked[filled], line[filled]), self._misplaced).astype(np.int32)
         dropped = np.zeros(self._lines.count, dtype=np.bool_)
         dropped[lost] = True
         kinds = self._plan.kinds[self._cells[looked]]
@@ -97,9 +115,13 @@ class _Block:
         easy = unknown & filled & self._plan.lenient[self._cells[looked]]
         filled[easy] = self._may_identify(looked[easy])
         bad = looked[unknown & filled & ~dropped[line]]
-        if (bad.size or lost.size) and not blank_unknown:
-            return self._done({}, self._refusal(bad, lost))
+        doubted = moved(self._lines, np.where(dropped, -1, self._groups), self._cells, self._plan)
+        doubted = doubted[~np.isin(doubted, bad, assume_unique=True)]
+        vital = doubted[self._plan.mandatory[self._cells[doubted]]]
+        if (bad.size or lost.size or vital.size) and not blank_unknown:
+            return self._done({}, self._refusal(bad, lost, vital))
         blanked = self._blank(bad, lost, dropped)
+        self._clear(doubted, self._moved)
         known = ~unknown & filled & ~dropped[line]
         rest, kinds = looked[known], kinds[known]
         for number in np.flatnonzero(np.bincount(kinds, minlength=len(KINDS))):
@@ -111,7 +133,8 @@ class _Block:
         return self._done(blanked, None)
 
     def _done(self, blanked: dict[tuple[int, int], int], refusal: Refusal | None) -> Masked:
-        return Masked(self._parts, self._masked, self._uncovered, self._blanked, blanked, refusal)
+        counts = (self._masked, self._uncovered, self._blanked, self._moved)
+        return Masked(self._parts, *counts, blanked, self._after, refusal)
 
     def _numbered(self, base: Ints, groups: Ints) -> Ints:
         """Return the cell of each field; of no group of the plan, and of a control record, a cell of its own."""
@@ -188,31 +211,47 @@ class _Block:
             good[odd] = self._pseudonymiser.values(Field.MPAN, self._take(fields[odd])).is_not_null().to_numpy()
         return good
 
-    def _refusal(self, bad: Ints, lost: Ints) -> Refusal:
+    def _refusal(self, bad: Ints, lost: Ints, vital: Ints) -> Refusal:
         line = int(lost[0]) if lost.size else self._lines.count
-        first = int(self._lines.line_of(bad[:1])[0]) if bad.size else line
-        if bad.size and first < line:
-            line, cell = first, int(self._cells[bad[0]])
-            place = self._plan.places.get(cell)
-            if place is None:
-                return Refusal(line, f"{self._group(line)} has more fields than its layout")
-            if place.kind is None:
-                return Refusal(line, f"{place.label}, {place.item.name}, is not classified by the policy")
-            return Refusal(line, f"{place.label} does not hold a {place.item.format}")
+        for fields, why in ((bad, self._no_value), (vital, self._out_of_place)):
+            first = int(self._lines.line_of(fields[:1])[0]) if fields.size else line
+            if first < line:
+                line, found = first, why(first, int(self._cells[fields[0]]))
+        if not lost.size or line < lost[0]:
+            return found
         if self._groups[line] < 0:
             return Refusal(line, f"{self._group(line)} is not in the catalogue")
+        if line in self._misplaced:
+            return Refusal(line, f"{self._group(line)} is out of place: {self._belongs(line)}", WHOLE_RECORDS)
         return Refusal(line, f"{self._group(line)} lacks a mandatory identifier or field")
 
+    def _no_value(self, line: int, cell: int) -> Refusal:
+        place = self._plan.places.get(cell)
+        if place is None:
+            return Refusal(line, f"{self._group(line)} has more fields than its layout")
+        if place.kind is None:
+            return Refusal(line, f"{place.label}, {place.item.name}, is not classified by the policy")
+        return Refusal(line, f"{place.label} does not hold a {place.item.format}")
+
+    def _out_of_place(self, line: int, cell: int) -> Refusal:
+        longer = self._lines.first[line + 1] - self._lines.first[line] > self._plan.widths[self._groups[line]]
+        what = f"its record is {'longer' if longer else 'shorter'} than its layout, and its fields may have moved"
+        return Refusal(line, f"{self._plan.places[cell].label}: {what}", WHOLE_RECORDS)
+
     def _group(self, line: int) -> str:
-        code = int(self._lines.codes[line])
-        name = code.to_bytes(3, "big").rstrip(b"\0").decode("ascii")
-        return f"{self._plan.flows[self._flows[line]].label} group {name}"
+        return f"{self._plan.flows[self._flows[line]].label} group {self._name(line)}"
+
+    def _name(self, line: int) -> str:
+        return int(self._lines.codes[line]).to_bytes(3, "big").rstrip(b"\0").decode("ascii")
+
+    def _belongs(self, line: int) -> str:
+        group = self._plan.flows[self._flows[line]].groups[self._name(line)]
+        above = f"below {group.parent}" if group.parent else "at the top"
+        return f"its layout has it {above}, {group.cardinality}"
 
     def _blank(self, bad: Ints, lost: Ints, dropped: Marks) -> dict[tuple[int, int], int]:
         """Blank fields that nothing is known of; count them, and the records that are blanked as a whole."""
-        if bad.size:
-            self._edit(bad, pl.repeat("", bad.size, dtype=pl.String, eager=True))
-            self._blanked += np.bincount(self._cells[bad], minlength=self._blanked.size)
+        self._clear(bad, self._blanked)
         if lost.size:
             fields = np.flatnonzero(np.repeat(dropped, np.diff(self._lines.first))).astype(np.int32)
             self._edit(fields, pl.repeat("", fields.size, dtype=pl.String, eager=True))
@@ -221,6 +260,12 @@ class _Block:
             key = (int(self._flows[line]), int(self._lines.codes[line]))
             counts[key] = counts.get(key, 0) + 1
         return counts
+
+    def _clear(self, fields: Ints, counted: NDArray[np.int64]) -> None:
+        """Blank fields, and count them by cell."""
+        if fields.size:
+            self._edit(fields, pl.repeat("", fields.size, dtype=pl.String, eager=True))
+            counted += np.bincount(self._cells[fields], minlength=counted.size)
 
     def _edit(self, fields: Ints, texts: pl.Series) -> None:
         self._parts.append(Edits(self._lines.field_starts[fields], self._lines.field_ends[fields], texts))
@@ -231,7 +276,7 @@ class _Block:
     def _replace(self, kind: Kind, fields: Ints) -> None:
         cells = self._cells[fields]
         self._masked += np.bincount(cells, minlength=self._masked.size)
-        if kind in _EMPTIED:
+        if kind in CONSTANT:
             texts = self._constants(cells, lambda mandatory: not mandatory)
         elif kind is Kind.REFERENCE:
             texts = self._fitted(cells, self._pseudonymiser.references(self._take(fields)), None)

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.dtc.model import Flow, FlowItem
-from contracts.dtc.policy.model import ADDRESS, IDENTIFIERS, Kind, MaskPolicy
+from contracts.dtc.policy.model import ADDRESS, CONSTANT, IDENTIFIERS, Kind, MaskPolicy
+from contracts.errors import ContractError
+from transforms.dtc.nesting import Nesting, make_nesting
 from transforms.dtc.records import Ints, Marks, group_code
 
 FLOW_SHIFT = np.int64(1 << 24)  # a group id has 24 bits
@@ -77,9 +79,14 @@ class Plan:
         kinds: number of the kind of each cell, in the order of ``KINDS``.
         lenient: cells of known fields, and beyond the layout, of groups that hold nothing to mask but identifiers that
             every record has: there a short value, a date or a decimal number may stand in a wrong place.
+        mandatory: cells of mandatory items.
         required: cells of identifiers that a record must have.
         expected: number of those of each group.
         least: fields that a record of each group must have: up to its last mandatory item; 0 in lenient groups.
+        widths: fields of each group.
+        open_left: groups where a kept field has an item to be masked behind it, which a missing field moves left.
+        open_right: groups where a kept field has one before it, which a field too many moves right.
+        nesting: which group may stand where.
         places: what each cell is; cells of no field are absent.
         addresses: the addresses.
     """
@@ -91,9 +98,14 @@ class Plan:
     numeric: Marks
     kinds: NDArray[np.int8]
     lenient: Marks
+    mandatory: Marks
     required: Marks
     expected: Ints
     least: Ints
+    widths: Ints
+    open_left: Marks
+    open_right: Marks
+    nesting: Nesting
     places: Mapping[int, Place]
     addresses: tuple[AddressPlaces, ...]
 
@@ -137,7 +149,7 @@ def make_plan(catalogue: Mapping[tuple[str, str], Flow], policy: MaskPolicy) -> 
         for item in flow.groups[name].items:
             cell = index * width + item.position
             kind = policy.kind(flow.flow, name, item.item)
-            place = Place(flow.flow, flow.version, name, item, kind, _constant(item, kind))
+            place = Place(flow.flow, flow.version, name, item, kind, _constant(item, kind, policy))
             places[cell], kinds[cell] = place, KINDS.index(kind)
             if kind is Kind.KEEP:
                 limits[cell], numeric[cell] = _limit(item), item.kind in _NUMERIC
@@ -149,14 +161,47 @@ def make_plan(catalogue: Mapping[tuple[str, str], Flow], policy: MaskPolicy) -> 
     for cell, place in places.items():
         if place.item.mandatory and not lenient[cell]:
             least[cell // width] = max(least[cell // width], place.item.position)
+    widths = np.array([flows[number].groups[name].width for _, number, name in numbered], dtype=np.int32)
+    left, right = _open(kinds.reshape(-1, width), widths) if size else (widths > 0, widths > 0)
     keys = np.array([key for key, _, _ in numbered], dtype=np.int64)
     # two cells more: of fields that pass unseen, and of fields that are in no group
     limits = np.append(limits, np.array([np.iinfo(np.int32).max, 0], dtype=np.int32))
     kinds = np.append(kinds, np.full(2, UNCLASSIFIED, dtype=np.int8))
+    mandatory = np.zeros(size + 2, dtype=np.bool_)
+    mandatory[[cell for cell, place in places.items() if place.item.mandatory]] = True
     numeric, lenient, required = (np.append(marks, [False, False]) for marks in (numeric, lenient, required))
     return Plan(
-        flows, keys, width, limits, numeric, kinds, lenient, required, expected, least, places, tuple(addresses)
+        flows,
+        keys,
+        width,
+        limits,
+        numeric,
+        kinds,
+        lenient,
+        mandatory,
+        required,
+        expected,
+        least,
+        widths,
+        left,
+        right,
+        make_nesting(flows, [(number, name) for _, number, name in numbered]),
+        places,
+        tuple(addresses),
     )
+
+
+def _open(kinds: NDArray[np.int8], widths: Ints) -> tuple[Marks, Marks]:
+    """Return which groups have a kept field with an item to be masked behind it, and which with one before it."""
+    known = np.arange(kinds.shape[1]) <= widths[:, None]
+    known[:, 0] = False
+    kept = kinds == KINDS.index(Kind.KEEP)
+    others = known & ~kept
+    before = np.logical_or.accumulate(others, axis=1)
+    behind = np.logical_or.accumulate(others[:, ::-1], axis=1)[:, ::-1]
+    left: Marks = (kept & behind).any(axis=1)
+    right: Marks = (kept & before).any(axis=1)
+    return left, right
 
 
 def _lenient(kinds: NDArray[np.int8], required: Marks, places: Mapping[int, Place]) -> Marks:
@@ -175,8 +220,12 @@ def _limit(item: FlowItem) -> int:
     return item.length or _UNKNOWN_LENGTH
 
 
-def _constant(item: FlowItem, kind: Kind | None) -> str:
-    """Return the constant of a kind in an item's format."""
+def _constant(item: FlowItem, kind: Kind | None, policy: MaskPolicy) -> str:
+    """Return the constant of a kind in an item's format: the policy's, where it has one."""
+    if kind in CONSTANT and (own := policy.constants.get(item.item)):
+        if (item.length and len(own) > item.length) or (item.kind in _NUMERIC and not own.isdigit()):
+            raise ContractError(f"has a constant for {item.item} that is not of its format, {item.format}")
+        return own
     match item.kind:
         case "NUM" | "INT":
             return "0" * item.length if kind is Kind.MPAN else "0"

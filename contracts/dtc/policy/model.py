@@ -26,6 +26,7 @@ class Kind(StrEnum):
 
 
 IDENTIFIERS = frozenset({Kind.MPAN, Kind.METER_SERIAL, Kind.ESME_ID})
+CONSTANT = frozenset({Kind.SECRET, Kind.SENSITIVE})
 ADDRESS = frozenset({Kind.ADDRESS_LINE, Kind.POSTCODE})
 
 
@@ -58,11 +59,13 @@ class MaskPolicy:
         items: item reference -> kind.
         places: (flow, group, item) -> kind, where an item means something else than elsewhere.
         addresses: the address sets.
+        constants: item -> what a mandatory value of it becomes, where a constant of its format would be no code of it.
     """
 
     items: Mapping[str, Kind]
     places: Mapping[tuple[str, str, str], Kind]
     addresses: tuple[AddressSet, ...]
+    constants: Mapping[str, str]
 
     def kind(self, flow: str, group: str, item: str) -> Kind | None:
         """Return the kind of an item in a group; ``None`` where the policy does not classify it.

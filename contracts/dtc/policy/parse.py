@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from contracts.dtc.policy.model import ADDRESS, AddressSet, Kind, MaskPolicy
+from contracts.dtc.policy.model import ADDRESS, CONSTANT, AddressSet, Kind, MaskPolicy
 from contracts.errors import ContractError
 from contracts.validation import load_values
 
@@ -31,7 +31,7 @@ def parse_policy(text: str, *, where: str = "policy") -> MaskPolicy:
     document = load_values(text.encode(), ContractError, where=where, remedy=_REMEDY)
     if not isinstance(document, dict) or document.get("policy") != SCHEMA:
         raise ContractError(f"is not a policy: `policy: {SCHEMA}` is missing", where=where, remedy=_REMEDY)
-    if unknown := sorted(map(str, set(document) - {"policy", "addresses", "places", "items"})):
+    if unknown := sorted(map(str, set(document) - {"policy", "addresses", "places", "items", "constants"})):
         raise ContractError(f"has unknown parts: {', '.join(unknown)}", where=where, remedy=_REMEDY)
     items = document.get("items")
     if not isinstance(items, dict) or not items:
@@ -41,8 +41,14 @@ def parse_policy(text: str, *, where: str = "policy") -> MaskPolicy:
         items=MappingProxyType({_reference(item, where): _kind(kind, item, where) for item, kind in items.items()}),
         places=MappingProxyType(dict(_place(entry, where) for entry in _entries(document.get("places"), where))),
         addresses=tuple(_address_set(str(name), entry, where) for name, entry in addresses.items()),
+        constants=MappingProxyType(
+            dict(_constant(*entry, where) for entry in _mapping(document.get("constants") or {}, where).items())
+        ),
     )
     _judge_addresses(policy, where)
+    if idle := sorted(item for item in policy.constants if policy.items.get(item) not in CONSTANT):
+        what = f"has a constant for {', '.join(idle)}, which is neither secret nor sensitive"
+        raise ContractError(what, where=where, remedy=_REMEDY)
     return policy
 
 
@@ -101,6 +107,12 @@ def _place(entry: Any, where: str) -> tuple[tuple[str, str, str], Kind]:
     flow, group = _flow_group(f"{fields['flow']}/{fields['group']}", where)
     item = _reference(fields["item"], where)
     return (flow, group, item), _kind(fields["kind"], item, where)
+
+
+def _constant(item: Any, text: Any, where: str) -> tuple[str, str]:
+    if not isinstance(text, str) or not re.fullmatch(r"[ -{}~]{1,200}", text, re.ASCII):
+        raise ContractError(f"has a constant for {item} that is not a text in quotes", where=where, remedy=_REMEDY)
+    return _reference(item, where), text
 
 
 def _flow_group(text: Any, where: str) -> tuple[str, str]:
