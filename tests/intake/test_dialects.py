@@ -101,11 +101,11 @@ WRONG = {
     "encoding cp1252": (
         "a,b\n1,caf\u00e9\n".encode(),
         {"encoding": "cp1252"},
-        "declared cp1252 and is UTF-8 at line 2",
+        "declared cp1252 but is UTF-8 at line 2",
     ),
-    "encoding utf-16": (PLAIN.encode(), {"encoding": "utf-16"}, "declared utf-16 and is not"),
+    "encoding utf-16": (PLAIN.encode(), {"encoding": "utf-16"}, "declared utf-16 but is not"),
     "encoding of UTF-16": (PLAIN.encode("utf-16"), {"encoding": "cp1252"}, "declared cp1252 but is UTF-16"),
-    "byte order": (PLAIN.encode("utf-16-be"), {"encoding": "utf-16-le"}, "declared utf-16-le and is utf-16-be"),
+    "byte order": (PLAIN.encode("utf-16-be"), {"encoding": "utf-16-le"}, "declared utf-16-le but is utf-16-be"),
     "form": (PLAIN.encode(), {"form": "parquet"}, "declared parquet but looks like csv"),
 }
 

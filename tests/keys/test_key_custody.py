@@ -117,7 +117,7 @@ def test_any_k_of_n_shares_give_the_key_and_no_fewer() -> None:
         assert shares.combine(chosen, CUT) == KEY
     assert shares.combine(made, CUT) == KEY
     for chosen in itertools.combinations(made, 2):
-        with pytest.raises(KeyMaterialError, match="wants 3"):
+        with pytest.raises(KeyMaterialError, match="needs 3"):
             shares.combine(chosen, CUT)
 
 
@@ -140,7 +140,7 @@ def test_words_that_ask_for_hours_or_for_groups_are_refused_at_once(bad: dict[st
     parts = [shamir_mnemonic.Share.from_mnemonic(share.words) for share in SHARES]
     hostile = [replace(held, words=words_of(part, **bad)) for held, part in zip(SHARES, parts, strict=True)]
     begun = time.process_time()
-    with pytest.raises(KeyMaterialError, match=r"not allowed|groups"):
+    with pytest.raises(KeyMaterialError, match=r"than allowed|groups"):
         shares.combine(hostile, CUT)
     assert time.process_time() - begun < 0.5
 
@@ -173,12 +173,12 @@ def test_shares_that_do_not_belong_together_are_refused() -> None:
         shares.combine(made[:2], OTHER_CUT)
     part = shamir_mnemonic.Share.from_mnemonic(made[1].words)
     liar = replace(made[1], words=replace(part, value=bytes(32)).mnemonic())
-    with pytest.raises(KeyMaterialError, match="false"):
+    with pytest.raises(KeyMaterialError, match="one of them is wrong"):
         shares.combine([made[0], liar], CUT)
     with pytest.raises(KeyMaterialError, match="SLIP-39"):
         shares.combine([made[0], replace(made[1], words=made[1].words[::-1])], CUT)
     of_another = [replace(share, fingerprint="0" * 16) for share in made]
-    with pytest.raises(KeyMaterialError, match="false"):
+    with pytest.raises(KeyMaterialError, match="one of them is wrong"):
         shares.combine(of_another, CUT)
 
 

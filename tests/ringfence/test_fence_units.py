@@ -151,7 +151,7 @@ def test_an_unknown_attribute_and_a_double_mpan_are_refused():
         given(people({"mpan": 1}, {"mpan": 1}), want(1))
     with pytest.raises(IntakeError, match="lacks conforming"):
         given(people({"mpan": 1}).drop("conforming"), want(1))
-    with pytest.raises(ConfigurationError, match="comes twice"):
+    with pytest.raises(ConfigurationError, match="is listed twice"):
         given(people({"mpan": 1}), want(1), want(2))
 
 
