@@ -7,64 +7,29 @@ write their counts in these models, so what the evidence says is what was counte
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-T = TypeVar("T")
-
-
-class _AbsentNotNull:
-    """A key may be absent, but where JSON has it, it is not null."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Accept None from code, where it leaves the key out, and refuse null in JSON."""
-        nullable = handler(source)
-        if nullable["type"] != "nullable":
-            raise TypeError("is for types that may be None")
-        return core_schema.json_or_python_schema(json_schema=nullable["schema"], python_schema=nullable)
-
-
-def _is_none(value: object) -> bool:
-    return value is None
-
-
-Maybe = Annotated[T | None, _AbsentNotNull(), Field(exclude_if=_is_none)]
-Name = Annotated[str, Field(min_length=1, max_length=500)]
-Heading = Annotated[str, Field(max_length=200)]
-Count = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(ge=0)]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
-Date = Annotated[str, Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
-Time = Annotated[
-    str,
-    Field(
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|\+00:00)$",
-        description="UTC.",
-    ),
-]
+from contracts.evidence_results import AssociationCountsEvidence, ItemCountsEvidence, LeakScan, RingFenceEvidence, Risk
+from contracts.evidence_types import (
+    Count,
+    Date,
+    Heading,
+    Hex16,
+    Maybe,
+    Name,
+    Seconds,
+    Section,
+    Sha256,
+    Share,
+    Time,
+    _maybe,
+    _of,
+)
 
 
-def _of(words: str) -> Any:
-    """Describe a key that is always there."""
-    return Field(description=words)
-
-
-def _maybe(words: str) -> Any:
-    """Describe a key that may be absent."""
-    return Field(default=None, description=words)
-
-
-class Section(BaseModel):
-    """A part of the evidence."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-
-class Cut(Section):
+class CutEvidence(Section):
     """The data cut that every participant took on one day."""
 
     id: Name
@@ -101,7 +66,7 @@ class ColumnTreatment(Section):
     classification: Maybe[str] = None
 
 
-class Policy(Section):
+class PolicyEvidence(Section):
     """The obfuscation policy in force."""
 
     half_hourly: Maybe[Literal["synthetic", "real", "none"]] = _maybe(
@@ -124,7 +89,7 @@ class ContractUsed(Section):
     sha256: Sha256
 
 
-class ReferenceFile(Section):
+class ReferenceFileEvidence(Section):
     """A table that was used: rows and digest; of a published one its file, version and day of last change."""
 
     table: Name
@@ -162,7 +127,7 @@ class SourceFile(Section):
     hmac_sha256: str
 
 
-class Input(Section):
+class InputEvidence(Section):
     """One source: who sent it, its form, counts and a keyed digest."""
 
     participant: Name
@@ -221,7 +186,7 @@ class Accounting(Section):
     by_reason: dict[str, Count] = _of("Rows by the first cause's reason code; adds up to excluded.")
 
 
-class RuleCount(Section):
+class RuleCountEvidence(Section):
     """One rule over one extract of one participant."""
 
     participant: Name
@@ -237,7 +202,7 @@ class RuleCount(Section):
     crashed: bool = _of("The rule itself could not be judged; says nothing about the data.")
 
 
-class AcceptedExcess(Section):
+class AcceptedExcessEvidence(Section):
     """More than the limit is excluded, and accepted by name in cut.yaml."""
 
     participant: Name
@@ -251,12 +216,12 @@ class AcceptedExcess(Section):
     reason: str
 
 
-class Limits(Section):
+class LimitsEvidence(Section):
     """How much may be excluded before a run ends with nothing published."""
 
     share: Share = _of("Share of the rows of an extract, or that one rule judges, beyond which a run ends.")
     rows: Count = _of("Up to this many rows no share is too much, unless it is every row.")
-    accepted: tuple[AcceptedExcess, ...] = _of(
+    accepted: tuple[AcceptedExcessEvidence, ...] = _of(
         "What is beyond the limit and was accepted by name in cut.yaml, and why."
     )
 
@@ -268,7 +233,7 @@ class Exclusions(Section):
     by_first_cause: dict[str, Count]
 
 
-class Agreement(Section):
+class AgreementEvidence(Section):
     """How far one extract of a participant agrees with the registration of another in one item."""
 
     left: Name
@@ -306,128 +271,6 @@ class Coincident(Section):
     count: Count
     expected_low: float
     expected_high: float
-
-
-class ItemCounts(Section):
-    """Where the values of one augmented item come from: metering points by source and by rule."""
-
-    item: Name
-    stated: Count
-    derived: Count
-    manufactured: Count
-    undecided: Count
-    absent: Maybe[Count] = _maybe("Metering points that have no such item.")
-    rules: Maybe[dict[str, Count]] = _maybe("Values by the rule that gave them.")
-
-
-class AssociationOutcome(Section):
-    """How often one kind of evidence for an association led to one outcome."""
-
-    rule: Name
-    description: Maybe[str] = None
-    grade: Maybe[str] = None
-    outcome: Maybe[str] = None
-    exports: Count
-
-
-class AssociationCounts(Section):
-    """Import and export metering points linked by evidence."""
-
-    evidence: Maybe[tuple[AssociationOutcome, ...]] = None
-    constraints: Maybe[dict[str, Count]] = _maybe("Associations that break a constraint, by its code.")
-    incoherent: Maybe[dict[str, Count]] = _maybe(
-        "Metering points whose items contradict each other, by the code of the contradiction."
-    )
-
-
-class Searched(Section):
-    """What was searched and found of one class of identifier."""
-
-    candidates: Count
-    confirmed: Count
-
-
-class LeakScan(Section):
-    """The search of the whole pack for raw identifiers."""
-
-    files: Count
-    bytes: Count
-    identifiers: Count
-    confirmed: Count
-    classes: Maybe[dict[str, Count | Searched]] = _maybe(
-        "Class of identifier -> what was searched and found: a count, or an object of counts."
-    )
-    scope: Maybe[str] = _maybe("What was searched, where that is not this pack.")
-
-
-class ClassSize(Section):
-    """Metering points in classes of one size."""
-
-    size: str
-    metering_points: Count
-
-
-class Risk(Section):
-    """How far the released columns single out a metering point once its identifiers are gone."""
-
-    quasi_identifiers: Maybe[tuple[Name, ...]] = _maybe("Columns that an intruder is taken to know.")
-    metering_points: Maybe[Count] = None
-    classes: Maybe[Count] = _maybe("Distinct combinations of the quasi-identifiers.")
-    class_sizes: Maybe[tuple[ClassSize, ...]] = _maybe("Metering points by the size of their class.")
-    prosecutor_max: Maybe[Share] = None
-    prosecutor_mean: Maybe[Share] = None
-    journalist_max: Maybe[Share] = None
-    marketer: Maybe[Share] = None
-    thresholds: Maybe[dict[str, float]] = _maybe("Figure -> the largest value that the policy tolerates.")
-
-
-class CaseCounts(Section):
-    """What a test case wanted and was given."""
-
-    test_case: Name
-    phase: Name
-    stage: Maybe[str] = None
-    participant: Maybe[str] = None
-    wanted: Count
-    spares_wanted: Maybe[Count] = None
-    allocated: Count
-    spares: Maybe[Count] = None
-    short: Count
-
-
-class Shortage(Section):
-    """A test case that lacks metering points, and what would help."""
-
-    text: str = _of("The shortage in words.")
-
-
-class Coverage(Section):
-    """How like the released population one set is in one attribute."""
-
-    scope: Maybe[str] = None
-    name: Name
-    round: Maybe[int] = None
-    attribute: str
-    metering_points: Count
-    distance: float | None = None
-    pairwise: float | None = None
-    absent: Maybe[tuple[JsonValue, ...]] = None
-
-
-class RingFence(Section):
-    """What was allocated to test cases."""
-
-    plan: Maybe[str] = None
-    phases: Maybe[tuple[JsonValue, ...]] = None
-    test_cases: tuple[CaseCounts, ...]
-    shortages: Maybe[tuple[Shortage, ...]] = None
-    ledger_head: Maybe[str] = _maybe(
-        "Digest of the ledger's last batch; it covers the moment of the commit, so it varies as the times do."
-    )
-    coverage: Maybe[tuple[Coverage, ...]] = _maybe(
-        "How like the released population each set is, by attribute: distance 0 alike to 1 apart, values that it "
-        "lacks; with an empty attribute, of all pairs of values the share that it has (pairwise)."
-    )
 
 
 class PackReference(Section):
@@ -490,7 +333,7 @@ class AssessedTreatment(Section):
     residual_risk: str
 
 
-class Assessment(Section):
+class AssessmentEvidence(Section):
     """Words of the data protection impact assessment that the policy chose; the annex is made from them."""
 
     purpose: Maybe[str] = None
@@ -541,7 +384,7 @@ class Evidence(Section):
         "submission: a participant's pseudonymised backup; release: the whole job's result; return: one participant's "
         "share of a release."
     )
-    cut: Cut
+    cut: CutEvidence
     tool: Tool
     scheme: Annotated[str, Field(pattern="^[0-9]+$")] = _of("Version of the pseudonym scheme.")
     key_fingerprint: Hex16 = _of(
@@ -552,23 +395,23 @@ class Evidence(Section):
         "Keys whose signatures the envelope must carry; a pack that its approver has not signed yet does not verify. "
         "They prove that no signature was altered or removed; whom to trust, a reader decides."
     )
-    policy: Maybe[Policy] = None
+    policy: Maybe[PolicyEvidence] = None
     contracts: Maybe[tuple[ContractUsed, ...]] = None
-    reference: Maybe[tuple[ReferenceFile, ...]] = None
+    reference: Maybe[tuple[ReferenceFileEvidence, ...]] = None
     publications: Maybe[tuple[Publication, ...]] = _maybe("Market domain data and industry standing data as a whole.")
-    inputs: tuple[Input, ...]
+    inputs: tuple[InputEvidence, ...]
     accounting: tuple[Accounting, ...] = _of("rows_in = released + excluded, for each extract.")
-    rules: tuple[RuleCount, ...]
-    limits: Maybe[Limits] = None
+    rules: tuple[RuleCountEvidence, ...]
+    limits: Maybe[LimitsEvidence] = None
     exclusions: Maybe[Exclusions] = None
-    alignment: Maybe[tuple[Agreement, ...]] = None
+    alignment: Maybe[tuple[AgreementEvidence, ...]] = None
     agreement: Maybe[tuple[ParticipantAgreement, ...]] = None
-    augmentation: Maybe[tuple[ItemCounts, ...]] = None
-    associations: Maybe[AssociationCounts] = None
+    augmentation: Maybe[tuple[ItemCountsEvidence, ...]] = None
+    associations: Maybe[AssociationCountsEvidence] = None
     coincident: Maybe[Coincident] = None
     leak_scan: Maybe[LeakScan] = None
     risk: Maybe[Risk] = None
-    ring_fence: Maybe[RingFence] = None
+    ring_fence: Maybe[RingFenceEvidence] = None
     previous: Maybe[tuple[PackReference, ...]] = _maybe("Packs that this one was made from.")
     baseline: Maybe[Baseline] = None
     times: Times
@@ -579,4 +422,4 @@ class Evidence(Section):
     requirements: Maybe[tuple[Obligation, ...]] = _maybe(
         "Obligations that the cut answers: what each asks, and what shows it."
     )
-    dpia: Maybe[Assessment] = None
+    dpia: Maybe[AssessmentEvidence] = None

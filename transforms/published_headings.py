@@ -31,7 +31,7 @@ class Heading:
         return cls(plain(_BRACKETS.sub(" ", text)), plain(found[-1]) if found else "")
 
 
-class Headings:
+class PublishedHeadings:
     """The headings of one table, in which columns are looked up by their words.
 
     Args:

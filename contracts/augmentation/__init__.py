@@ -13,10 +13,10 @@ from typing import Any
 
 from contracts.augmentation.model import (
     TABLES,
+    AssociationEvidence,
     Associations,
     Condition,
     Decision,
-    Evidence,
     Input,
     Item,
     Lookup,
@@ -96,7 +96,9 @@ def associations(path: Path = ASSOCIATIONS) -> Associations:
         ContractError: the file is wrong.
     """
     document, digest = read_document(path, AssociationsDocument, AssociationsDocument.faults)
-    evidence = tuple(Evidence(n["rule"], tuple(n["match"]), n["grade"], n["description"]) for n in document["evidence"])
+    evidence = tuple(
+        AssociationEvidence(n["rule"], tuple(n["match"]), n["grade"], n["description"]) for n in document["evidence"]
+    )
     return Associations(
         grades=tuple(document["grades"]),
         site=tuple(document["site"]),

@@ -179,7 +179,7 @@ class Tables:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class AssociationEvidence:
     """One kind of evidence for an association: which keys must be equal, and how sure it makes us."""
 
     rule: str
@@ -205,7 +205,7 @@ class Associations:
     grades: tuple[str, ...]
     site: tuple[str, ...]
     same: tuple[str, ...]
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[AssociationEvidence, ...]
     carried: tuple[str, ...]
     primary: tuple[Condition, ...]
     constraints: tuple[Condition, ...]

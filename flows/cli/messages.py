@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from flows.messages.write import MessageCounts
 
 CASE_HELP = "Test case; repeatable.  [default: all of phase CIT]"
 
@@ -49,8 +52,6 @@ def messages_command(  # noqa: PLR0913 - the options of a command
     Every message is validated against the JSON schema first. manifest.csv lists test case, pseudonym and payload, and
     why a message was left out.
     """
-    from dataclasses import asdict
-
     from flows.keys.signing_key import load_public
     from flows.messages.write import MessageSelection, write_messages
     from flows.pack.previous import read_evidence
@@ -73,6 +74,13 @@ def messages_command(  # noqa: PLR0913 - the options of a command
         connection_provider=connection_provider,
     )
     done = write_messages(pack, out, MessageSelection(tuple(test_case or ()), tuple(interface or ()), spelling), terms)
+    _tell(done, out, as_json=as_json)
+
+
+def _tell(done: MessageCounts, out: Path, *, as_json: bool) -> None:
+    """Print what was written."""
+    from dataclasses import asdict
+
     if as_json:
         typer.echo(json.dumps({**asdict(done), "out": str(out)}, indent=2))
     else:

@@ -21,7 +21,7 @@ from contracts.errors import ContractError, InsufficientDataError, IntakeError
 from contracts.reference import CODE_LISTS, TABLE_LISTS, TableDefinition, definitions, published_tables
 from flows.intake.published_set import PublishedFile, PublishedSet, published_set
 from flows.intake.published_table import CUT_OFF, read_table
-from transforms.published_headings import Heading, Headings, lacks
+from transforms.published_headings import Heading, PublishedHeadings, lacks
 
 NAME = "market domain data"
 DAYS = ("%d/%m/%Y", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
@@ -159,14 +159,14 @@ def _by_file(found: PublishedSet) -> dict[str, tuple[PublishedFile, list[TableDe
 _ALIVE_FROM, _ALIVE_TO = "_from", "_to"
 
 
-def _headings(names: list[str], definition: TableDefinition, where: str) -> Headings:
+def _headings(names: list[str], definition: TableDefinition, where: str) -> PublishedHeadings:
     own = {Heading.of(d.effective_from).qualifier for d in definitions().values() if d.effective_from}
     foreign = own - {Heading.of(definition.effective_from).qualifier}
-    return Headings(names, where=where, own_after=definition.own_after, foreign=foreign)
+    return PublishedHeadings(names, where=where, own_after=definition.own_after, foreign=foreign)
 
 
 def _typed(
-    headings: Headings, cells: pl.DataFrame, definition: TableDefinition, where: str
+    headings: PublishedHeadings, cells: pl.DataFrame, definition: TableDefinition, where: str
 ) -> tuple[pl.DataFrame, date | None]:
     """Return every row under the table's own column names, with the days it begins and ends, and the latest begin."""
     picked: list[pl.Expr | pl.Series] = []

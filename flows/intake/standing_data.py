@@ -24,7 +24,7 @@ from flows.intake.market_domain_data import days
 from flows.intake.published_set import PublishedFile, files_of
 from flows.intake.published_table import CUT_OFF, read_table
 from flows.intake.source import safe_name
-from transforms.published_headings import Headings, lacks
+from transforms.published_headings import PublishedHeadings, lacks
 
 NAME = "industry standing data"
 DIP_IDS, DIP_ROLES = "M16", "M18"
@@ -156,7 +156,7 @@ def _first_line(raw: bytes) -> list[str]:
 
 def _entity(raw: bytes, head: Sequence[str], entity: Entity, file: PublishedFile) -> EntityFile:
     names, cells = read_table(raw, file.name, before=1)
-    headings = Headings(names, where=file.name)
+    headings = PublishedHeadings(names, where=file.name)
     picked = {}
     for column, heading in entity.columns.items():
         place = headings.column(heading)

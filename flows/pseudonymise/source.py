@@ -108,17 +108,29 @@ def pseudonymise_source(
         found.add(reader, columns, dated=said is not None)
     writer.close()
     workspace.record(SignCounts(counts=found.signs), participant.mpid, extract.contract)
+    return _facts(job, participant, specs, files, found, contract)
+
+
+def _facts(
+    job: Job,
+    participant: Participant,
+    specs: list[SourceSpec],
+    files: SourceFiles,
+    found: _Found,
+    contract: Contract,
+) -> SourceFacts:
+    """Return what is recorded of a source that was read."""
     several = len(files.files) > 1 or files.files[0].spec.file != specs[0].file
     return SourceFacts(
         participant=participant.mpid,
         role=participant.role,
-        extract=extract.contract,
-        file=f"{len(files.files)} files" if several else _redacted_name(files.files[0].spec, extract.contract),
+        extract=contract.extract,
+        file=f"{len(files.files)} files" if several else _redacted_name(files.files[0].spec, contract.extract),
         form=found.form,
         bytes=sum(file.bytes for file in files.files),
         rows=found.rows,
         hmac_sha256=files.digest(),
-        cut_date=cut.date.isoformat() if found.dated else None,  # no other date passes
+        cut_date=job.model.cut.date.isoformat() if found.dated else None,  # no other date passes
         dropped_columns=found.fields + len(found.dropped),
         columns=found.names,
         source_form=found.source_form(contract).facts(),

@@ -12,14 +12,14 @@ import polars as pl
 from contracts.augmentation import Item
 from contracts.evidence import (
     AssessedTreatment,
-    Assessment,
+    AssessmentEvidence,
     ColumnSource,
     ColumnTreatment,
     Evidence,
     Exclusions,
     Lineage,
     Obligation,
-    Policy,
+    PolicyEvidence,
 )
 from contracts.model import Contract
 from contracts.requirements import assessment, requirements
@@ -205,7 +205,7 @@ def requirements_section(rules: Iterable[Mapping[str, Any]], items: Sequence[Ite
     ]
 
 
-def dpia_section(contracts: Sequence[Contract]) -> Assessment:
+def dpia_section(contracts: Sequence[Contract]) -> AssessmentEvidence:
     """Return the words of the impact assessment, for the treatments that these contracts use."""
     words = assessment()
     used = sorted({contract.treatment(column).describe() for contract in contracts for column in contract.columns})
@@ -218,7 +218,7 @@ def dpia_section(contracts: Sequence[Contract]) -> Assessment:
         for treatment in used
         for entry in [words.words(treatment)]
     )
-    return Assessment.model_validate({**words.texts, "treatments": treatments, "measures": words.measures})
+    return AssessmentEvidence.model_validate({**words.texts, "treatments": treatments, "measures": words.measures})
 
 
 def _exclusions(known: Context) -> Exclusions:
@@ -253,7 +253,7 @@ def _half_hourly(known: Context) -> Literal["synthetic", "real", "none"]:
     return "synthetic" if all(contract.treatment(c).method in hiding for c in periods) else "real"
 
 
-def _policy(known: Context) -> Policy:
+def _policy(known: Context) -> PolicyEvidence:
     extracts: dict[str, dict[str, str | ColumnTreatment]] = {
         name: {
             c.name: ColumnTreatment(treatment=contract.treatment(c).describe(), classification=c.classification.value)
@@ -263,7 +263,7 @@ def _policy(known: Context) -> Policy:
         if name in {h.extract for h in known.extracts}
     }
     model = known.job.model
-    return Policy(
+    return PolicyEvidence(
         half_hourly=_half_hourly(known),
         postcode=model.cut.policy.postcode.value,
         approval="two signatures" if model.release.approver else "one signature",

@@ -15,7 +15,7 @@ from flows.sample.defect_catalogue import VARIANTS
 from flows.sample.defects import Places, plant
 from flows.sample.layout import EXTRACTS, SampleExtract
 from flows.sample.market import MPID
-from flows.sample.metering import Meters, Registers
+from flows.sample.metering import Meters, SampleRegisters
 from flows.sample.population import SamplePopulation, generator, populate
 from flows.sample.request import SampleRequest
 
@@ -100,7 +100,7 @@ def _metering(out: Chunk, people: SamplePopulation, fleet: Meters, tally: Sample
         if meter.participant in {path.partition("/")[0] for path in flows}:
             here &= alone_half_hourly == (meter.path in flows)
         at = np.flatnonzero(here)
-        registers = Registers(people, fleet, at)
+        registers = SampleRegisters(people, fleet, at)
         if meter.path.endswith(".usr"):
             write = dtc.d0268 if meter.path in flows else dtc.d0150
             data, groups = write(people, fleet, at, registers)

@@ -14,7 +14,7 @@ from flows.sample import market, meters
 from flows.sample.codes import COMPACT, CUT_DATE, CUT_DAY, DATES
 from flows.sample.extracts import Consumption, mpans, regimes, tenths
 from flows.sample.market import GSP, MPID, SSC, STATUS
-from flows.sample.metering import CT_RATIO, MULTIPLIER, QUANTITY, REGISTER, Meters, Registers
+from flows.sample.metering import CT_RATIO, MULTIPLIER, QUANTITY, REGISTER, Meters, SampleRegisters
 from flows.sample.population import SamplePopulation
 from flows.sample.writers import joined
 
@@ -46,14 +46,14 @@ def dtc_text(parts: list[pl.Series | str]) -> pl.Series:
     return frame.select(pl.concat_str(pieces, ignore_nulls=True)).to_series()
 
 
-def _register(rows: Registers, at: Ints) -> list[pl.Series | str]:
+def _register(rows: SampleRegisters, at: Ints) -> list[pl.Series | str]:
     return [
         REGISTER.text(rows.register[at]), "|C|", QUANTITY.text(rows.quantity[at]), "|",
         MULTIPLIER.text(rows.multiplier[at]), "||", meters.DIGITS.text(rows.digits[at]), "|||\n",
     ]  # fmt: skip
 
 
-def d0150(people: SamplePopulation, fleet: Meters, at: Ints, registers: Registers) -> tuple[bytes, int]:
+def d0150(people: SamplePopulation, fleet: Meters, at: Ints, registers: SampleRegisters) -> tuple[bytes, int]:
     """Return the groups 288, 289, 290, 291 and 293 of some meters, and how many there are."""
     if not at.size:
         return b"", 0
@@ -80,7 +80,7 @@ def d0150(people: SamplePopulation, fleet: Meters, at: Ints, registers: Register
     return joined(text), groups
 
 
-def d0268(people: SamplePopulation, fleet: Meters, at: Ints, registers: Registers) -> tuple[bytes, int]:
+def d0268(people: SamplePopulation, fleet: Meters, at: Ints, registers: SampleRegisters) -> tuple[bytes, int]:
     """Return the groups 01A, 02A, 03A and 04A of some half-hourly meters, one a metering point, and how many."""
     if not at.size:
         return b"", 0
@@ -102,7 +102,7 @@ def d0268(people: SamplePopulation, fleet: Meters, at: Ints, registers: Register
     return joined(text), 4 * at.size + int(two.sum())
 
 
-def _channel(rows: Registers, at: Ints, outstation: pl.Series, channel: int) -> pl.Series:
+def _channel(rows: SampleRegisters, at: Ints, outstation: pl.Series, channel: int) -> pl.Series:
     return dtc_text(
         [
             "04A|", REGISTER.text(rows.register[at]), "|", outstation, f"|{channel}|1|", MULTIPLIER.text(rows.multiplier[at]),

@@ -13,7 +13,7 @@ from flows.sample import market, meters
 from flows.sample.addresses import LINES, Addresses
 from flows.sample.codes import CUT_DAY, DATES, dates
 from flows.sample.market import DCC_FLAG, FLAG, GSP, LLFC, MPID, MTC, PROFILE, SSC, STATUS, TPR
-from flows.sample.metering import MULTIPLIER, QUANTITY, REGISTER, Meters, Registers, replace
+from flows.sample.metering import MULTIPLIER, QUANTITY, REGISTER, Meters, SampleRegisters, replace
 from flows.sample.permutation import permute, pick
 from flows.sample.population import SamplePopulation
 from flows.sample.request import SampleRequest
@@ -141,7 +141,7 @@ def metering(people: SamplePopulation, fleet: Meters, at: Ints, form: str) -> Ro
     return frame, rows
 
 
-def register(people: SamplePopulation, fleet: Meters, registers: Registers) -> Rows:
+def register(people: SamplePopulation, fleet: Meters, registers: SampleRegisters) -> Rows:
     """Return the registers of some meters."""
     rows = registers.row
     frame = pl.DataFrame(

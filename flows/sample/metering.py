@@ -83,7 +83,7 @@ class Meters:
         return out.scatter(metered, self.serial_text(at[metered])) if metered.size else out
 
 
-class Registers:
+class SampleRegisters:
     """Registers of some meters: ``meter`` is the entry in :class:`Meters`, ``ordinal`` 0 or 1 within it."""
 
     def __init__(self, people: SamplePopulation, rows: Meters, at: Ints) -> None:

@@ -14,7 +14,7 @@ from flows.sample.codes import COMPACT, CUT_DAY, DATES
 from flows.sample.dtc import dtc_text
 from flows.sample.extracts import mpans, tenths
 from flows.sample.market import MPID
-from flows.sample.metering import QUANTITY, REGISTER, Meters, Registers
+from flows.sample.metering import QUANTITY, REGISTER, Meters, SampleRegisters
 from flows.sample.permutation import pick
 from flows.sample.population import SamplePopulation
 from flows.sample.request import SampleRequest
@@ -31,7 +31,7 @@ def d0010(people: SamplePopulation, fleet: Meters, request: SampleRequest) -> tu
     at = np.flatnonzero(read & (pick(people.index[rows], request.salt + 720, ONE_IN) == 0))
     if not at.size:
         return b"", 0, 0
-    registers = Registers(people, fleet, at)
+    registers = SampleRegisters(people, fleet, at)
     first = registers.ordinal == 0
     ordinal = 2 * fleet.ordinal[registers.meter] + registers.ordinal
     digits = np.minimum(meters.DIGITS_OF[fleet.type[registers.meter]], 5)

@@ -15,7 +15,7 @@ import pytest
 from contracts.errors import DataCutError, InsufficientDataError, IntakeError
 from contracts.reference import definitions
 from flows.intake.market_domain_data import Reference, load_reference
-from transforms.published_headings import Headings
+from transforms.published_headings import PublishedHeadings
 
 CUT = date(2023, 8, 19)
 CASES = Path(__file__).parents[1] / "cases"
@@ -143,7 +143,7 @@ def test_a_date_of_another_table_is_never_the_tables_own(tmp_path):
 
 
 def test_two_headings_that_may_be_meant_are_refused():
-    found = Headings([FROM, MTC, FROM, WHOSE], where="t.csv", own_after=LLFC)
+    found = PublishedHeadings([FROM, MTC, FROM, WHOSE], where="t.csv", own_after=LLFC)
     with pytest.raises(IntakeError, match="2 columns that may be"):
         found.own_date(f"{FROM} {{X}}", f"{TO} {{X}}")
 

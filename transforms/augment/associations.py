@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from contracts.augmentation.model import Associations, Condition, Evidence
+from contracts.augmentation.model import AssociationEvidence, Associations, Condition
 from transforms.augment.decision_tables import sql
 from transforms.connected_components import smallest_connected
 
@@ -148,7 +148,7 @@ def links(candidates: pl.DataFrame, relations: pl.DataFrame, rules: Associations
     )
 
 
-def _matched(exports: pl.DataFrame, imports: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+def _matched(exports: pl.DataFrame, imports: pl.DataFrame, evidence: AssociationEvidence) -> pl.DataFrame:
     """Return the exports whose key some import has: ``point``, ``partner`` (null where several imports have it)."""
     keys = ["site", *evidence.match]
     named = imports.select(*keys, "stands").drop_nulls().unique()

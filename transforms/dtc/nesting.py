@@ -19,7 +19,7 @@ TOP = -1  # the flow itself, as a parent; also what comes before its first recor
 
 
 @dataclass(frozen=True, slots=True)
-class Nesting:
+class RecordNesting:
     """Groups of all flows by number, and how they hang together.
 
     Attributes:
@@ -53,7 +53,7 @@ class Run:
     unfinished: bool = False
 
 
-def make_nesting(flows: Sequence[Flow], groups: Sequence[tuple[int, str]]) -> Nesting:
+def make_nesting(flows: Sequence[Flow], groups: Sequence[tuple[int, str]]) -> RecordNesting:
     """Return the nesting of groups, each given by the number of its flow and its id."""
     numbers = {key: number for number, key in enumerate(groups)}
     parents = [numbers.get((flow, flows[flow].groups[name].parent), TOP) for flow, name in groups]
@@ -71,10 +71,10 @@ def make_nesting(flows: Sequence[Flow], groups: Sequence[tuple[int, str]]) -> Ne
             follows[number, below.get(upper, [])] = True
         follows[number, tops.get(flow, [])] = True
     follows[TOP, below.get(TOP, [])] = True
-    return Nesting(np.array(parents, dtype=np.int32), above, np.array(single, dtype=np.bool_), follows)
+    return RecordNesting(np.array(parents, dtype=np.int32), above, np.array(single, dtype=np.bool_), follows)
 
 
-def misplaced(groups: Ints, runs: Sequence[Run], nesting: Nesting) -> tuple[Ints, list[Run]]:
+def misplaced(groups: Ints, runs: Sequence[Run], nesting: RecordNesting) -> tuple[Ints, list[Run]]:
     """Return the lines whose record may not stand where it does, and what comes after each unfinished run.
 
     What stands below such a record stands nowhere either: the record counts as not there.
@@ -108,7 +108,7 @@ def misplaced(groups: Ints, runs: Sequence[Run], nesting: Nesting) -> tuple[Ints
     return np.array(wrong, dtype=np.int32), [run for run in after if run.unfinished]
 
 
-def _again(found: Ints, starts: NDArray[np.intp], runs: Sequence[Run], nesting: Nesting) -> Marks:
+def _again(found: Ints, starts: NDArray[np.intp], runs: Sequence[Run], nesting: RecordNesting) -> Marks:
     """Tell which records of single groups come again below the same record of their parent."""
     again = np.zeros(found.size, dtype=np.bool_)
     order = np.argsort(found, kind="stable")
@@ -129,7 +129,7 @@ def _again(found: Ints, starts: NDArray[np.intp], runs: Sequence[Run], nesting: 
     return again
 
 
-def _walk(found: list[int], run: Run, nesting: Nesting) -> tuple[list[int], Run]:
+def _walk(found: list[int], run: Run, nesting: RecordNesting) -> tuple[list[int], Run]:
     wrong: list[int] = []
     last, used = run.last, run.used
     for place, group in enumerate(found):
@@ -143,7 +143,7 @@ def _walk(found: list[int], run: Run, nesting: Nesting) -> tuple[list[int], Run]
     return wrong, replace(run, last=last, used=used)
 
 
-def _end(found: Ints, run: Run, nesting: Nesting) -> Run:
+def _end(found: Ints, run: Run, nesting: RecordNesting) -> Run:
     """Return what is open after a run that is right."""
     if not found.size:
         return run

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from contracts.dtc.model import Flow, FlowItem
 from contracts.dtc.policy.model import ADDRESS, CONSTANT, IDENTIFIERS, Kind, MaskPolicy
 from contracts.errors import ContractError
-from transforms.dtc.nesting import Nesting, make_nesting
+from transforms.dtc.nesting import RecordNesting, make_nesting
 from transforms.dtc.records import Ints, Marks, group_code
 
 FLOW_SHIFT = np.int64(1 << 24)  # a group id has 24 bits
@@ -105,7 +105,7 @@ class Plan:
     widths: Ints
     open_left: Marks
     open_right: Marks
-    nesting: Nesting
+    nesting: RecordNesting
     places: Mapping[int, Place]
     addresses: tuple[AddressPlaces, ...]
 

@@ -1,0 +1,137 @@
+"""What the evidence says of augmentation, leak scan, disclosure risk and ring-fence."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from contracts.evidence_types import (
+    Count,
+    Maybe,
+    Name,
+    Section,
+    Share,
+    _maybe,
+    _of,
+)
+
+
+class ItemCountsEvidence(Section):
+    """Where the values of one augmented item come from: metering points by source and by rule."""
+
+    item: Name
+    stated: Count
+    derived: Count
+    manufactured: Count
+    undecided: Count
+    absent: Maybe[Count] = _maybe("Metering points that have no such item.")
+    rules: Maybe[dict[str, Count]] = _maybe("Values by the rule that gave them.")
+
+
+class AssociationOutcomeEvidence(Section):
+    """How often one kind of evidence for an association led to one outcome."""
+
+    rule: Name
+    description: Maybe[str] = None
+    grade: Maybe[str] = None
+    outcome: Maybe[str] = None
+    exports: Count
+
+
+class AssociationCountsEvidence(Section):
+    """Import and export metering points linked by evidence."""
+
+    evidence: Maybe[tuple[AssociationOutcomeEvidence, ...]] = None
+    constraints: Maybe[dict[str, Count]] = _maybe("Associations that break a constraint, by its code.")
+    incoherent: Maybe[dict[str, Count]] = _maybe(
+        "Metering points whose items contradict each other, by the code of the contradiction."
+    )
+
+
+class Searched(Section):
+    """What was searched and found of one class of identifier."""
+
+    candidates: Count
+    confirmed: Count
+
+
+class LeakScan(Section):
+    """The search of the whole pack for raw identifiers."""
+
+    files: Count
+    bytes: Count
+    identifiers: Count
+    confirmed: Count
+    classes: Maybe[dict[str, Count | Searched]] = _maybe(
+        "Class of identifier -> what was searched and found: a count, or an object of counts."
+    )
+    scope: Maybe[str] = _maybe("What was searched, where that is not this pack.")
+
+
+class ClassSize(Section):
+    """Metering points in classes of one size."""
+
+    size: str
+    metering_points: Count
+
+
+class Risk(Section):
+    """How far the released columns single out a metering point once its identifiers are gone."""
+
+    quasi_identifiers: Maybe[tuple[Name, ...]] = _maybe("Columns that an intruder is taken to know.")
+    metering_points: Maybe[Count] = None
+    classes: Maybe[Count] = _maybe("Distinct combinations of the quasi-identifiers.")
+    class_sizes: Maybe[tuple[ClassSize, ...]] = _maybe("Metering points by the size of their class.")
+    prosecutor_max: Maybe[Share] = None
+    prosecutor_mean: Maybe[Share] = None
+    journalist_max: Maybe[Share] = None
+    marketer: Maybe[Share] = None
+    thresholds: Maybe[dict[str, float]] = _maybe("Figure -> the largest value that the policy tolerates.")
+
+
+class CaseCounts(Section):
+    """What a test case wanted and was given."""
+
+    test_case: Name
+    phase: Name
+    stage: Maybe[str] = None
+    participant: Maybe[str] = None
+    wanted: Count
+    spares_wanted: Maybe[Count] = None
+    allocated: Count
+    spares: Maybe[Count] = None
+    short: Count
+
+
+class Shortage(Section):
+    """A test case that lacks metering points, and what would help."""
+
+    text: str = _of("The shortage in words.")
+
+
+class Coverage(Section):
+    """How like the released population one set is in one attribute."""
+
+    scope: Maybe[str] = None
+    name: Name
+    round: Maybe[int] = None
+    attribute: str
+    metering_points: Count
+    distance: float | None = None
+    pairwise: float | None = None
+    absent: Maybe[tuple[JsonValue, ...]] = None
+
+
+class RingFenceEvidence(Section):
+    """What was allocated to test cases."""
+
+    plan: Maybe[str] = None
+    phases: Maybe[tuple[JsonValue, ...]] = None
+    test_cases: tuple[CaseCounts, ...]
+    shortages: Maybe[tuple[Shortage, ...]] = None
+    ledger_head: Maybe[str] = _maybe(
+        "Digest of the ledger's last batch; it covers the moment of the commit, so it varies as the times do."
+    )
+    coverage: Maybe[tuple[Coverage, ...]] = _maybe(
+        "How like the released population each set is, by attribute: distance 0 alike to 1 apart, values that it "
+        "lacks; with an empty attribute, of all pairs of values the share that it has (pairwise)."
+    )
