@@ -128,7 +128,7 @@ def campaign(folder: Path, numbers: Sequence[int], heard: Callable[[], str], tol
     for number in numbers:
         choice = random.Random(number)
         extracts, raw, names = choice.choice(sound)
-        data = spoilt(raw, choice)
+        data = spoilt(raw, "mixed", choice)
         command = number % COMMAND == 0
         try:
             if command:

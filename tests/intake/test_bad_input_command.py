@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import gzip
 import io
+import json
 import os
 import re
 import shutil
@@ -194,7 +195,7 @@ SPOILT = {
     ),
     "bomb in a gzip": (lambda d: deflated(lines(d)[0], 31), "registration", "r.csv.gz", 12, "times its size", "send"),
     "lying footer": (lying_footer, "registration", "r.parquet", 11, "its footer states", "send"),
-    "lying trailer": (lying_trailer, "metering", "d.usr", 12, "trailer states another number", "ask"),
+    "lying trailer": (lying_trailer, "metering", "d.usr", 12, "trailer counts another number", "ask"),
     "empty file": (lambda _: b"", "registration", "r.csv", 11, "is empty", "header"),
     "not a table": (lambda _: b"%PDF-1.7\n", "registration", "r.csv", 11, "document", "export"),
     "database as CSV": (lambda _: b"SQLite format 3\0", "registration", "r.csv", 11, "database", "export"),
@@ -235,7 +236,7 @@ def test_places_that_are_no_file(place):
 @pytest.mark.requirement("Q74", "DQ25")
 def test_another_days_backup_is_refused(place):
     done = datacut("anonymise", place.cut("registration", "r.csv", cut_date="2023-08-18"), "--plain")
-    refused(done, 12, "another cut date", "send the backup of 2023-08-19", "EELC/registration (r.csv): ")
+    refused(done, 12, "on another date than the cut", "send the backup of 2023-08-19", "EELC/registration (r.csv): ")
 
 
 STATED = {
@@ -261,13 +262,16 @@ def test_the_evidence_says_what_date_was_stated(place, contract, name, source, t
 def test_a_dtc_file_made_on_another_day_is_refused_unless_its_cut_date_is_stated(place):
     place.file("d.usr", after_midnight((place.folder / "d.usr").read_bytes()))
     done = datacut("anonymise", place.cut("metering", "d.usr"), "--plain")
-    refused(done, 12, "another cut date", "send the backup of 2023-08-19", "EELC/metering (d.usr): ")
+    refused(done, 12, "on another date than the cut", "send the backup of 2023-08-19", "EELC/metering (d.usr): ")
 
 
 def test_run_says_the_same(place):
     place.file("d.usr", lying_trailer((place.folder / "d.usr").read_bytes()))
     done = datacut("run", place.cut("metering", "d.usr"), "--plain", "--json")
-    refused(done, 12, "trailer states", "ask", "EELC/metering (d.usr): ")
+    error = json.loads(done.out)["error"]
+    assert (done.code, error["exit_code"], error["where"]) == (12, 12, "EELC/metering (d.usr)")
+    assert "trailer counts another number" in error["what"]
+    assert len(done.told) == 1
 
 
 @pytest.mark.slow

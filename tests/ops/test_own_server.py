@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.cut import installed
 from flows.orchestration import server
 from flows.sample import SampleRequest, generate
 from tests.command import datacut
@@ -126,7 +127,7 @@ def test_a_server_is_configured_by_a_profile(tmp_path, active, named, found):
 
 
 def test_without_prefect_run_says_what_to_do(cut, monkeypatch):
-    monkeypatch.setattr(server, "find_spec", lambda _: None)
+    monkeypatch.setattr(installed, "find_spec", lambda _: None)
     done = datacut("run", cut)
     assert done.code == 19
     assert done.told == ["datacut: Prefect is not installed (run with --plain, or pip install 'datacut[si]')"]

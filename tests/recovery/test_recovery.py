@@ -75,7 +75,7 @@ def test_half_written_pieces_are_written_again(cut):
     name = str(cut)
     first, *_ = pipeline.prepare(name)["sources"]
     pipeline.pseudonymise(name, *first)
-    (note,) = (cut.parent / "work").rglob(f"{first[0]}-{first[1]}.json")
+    (note,) = (cut.parent / "work").rglob(f"sources/{first[0]}-{first[1]}.json")
     whole = {p.name: p.read_bytes() for p in (cut.parent / "work").rglob("*.arrow")}
     note.unlink()
     for path in (cut.parent / "work").rglob("*.arrow"):
