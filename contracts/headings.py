@@ -27,12 +27,14 @@ class Headings:
         undecided: heading -> the columns it may mean; taken only where ``cut.yaml`` says so.
         sounds_personal: words that refuse a heading, unless its source calls it harmless.
         personal: words that refuse a heading whatever is said of it.
+        likely: contract column -> words that make a heading likely to mean it: proposed, never taken by themselves.
     """
 
     aliases: Mapping[str, tuple[str, ...]]
     undecided: Mapping[str, tuple[str, ...]]
     sounds_personal: tuple[str, ...]
     personal: tuple[str, ...]
+    likely: Mapping[str, tuple[str, ...]]
 
 
 @cache
@@ -49,6 +51,7 @@ def headings(file: Path = FILE) -> Headings:
         undecided=_lists(found.undecided),
         sounds_personal=tuple(found.sounds_personal),
         personal=tuple(found.personal),
+        likely=_lists(found.likely),
     )
 
 

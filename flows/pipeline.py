@@ -26,6 +26,8 @@ from contracts.errors import (
 from flows import align as alignment
 from flows.augment.participant_tables import load_mapping
 from flows.augment.stage import augmentation
+from flows.cleanse.listing import cleanse_file
+from flows.cleanse.verdicts import write_cleanse
 from flows.cut import partitions
 from flows.cut.config import ExtractConfig, Job, Participant, load_cut
 from flows.cut.context import Context, context, forget, now, run_digest, work_folder
@@ -147,7 +149,7 @@ def _waves(cut_file: str, kind: Kind, plan: Facts) -> Iterator[list[Step]]:
         _step(QUALITY, call=partial(judge_part, cut_file, part), detail=f"part {n + 1} of {len(parts)}")
         for n, part in enumerate(parts)
     ]
-    yield [_step(QUALITY, call=partial(judge, cut_file), detail="counts and exclusions")]
+    yield [_step(QUALITY, call=partial(judge, cut_file, kind), detail="counts and exclusions")]
     if kind == "release":
         yield [_step(ALIGN, call=partial(align, cut_file))]
         yield [_step(AUGMENT, call=partial(augment, cut_file))]
@@ -196,7 +198,10 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
     if work.exists() and not (work / MARKER).is_file() and any(work.iterdir()):
         raise ConfigurationError("the work folder holds other files", where=str(work), remedy="set work: in cut.yaml")
     known = context(cut_file)
-    _ready(known, kind)
+    if kind == "submission":
+        with disk(work):
+            cleanse_file(known.job).unlink(missing_ok=True)  # what an earlier run found
+    require_ready(known, kind)
     digest = run_digest(known)
     begun = known.workspace.recorded(Begun)
     resumed = begun is not None and begun.digest == digest
@@ -213,7 +218,7 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
     }
 
 
-def _ready(known: Context, kind: str) -> None:
+def require_ready(known: Context, kind: str) -> None:
     """Look at signing keys, mapping tables, plan and the place of the packs before anything is done."""
     job, release = known.job, known.job.model.release
     check_limits(job.model, known.contracts)
@@ -293,8 +298,10 @@ def judge_part(cut_file: str, numbers: list[int]) -> dict[str, Any]:
     return {"partitions": len(numbers)}
 
 
-def judge(cut_file: str) -> dict[str, Any]:
+def judge(cut_file: str, kind: str = "release") -> dict[str, Any]:
     """Sum up the verdicts, count every rule anew by Great Expectations, find coincident pseudonyms.
+
+    A participant's own job lists its rows by real MPAN then, whether or not the run goes on (:mod:`flows.cleanse`).
 
     Returns:
         How many rules there are, and how many MPANs are excluded.
@@ -310,6 +317,8 @@ def judge(cut_file: str) -> dict[str, Any]:
         names = {*known.reference.tables, *(spanning.names if spanning else ())}
         done = rule_counts.count_rules(workspace, extracts, names)
         workspace.record(done)
+    if kind == "submission":
+        write_cleanse(known)
     require_enough(known)
     return {"rules": len(done.entries), "excluded": _excluded(known)}
 

@@ -18,3 +18,4 @@ class HeadingsDocument(Strict):
     undecided: dict[str, list[Text]]
     sounds_personal: list[Text]
     personal: list[Text]
+    likely: dict[str, list[Text]]

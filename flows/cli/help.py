@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 SECTIONS = {
     "First look": ("demo", "sample"),
-    "Participants": ("anonymise", "restore", "key", "pseudonym"),
+    "Participants": ("init", "check", "anonymise", "restore", "key", "pseudonym"),
     "System integrator": ("run", "ringfence", "messages", "serve", "deploy", "dtc"),
     "Anyone with a pack": ("verify", "approve", "compare", "lineage"),
     "Rules and columns": ("contracts",),

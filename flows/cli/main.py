@@ -24,8 +24,8 @@ from flows.keys.process import guard_memory
 
 # modules of ``flows.cli``
 PARTS = (
-    "run", "contracts", "ringfence", "messages", "restore", "sample", "keys", "verify", "serve", "approve", "compare",
-    "dtc",
+    "init", "check", "run", "contracts", "ringfence", "messages", "restore", "sample", "keys", "verify", "serve",
+    "approve", "compare", "dtc",
 )  # fmt: skip
 
 EXIT_CODES = """

@@ -66,6 +66,8 @@ def restore_command(
 
 
 def _print(found: Restored, out: Path) -> None:
+    from flows.cleanse.listing import NAME, Cleansed
+
     for entry in found.extracts:
         excluded = sum(entry["excluded"].values())
         typer.echo(
@@ -79,3 +81,4 @@ def _print(found: Restored, out: Path) -> None:
             )
     typer.echo(f"Signature: {'verified' if found.verified else 'not checked (give --public-key)'}")
     typer.echo(f"Load files: {out}")
+    typer.echo(Cleansed(out / NAME, found.faults).line())

@@ -52,7 +52,19 @@ def anonymise_command(
 
     Needs no network and no other participant's data. Uses Prefect only if a server is configured.
     """
-    _print(_run(cut, "submission", plain=plain, log=log, workers=workers), as_json=as_json)
+    try:
+        done = _run(cut, "submission", plain=plain, log=log, workers=workers)
+    finally:
+        say_cleanse(cut)
+    _print(done, as_json=as_json)
+
+
+def say_cleanse(cut: Path) -> None:
+    """Say on standard error where the participant's own list of faults is, if there is one."""
+    from flows.cleanse.listing import announcement
+
+    if line := announcement(cut):
+        typer.echo(line, err=True)
 
 
 def demo_command(

@@ -90,8 +90,17 @@ def context(cut_file: str) -> Context:
     Raises:
         ConfigurationError, KeyMaterialError, IntakeError: one of them is wrong; no row is read then.
     """
-    self_test()
     job = load_cut(Path(cut_file))
+    return load_context(job, work_folder(job), partitions(job))
+
+
+def load_context(job: Job, root: Path, count: int) -> Context:
+    """Load what the stages of a cut need, to work in a folder of so many partitions.
+
+    Raises:
+        ConfigurationError, KeyMaterialError, IntakeError: as :func:`context`.
+    """
+    self_test()
     cut = job.model.cut
     keys = cut_keys(job)
     folder = job.model.reference.market_domain_data
@@ -99,7 +108,7 @@ def context(cut_file: str) -> Context:
     every = load_all()
     overlay = read_overlay(job.path(cut.policy.overlay), every) if cut.policy.overlay else NONE
     under = apply(every, overlay)
-    workspace = Workspace(work_folder(job), partitions(job), under)
+    workspace = Workspace(root, count, under)
     pseudonymiser = Pseudonymiser(keys, cut.policy.postcode, lists=scheme_lists())
     chosen = job.model.augmentation
     return Context(

@@ -16,6 +16,7 @@ from transforms.quality import exclusions
 from transforms.quality.lookups import PARTICIPANT
 
 ORDER = "_order"
+ROW = "_row"  # the row's place in its source, as it is read; it decides nothing
 STAGED = "staged"
 SUBMITTED, QUALITY, COMPANION = "submitted", "quality", "companion"
 JUDGED, EXCLUDED = "judged", "excluded"

@@ -13,9 +13,9 @@ from flows.intake.detect import open_reader
 from flows.intake.joined import FILE
 from flows.intake.read_files import SourceFiles, key_digest
 from flows.intake.reader import Reader
-from flows.intake.source import Limits, SourceSpec
+from flows.intake.source import FirstRows, Limits, SourceSpec
 
-__all__ = ["FILE", "Limits", "Reader", "SourceFiles", "SourceSpec", "key_digest", "open_source"]
+__all__ = ["FILE", "FirstRows", "Limits", "Reader", "SourceFiles", "SourceSpec", "key_digest", "open_source"]
 
 
 def open_source(

@@ -40,7 +40,7 @@ from flows.intake.joined import (
 )
 from flows.intake.raw_file import RawFile
 from flows.intake.reader import Reader
-from flows.intake.source import MIB, Limits, SourceSpec, safe_name
+from flows.intake.source import MIB, FirstRows, Limits, SourceSpec, safe_name
 from transforms.half_hours import long_table
 
 HELD = 64 * MIB  # small files that wait to be read together
@@ -65,15 +65,17 @@ class SourceFiles:
         contract: Contract | None = None,
         new_digest: NewDigest | None = None,
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        first: FirstRows | None = None,
     ) -> None:
         """Take the specifications of a source: one for each system that sends a part of it.
 
         Args:
             contract: what the rows are to be, where tables with a row a half-hour become days.
+            first: what of each file is wanted; a file that it cuts is not read to its end.
         """
         self._contract = contract
         self._specs, self._layouts, self._limits = specs, tuple(layouts), limits
-        self._new_digest = new_digest
+        self._new_digest, self._first = new_digest, first or FirstRows()
         self.files: list[FileRead] = []
         self.skipped: list[str] = []
         self._flows: dict[tuple[object, ...], list[tuple[FileRead, PlainFlow]]] = {}
@@ -207,8 +209,10 @@ class SourceFiles:
                         remedy="pack it, or change the ending",
                     )
                 file = self._open(spec)
+                self._first.cut_now = False
                 yield from self._content(file, PlainStream(raw, self._limits), raw.size)
-                raw.finish()
+                if not self._first.cut_now:
+                    raw.finish()
             file.bytes, file.hmac_sha256 = raw.size, digest.hexdigest() if digest else ""
         finally:
             raw.close()
@@ -216,16 +220,21 @@ class SourceFiles:
     def _of_archive(self, raw: RawFile, spec: SourceSpec, whole: FileRead) -> Iterator[FilesReader]:
         """Read the members of an archive; one that holds one file is that file."""
         for entry in entries(raw, self._limits, wanted=spec.member):
+            self._first.cut_now = False
             if entry.stream is None:
                 self.skipped.append(f"{spec.file}/{entry.name}")
                 continue
             if not entry.name:
                 yield from self._content(whole, entry.stream, None)
+                if self._first.cut_now:
+                    return
                 continue
             member = self._open(spec, entry.name)
             digest = self._new_digest() if self._new_digest else None
             counted = _Counted(entry.stream, digest)
             yield from self._content(member, counted, None)
+            if self._first.cut_now:  # the members behind it are not looked at
+                return
             counted.finish()
             member.bytes, member.hmac_sha256 = counted.size, digest.hexdigest() if digest else ""
         raw.finish()
@@ -282,6 +291,8 @@ class SourceFiles:
             bytes_of = Bytes(unit, file.spec.name) if isinstance(unit, bytes) else unit
             own = tuple(of_file(layout, file.number) for layout in self._layouts)
             yield from self._alone(text_reader(file.spec, Peeked(bytes_of), own, self._limits, self._across), file)
+            if self._first.cut_now:
+                return
 
     def _pass_over(self, file: FileRead, flow: str, unit: bytes) -> None:
         """Take note of a flow that is no part of the extract; where nothing else is found it is refused at the end."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from contracts.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MIB = 1 << 20
 FORMS = ("auto", "csv", "parquet", "dtc", "database")
@@ -119,6 +123,53 @@ class Limits:
     max_bytes: int | None = None
     max_rows: int | None = None
     block_bytes: int = 32 * MIB
+
+
+class FirstRows:
+    """No more than the first rows of each file, for whoever wants to look at a source and not to take it.
+
+    A file that is cut is let go of where it is cut: nothing is judged of it that only its end shows.
+
+    Attributes:
+        most: rows of a source, spread over its files; ``None`` for all of them.
+        files: how many files they are spread over.
+        cut: whether some file holds more rows than were given.
+        cut_now: whether the file that was read last does.
+        rows, text: rows given so far, and their size as delimited text in bytes, about.
+    """
+
+    LEAST = 1_000  # rows of a file, however many files there are
+
+    def __init__(self, most: int | None = None, files: int = 1) -> None:
+        self.most, self.files, self.cut, self.cut_now = most, max(files, 1), False, False
+        self.rows = self.text = 0
+
+    def of(self, batches: Iterator[pl.DataFrame], files: int = 1) -> Iterator[pl.DataFrame]:
+        """Give the first rows of batches that were read from so many of the files."""
+        self.cut_now = False
+        if self.most is None:
+            yield from batches
+            return
+        left = max(self.LEAST, self.most * files // self.files)
+        for batch in batches:
+            if left <= 0 or batch.height > left:
+                self.cut = self.cut_now = True
+            if left > 0:
+                some = batch.head(left)
+                self.rows += some.height
+                self.text += _delimited_size(some)
+                yield some
+                left -= batch.height
+            if self.cut_now:
+                return
+
+
+def _delimited_size(batch: pl.DataFrame) -> int:
+    """Return how many bytes rows of text take with a delimiter after each cell."""
+    import polars as pl
+
+    cells = sum(column.str.len_bytes().sum() or 0 for column in batch.get_columns() if column.dtype == pl.String)
+    return int(cells) + batch.height * batch.width
 
 
 TOLD_DIGITS, KEPT_DIGITS = 5, 8  # digits of a name that a message repeats, and that its sender's evidence keeps

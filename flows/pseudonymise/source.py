@@ -19,11 +19,11 @@ from contracts.model import Contract
 from contracts.vocabulary import Effect, RuleStage
 from flows.cut.config import ExtractConfig, Job, Participant
 from flows.cut.parallel import WORKERS, map_ordered
-from flows.cut.partitions import STAGED, PartitionWriter
+from flows.cut.partitions import ROW, STAGED, PartitionWriter
 from flows.cut.progress import Progress, silent
 from flows.cut.records import SignCounts, SourceFacts
 from flows.cut.workspace import Workspace
-from flows.intake import SourceFiles, SourceSpec, key_digest
+from flows.intake import FirstRows, SourceFiles, SourceSpec, key_digest
 from flows.intake.half_hours import day_headings
 from flows.intake.joined import FileRead, FilesReader
 from flows.intake.source import KEPT_DIGITS, safe_name, telling
@@ -58,7 +58,7 @@ def check_cut_date(stated: str | None, cut_date: date, *, where: str) -> None:
         )
 
 
-def pseudonymise_source(
+def pseudonymise_source(  # noqa: PLR0913 - what a cut is, and what is wanted of it
     job: Job,
     participant: Participant,
     extract: ExtractConfig,
@@ -68,13 +68,16 @@ def pseudonymise_source(
     workspace: Workspace,
     contract: Contract,
     progress: Progress = silent,
+    first: FirstRows | None = None,
 ) -> SourceFacts:
     """Read one source and write its pseudonymised partitions.
 
     Args:
         contract: the extract's contract under the policy in force.
+        first: of a source that is only looked at, what is wanted of it; there is no digest of its files then.
 
-    Columns out (room ``staged``): the contract's released columns, ``_token``, ``_faults`` (intake rules), ``_order``.
+    Columns out (room ``staged``): the contract's released columns, ``_token``, ``_faults`` (intake rules), ``_order``,
+    ``_row``.
 
     Raises:
         IntakeError, RefusedError: the source cannot be read, or is refused at a gate.
@@ -85,8 +88,9 @@ def pseudonymise_source(
     for spec in specs:
         stated = spec.cut_date.isoformat() if spec.cut_date else None
         check_cut_date(stated, cut.date, where=spec.name)
-    new_digest = key_digest(keys.field(INPUT_FIELD).material())
-    files = SourceFiles(specs, layouts=contract.dtc_layouts, contract=contract, new_digest=new_digest)
+    digest = None if first else key_digest(keys.field(INPUT_FIELD).material())
+    first = first or FirstRows()
+    files = SourceFiles(specs, layouts=contract.dtc_layouts, contract=contract, new_digest=digest, first=first)
     writer = PartitionWriter(workspace, STAGED, participant.mpid, extract.contract)
     found, label = _Found(), specs[0].name if len(specs) == 1 else f"{participant.mpid}/{extract.contract}"
     for reader in files.readers():
@@ -96,11 +100,12 @@ def pseudonymise_source(
         columns = source_columns(contract, reader)
         hide = partial(_hidden, contract=contract, columns=columns, pseudonymiser=pseudonymiser, spec=reader.spec)
         notes = SourceNotes()
-        for batch, seen, met, failed in map_ordered(hide, reader.batches(), WORKERS // job.sources):
+        rows = first.of(reader.batches(), len(reader.numbers))
+        for batch, seen, met, failed in map_ordered(hide, rows, WORKERS // job.sources):
             found.dates = {**seen, **found.dates}
             notes.add(met)
             found.signs = added(found.signs, failed)
-            writer.add(batch)
+            writer.add(numbered(batch, found.rows))
             found.rows += batch.height
             progress(label, found.rows)
         judge_whole(notes, columns, where=where)
@@ -144,6 +149,11 @@ def _facts(
         rounded=dict(sorted(found.notes.rounded.items())),
         unread_dates=found.notes.unread_dates,
     )
+
+
+def numbered(batch: pl.DataFrame, before: int) -> pl.DataFrame:
+    """Return a batch with the place of each row in its source, from 0, as ``_row``."""
+    return batch.with_columns(pl.int_range(before, before + batch.height, dtype=pl.UInt64, eager=True).alias(ROW))
 
 
 def source_columns(contract: Contract, reader: FilesReader) -> ColumnMap:

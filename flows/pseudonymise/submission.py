@@ -18,7 +18,7 @@ from contracts.errors import IntakeError, KeyMaterialError, RefusedError
 from contracts.model import Contract
 from contracts.scheme import scheme_lists
 from flows.cut.config import ExtractConfig, Job, Participant
-from flows.cut.partitions import STAGED, SUBMITTED, ParticipantExtract, PartitionWriter, write_exclusions
+from flows.cut.partitions import ROW, STAGED, SUBMITTED, ParticipantExtract, PartitionWriter, write_exclusions
 from flows.cut.progress import Progress, silent
 from flows.cut.records import SourceFacts
 from flows.cut.workspace import Workspace
@@ -142,7 +142,9 @@ def _stage(path: Path, contract: Contract, workspace: Workspace, where: str, pro
             missing = [pl.lit(None, pl.String).alias(c.name) for c in contract.staged if c.name not in held]
             frame = frame.with_columns(missing).select(*(c.name for c in contract.staged))
             _refuse_foreign_values(unlike_staged(frame, contract, scheme_lists()), where)
-            writer.add(frame.with_columns(pl.lit(None, pl.String).alias("_token"), *masks))
+            writer.add(
+                frame.with_columns(pl.lit(None, pl.String).alias("_token"), *masks, pl.lit(None, pl.UInt64).alias(ROW))
+            )
             rows += frame.height
             progress(where, rows)
     writer.close()

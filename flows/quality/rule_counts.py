@@ -47,11 +47,20 @@ def judge(
     return count_rules(workspace, extracts, shared)
 
 
-def count_rules(workspace: Workspace, extracts: Sequence[ParticipantExtract], shared: Collection[str]) -> RuleCounts:
+def count_rules(
+    workspace: Workspace,
+    extracts: Sequence[ParticipantExtract],
+    shared: Collection[str],
+    *,
+    in_part: Collection[str] = (),
+    twice: bool = True,
+) -> RuleCounts:
     """Count every rule by Great Expectations and hold the counts against the row verdicts.
 
     Args:
         shared: names of the reference tables and of those that span partitions.
+        in_part: extracts of which only some rows are held.
+        twice: without it the row verdicts count alone, for whoever only looks at a cut.
 
     Returns:
         ``entries``: per participant, extract and rule, what the evidence says; ``documents``: the results of Great
@@ -60,8 +69,9 @@ def count_rules(workspace: Workspace, extracts: Sequence[ParticipantExtract], sh
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
-    names = {*shared, *(f"{EXTRACT}{h.extract}" for h in extracts), *_local_names(workspace, extracts)}
-    entries, documents = rule_results(workspace, extracts, names)
+    held = {f"{EXTRACT}{h.extract}" for h in extracts if h.extract not in in_part}
+    names = {*shared, *held, *_local_names(workspace, extracts)}
+    entries, documents = rule_results(workspace, extracts, names, twice=twice)
     return RuleCounts(entries=tuple(entries), documents=documents)
 
 
@@ -72,7 +82,7 @@ def _local_names(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -
 
 
 def rule_results(
-    workspace: Workspace, extracts: Sequence[ParticipantExtract], tables: Collection[str]
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], tables: Collection[str], *, twice: bool = True
 ) -> tuple[list[RuleCount], dict[str, str]]:
     """Run Great Expectations over every extract and hold its counts against the row verdicts.
 
@@ -95,7 +105,10 @@ def rule_results(
         at_hand = [*contract.rules_at(RuleStage.INTAKE), *judged(contract, RuleStage.QUALITY, tables)]
         mine = [rule for rule in at_hand if not rule.carried or rule.carried not in without]
         name = f"{h.participant}-{h.extract}"
-        counts, documents[name] = count_twice(parts, contract, mine, name)
+        if twice:
+            counts, documents[name] = count_twice(parts, contract, mine, name)
+        else:
+            counts = count_verdicts(parts, contract)
         entries += [
             entry(
                 h.participant,
@@ -132,10 +145,7 @@ def count_twice(
     kept = [part.with_columns(expectations.kept_columns(contract)) for part in parts]
     result = run_suite(kept, expectations.expectations(contract, mine), name=name, range_key=ORDER)
     raise_on_crash(result)
-    totals = [rules.broken(contract, rule.id).sum().alias(rule.id) for rule in contract.rules]
-    masks = [part.select(rules.mask_columns(contract)) for part in parts]
-    counts = pl.concat(masks).select(pl.len().alias("rows"), *totals)
-    verdicts = counts.collect(engine="streaming").row(0, named=True)
+    verdicts = count_verdicts(parts, contract)
     for rule, found in zip(mine, result.rules, strict=True):
         if (found.unexpected_count or 0) != verdicts[rule.id]:
             raise QualityError(
@@ -144,6 +154,14 @@ def count_twice(
                 remedy="please report it: the two counts must agree",
             )
     return verdicts, result.to_json()
+
+
+def count_verdicts(parts: Sequence[pl.LazyFrame], contract: Contract) -> dict[str, int]:
+    """Return how many rows break each rule, by rule id, and ``rows``."""
+    totals = [rules.broken(contract, rule.id).sum().alias(rule.id) for rule in contract.rules]
+    masks = [part.select(rules.mask_columns(contract)) for part in parts]
+    counts = pl.concat(masks).select(pl.len().alias("rows"), *totals)
+    return counts.collect(engine="streaming").row(0, named=True)
 
 
 def entry(participant: str, rule: Rule, counts: Mapping[str, int], *, evaluated: bool, extract: str) -> RuleCount:

@@ -6,7 +6,7 @@ differ the run stops: one of them would be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 import numpy as np
@@ -53,11 +53,17 @@ def read_tables(workspace: Workspace, reference: Tables) -> dict[str, pl.DataFra
 
 
 def judge_partition(
-    workspace: Workspace, extracts: Sequence[ParticipantExtract], number: int, shared: Tables, cut_date: date
+    workspace: Workspace,
+    extracts: Sequence[ParticipantExtract],
+    number: int,
+    shared: Tables,
+    cut_date: date,
+    in_part: Collection[str] = (),
 ) -> None:
     """Judge all extracts of one partition; write them sorted, with verdicts, and the MPANs that are excluded.
 
     Args:
+        in_part: extracts of which only some rows are held: rules that look things up in them are not judged.
         shared: reference tables and those of :func:`flows.quality.cross_partition.spanning_tables`.
     """
     names = {h.extract for h in extracts}
@@ -68,7 +74,8 @@ def judge_partition(
         loaded["registration"] = derive(loaded["registration"], contract, plain, cut_date, only=own)
     tables = dict(shared)
     for extract in names:  # a table that is held but empty here still judges: nothing is found in it
-        tables[f"{EXTRACT}{extract}"] = loaded.get(extract, _empty(workspace.contracts[extract]))
+        if extract not in in_part:
+            tables[f"{EXTRACT}{extract}"] = loaded.get(extract, _empty(workspace.contracts[extract]))
     for extract, frame in loaded.items():
         tables.update(local_tables(workspace.contracts[extract], frame))
     missing = uncarried(workspace, extracts)

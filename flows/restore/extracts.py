@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 
 from contracts.load import load_all
 from contracts.model import Contract
+from flows.cleanse.listing import CleanseList
 from flows.cut.progress import Progress
 from flows.intake import SourceFiles
 from flows.pseudonymise.source import pseudonymise_batch, source_columns
 from flows.restore.backup import RestoredExtract, _Batch
+from flows.restore.faults import list_faults
 from flows.restore.load_files import ExcludedList, Filler, LoadFiles
 from flows.restore.real_identifiers import RealNames
 from flows.restore.unmatched import compare, list_unmatched
@@ -38,7 +40,9 @@ class Rows:
     real: RealNames
 
 
-def restore_extract(extract: RestoredExtract, folder: Path, pseudonymiser: Pseudonymiser, progress: Progress) -> Rows:
+def restore_extract(
+    extract: RestoredExtract, folder: Path, pseudonymiser: Pseudonymiser, progress: Progress, cleanse: CleanseList
+) -> Rows:
     """Write the load file of one extract: the rows of the backup whose metering points the pack returns, as they were.
 
     Raises:
@@ -67,7 +71,8 @@ def restore_extract(extract: RestoredExtract, folder: Path, pseudonymiser: Pseud
                 load.add(reader, filler.filled(batch, own.points), back)
                 facts.update(rows=batch.height, returned=int(back.sum()))
                 hidden = pseudonymiser.tokens(named["mpan_core"].set(pl.Series(back), None), COINCIDENT)
-                listed.add(own, ~back, gone, hidden, reasons)
+                stands, why = listed.add(own, ~back, gone, hidden, reasons)
+                list_faults(cleanse, extract, own, (contract, columns, pseudonymiser), stands, why)
                 keys.append(own.points[back])
                 places.append(np.flatnonzero(back) + facts["rows"] - batch.height + 1)
                 hashes.append(_digest(named, compared).filter(pl.Series(back)))

@@ -247,12 +247,18 @@ class ExcludedList:
         if self._file is not None:
             self._file.close()
 
-    def add(self, own: _Batch, rest: Flags, gone: pl.DataFrame, hidden: pl.Series, reasons: Counter[str]) -> None:
-        """Take the rows of a batch that do not come back; count them by their first cause."""
+    def add(
+        self, own: _Batch, rest: Flags, gone: pl.DataFrame, hidden: pl.Series, reasons: Counter[str]
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Take the rows of a batch that do not come back; count them by their first cause.
+
+        Returns:
+            Of each row of the batch its ``file`` and ``row`` there; and of the rows whose reasons the pack tells ``at``
+            (place in the batch) and ``reasons``.
+        """
         files, numbers = self._rows(own.raw)
         at = np.flatnonzero(rest)
-        if not at.size:
-            return
+        places = pl.DataFrame([files.alias("file"), numbers.alias("row")])
         raw = own.physical("mpan_core")
         rows = pl.DataFrame(
             {
@@ -262,6 +268,7 @@ class ExcludedList:
                 "point": pl.Series(own.points[at]).set(pl.Series(~own.valid[at]), None),
                 "token": own.named["_token"][at],
                 "hidden": hidden[at],
+                "at": pl.Series(at, dtype=pl.UInt32),
             }
         )
         by_point = gone.drop_nulls("point").unique("point").select("point", "first_cause", "reasons")
@@ -275,7 +282,9 @@ class ExcludedList:
             found = found.drop("first_cause_other", "reasons_other")
         why = found.filter(pl.col("first_cause").is_not_null())
         reasons.update(dict(why["first_cause"].value_counts().rows()))
-        self._write(why.select(self._header))
+        if why.height:
+            self._write(why.select(self._header))
+        return places, why.select("at", "reasons")
 
     def _rows(self, batch: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
         """Return of each row the name of its file and its number there, from 1."""

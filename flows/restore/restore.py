@@ -21,6 +21,7 @@ from contracts.errors import ConfigurationError, EvidenceError, IntakeError, Ref
 from contracts.model import plain
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import PostcodePolicy
+from flows.cleanse.listing import NAME, CleanseList
 from flows.cut.config import load_cut
 from flows.cut.progress import Progress, silent
 from flows.intake import SourceSpec
@@ -46,6 +47,7 @@ class Restored:
         extracts: per extract, rows in the backup, returned, excluded by reason, and what did not match.
         items: per item, how many values are present by source, absent or undecided.
         files: names of the load files.
+        faults: lines of ``cleanse.csv``.
         verified: whether the pack's signature was checked.
     """
 
@@ -55,6 +57,7 @@ class Restored:
     extracts: list[dict[str, Any]] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    faults: int = 0
 
     @property
     def mismatches(self) -> int:
@@ -70,6 +73,7 @@ class Restored:
             "extracts": self.extracts,
             "items": self.items,
             "files": sorted(self.files),
+            "faults": self.faults,
         }
 
 
@@ -120,13 +124,13 @@ def restore(
     participant = evidence["inputs"][0]["participant"]
     sources = {entry["extract"]: sources_of(backup, participant, entry) for entry in evidence["inputs"]}
     found = Restored(participant, cut, verified)
-    with private_folder(out) as folder:
+    with private_folder(out) as folder, CleanseList(folder / NAME) as cleanse:
         real = None
         for entry in evidence["inputs"]:
             as_of = date.fromisoformat(evidence["cut"]["date"])
             specs = tuple(replace(spec, as_of=as_of) for spec in sources[entry["extract"]])
             extract = RestoredExtract(pack, participant, entry, evidence, specs)
-            rows = restore_extract(extract, folder, pseudonymiser, progress)
+            rows = restore_extract(extract, folder, pseudonymiser, progress, cleanse)
             found.extracts.append(rows.facts)
             found.files += rows.files
             if not rows.facts["returned"] and rows.facts["only_in_pack"]:
@@ -134,7 +138,7 @@ def restore(
                 where = f"{participant}/{extract.name}"
                 raise RefusedError("no record of the pack is of this backup", where=where, remedy=remedy)
             real = rows.real if real is None else real.joined(rows.real)
-        found.files = _once(folder, found.files)
+        found.files, found.faults = [*_once(folder, found.files), NAME], cleanse.found.lines
         if real is not None:
             items, files = restore_items(pack, participant, evidence, real, folder)
             found.items, found.files = items, [*found.files, *files]

@@ -1,0 +1,1 @@
+"""CLEANSE: a participant's own list of rows to put right, by real MPAN: on its premises, for nobody else."""
