@@ -132,7 +132,7 @@ def test_a_machine_with_the_pack_and_a_public_key_alone(signed, tmp_path: Path) 
         "names no expiry date",
         "names no pack that it was made from",
         "whether the data is right",
-        "whose the given public keys are",
+        "whose public keys these are",
         "Verified: pack",
     ):
         assert words in done.stdout, words
