@@ -207,7 +207,7 @@ MALFORMED = {
     "second file of another trailer": (
         dtc() + dtc().replace(b"ZHV|0000000001", b"ZHV|0000000002"),
         RefusedError,
-        "of another file",
+        "belong to different files",
     ),
     "record without a pipe": (dtc([*BODY, "290|L71C99117"]), IntakeError, "does not end with | at line 10"),
     "record without a group": (dtc([*BODY, "|1900000000071|"]), IntakeError, "without a group id"),
@@ -233,7 +233,7 @@ MALFORMED = {
     "trailer of another file": (
         dtc().replace(b"ZPT|0000000001", b"ZPT|0000000002"),
         RefusedError,
-        "another file",
+        "belong to different files",
     ),
 }
 

@@ -30,6 +30,15 @@ GROUPS = {"LDSO": "distributors", "SUP": "suppliers"}  # who sends together; eac
 PARTICIPANTS = ("EELC", "YELG", "IPNL", "SUPA", "SUPB", "SUPC", "MOPA", "MOPB", "DCOL", "ELEX")
 
 
+def one_system(folder: Path) -> None:
+    """Leave each extract of the sample one source, so that a file goes in and one comes back."""
+    document = yaml.safe_load((folder / "cut.yaml").read_text())
+    for participant in document["participants"]:
+        participant["extracts"] = [e for e in participant["extracts"] if "D0268" not in e["source"]["path"]]
+    (folder / "cut.yaml").write_text(yaml.safe_dump(document))
+    (folder / "MOPA" / "D0268.usr").unlink()
+
+
 def submit(folder: Path, *, recipients: str | list[str] = "all") -> Path:
     """Send every participant's backup as a submission pack; return the ``cut.yaml`` that takes the packs instead."""
     document = yaml.safe_load((folder / "cut.yaml").read_text())
@@ -117,6 +126,7 @@ def market(tmp_path_factory) -> Market:
     """Backups -> submission packs -> run -> return packs -> restored by everybody from its own folder."""
     folder = tmp_path_factory.mktemp("returns") / "market"
     generate(SampleRequest(600, 5, 0.03), folder)
+    one_system(folder)
     done = datacut("run", submit(folder), "--plain")
     assert done.code == 0, done.err
     job = load_cut(folder / "cut.yaml")
