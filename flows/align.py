@@ -14,7 +14,7 @@ from contracts.conditions import sql
 from contracts.errors import AlignmentError
 from contracts.load import comparisons
 from contracts.model import column_type
-from flows.cut.partitions import JUDGED, ORDER, ParticipantExtract, uncarried
+from flows.cut.partitions import JUDGED, ORDER, ParticipantExtract, treated, uncarried
 from flows.cut.records import Agreement
 from flows.cut.workspace import Workspace
 from transforms import align
@@ -35,7 +35,7 @@ def alignment(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> l
         return []
     specs = [spec for spec in comparisons() if any(h.extract == spec.right for h in extracts)]
     needed = {PARTICIPANT, *(name for spec in specs for name in [*spec.items, spec.expected, *_roots(spec)])}
-    lacking = uncarried(workspace, extracts)
+    lacking = _silent(workspace, extracts)
     counts = []
     for number in range(workspace.partitions):
         registration = _sent(workspace, extracts, REGISTRATION, number, needed)
@@ -63,6 +63,15 @@ def require_alignment(rows: Sequence[Agreement]) -> None:
             where="alignment.yaml",
             remedy="have the participants cut again on one day, or let the policy report",
         )
+
+
+def _silent(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> dict[str, dict[str, set[str]]]:
+    """Return extract -> participant -> columns that say nothing: not sent, or hidden by the policy of a pack."""
+    found = uncarried(workspace, extracts)
+    for extract, senders in treated(workspace, extracts).items():
+        for participant, columns in senders.items():
+            found.setdefault(extract, {}).setdefault(participant, set()).update(columns)
+    return found
 
 
 def _roots(spec: Comparison) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 import polars.selectors as cs
 
-from flows.cut.records import SourceFacts
+from flows.cut.records import SourceFacts, TreatedColumns
 from flows.cut.workspace import FLUSH_ROWS, HELD_ROWS, LEAST_FLUSH, Workspace, _partition
 from transforms.pseudonymise.mpan import order_key
 from transforms.quality import exclusions
@@ -72,6 +72,16 @@ def uncarried(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> d
         if facts is not None:
             every = {column.name for column in workspace.contracts[h.extract].columns}
             found.setdefault(h.extract, {})[h.participant] = every - set(facts.columns)
+    return found
+
+
+def treated(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> dict[str, dict[str, set[str]]]:
+    """Return extract -> participant -> columns that came in a submission pack, hidden or changed by its policy."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for h in extracts:
+        record = workspace.recorded(TreatedColumns, h.participant, h.extract)
+        if record is not None and record.columns:
+            found.setdefault(h.extract, {})[h.participant] = set(record.columns)
     return found
 
 

@@ -76,6 +76,13 @@ class SourceFacts(Record):
     unread_dates: dict[str, dict[str, int]] = {}
 
 
+class TreatedColumns(Record):
+    """Columns of a submission pack whose values its sender's policy hid or changed; keyed as sources are."""
+
+    NAME: ClassVar[str] = "treated"
+    columns: tuple[str, ...]
+
+
 class CrossPartitionNames(Record):
     """Names of the tables that span partitions, in the order of their files."""
 

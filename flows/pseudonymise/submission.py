@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 from contracts.errors import IntakeError, KeyMaterialError, RefusedError
 from contracts.model import Contract
 from contracts.scheme import scheme_lists
+from contracts.vocabulary import Classification, Method
 from flows.cut.config import ExtractConfig, Job, Participant
 from flows.cut.partitions import ROW, STAGED, SUBMITTED, ParticipantExtract, PartitionWriter, write_exclusions
 from flows.cut.progress import Progress, silent
-from flows.cut.records import SourceFacts
+from flows.cut.records import SourceFacts, TreatedColumns
 from flows.cut.workspace import Workspace
 from flows.keys.signing_key import load_public
 from flows.pack.verify import VerificationPolicy, verify_pack
@@ -31,6 +32,7 @@ from transforms.quality.rules import mask_columns
 from transforms.release.submission_check import unlike_excluded, unlike_staged
 
 BATCH = 131_072
+CHANGED = (Method.SUPPRESS, Method.DROP, Method.GENERALISE, Method.TOKEN, Method.SYNTHETIC)
 EXCLUDED_COLUMNS = ("mpan_core", "token", "first_cause", "reasons")
 
 
@@ -79,6 +81,9 @@ def take_submission(
 ) -> SourceFacts:
     """Verify a submission pack and stage one extract of it; the counterpart of ``pseudonymise_source``.
 
+    Records which columns the participant's policy hid or changed: rules that read them were judged by the participant
+    on what it holds, and are not judged again here.
+
     Columns out: room ``staged`` as there; room ``submitted``: rows that the participant excluded (pseudonym or keyed
     token, and reasons).
 
@@ -98,6 +103,8 @@ def take_submission(
     _same_contract(evidence, contract, where)
     staged = _stage(pack / f"data/{participant.mpid}/{extract.contract}.parquet", contract, workspace, where, progress)
     gone = _keep_excluded(pack / f"excluded/{participant.mpid}/{extract.contract}.parquet", workspace, where)
+    changed = treated_columns(evidence, contract, where)
+    workspace.record(TreatedColumns(columns=changed), participant.mpid, extract.contract)
     if (staged, gone) != (counts["released"], counts["excluded"]):
         raise RefusedError("holds other numbers of rows than its evidence says", where=where)
     return SourceFacts.model_validate({"source_form": {}, **inputs, "rows": staged + gone})
@@ -111,6 +118,31 @@ def _entry(
             found: dict[str, Any] = entry
             return found
     raise IntakeError("is not in the pack", where=where, remedy="see what the pack's evidence says of its inputs")
+
+
+def treated_columns(evidence: dict[str, Any], contract: Contract, where: str) -> tuple[str, ...]:
+    """Return the columns of a pack that are not what rules were judged on, by the policy that its evidence states.
+
+    An identifier that the contract itself replaces by a token is judged as that token, there as here.
+
+    Raises:
+        RefusedError: the evidence does not state the treatment of a column.
+    """
+    stated = evidence.get("policy", {}).get("extracts", {}).get(contract.extract, {})
+    found = []
+    for column in contract.staged:
+        if column.name not in stated:
+            raise RefusedError(
+                f"does not state what was done to {column.name}",
+                where=where,
+                remedy="ask for a pack made by datacut anonymise",
+            )
+        said = stated[column.name]
+        words = str(said["treatment"] if isinstance(said, dict) else said)
+        own = column.classification is Classification.IDENTIFIER and words == column.treatment.describe()
+        if words.partition(" ")[0] in CHANGED and not own:
+            found.append(column.name)
+    return tuple(found)
 
 
 def _same_contract(evidence: dict[str, Any], contract: Contract, where: str) -> None:

@@ -20,6 +20,7 @@ from flows.cut.records import RuleCount, RuleCounts
 from flows.cut.workspace import Workspace
 from flows.quality.cross_partition import EXTRACT, cross_partition_tables
 from flows.quality.exclusions import cascade, stated_links
+from flows.quality.silent import silent_rules
 from flows.quality.verdicts import is_judged, judge_partition
 from transforms.quality import expectations, rules
 from transforms.quality.lookups import PARTICIPANT, Tables, judged, table_of
@@ -92,7 +93,7 @@ def rule_results(
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
-    missing = uncarried(workspace, extracts)
+    missing, silent = uncarried(workspace, extracts), silent_rules(workspace, extracts)
     entries: list[RuleCount] = []
     documents = {}
     for h in extracts:
@@ -103,7 +104,8 @@ def rule_results(
         if not parts:
             continue
         at_hand = [*contract.rules_at(RuleStage.INTAKE), *judged(contract, RuleStage.QUALITY, tables)]
-        mine = [rule for rule in at_hand if not rule.carried or rule.carried not in without]
+        passed = silent.get(h.extract, {}).get(h.participant, set())
+        mine = [rule for rule in at_hand if rule.id not in passed and (not rule.carried or rule.carried not in without)]
         name = f"{h.participant}-{h.extract}"
         if twice:
             counts, documents[name] = count_twice(parts, contract, mine, name)

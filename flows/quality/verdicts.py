@@ -26,6 +26,7 @@ from flows.cut.partitions import (
 from flows.cut.records import CrossPartitionNames
 from flows.cut.workspace import Workspace
 from flows.quality.cross_partition import EXTRACT, cross_partition_tables, local_tables, plain_tables
+from flows.quality.silent import silent_rules
 from transforms.quality import exclusions, rules
 from transforms.quality.lookups import PARTICIPANT, Tables, derive
 
@@ -78,12 +79,13 @@ def judge_partition(
             tables[f"{EXTRACT}{extract}"] = loaded.get(extract, _empty(workspace.contracts[extract]))
     for extract, frame in loaded.items():
         tables.update(local_tables(workspace.contracts[extract], frame))
-    missing = uncarried(workspace, extracts)
+    missing, silent = uncarried(workspace, extracts), silent_rules(workspace, extracts)
     causes = []
     for extract in sorted(loaded):
         contract = workspace.contracts[extract]
         ordered = in_order(loaded.pop(extract), contract)
-        whole = rules.judge(ordered, contract, tables, cut_date, uncarried=missing.get(extract, {}))
+        without, passing = missing.get(extract, {}), silent.get(extract, {})
+        whole = rules.judge(ordered, contract, tables, cut_date, uncarried=without, silent=passing)
         causes.append(exclusions.faulty(whole.lazy(), contract))
         for h in extracts:
             if h.extract == extract:

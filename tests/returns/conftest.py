@@ -52,9 +52,10 @@ def submit(folder: Path, *, recipients: str | list[str] = "all") -> Path:
         (folder / f"{sender}.yaml").write_text(yaml.safe_dump(own))
         done = datacut("anonymise", folder / f"{sender}.yaml", "--plain")
         assert done.code == 0, done.err
-        for extract in (extract for participant in participants for extract in participant["extracts"]):
-            pack = f"sent/{sender}/{CUT}-submission"
-            extract["source"] = {"pack": pack, "public_key": "keys/signing.pub"}
+        source = {"pack": f"sent/{sender}/{CUT}-submission", "public_key": "keys/signing.pub"}
+        for participant in participants:  # what several systems hold of an extract is one table of the pack
+            names = dict.fromkeys(extract["contract"] for extract in participant["extracts"])
+            participant["extracts"] = [{"contract": name, "source": dict(source)} for name in names]
     document["release"] = {**document["release"], "folder": "from-packs", "recipients": recipients}
     (folder / "si.yaml").write_text(yaml.safe_dump(document))
     return folder / "si.yaml"

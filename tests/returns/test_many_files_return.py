@@ -208,4 +208,4 @@ def test_what_is_missing_and_dropped_is_said(folder):
     assert done.code == 0, done.err
     assert "SUPA/portfolio: optional columns not in the source: " in done.out
     assert "linked_mpan" in done.out
-    assert "SUPA/portfolio: columns dropped unread, no contract names them: Site Name" in done.out
+    assert "SUPA/portfolio: columns dropped, not in the contract: Site Name" in done.out

@@ -12,12 +12,15 @@ import polars as pl
 import pytest
 import yaml
 
+from contracts.errors import RefusedError
 from contracts.load import load_all
 from flows.keys.signing_key import load_signer, new_signing_key
 from flows.pack.writer import PackWriter
+from flows.pseudonymise.submission import treated_columns
 from flows.sample import SampleRequest, generate
 from tests.command import Done, datacut
 from tests.returns.conftest import CUT, submit
+from transforms.quality.lookups import columns_behind
 
 PACK = f"sent/distributors/{CUT}-submission"
 DATA = "data/EELC/registration.parquet"
@@ -62,6 +65,11 @@ def test_packs_and_backups_give_the_same_payload(sent):
     one, other = (json.loads((p / "evidence/evidence.json").read_text()) for p in (raw, packs))
     for section in ("accounting", "exclusions", "augmentation", "inputs"):
         assert other[section] == one[section], section
+    judged = {rule["rule"]: rule for rule in other["rules"] if rule["extract"] == "meter_reading"}
+    hidden = {"DQ04_reading", "DQ03_reading", "DQ11_reading_date", "DQ30_negative", "DQ30_digits"}
+    assert {name for name, rule in judged.items() if not rule["evaluated"] and "DQ24" not in name} >= hidden
+    assert not any(judged[name]["failed"] for name in hidden)
+    assert judged["DQ05_reading_type"]["evaluated"] > 0, "a column that is kept is judged here too"
     named = {entry["pack"] for entry in other["previous"]}
     assert named == {f"{CUT}-submission"}
 
@@ -86,6 +94,32 @@ def test_packs_of_a_stricter_policy_are_taken(tmp_path):
     (folder / "cut.yaml").write_text(yaml.safe_dump(document))
     done = datacut("run", submit(folder, recipients=[]), "--plain")
     assert done.code == 0, done.err
+
+
+@pytest.mark.requirement("Q58", "Q62")
+def test_what_a_rule_rests_on_through_tables_and_derived_columns():
+    contracts = load_all()
+    rules = {rule.id: rule for rule in contracts["meter_reading"].rules}
+    behind = {name: columns_behind(contracts, "meter_reading", rule) for name, rule in rules.items()}
+    assert {("", "reading"), ("", "reading_date")} <= behind["DQ04_reading"]
+    assert {("", "reading"), ("register", "number_of_digits"), ("register", "register_id")} <= behind["DQ30_digits"]
+    assert ("register", "register_id") in behind["DQ24_register"]
+    assert behind["DQ05_reading_type"] == {("", "reading_type")}
+
+
+@pytest.mark.requirement("Q58", "Q62")
+def test_treated_columns_are_those_that_the_evidence_states():
+    contract = load_all()["metering"]
+    stated = {c.name: {"treatment": c.treatment.describe()} for c in contract.columns}
+    stated |= {"esme_id": {"treatment": "token"}, "make_and_model": "generalise (first 4)"}
+    evidence = {"policy": {"extracts": {"metering": stated}}}
+    usual = set(treated_columns({"policy": {"extracts": {"metering": {c.name: c.treatment.describe() for c in
+                contract.columns}}}}, contract, "MOPA/metering"))  # fmt: skip
+    found = set(treated_columns(evidence, contract, "MOPA/metering"))
+    assert found - usual == {"esme_id", "make_and_model"}
+    del stated["esme_id"]
+    with pytest.raises(RefusedError, match="does not state what was done to esme_id"):
+        treated_columns(evidence, contract, "MOPA/metering")
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ ORDER = "_order"
 PARTICIPANT = "participant"
 CUT_DATE = "cut_date"
 MPAN = "mpan_core"
+OF_EXTRACTS = ("extract", "all")  # kinds of tables that are made of another extract's rows
 Tables = Mapping[str, pl.DataFrame]
 
 
@@ -55,6 +56,40 @@ def rule_columns(rule: Rule) -> set[str]:
     for text in [*texts, *dict(kwargs.get("keys", {})).values()]:
         names |= set(sql(text).meta.root_names())
     return names
+
+
+def columns_behind(contracts: Mapping[str, Contract], extract: str, rule: Rule) -> set[tuple[str, str]]:
+    """Return all columns that a verdict rests on, through derived columns and look-ups in other extracts.
+
+    Returns:
+        Pairs of extract and column; the extract is empty for columns of the row that is judged.
+    """
+    open_, behind = [("", name) for name in rule_columns(rule)], set[tuple[str, str]]()
+    if rule.expectation == Expectation.IN_REFERENCE:
+        open_ += _read_of_table(contracts, table_of(contracts[extract], rule), rule.kwargs["keys"], rule.kwargs)
+    while open_:
+        pair = open_.pop()
+        if pair in behind:
+            continue
+        behind.add(pair)
+        for derived in contracts[pair[0] or extract].derived:
+            if derived.name == pair[1]:
+                texts = [derived.sql] if derived.sql else list(derived.keys.values())
+                open_ += [(pair[0], root) for text in texts for root in sql(text).meta.root_names()]
+                wanted = {"value": derived.value, "where": derived.where}
+                open_ += _read_of_table(contracts, derived.table, derived.keys, wanted)
+    return behind
+
+
+def _read_of_table(
+    contracts: Mapping[str, Contract], table: str, keys: Collection[str], wanted: Mapping[str, object]
+) -> list[tuple[str, str]]:
+    """Return the columns that a look-up reads of a table made of an extract; none of any other table."""
+    kind, _, extract = table.partition(":")
+    if kind not in OF_EXTRACTS or extract not in contracts:
+        return []
+    texts = [str(wanted[word]) for word in ("value", "where") if wanted.get(word)]
+    return [(extract, name) for name in (*keys, *(root for text in texts for root in sql(text).meta.root_names()))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ def judge(
     cut_date: date,
     *,
     uncarried: Mapping[str, Collection[str]],
+    silent: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> pl.DataFrame:
     """Judge every rule of the quality stage that can be judged with the tables at hand.
 
@@ -43,6 +45,7 @@ def judge(
         tables: reference tables, and ``extract:``, ``all:``, ``senders:`` and other tables that rules name.
         cut_date: the cut's date.
         uncarried: participant -> columns that its source does not carry; rules ``carried`` by one pass its rows over.
+        silent: participant -> ids of rules that pass its rows over (:func:`flows.quality.silent.silent_rules`).
     """
     mine = judged(contract, RuleStage.QUALITY, tables)
     frame = look_up(derive(frame, contract, tables, cut_date), contract, mine, tables)
@@ -50,8 +53,10 @@ def judge(
     kept = frame.select(holds(rule).alias(rule.id) for rule in mine) if mine else pl.DataFrame()
     for rule in mine:
         rows = (~kept[rule.id]).arg_true()
-        if rule.carried and rows.len():
-            without = [who for who, columns in uncarried.items() if rule.carried in columns]
+        without = [who for who, ids in silent.items() if rule.id in ids]
+        if rule.carried:
+            without += [who for who, columns in uncarried.items() if rule.carried in columns]
+        if without and rows.len():
             rows = rows.filter(~frame[PARTICIPANT].gather(rows).is_in(without))
         _mark(masks, contract, rule, rows.to_numpy())
     return frame.with_columns(pl.Series(name, mask) for name, mask in masks.items())
