@@ -10,7 +10,8 @@ import pytest
 from contracts.errors import ConfigurationError
 from flows.cut.config import load_cut
 
-SAMPLE = Path(__file__).parents[2] / "sample_data" / "cut.yaml"
+# a file of its own, so that the line numbers stand when the sample grows
+SAMPLE = Path(__file__).with_name("cut.yaml")
 SOURCE = "source: {path: SUPA/portfolio.csv.gz, cut_date: 2023-08-19}"
 SUPA = f"      - {{contract: portfolio, {SOURCE}}}"
 

@@ -83,10 +83,10 @@ HOSTILE = {
     "a folder for a key": (SOUND.replace("keys/cut.key", "keys"), 13, "keys"),
     "a device for a key": (SOUND.replace("keys/cut.key", "/dev/zero"), 13, "/dev/zero"),
     "another signing key": (SOUND.replace("keys/signing.pem", "keys/cut.key"), 13, "cut.key"),
-    "reference data elsewhere": (SOUND.replace("data: mdd", "data: nowhere"), 11, "Market_Participant_Role.csv"),
+    "reference data elsewhere": (SOUND.replace("data: mdd", "data: nowhere"), 11, "nowhere: there is no market domain data"),
     "a policy elsewhere": (SOUND.replace("  key:", "  policy: {overlay: nowhere.yaml}\n  key:"), 2, "nowhere.yaml"),
     "a policy that is a folder": (SOUND.replace("  key:", "  policy: {overlay: keys}\n  key:"), 2, "keys"),
-    "a work folder of others": (SOUND + "work: mine\n", 2, "something else"),
+    "a work folder of others": (SOUND + "work: mine\n", 2, "the work folder holds other files"),
     "a release folder that is a file": (SOUND.replace("release: {", "release: {folder: r.csv, "), 19, "cannot be"),
     "a work folder that is a file": (SOUND + "work: r.csv\n", 19, "r.csv"),
 }  # fmt: skip
