@@ -150,7 +150,7 @@ def test_the_catalogues_spelling(release, tmp_path):
         (("--sent", "yesterday"), 2, "--sent"),
         (("--settlement", "2023-02-30"), 2, "--settlement"),
         (("--public-key", "no-such-file"), 13, "cannot be read"),
-        (("--no-such-option",), 2, "No such option"),
+        (("--no-such-option",), 2, "no such option"),
     ],
 )
 def test_bad_arguments_are_told_and_nothing_is_written(release, tmp_path, arguments, code, words):

@@ -83,7 +83,7 @@ HOSTILE = {
     "a folder for a key": (SOUND.replace("keys/cut.key", "keys"), 13, "keys"),
     "a device for a key": (SOUND.replace("keys/cut.key", "/dev/zero"), 13, "/dev/zero"),
     "another signing key": (SOUND.replace("keys/signing.pem", "keys/cut.key"), 13, "cut.key"),
-    "reference data elsewhere": (SOUND.replace("data: mdd", "data: nowhere"), 11, "nowhere: there is no market domain data"),
+    "reference data elsewhere": (SOUND.replace("data: mdd", "data: nowhere"), 11, "nowhere: there is no market domain"),
     "a policy elsewhere": (SOUND.replace("  key:", "  policy: {overlay: nowhere.yaml}\n  key:"), 2, "nowhere.yaml"),
     "a policy that is a folder": (SOUND.replace("  key:", "  policy: {overlay: keys}\n  key:"), 2, "keys"),
     "a work folder of others": (SOUND + "work: mine\n", 2, "the work folder holds other files"),

@@ -156,7 +156,7 @@ class TestCommand:
         assert done.exit_code == 0, done.output
         assert "registration.profile_class" in done.stdout
         assert "signatures not checked" in done.stdout
-        assert "both under one key" in done.stdout
+        assert "same key: pseudonyms can be linked" in done.stdout
         assert "registration.supplier_effective_from" not in done.stdout
         assert "registration.supplier_effective_from" in self.run(make("c", frame()), two, "--all").stdout
 
