@@ -121,7 +121,7 @@ def test_records_that_do_not_match_the_backup_are_counted_and_listed(market, tmp
     done = restore(market, "EELC", tmp_path / "back", backup=backup)
     assert done.code == 12
     assert "3 records do not match the backup" in done.told[0]
-    assert "2 records differ, 1 stand in the pack alone" in done.out
+    assert "2 records differ, 1 are only in the pack" in done.out
     (entry,) = facts(tmp_path / "back")["extracts"]
     assert (entry["differing"], entry["only_in_pack"], entry["only_in_backup"]) == (2, 1, 1)
     assert entry["returned"] == len(places) - 1

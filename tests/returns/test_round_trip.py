@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -29,6 +30,17 @@ NUMBER = re.compile(rb"(?<![0-9A-Za-z])\d{13}(?![0-9A-Za-z])")
 SUFFIX = {"comma": "csv", "tab": "tsv", "pipe": "csv"}
 
 
+SOUND = ("meter_reading", "half_hourly")  # extracts of the sample that may hold no defect
+GONE = dict.fromkeys(("row", MPAN, "first_cause", "reasons"), pl.String)
+STARTS = {  # extract -> first record of a metering point in its flow, and the field of the MPAN
+    "metering": ("288", 1),
+    "register": ("288", 1),
+    "annual_consumption": ("ZIN", 3),
+    "meter_reading": ("026", 1),
+    "half_hourly": ("101", 1),
+}
+
+
 def empty(column: str) -> pl.Expr:
     return pl.col(column).is_null() | (pl.col(column).str.strip_chars() == "")
 
@@ -41,7 +53,9 @@ def test_each_record_is_back_as_it_was_or_is_excluded_with_a_reason(market, mpid
         backup = read(spec, extract).with_row_index("row", offset=1)
         back = read(as_written(load_file(market, mpid, extract), spec), extract)
         listed = market.back(mpid) / f"excluded-{extract}.csv"
-        gone = pl.read_csv(listed, infer_schema=False).with_columns(pl.col("row").cast(pl.UInt32))
+        assert listed.exists() == bool(reported[extract]["excluded"])
+        gone = pl.read_csv(listed, infer_schema=False) if listed.exists() else pl.DataFrame(schema=GONE)
+        gone = gone.with_columns(pl.col("row").cast(pl.UInt32))
         assert gone.filter(empty("first_cause") | empty("reasons")).is_empty()
         assert gone["row"].is_unique().all()
         own = backup.join(gone, on="row", how="anti", maintain_order="left").drop("row")
@@ -60,7 +74,7 @@ def test_each_record_is_back_as_it_was_or_is_excluded_with_a_reason(market, mpid
             "only_in_pack": 0,
         }
         assert back.height > 50
-        assert gone.height > 0
+        assert gone.height > 0 or extract in SOUND
 
 
 @pytest.mark.requirement("Q63")
@@ -170,28 +184,31 @@ def sound_dtc(path: Path) -> None:
 @pytest.mark.parametrize("mpid", ["MOPA", "DCOL"])
 def test_restored_dtc_is_the_backup_less_the_excluded(market, mpid):
     """Record for record, those about the file among them; counted anew, and never for the live system."""
+    fewer = 0
     for extract, spec in market.sources(mpid).items():
         path = load_file(market, mpid, extract)
         sound_dtc(path)
         before, after = spec.path.read_text().splitlines(), path.read_text().splitlines()
         assert after[0] == before[0]
-        groups = {"MOPA": ("288", 1), "DCOL": ("ZIN", 3)}[mpid]
+        start, place = STARTS[extract]
         kept = set(read(as_written(path, spec), extract)[MPAN])
         wanted, keep = [], True
         for record in before[1:-1]:
             fields = record.split("|")
-            if fields[0] == groups[0]:
-                keep = normalise(pl.Series([fields[groups[1]]]))[0] in kept
+            if fields[0] == start:
+                keep = normalise(pl.Series([fields[place]]))[0] in kept
             wanted += [record] if keep else []
         assert after[1:-1] == wanted
-        assert len(after) < len(before)
+        fewer += len(after) < len(before)
+        assert len(after) < len(before) or extract in SOUND
+    assert fewer
 
 
 @pytest.mark.requirement("Q62")
 @pytest.mark.parametrize("flag", ["OPER", "oper", "", None])
 def test_a_live_dtc_file_comes_back_as_a_test_file(market, tmp_path, flag):
     backup = tmp_path / "DCOL"
-    backup.mkdir()
+    shutil.copytree(market.folder / "DCOL", backup)
     head, rest = (market.folder / "DCOL/D0019.usr").read_text().split("\n", 1)
     fields = head.split("|")[:11] if flag is None else [*head.split("|")[:11], flag]
     (backup / "D0019.usr").write_text("|".join([*fields, ""]) + "\n" + rest)
