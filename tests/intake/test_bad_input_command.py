@@ -280,7 +280,7 @@ def test_under_the_orchestrator_too(place):
     place.file("r.csv", b"")
     command = [Path(sys.executable).with_name("datacut"), "run", place.cut("registration", "r.csv")]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=200)
     assert done.returncode == 11
     assert len([line for line in done.stderr.splitlines() if line.startswith("datacut: ")]) == 1
     assert "Traceback" not in done.stderr + done.stdout
@@ -292,7 +292,7 @@ def test_a_server_that_is_away_is_the_places_fault(place):
     """A process of its own: where the server is, Prefect reads once."""
     command = [Path(sys.executable).with_name("datacut"), "anonymise", place.cut("registration", "r.csv")]
     environment = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=200)
     assert done.returncode == 19
     assert "the Prefect server does not answer (start it, or run with --plain)" in done.stderr
     assert len(done.stderr.splitlines()) == 1

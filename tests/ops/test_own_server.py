@@ -61,10 +61,13 @@ def test_history_retries_artifacts_and_events_work_and_nothing_is_left_running(c
     """One run whose disk fails at first, then one that is killed, then one that ends well; one history of all three."""
     home, place = cut.parent / "work" / "prefect", environment(tmp_path / "user")
     driver = [sys.executable, "-m", "tests.ops.driver", cut]
-    done = subprocess.run([*driver, "PlaceError", "2"], env=place, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*driver, "PlaceError", "2"], env=place, capture_output=True, text=True, check=False, timeout=200
+    )
     assert done.returncode == 0, done.stderr
     assert "prefect" not in done.stderr.lower()
-    assert rows(home, "select run_count, state_name from task_run where name = 'tables'") == [(3, "Completed")]
+    tables = "select run_count, state_name from task_run where name = 'quality: tables to look things up in'"
+    assert rows(home, tables) == [(3, "Completed")]
     assert rows(home, "select count(*), count(distinct state_name) from task_run")[0][1] == 1
     assert {key for (key,) in rows(home, "select key from artifact")} == {"row-accounting", "report"}
     assert rows(home, "select count(*) from events where event = 'datacut.release.published'") == [(1,)]
@@ -78,14 +81,16 @@ def test_history_retries_artifacts_and_events_work_and_nothing_is_left_running(c
         time.sleep(0.2)
     assert len(list(servers(home))) == 1
     killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    killed.wait(timeout=30)
     assert list((tmp_path / "other").iterdir()) == []  # no ~/.prefect
     until = time.monotonic() + 30
     while list(servers(home)) and time.monotonic() < until:
         time.sleep(0.2)
     assert list(servers(home)) == []
 
-    done = subprocess.run([*driver, "RefusedError", "1"], env=place, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*driver, "RefusedError", "1"], env=place, capture_output=True, text=True, check=False, timeout=200
+    )
     assert done.returncode == 12  # what the data is, no second try changes
     assert [line for line in done.stderr.splitlines() if line.startswith("datacut: ")] == [
         "datacut: the work folder: cannot be written (free some space)"
