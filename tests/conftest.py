@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.unsettled import reason
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order files by how many of their tests are slow; within a file nothing changes."""
+    """Order files by how many of their tests are slow; within a file nothing changes. Mark what does not gate yet."""
     slow: Counter[Path] = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
+    for item in items:
+        if why := reason(item.nodeid, {mark.name for mark in item.iter_markers()}):
+            item.add_marker(pytest.mark.xfail(reason=why, strict=False))
