@@ -35,6 +35,7 @@ from tests.mutations import Row, spoil_bytes, spoil_cells
 from tests.rules.cutting import WEIGHTS
 from tests.rules.test_dtc_flows import FLOWS, SECRETS, usr
 
+LISTED = "cleanse.csv"  # the sender's own list of rows to put right: the one file that has its real MPANs
 STEP = re.compile(r" *[0-9]+\.[0-9]{2} s  [a-z]")  # what a step says when it ends
 REFUSED = {
     11,
@@ -188,7 +189,7 @@ def _squeezed(text: str) -> str:
 
 def texts(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield every text that a run left in a folder: names, bytes, and the cells of tables."""
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != LISTED):
         yield path.name, path.name + "\n" + path.read_bytes().decode("latin-1")
         if path.suffix in (".parquet", ".arrow"):
             frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_ipc(path)
@@ -333,7 +334,7 @@ def _faults(place: Place, form: Form, table: Table, done: Done, past: str) -> It
         yield "something was written past the command"
     if len(done.told) != (done.code != 0):
         yield f"{len(done.told)} lines say why"
-    if any(not STEP.match(line) for line in done.err.splitlines() if line not in done.told):
+    if any(not STEP.match(line) and LISTED not in line for line in done.err.splitlines() if line not in done.told):
         yield "more is said than how the steps ended and why the run did"
     packs = [p.name for p in (place.folder / "out").glob("*")] if (place.folder / "out").is_dir() else []
     if packs != ([] if done.code else ["FUZZ-submission"]):
