@@ -8,8 +8,8 @@ from typer.core import TyperGroup
 
 SECTIONS = {
     "First look": ("demo", "sample"),
-    "Participants": ("init", "check", "anonymise", "restore", "key", "pseudonym"),
-    "System integrator": ("run", "ringfence", "messages", "serve", "deploy", "dtc"),
+    "Participants": ("init", "check", "anonymise", "restore", "key", "pseudonym", "seal", "receipt"),
+    "System integrator": ("open", "run", "ringfence", "messages", "serve", "deploy", "dtc"),
     "Anyone with a pack": ("verify", "approve", "compare", "lineage"),
     "Rules and columns": ("contracts",),
 }

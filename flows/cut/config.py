@@ -6,6 +6,7 @@ Relative paths are taken from the folder of ``cut.yaml``. Faults are collected a
 from __future__ import annotations
 
 import datetime
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -20,6 +21,8 @@ from contracts.vocabulary import Form, PostcodePolicy
 from flows.intake import SourceSpec
 from flows.intake.files import found, is_pattern
 from flows.intake.source import safe_name
+from flows.keys.age_files import identities_of
+from flows.keys.secret_files import read_private
 from transforms.dates import EVERY, ORDERS, is_order
 
 Mpid = Annotated[str, matching(r"[A-Z0-9]{4}", "must be an MPID: four capital letters or digits")]
@@ -100,6 +103,7 @@ class Cut(Strict):
     key: Path
     key_passphrase_file: Path | None = None
     key_identity_file: Path | None = None
+    seal_identity_file: Path | None = None  # opens backups that were sealed for the cut
     revoked_keys: Path | None = None
     scheme: Literal[1, "1"] = 1
     trust_model: Literal["si-central", "shared-key"] = "si-central"
@@ -310,11 +314,22 @@ class Job:
             harmless=source.harmless,
             cut_date=source.cut_date,
             as_of=self.model.cut.date,
+            identities=self.identities,
         )
 
     def _name(self, path: Path, *, several: bool) -> str:
         """Return what its owner calls a file: of several, its path below the folder of ``cut.yaml``."""
         return path.relative_to(self.folder).as_posix() if several and path.is_relative_to(self.folder) else path.name
+
+    @cached_property
+    def identities(self) -> tuple[object, ...]:
+        """What opens sealed backups; nothing where none is expected.
+
+        Raises:
+            KeyMaterialError: the file is missing, open to others, or holds no age identity.
+        """
+        file = self.model.cut.seal_identity_file
+        return () if file is None else identities_of(read_private(self.path(file)))
 
     @property
     def sources(self) -> int:

@@ -1,4 +1,4 @@
-"""The files in an archive, one after the other: zip or tar of any number of members, packed once more at most.
+"""The files in an archive, one after the other: zip, tar or sealed backup, members packed once more at most.
 
 Nothing is extracted, so no name can lead anywhere; what a member is, is told by its first bytes.
 """
@@ -8,13 +8,15 @@ from __future__ import annotations
 import io
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from contracts.errors import IntakeError, RefusedError
 from flows.intake.files import beside
 from flows.intake.gzip_stream import DAMAGED, ByteStream, GzipStream
 from flows.intake.raw_file import RawFile
+from flows.intake.sealed_stream import AGE, SealedStream
 from flows.intake.source import MIB, Limits
 from flows.intake.zip_stream import ZipStream, judge_name, list_members
 
@@ -82,19 +84,31 @@ class Entry:
 
 def is_archive(start: bytes) -> bool:
     """Tell by its first bytes whether a file may hold several."""
-    return start.startswith(ZIP) or start[TAR_AT : TAR_AT + len(TAR)] == TAR
+    return start.startswith((*ZIP, AGE)) or start[TAR_AT : TAR_AT + len(TAR)] == TAR
 
 
-def entries(raw: RawFile | Bytes, limits: Limits, *, wanted: str | None = None, depth: int = 1) -> Iterator[Entry]:
+def entries(
+    raw: RawFile | Bytes,
+    limits: Limits,
+    *,
+    wanted: str | None = None,
+    identities: Sequence[object] = (),
+    depth: int = 1,
+) -> Iterator[Entry]:
     """Yield the files of an archive in its order; of a file that is none, itself under no name.
 
     Args:
         wanted: the one member to read; ``None`` for all.
+        identities: what opens a sealed backup.
 
     Raises:
         IntakeError: damaged, or the archive has no member of that name.
         RefusedError: a bomb, a path trick, encryption, or archives in archives in archives.
+        KeyMaterialError: sealed for somebody else.
     """
+    if raw.pread(len(AGE), 0) == AGE:
+        yield from _sealed(raw, limits, wanted, identities)
+        return
     if raw.pread(4, 0).startswith(ZIP):
         yield from _zip(raw, limits, wanted, depth)
         return
@@ -105,6 +119,38 @@ def entries(raw: RawFile | Bytes, limits: Limits, *, wanted: str | None = None, 
         peeked.finish()
         return
     yield Entry("", peeked)
+
+
+def _sealed(raw: RawFile | Bytes, limits: Limits, wanted: str | None, identities: Sequence[object]) -> Iterator[Entry]:
+    """Yield the files of a sealed backup; the seal is no packing, so each may be packed as a file on disk may be."""
+    with _opened(raw, identities) as peeked:
+        yield from _tar(peeked, raw.label, limits, depth=0, wanted=wanted)
+        peeked.finish()
+
+
+def members_of(raw: RawFile, limits: Limits, identities: Sequence[object]) -> Iterator[tuple[str, ByteStream]]:
+    """Yield every member of a sealed backup by name, as it was packed; each is to be read before the next.
+
+    Raises:
+        IntakeError, RefusedError, KeyMaterialError: as :func:`entries`.
+    """
+    with _opened(raw, identities) as peeked:
+        yield from _tar_members(peeked, raw.label, limits)
+        peeked.finish()
+
+
+@contextmanager
+def _opened(raw: RawFile | Bytes, identities: Sequence[object]) -> Iterator[Peeked]:
+    stream = SealedStream(raw, identities)
+    try:
+        peeked = Peeked(stream)
+        if peeked.start[TAR_AT : TAR_AT + len(TAR)] != TAR:
+            raise IntakeError(
+                "is an age file, and no sealed backup", where=raw.label, remedy="seal it with datacut seal"
+            )
+        yield peeked
+    finally:
+        stream.close()
 
 
 class _Whole:
@@ -139,12 +185,43 @@ def _zip(raw: RawFile | Bytes, limits: Limits, wanted: str | None, depth: int) -
 def _member(name: str, stream: ByteStream, label: str, limits: Limits, depth: int) -> Iterator[Entry]:
     """Yield a member, or what it holds where it is packed itself."""
     peeked = Peeked(stream)
+    if peeked.start.startswith(AGE):
+        raise RefusedError("holds a sealed backup within an archive", where=label, remedy=_UNPACK)
     packed = peeked.start.startswith((*ZIP, GZIP)) or is_archive(peeked.start)
     if not packed:
         yield Entry(name, peeked)
         return
     if depth >= _DEEPEST and not peeked.start.startswith(GZIP):
         raise RefusedError("holds archives within archives within an archive", where=label, remedy=_UNPACK)
+    if peeked.start.startswith(GZIP):
+        yield from _unzipped(name, peeked, label, limits, depth)
+        return
+    yield from _in_memory(name, peeked, label, limits, depth)
+
+
+def _unzipped(name: str, packed: Peeked, label: str, limits: Limits, depth: int) -> Iterator[Entry]:
+    """Yield what a gzip member holds; it is inflated as it is read."""
+    stream = Peeked(GzipStream(_Labelled(packed, label), limits))
+    if stream.start.startswith(ZIP):
+        yield from _in_memory(name, stream, label, limits, depth)
+    elif is_archive(stream.start):
+        if depth >= _DEEPEST:
+            raise RefusedError("holds archives within archives within an archive", where=label, remedy=_UNPACK)
+        for entry in _tar(stream, label, limits, depth + 1):
+            yield Entry("/".join(filter(None, (name, entry.name))), entry.stream)
+    else:
+        yield Entry(name, stream)
+
+
+class _Labelled:
+    """A stream that errors can name."""
+
+    def __init__(self, stream: Peeked, label: str) -> None:
+        self.read, self.finish, self.label = stream.read, stream.finish, label
+
+
+def _in_memory(name: str, peeked: Peeked, label: str, limits: Limits, depth: int) -> Iterator[Entry]:
+    """Yield the files of an archive within the archive, which is read into memory."""
     parts, size = [], 0
     while part := peeked.read(MIB):
         parts.append(part)
@@ -200,7 +277,17 @@ class _TarMember:
         """There is nothing to check: the archive goes on."""
 
 
-def _tar(stream: ByteStream, label: str, limits: Limits, depth: int) -> Iterator[Entry]:
+def _tar(stream: ByteStream, label: str, limits: Limits, depth: int, wanted: str | None = None) -> Iterator[Entry]:
+    for name, member in _tar_members(stream, label, limits, wanted):
+        if wanted is None and beside(name):
+            yield Entry(name, None)
+        else:
+            yield from _member(name if wanted is None else "", member, label, limits, depth)
+
+
+def _tar_members(
+    stream: ByteStream, label: str, limits: Limits, wanted: str | None = None
+) -> Iterator[tuple[str, _TarMember]]:
     names: set[str] = set()
     source = _TarSource(stream)
     try:
@@ -214,13 +301,14 @@ def _tar(stream: ByteStream, label: str, limits: Limits, depth: int) -> Iterator
                     continue
                 if not member.isreg() or member.issparse():
                     raise RefusedError("a member is a link or device", where=label, remedy="pack the tables alone")
-                if beside(member.name):
-                    yield Entry(member.name, None)
+                if wanted is not None and member.name.removeprefix("./") != wanted.removeprefix("./"):
                     continue
                 file = archive.extractfile(member)
                 if file is None:
                     raise IntakeError("is a damaged tar archive", where=label, remedy=DAMAGED)
-                yield from _member(member.name, _TarMember(file, member.size, label), label, limits, depth)  # type: ignore[arg-type]
+                yield member.name, _TarMember(file, member.size, label)  # type: ignore[arg-type]
+        if wanted is not None and wanted.casefold().removeprefix("./") not in names:
+            raise IntakeError("has no member of that name", where=label, remedy="check `member` of the source")
         if not source.is_ended():
             raise IntakeError("ends before the end of its archive", where=label, remedy=DAMAGED)
     except (tarfile.TarError, zlib.error, EOFError, OSError):

@@ -11,6 +11,7 @@ from flows.intake.source import MIB, Limits
 
 if TYPE_CHECKING:
     from flows.intake.archives import Bytes
+    from flows.intake.sealed_stream import Readable
 
 RATIO_FLOOR = MIB  # output below this is never a bomb, however well it was compressed
 _CHUNK = MIB
@@ -78,7 +79,7 @@ class PlainStream:
 class GzipStream:
     """The content of a gzip file, all its members one after the other; lengths and CRCs are checked by zlib."""
 
-    def __init__(self, raw: RawFile | Bytes, limits: Limits) -> None:
+    def __init__(self, raw: RawFile | Bytes | Readable, limits: Limits) -> None:
         self._raw = raw
         self._budget = Budget(raw.label, limits)
         self._inflate = zlib.decompressobj(wbits=31)

@@ -153,7 +153,7 @@ class SourceFiles:
                     if not (start.startswith(GZIP) or is_archive(start)):
                         yield part.file, PlainStream(raw, self._limits)
                         continue
-                    for entry in entries(raw, self._limits, wanted=part.member):
+                    for entry in entries(raw, self._limits, wanted=part.member, identities=part.identities):
                         if entry.stream is not None:
                             yield f"{part.file}/{entry.name}" if entry.name else part.file, entry.stream
                 finally:
@@ -219,7 +219,7 @@ class SourceFiles:
 
     def _of_archive(self, raw: RawFile, spec: SourceSpec, whole: FileRead) -> Iterator[FilesReader]:
         """Read the members of an archive; one that holds one file is that file."""
-        for entry in entries(raw, self._limits, wanted=spec.member):
+        for entry in entries(raw, self._limits, wanted=spec.member, identities=spec.identities):
             self._first.cut_now = False
             if entry.stream is None:
                 self.skipped.append(f"{spec.file}/{entry.name}")

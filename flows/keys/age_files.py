@@ -138,11 +138,24 @@ def unwrap(data: bytes, identity_file: bytes, *, where: str) -> bytes:
     if opened_by(data, where=where) != "identity":
         raise KeyMaterialError("is sealed under a passphrase, not wrapped for an identity", where=where)
     try:
-        lines = identity_file.decode("ascii").splitlines()
-        identities = [x25519.Identity.from_str(ln.strip()) for ln in lines if ln.strip() and not ln.startswith("#")]
-    except (UnicodeDecodeError, IdentityError):
-        raise KeyMaterialError("is not an age identity", where="the identity file") from None
-    try:
-        return bytes(decrypt(data, identities))
+        return bytes(decrypt(data, list(identities_of(identity_file))))
     except DecryptError:
         raise KeyMaterialError("is not wrapped for this identity, or was changed", where=where) from None
+
+
+def identities_of(identity_file: bytes) -> tuple[x25519.Identity, ...]:
+    """Return the identities of a file as ``age-keygen`` writes it.
+
+    Raises:
+        KeyMaterialError: it holds none, or something else.
+    """
+    try:
+        lines = identity_file.decode("ascii").splitlines()
+        found = tuple(x25519.Identity.from_str(ln.strip()) for ln in lines if ln.strip() and not ln.startswith("#"))
+    except (UnicodeDecodeError, IdentityError):
+        found = ()
+    if not found:
+        raise KeyMaterialError(
+            "is not an age identity", where="the identity file", remedy="make one with datacut key identity"
+        )
+    return found

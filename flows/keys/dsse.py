@@ -25,17 +25,18 @@ _KEYID = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A payload and its signatures by key id."""
+    """A payload, its signatures by key id, and what kind of payload it is; the kind is part of what is signed."""
 
     payload: bytes
     signatures: Mapping[str, bytes]
+    payload_type: str = PAYLOAD_TYPE
 
     def to_bytes(self) -> bytes:
         """Return the envelope as it stands in a pack: canonical JSON, signatures ordered by key id."""
         return canonical_bytes(
             {
                 "payload": base64.b64encode(self.payload).decode(),
-                "payloadType": PAYLOAD_TYPE,
+                "payloadType": self.payload_type,
                 "signatures": [
                     {"keyid": keyid, "sig": base64.b64encode(self.signatures[keyid]).decode()}
                     for keyid in sorted(self.signatures)
@@ -44,17 +45,17 @@ class Envelope:
         )
 
 
-def sign(payload: bytes, signers: Sequence[Signer]) -> Envelope:
+def sign(payload: bytes, signers: Sequence[Signer], payload_type: str = PAYLOAD_TYPE) -> Envelope:
     """Sign a payload with every key.
 
     Raises:
         EvidenceError: no key, or one key twice.
     """
-    message = pre_authentication_encoding(PAYLOAD_TYPE, payload)
+    message = pre_authentication_encoding(payload_type, payload)
     signatures = {signer.keyid: signer.sign(message) for signer in signers}
     if not signers or len(signatures) != len(signers):
         raise EvidenceError("needs one signing key or several different ones", where=SIGNATURE)
-    return Envelope(payload, signatures)
+    return Envelope(payload, signatures, payload_type)
 
 
 def declared(keys: Sequence[PublicKey]) -> list[dict[str, str]]:
@@ -71,7 +72,7 @@ def declared(keys: Sequence[PublicKey]) -> list[dict[str, str]]:
     return [{"keyid": k.keyid, "public_key": k.raw.hex(), "role": role} for k, role in zip(keys, roles, strict=False)]
 
 
-def parse_envelope(data: bytes) -> Envelope:
+def parse_envelope(data: bytes, payload_type: str = PAYLOAD_TYPE) -> Envelope:
     """Read an envelope without believing it yet.
 
     Raises:
@@ -82,6 +83,7 @@ def parse_envelope(data: bytes) -> Envelope:
         envelope = Envelope(
             payload=_bytes(document["payload"]),
             signatures={_keyid(entry["keyid"]): _bytes(entry["sig"]) for entry in document["signatures"]},
+            payload_type=payload_type,
         )
         same = envelope.to_bytes() == data
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error):
@@ -103,7 +105,7 @@ def _keyid(text: Any) -> str:
 
 def holding(envelope: Envelope, keys: Iterable[PublicKey]) -> set[str]:
     """Return the ids of those keys whose signature the envelope carries and whose signature holds."""
-    message = pre_authentication_encoding(PAYLOAD_TYPE, envelope.payload)
+    message = pre_authentication_encoding(envelope.payload_type, envelope.payload)
     return {
         key.keyid
         for key in keys

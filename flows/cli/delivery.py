@@ -1,0 +1,193 @@
+"""``datacut seal``, ``open``, ``receipt``: raw backups on their way to whoever anonymises them after receipt."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contracts.errors import ConfigurationError, PlaceError
+
+if TYPE_CHECKING:
+    from flows.delivery.unseal import Opened
+
+SealedFile = Annotated[Path, typer.Argument(help="File that datacut seal wrote.", show_default=False)]
+SigningKey = Annotated[
+    Path | None, typer.Option("--signing-key", help="Your Ed25519 key, mode 0600.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")]
+
+
+NAMES = 8  # files that one line names
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommands to the console command."""
+    app.command("seal")(seal_command)
+    app.command("open")(open_command)
+    app.command("receipt")(receipt_command)
+
+
+def seal_command(
+    backups: Annotated[
+        list[Path], typer.Argument(metavar="BACKUP...", help="Files or folders of a raw backup.", show_default=False)
+    ],
+    *,
+    to: Annotated[
+        list[str],
+        typer.Option(help="Recipient (age1...), or a file of recipients; repeatable.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="Sealed file to write.", show_default=False)],
+    cut: Annotated[str, typer.Option(help="Id of the cut that it is for.")] = "",
+    participant: Annotated[str, typer.Option(help="Your MPID.")] = "",
+    signing_key: SigningKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pack a raw backup so that its recipient alone can read it.
+
+    For cuts that are anonymised after receipt. Writes one age file in a stream: names, sizes and digests of the files
+    are inside, nothing of them is readable outside, and no unencrypted copy is written. Sign it, so that the recipient
+    knows that it is yours.
+    """
+    from flows.delivery.seal import seal
+    from flows.keys.signing_key import load_signer
+
+    signer = load_signer(signing_key) if signing_key else None
+    with _progress("sealing") as seen:
+        done = seal(backups, out, to=to, cut=cut, participant=participant, signer=signer, progress=seen)
+    files = done.manifest.files
+    if as_json:
+        facts = {"sealed": str(out), "sha256": done.sha256, "files": [file.model_dump() for file in files]}
+        more = {"left_out": list(done.left_out), "signed": signer is not None}
+        typer.echo(json.dumps({**facts, **more}, indent=2))
+        return
+    typer.echo(f"Sealed {len(files):,} files, {sum(file.bytes for file in files):,} bytes, in {out}")
+    typer.echo(f"sha256:{done.sha256}")
+    if done.left_out:
+        rest = f" and {len(done.left_out) - NAMES} more" if len(done.left_out) > NAMES else ""
+        typer.echo(f"Left out: {', '.join(done.left_out[:NAMES])}{rest}", err=True)
+    if signer is None:
+        typer.echo("Not signed: the recipient cannot tell whose it is. --signing-key signs it.", err=True)
+    typer.echo("Next: send it, and give the recipient the digest by another channel; ask for a receipt.", err=True)
+
+
+def open_command(
+    sealed: SealedFile,
+    *,
+    identity: Annotated[Path, typer.Option(help="Your age identity, mode 0600.", show_default=False)],
+    public_key: Annotated[
+        list[Path] | None,
+        typer.Option(help="Public key of the sender, who must have signed it; repeatable.", show_default=False),
+    ] = None,
+    receipt: Annotated[
+        Path | None, typer.Option(help="Receipt to write for the sender; needs --signing-key.", show_default=False)
+    ] = None,
+    signing_key: SigningKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """See what a sealed backup holds and that it is whole, without writing any of it down.
+
+    A run reads it in place: name it as the path of a source, and the identity as cut.seal_identity_file in cut.yaml.
+
+    Exit codes: 0 whole; 11 no sealed backup, changed or cut off; 13 not sealed for you; 18 not what its sender listed
+    or signed.
+    """
+    from flows.delivery.unseal import receipt as receipt_of
+    from flows.delivery.unseal import unseal
+    from flows.keys.age_files import identities_of
+    from flows.keys.secret_files import read_private
+    from flows.keys.signing_key import load_public, load_signer
+
+    if (receipt is None) != (signing_key is None):
+        raise ConfigurationError("--receipt and --signing-key go together")
+    keys = [load_public(path) for path in public_key or ()]
+    signer = load_signer(signing_key) if signing_key else None
+    with _progress("reading") as seen:
+        found = unseal(sealed, identities_of(read_private(identity)), keys, progress=seen)
+    if receipt is not None and signer is not None:
+        _write(receipt, receipt_of(found, signer))
+    if as_json:
+        typer.echo(json.dumps(_document(found), indent=2))
+        return
+    for file in found.manifest.files:
+        typer.echo(f"{file.bytes:>16,}  {file.name}")
+    manifest = found.manifest
+    whose = " ".join(filter(None, (manifest.participant, manifest.cut and f"for cut {manifest.cut}")))
+    typer.echo(
+        f"Whole: {len(manifest.files):,} files, {found.bytes:,} bytes, sealed on {manifest.day} {whose}".rstrip()
+    )
+    typer.echo(f"sha256:{found.sealed_sha256}")
+    signed = f"signed by key {', '.join(found.signed_by)}" if found.signed_by else "who sealed it was not checked"
+    typer.echo(signed + ("" if found.signed_by else ": --public-key asks for the sender's signature"))
+    if receipt is not None:
+        typer.echo(f"Receipt: {receipt}")
+
+
+def receipt_command(
+    receipt: Annotated[Path, typer.Argument(help="Receipt that you were sent.", show_default=False)],
+    *,
+    sealed: Annotated[Path, typer.Option(help="The sealed file that you sent.", show_default=False)],
+    public_key: Annotated[Path, typer.Option(help="Public key of the recipient.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Check the receipt for a sealed backup that you sent.
+
+    Exit codes: 0 it is for this very file; 18 it is not, or somebody else signed it.
+    """
+    from flows.delivery.unseal import check_receipt
+    from flows.keys.signing_key import load_public
+
+    try:
+        data = receipt.read_bytes()
+    except OSError:
+        raise ConfigurationError("cannot be read", where=str(receipt), remedy="name a receipt") from None
+    found = check_receipt(data, load_public(public_key), sealed, where=receipt.name)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+        return
+    signed = "with your signature" if found.signed_by_sender else "your signature was not looked for"
+    typer.echo(f"Received on {found.day}: {found.files:,} files, {found.bytes:,} bytes, {signed}")
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        with path.open("xb") as stream:
+            stream.write(data)
+    except FileExistsError:
+        raise ConfigurationError("is there already", where=str(path), remedy="choose another name") from None
+    except OSError as fault:
+        raise PlaceError("cannot be written", where=str(path), remedy=fault.strerror or "check the disk") from None
+
+
+def _document(found: Opened) -> dict[str, Any]:
+    return {
+        **found.manifest.model_dump(),
+        "sealed_sha256": found.sealed_sha256,
+        "manifest_sha256": found.manifest_sha256,
+        "signed_by": list(found.signed_by),
+    }
+
+
+@contextlib.contextmanager
+def _progress(what: str) -> Iterator[Callable[[int], None] | None]:
+    """Show bytes on a terminal; elsewhere it is silent."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.SpinnerColumn(),
+        progress.TextColumn(what),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda count: bar.advance(task, count)
