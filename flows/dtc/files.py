@@ -157,21 +157,26 @@ class Output:
         self._path = path
         self._file: io.BufferedWriter = open(path, "xb")  # noqa: SIM115 - closed by close()
         self._gzip = gzip.GzipFile("", "wb", 6, self._file, mtime=0) if gzipped else None
+        self._digest = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
         """Write the next bytes."""
-        (self._gzip or self._file).write(data)
+        if self._gzip is not None:
+            self._gzip.write(data)
+        else:
+            self._digest.update(data)
+            self._file.write(data)
 
     def close(self) -> tuple[int, str]:
         """Close the file; return its size in bytes and its SHA-256."""
         if self._gzip is not None:
             self._gzip.close()
         self._file.close()
-        digest = hashlib.sha256()
-        with open(self._path, "rb") as file:
-            while data := file.read(CHUNK):
-                digest.update(data)
-        return self._path.stat().st_size, digest.hexdigest()
+        if self._gzip is not None:
+            with open(self._path, "rb") as file:
+                while data := file.read(CHUNK):
+                    self._digest.update(data)
+        return self._path.stat().st_size, self._digest.hexdigest()
 
 
 @contextmanager

@@ -14,12 +14,13 @@ from contracts.vocabulary import Field
 from transforms.dtc.moved import moved
 from transforms.dtc.nesting import Run, misplaced
 from transforms.dtc.plan import KINDS, UNCLASSIFIED, AddressPlaces, Plan
-from transforms.dtc.records import Ints, Lines, Marks, blank
-from transforms.dtc.splice import Edits, take
+from transforms.dtc.records import BLANK, Ints, Lines, Marks, blank
+from transforms.dtc.splice import Edits, pieces, take
+from transforms.pseudonymise.byte_columns import buffers
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 _FIELDS = {Kind.MPAN: Field.MPAN, Kind.METER_SERIAL: Field.METER_SERIAL, Kind.ESME_ID: Field.ESME_ID}
-_UPPER_A = 65
+_UPPER_A, _ASCII_END = np.uint8(65), np.uint8(128)
 MPAN_DIGITS = 13
 WHOLE_RECORDS = "ask the sender for records with all their fields, or give --blank-unknown"
 SHORT = 6  # characters; no identifier is shorter than this
@@ -103,18 +104,19 @@ class _Block:
 
     def masked(self, runs: Sequence[Run], *, blank_unknown: bool) -> Masked:
         looked, filled = self._looked_at()
-        line = self._lines.line_of(looked)
+        line = np.repeat(np.arange(self._lines.count, dtype=np.int32), np.diff(self._lines.first)).take(looked)
         self._misplaced, self._after = misplaced(self._groups, runs, self._plan.nesting)
         lost = np.union1d(self._lost_records(looked[filled], line[filled]), self._misplaced).astype(np.int32)
         dropped = np.zeros(self._lines.count, dtype=np.bool_)
         dropped[lost] = True
-        kinds = self._plan.kinds[self._cells[looked]]
+        cells = self._cells.take(looked)
+        kinds = self._plan.kinds.take(cells)
         unknown = (kinds == UNCLASSIFIED) | (kinds == KINDS.index(Kind.KEEP))
-        numbers = unknown & filled & self._plan.numeric[self._cells[looked]]
+        numbers = unknown & filled & self._plan.numeric.take(cells)
         filled[numbers] = ~self._fit_as_numbers(looked[numbers])
-        easy = unknown & filled & self._plan.lenient[self._cells[looked]]
+        easy = unknown & filled & self._plan.lenient.take(cells)
         filled[easy] = self._may_identify(looked[easy])
-        bad = looked[unknown & filled & ~dropped[line]]
+        bad = looked[unknown & filled & ~dropped.take(line)]
         doubted = moved(self._lines, np.where(dropped, -1, self._groups), self._cells, self._plan)
         doubted = doubted[~np.isin(doubted, bad, assume_unique=True)]
         vital = doubted[self._plan.mandatory[self._cells[doubted]]]
@@ -122,14 +124,16 @@ class _Block:
             return self._done({}, self._refusal(bad, lost, vital))
         blanked = self._blank(bad, lost, dropped)
         self._clear(doubted, self._moved)
-        known = ~unknown & filled & ~dropped[line]
-        rest, kinds = looked[known], kinds[known]
+        known = np.flatnonzero(~unknown & filled & ~dropped.take(line))
+        rest, kinds = looked.take(known), kinds.take(known)
         for number in np.flatnonzero(np.bincount(kinds, minlength=len(KINDS))):
             kind = KINDS[number]
             if kind is not None and kind not in ADDRESS:
-                self._replace(kind, rest[kinds == number])
+                self._replace(kind, rest.take(np.flatnonzero(kinds == number)))
+        there = np.bincount(self._groups[self._groups >= 0], minlength=self._plan.widths.size) > 0
         for address in self._plan.addresses:
-            self._address(address, dropped)
+            if there[address.group]:
+                self._address(address, dropped)
         return self._done(blanked, None)
 
     def _done(self, blanked: dict[tuple[int, int], int], refusal: Refusal | None) -> Masked:
@@ -156,9 +160,10 @@ class _Block:
     def _looked_at(self) -> tuple[Ints, Marks]:
         """Return the fields that do not pass unseen, and which of them hold more than blanks."""
         lines, plan = self._lines, self._plan
-        odd = lines.field_ends - lines.field_starts > plan.limits[self._cells]
-        letters = np.flatnonzero(self._data[np.minimum(lines.field_starts, self._data.size - 1)] >= _UPPER_A)
-        letters = letters[plan.numeric[self._cells[letters]]]
+        odd = lines.field_ends - lines.field_starts > plan.limits.take(self._cells, mode="clip")
+        # a pipe or a line feed is behind each field, so that even an empty one at the end has a byte
+        letters = np.flatnonzero(self._data.take(lines.field_starts, mode="clip") >= _UPPER_A)
+        letters = letters[plan.numeric.take(self._cells.take(letters), mode="clip")]
         odd[letters[lines.field_ends[letters] > lines.field_starts[letters]]] = True
         looked = np.flatnonzero(odd).astype(np.int32)
         return looked, ~blank(self._data, lines.field_starts[looked], lines.field_ends[looked])
@@ -190,7 +195,7 @@ class _Block:
         Their group is not of the flow, or a mandatory identifier is missing, or is not even written like one, or
         they end before their last mandatory item. The fields of such a record may have moved: another may hold it.
         """
-        required = self._plan.required[self._cells[filled]]
+        required = self._plan.required.take(self._cells.take(filled))
         required[required] = self._like_identifiers(filled[required])
         have = np.bincount(line[required], minlength=self._lines.count)
         known = self._groups >= 0
@@ -201,10 +206,10 @@ class _Block:
     def _like_identifiers(self, fields: Ints) -> Marks:
         """Tell which identifiers are written like one: an MPAN has thirteen digits, in one of its spellings."""
         good = np.ones(fields.size, dtype=np.bool_)
-        mpans = np.flatnonzero(self._plan.kinds[self._cells[fields]] == KINDS.index(Kind.MPAN))
+        mpans = np.flatnonzero(self._plan.kinds.take(self._cells.take(fields)) == KINDS.index(Kind.MPAN))
         starts, ends = self._lines.field_starts[fields[mpans]], self._lines.field_ends[fields[mpans]]
         plain = ends - starts == MPAN_DIGITS
-        digits = self._data[starts[plain][:, None] + np.arange(MPAN_DIGITS, dtype=np.int32)] - np.uint8(48)
+        digits = pieces(self._data, MPAN_DIGITS)[starts[plain]].view(np.uint8).reshape(-1, MPAN_DIGITS) - np.uint8(48)
         good[mpans[plain]] = (digits < 10).all(axis=1)
         odd = mpans[~plain]
         if odd.size:
@@ -268,20 +273,28 @@ class _Block:
             counted += np.bincount(self._cells[fields], minlength=counted.size)
 
     def _edit(self, fields: Ints, texts: pl.Series) -> None:
-        self._parts.append(Edits(self._lines.field_starts[fields], self._lines.field_ends[fields], texts))
+        self._parts.append(Edits(self._lines.field_starts.take(fields), self._lines.field_ends.take(fields), texts))
 
     def _take(self, fields: Ints) -> pl.Series:
-        return take(self._data, self._lines.field_starts[fields], self._lines.field_ends[fields])
+        return take(self._data, self._lines.field_starts.take(fields), self._lines.field_ends.take(fields))
+
+    def _bare(self, fields: Ints) -> pl.Series:
+        """Return texts without blanks around them."""
+        raw = self._take(fields)
+        starts, ends = self._lines.field_starts.take(fields), self._lines.field_ends.take(fields)
+        edges = (self._data.take(starts), self._data.take(ends - np.int32(1)))
+        plain = all(((edge > BLANK) & (edge < _ASCII_END)).all() for edge in edges)
+        return raw if plain else raw.str.strip_chars()
 
     def _replace(self, kind: Kind, fields: Ints) -> None:
-        cells = self._cells[fields]
+        cells = self._cells.take(fields)
         self._masked += np.bincount(cells, minlength=self._masked.size)
         if kind in CONSTANT:
             texts = self._constants(cells, lambda mandatory: not mandatory)
         elif kind is Kind.REFERENCE:
             texts = self._fitted(cells, self._pseudonymiser.references(self._take(fields)), None)
         elif kind in _FIELDS:
-            raw = self._take(fields)
+            raw = self._bare(fields)
             texts = self._fitted(cells, self._pseudonymiser.values(_FIELDS[kind], raw), raw)
         else:
             texts = self._constants(cells, lambda _: False)
@@ -291,12 +304,14 @@ class _Block:
         """Return pseudonyms; where there is none, or none that fits, nothing or the constant; count those."""
         missing = texts.is_null()
         if raw is not None:
-            missing = missing | (texts == raw.str.strip_chars()).fill_null(value=False)  # chance gave the value itself
-        lengths = texts.str.len_bytes().fill_null(0).to_numpy()
-        room = np.zeros(self._plan.limits.size, dtype=np.int64)
-        for cell in np.flatnonzero(np.bincount(cells)):  # faster than np.unique, which sorts
-            room[cell] = self._plan.places[int(cell)].item.length or np.iinfo(np.int64).max
-        missing = missing | pl.Series(lengths > room[cells])
+            missing = missing | (texts == raw).fill_null(value=False)  # chance gave the value itself
+        lengths = np.diff(buffers(texts.fill_null("") if texts.null_count() else texts)[0])
+        used = np.flatnonzero(np.bincount(cells))  # faster than np.unique, which sorts
+        rooms = [self._plan.places[int(cell)].item.length or np.iinfo(np.int64).max for cell in used]
+        if lengths.max(initial=0) > min(rooms, default=0):
+            room = np.zeros(self._plan.limits.size, dtype=np.int64)
+            room[used] = rooms
+            missing = missing | pl.Series(lengths > room[cells])
         if not missing.any():
             return texts
         marks = missing.to_numpy()

@@ -65,7 +65,7 @@ def split(text: bytes) -> Lines:
     """Find lines and fields of a text of whole lines."""
     data = np.frombuffer(text, np.uint8)
     found = np.flatnonzero((data == PIPE) | (data == LINE_FEED)).astype(np.int32)
-    piped = data[found] == PIPE
+    piped = data.take(found, mode="clip") == PIPE  # without a look at the bounds: half the time
     if data.size and data[-1] != LINE_FEED:
         found, piped = np.append(found, np.int32(data.size)), np.append(piped, False)
     last = np.flatnonzero(~piped).astype(np.int32)  # of each line, its line feed among the marks
@@ -91,9 +91,9 @@ def split(text: bytes) -> Lines:
     first = np.zeros(last.size + 1, dtype=np.int32)
     np.cumsum(counts, out=first[1:])
     mark = np.flatnonzero(before)
-    field_ends = found[mark + 1]
+    field_ends = found.take(mark + 1)
     field_ends[first[1:][open_end] - 1] = trimmed[open_end]
-    return Lines(data, starts, ends, codes, first, found[mark] + np.int32(1), field_ends)
+    return Lines(data, starts, ends, codes, first, found.take(mark) + np.int32(1), field_ends)
 
 
 def _codes(data: Bytes, starts: Ints, ends: Ints) -> Ints:

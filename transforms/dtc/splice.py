@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from transforms.dtc.records import Ints, Marks
-from transforms.pseudonymise.byte_columns import Bytes, Rows, buffers, to_series
+from transforms.pseudonymise.byte_columns import Bytes, Rows, buffers
 
+FEW_LENGTHS = 24  # of pieces; above it a pass for each length costs more than a look at each byte
 SPARSE = 400  # bytes for each replacement of another length, above which runs are copied one by one
 
 
@@ -41,19 +43,13 @@ class Edits:
 def take(data: Bytes, starts: Ints, ends: Ints) -> pl.Series:
     """Return pieces of a block as texts; pieces that are not UTF-8 are read as cp1252."""
     lengths = ends - starts
-    if lengths.size and (lengths == lengths[0]).all():
-        matrix = data[starts[:, None] + np.arange(lengths[0], dtype=np.int32)]
-        if not (matrix >= 0x80).any():
-            return to_series(matrix)
     offsets = np.zeros(lengths.size + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
-    places = np.arange(offsets[-1], dtype=np.int64) + np.repeat(starts - offsets[:-1], lengths)
-    joined = data[places]
+    joined = np.empty(int(offsets[-1]), dtype=np.uint8)
+    _copy(data, starts, joined, offsets[:-1], lengths)
     if (joined >= 0x80).any():
         return pl.Series([_decoded(data[a:b].tobytes()) for a, b in zip(starts, ends, strict=True)], dtype=pl.String)
-    array = pa.Array.from_buffers(
-        pa.large_string(), lengths.size, [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(joined))]
-    )
+    array = pa.Array.from_buffers(pa.large_string(), lengths.size, [None, pa.py_buffer(offsets), pa.py_buffer(joined)])
     return pl.Series("", array, dtype=pl.String)
 
 
@@ -85,10 +81,25 @@ def splice(data: Bytes, parts: list[Edits]) -> tuple[bytes, Edits]:
 
 def _overwrite(out: Bytes, starts: Ints, lengths: Rows, text: Bytes) -> None:
     """Put texts in the place of pieces of their own lengths."""
-    if lengths.size and (lengths == lengths[0]).all():
-        out[starts[:, None] + np.arange(lengths[0], dtype=np.int32)] = text.reshape(lengths.size, -1)
-    else:
-        out[_places(starts.astype(np.int64), lengths)] = text
+    _copy(text, np.cumsum(lengths) - lengths, out, starts, lengths)
+
+
+def pieces(data: Bytes, length: int) -> NDArray[np.void]:
+    """Return every piece of that length (from 1) that a block has, by where it begins: a view, nothing is copied."""
+    count = max(data.size - length + 1, 0)
+    return np.ndarray((count,), dtype=f"V{length}", buffer=data.data, strides=(1,))
+
+
+def _copy(source: Bytes, starts: Ints | Rows, target: Bytes, places: Ints | Rows, lengths: Ints | Rows) -> None:
+    """Copy pieces of one block into another: where they are of few lengths, whole pieces at once."""
+    sizes = np.flatnonzero(np.bincount(lengths))
+    if sizes.size > FEW_LENGTHS:
+        wide = lengths.astype(np.int64)
+        target[_places(places.astype(np.int64), wide)] = source[_places(starts.astype(np.int64), wide)]
+        return
+    for size in sizes[sizes > 0].tolist():
+        rows: slice | Rows = slice(None) if sizes.size == 1 else np.flatnonzero(lengths == size)
+        pieces(target, size)[places[rows]] = pieces(source, size)[starts[rows]]
 
 
 def _moved(data: Bytes, edits: Edits) -> bytes:

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from transforms.pseudonymise import ff1
-from transforms.pseudonymise.byte_columns import Bytes, Rows, by_length, scatter, to_series
+from transforms.pseudonymise.byte_columns import Bytes, Rows, buffers, by_length, scatter, to_series
 from transforms.pseudonymise.keys import Subkey
 
 Marks = NDArray[np.bool_]
@@ -114,8 +114,8 @@ def meter_serials(key: Subkey, values: pl.Series) -> pl.Series:
     digits outside ASCII (look-alikes) give null.
     """
     clean = values.str.strip_chars().str.to_uppercase()
-    odd = (clean.str.len_bytes() != clean.str.len_chars()).fill_null(value=False)
-    if odd.any():
+    if (buffers(clean.drop_nulls())[1] >= 0x80).any():
+        odd = (clean.str.len_bytes() != clean.str.len_chars()).fill_null(value=False)
         clean = clean.set(odd & clean.str.contains(r"[\p{L}\p{N}&&[^\x00-\x7F]]").fill_null(value=False), None)
     parts: list[tuple[Rows, pl.Series]] = []
     for _, rows, matrix in by_length(clean):
