@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -42,14 +43,14 @@ def run_until_augmented(cut: Path) -> Context:
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory) -> Path:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("augment") / "sample"
     generate(SampleRequest(MPANS, 3, 0.03), folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def done(sample, tmp_path_factory) -> tuple[Context, Path]:
+def done(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Context, Path]:
     """Return the context of a cut whose metering points are augmented, and its folder."""
     folder = tmp_path_factory.mktemp("augment") / "cut"
     shutil.copytree(sample, folder)
@@ -59,10 +60,10 @@ def done(sample, tmp_path_factory) -> tuple[Context, Path]:
 
 
 @pytest.fixture
-def variant(sample, tmp_path) -> Callable[..., Path]:
+def variant(sample: Path, tmp_path: Path) -> Callable[..., Path]:
     """Return a function that copies the sample and changes its ``cut.yaml``."""
 
-    def make(change: Callable[[dict], None]) -> Path:
+    def make(change: Callable[[dict[str, Any]], None]) -> Path:
         folder = tmp_path / "cut"
         shutil.copytree(sample, folder)
         document = yaml.safe_load((folder / "cut.yaml").read_text())
@@ -92,7 +93,7 @@ class Folder:
 
 
 @pytest.fixture
-def pack(tmp_path) -> Folder:
+def pack(tmp_path: Path) -> Folder:
     return Folder(tmp_path / "pack")
 
 

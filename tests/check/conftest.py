@@ -14,20 +14,20 @@ MPANS = 900
 
 
 @pytest.fixture(scope="session")
-def pristine(tmp_path_factory) -> Path:
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("check") / "sample"
     generate(SampleRequest(MPANS, 7, 0.2), folder)
     return folder
 
 
 @pytest.fixture
-def sample(pristine, tmp_path) -> Path:
+def sample(pristine: Path, tmp_path: Path) -> Path:
     shutil.copytree(pristine, tmp_path / "cut")
     return tmp_path / "cut"
 
 
 @pytest.fixture
-def foreign(pristine, tmp_path) -> Path:
+def foreign(pristine: Path, tmp_path: Path) -> Path:
     """Return a folder with a pipe-delimited portfolio, its columns called and ordered otherwise, and keys."""
     folder = tmp_path / "foreign"
     folder.mkdir()

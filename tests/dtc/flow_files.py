@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -24,8 +25,9 @@ MANY = "ABCDEFGHJKLMNPRSTUVWXYZ"
 
 
 @cache
-def policy() -> dict:
-    return yaml.safe_load(POLICY.read_text(encoding="utf-8"))
+def policy() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(POLICY.read_text(encoding="utf-8"))
+    return found
 
 
 @cache

@@ -83,7 +83,9 @@ def originals() -> list[tuple[tuple[str, ...], bytes]]:
 
 def identifiers(raw: bytes) -> set[str]:
     """Return what of a sound flow may not come out."""
-    kind_of, found, others, label = flow_files.kinds(), set(), set(), ""
+    kind_of, label = flow_files.kinds(), ""
+    found: set[str] = set()
+    others: set[str] = set()
     for line in raw.decode().splitlines():
         group, *fields = line.rstrip().split("|")
         label = fields[1].strip() if group == "ZHV" else label

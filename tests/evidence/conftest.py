@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def fill(writer: PackWriter) -> None:
 def seal(operator: Signer) -> Seal:
     """Return a function that seals a small pack at a path."""
 
-    def make(final: Path, *, signers: list[Signer] | None = None, replace: bool = False, **changes) -> SealedPack:
+    def make(final: Path, *, signers: list[Signer] | None = None, replace: bool = False, **changes: Any) -> SealedPack:
         evidence = specimen(2, 0, kind="submission", **changes)
         chosen = signers or [operator]
         with PackWriter(final, replace=replace) as writer:

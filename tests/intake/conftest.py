@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from hmac import HMAC
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -43,7 +45,7 @@ class Intake:
         path.write_bytes(data)
         return path
 
-    def frame(self, data: bytes, name: str = "backup.csv", **options: object) -> pl.DataFrame:
+    def frame(self, data: bytes, name: str = "backup.csv", **options: Any) -> pl.DataFrame:
         return self.read(self.write(data, name), **options)
 
     def read(
@@ -52,8 +54,8 @@ class Intake:
         *,
         limits: Limits = Limits(),
         layout: DtcLayout | tuple[DtcLayout, ...] | None = METERING,
-        digest: object = None,
-        **options: object,
+        digest: HMAC | None = None,
+        **options: Any,
     ) -> pl.DataFrame:
         spec = SourceSpec("SUPX/registration", path, **options)
         with open_source(spec, layout=layout, digest=digest, limits=limits) as reader:
@@ -65,7 +67,7 @@ class Intake:
             assert set(frame.dtypes) == {pl.String}
         return pl.concat(frames) if frames else pl.DataFrame(schema=dict.fromkeys(reader.header, pl.String))
 
-    def fault(self, data: bytes, name: str = "backup.csv", **options: object) -> DataCutError:
+    def fault(self, data: bytes, name: str = "backup.csv", **options: Any) -> DataCutError:
         return self.fault_of(lambda: self.frame(data, name, **options))
 
     def fault_of(self, action: Callable[[], object]) -> DataCutError:

@@ -17,7 +17,7 @@ RELATED = '1,CIT-900,CIT,EELC,1,2,0,GROUP,"{""distributor_id"": [""10""]}",,true
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory, worker_id) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """Return a folder that all test processes of this session have in common."""
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "messages"
@@ -36,7 +36,7 @@ def once(folder: Path, make: Callable[[], None]) -> None:
 
 
 @pytest.fixture(scope="session")
-def release(shared) -> Path:
+def release(shared: Path) -> Path:
     folder = shared / "market"
 
     def run() -> None:
@@ -54,7 +54,7 @@ def release(shared) -> Path:
 
 
 @pytest.fixture(scope="session")
-def written(shared, release) -> Path:
+def written(shared: Path, release: Path) -> Path:
     """Return the folder of the messages of every test case of CIT."""
 
     def write() -> None:

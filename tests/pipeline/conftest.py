@@ -17,14 +17,14 @@ MPANS = 1_500
 
 
 @pytest.fixture(scope="session")
-def pristine(tmp_path_factory) -> Path:
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pipeline") / "sample"
     generate(SampleRequest(MPANS, 11, 0.05), folder)
     return folder
 
 
 @pytest.fixture
-def cut(pristine, tmp_path) -> Path:
+def cut(pristine: Path, tmp_path: Path) -> Path:
     """Return the ``cut.yaml`` of a fresh copy."""
     shutil.copytree(pristine, tmp_path / "cut")
     return tmp_path / "cut" / "cut.yaml"

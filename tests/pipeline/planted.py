@@ -14,12 +14,13 @@ import polars as pl
 from contracts.load import RESULTS, load_all
 from contracts.vocabulary import Field
 from flows import pipeline
+from flows.cut.context import Context, context
 from flows.cut.partitions import JUDGED
 from flows.quality.after_augmentation import CHECKED
 from transforms.quality import rules
 
 
-def verdicts(known: pipeline.Context) -> pl.DataFrame:
+def verdicts(known: Context) -> pl.DataFrame:
     """Return every broken rule of every judged row: participant, extract, mpan_core (pseudonym), token, reason, id.
 
     Rules over augmented metering points count as rules of the registration, whose defects they find.
@@ -27,7 +28,7 @@ def verdicts(known: pipeline.Context) -> pl.DataFrame:
     return pl.concat(_verdicts(known)).unique()
 
 
-def _verdicts(known: pipeline.Context) -> Iterator[pl.DataFrame]:
+def _verdicts(known: Context) -> Iterator[pl.DataFrame]:
     augmented = load_all(RESULTS)["augmented"]
     rooms = [(JUDGED, held.participant, held.extract, load_all()[held.extract]) for held in known.extracts]
     rooms += [
@@ -60,7 +61,7 @@ def _verdicts(known: pipeline.Context) -> Iterator[pl.DataFrame]:
             )
 
 
-def planted(sample: Path, known: pipeline.Context) -> pl.DataFrame:
+def planted(sample: Path, known: Context) -> pl.DataFrame:
     """Return ``defects.csv`` with each MPAN's pseudonym, or its token where it has none."""
     frame = pl.read_csv(sample / "defects.csv", infer_schema=False)
     pseudonyms = known.pseudonymiser.values(Field.MPAN, frame["mpan_core"])
@@ -70,7 +71,7 @@ def planted(sample: Path, known: pipeline.Context) -> pl.DataFrame:
     )
 
 
-def compare(sample: Path, known: pipeline.Context) -> pl.DataFrame:
+def compare(sample: Path, known: Context) -> pl.DataFrame:
     """Return per rule: planted rows, found ones, and false ones (of metering points without any defect).
 
     A defect is found when its rule is broken in the row's extract for its metering point. ``beside`` counts verdicts
@@ -95,7 +96,7 @@ def compare(sample: Path, known: pipeline.Context) -> pl.DataFrame:
     return counts.with_columns(pl.col("beside") - pl.col("false"))
 
 
-def judge(cut_file: Path) -> pipeline.Context:
+def judge(cut_file: Path) -> Context:
     """Run the stages up to augmentation and return the context, its work folder still there."""
     name = str(cut_file)
     plan = pipeline.prepare(name)
@@ -106,7 +107,7 @@ def judge(cut_file: Path) -> pipeline.Context:
     pipeline.judge(name)
     pipeline.align(name)
     pipeline.augment(name)
-    return pipeline.context(name)
+    return context(name)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Done:
 
 
 @pytest.fixture(scope="session")
-def pristine(tmp_path_factory) -> Path:
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("privacy") / "sample"
     generate(SampleRequest(MPANS, 7, 0.02), folder)
     text = (folder / "cut.yaml").read_text()
@@ -39,12 +39,12 @@ def pristine(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def raw(pristine) -> Raw:
+def raw(pristine: Path) -> Raw:
     return raw_identifiers(pristine)
 
 
 @pytest.fixture(scope="session")
-def judged(pristine, tmp_path_factory) -> Iterator[Context]:
+def judged(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
     folder = tmp_path_factory.mktemp("judged") / "cut"
     shutil.copytree(pristine, folder)
     name = str(folder / "cut.yaml")
@@ -59,7 +59,7 @@ def judged(pristine, tmp_path_factory) -> Iterator[Context]:
 
 
 @pytest.fixture
-def cut(pristine, tmp_path) -> Path:
+def cut(pristine: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "cut"
     shutil.copytree(pristine, folder)
     return folder
@@ -68,7 +68,7 @@ def cut(pristine, tmp_path) -> Path:
 @pytest.fixture
 def datacut() -> Callable[..., Done]:
     def run(*arguments: str | Path) -> Done:
-        command = [Path(sys.executable).with_name("datacut"), *map(str, arguments)]
+        command = [str(Path(sys.executable).with_name("datacut")), *map(str, arguments)]
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"}
         )

@@ -79,7 +79,8 @@ class Chromium:
             answer = json.loads(self.socket.recv(timeout=60))
             if answer.get("id") == self.number:
                 assert "error" not in answer, answer
-                return answer["result"]
+                result: dict[str, Any] = answer["result"]
+                return result
             self._note(answer)
 
     def _note(self, event: dict[str, Any]) -> None:

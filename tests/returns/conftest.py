@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -42,7 +43,7 @@ def one_system(folder: Path) -> None:
 def submit(folder: Path, *, recipients: str | list[str] = "all") -> Path:
     """Send every participant's backup as a submission pack; return the ``cut.yaml`` that takes the packs instead."""
     document = yaml.safe_load((folder / "cut.yaml").read_text())
-    senders: dict[str, list[dict]] = {}
+    senders: dict[str, list[dict[str, Any]]] = {}
     for participant in document["participants"]:
         senders.setdefault(GROUPS.get(participant["role"], "agents"), []).append(participant)
     for sender, participants in senders.items():
@@ -123,7 +124,7 @@ def as_written(path: Path, like: SourceSpec) -> SourceSpec:
 
 
 @pytest.fixture(scope="session")
-def market(tmp_path_factory) -> Market:
+def market(tmp_path_factory: pytest.TempPathFactory) -> Market:
     """Backups -> submission packs -> run -> return packs -> restored by everybody from its own folder."""
     folder = tmp_path_factory.mktemp("returns") / "market"
     generate(SampleRequest(600, 5, 0.03), folder)
@@ -154,7 +155,7 @@ def restore(market: Market, mpid: str, out: Path, **changed: object) -> Done:
 
 
 @pytest.fixture
-def copied(market, tmp_path) -> Callable[[str], Path]:
+def copied(market: Market, tmp_path: Path) -> Callable[[str], Path]:
     """Return a function that copies a folder of the market, to be spoilt."""
 
     def copy(name: str) -> Path:
@@ -165,6 +166,7 @@ def copied(market, tmp_path) -> Callable[[str], Path]:
     return copy
 
 
-def facts(folder: Path) -> dict:
+def facts(folder: Path) -> dict[str, Any]:
     """Return what a restore reported."""
-    return json.loads((folder / "restore.json").read_text())
+    found: dict[str, Any] = json.loads((folder / "restore.json").read_text())
+    return found

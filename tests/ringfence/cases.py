@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from contracts.ringfence.model import Criterion, Demand, UnitKind
-from tests.ringfence.reference import Want
+from tests.ringfence.reference import Row, Want
 
 KEY = bytes(range(1, 33))
 
@@ -34,7 +34,7 @@ def criteria(wanted: dict[str, list[str]]) -> tuple[Criterion, ...]:
     return tuple(Criterion(name, tuple(values)) for name, values in sorted(wanted.items()))
 
 
-def frame_of(rows: Sequence[dict]) -> pl.DataFrame:
+def frame_of(rows: Sequence[Row]) -> pl.DataFrame:
     """Return a population frame; absent links as typed nulls."""
     text = {"linked_mpan": pl.String, "related_mpan": pl.String}
     return pl.DataFrame(rows, schema_overrides=text)

@@ -65,4 +65,5 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a fresh ledger, on either database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.db'}"
-    return request.getfixturevalue("postgres_url")
+    url: str = request.getfixturevalue("postgres_url")
+    return url

@@ -12,8 +12,11 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ortools.sat.python import cp_model
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Want:
     round: int = 1
 
 
-def units_of(rows: Sequence[dict], links: Sequence[str] = ("linked_mpan", "related_mpan")) -> dict[str, list[dict]]:
+def units_of(rows: Sequence[Row], links: Sequence[str] = ("linked_mpan", "related_mpan")) -> dict[str, list[Row]]:
     """Return the members of each connected group, by its lowest MPAN."""
     parent = {row["mpan"]: row["mpan"] for row in rows}
 
@@ -51,17 +54,17 @@ def units_of(rows: Sequence[dict], links: Sequence[str] = ("linked_mpan", "relat
     return {min(member["mpan"] for member in group): group for group in groups.values()}
 
 
-def usable(group: Sequence[dict]) -> bool:
+def usable(group: Sequence[Row]) -> bool:
     """Tell whether every member is conforming."""
     return all(member["conforming"] for member in group)
 
 
-def meets(member: dict, criteria: dict[str, list[str]]) -> bool:
+def meets(member: Row, criteria: dict[str, list[str]]) -> bool:
     """Tell whether a metering point meets criteria."""
     return all(member[name] in values for name, values in criteria.items())
 
 
-def suits(group: Sequence[dict], want: Want, single_on_pair: str = "penalise") -> bool:
+def suits(group: Sequence[Row], want: Want, single_on_pair: str = "penalise") -> bool:
     """Tell whether a unit can serve a demand."""
     if want.kind == "SINGLE":
         if single_on_pair == "forbid" and len(group) > 1:
@@ -74,7 +77,7 @@ def suits(group: Sequence[dict], want: Want, single_on_pair: str = "penalise") -
     return all(halves)
 
 
-def best_fill(rows: Sequence[dict], wants: Sequence[Want], single_on_pair: str = "penalise") -> list[int]:
+def best_fill(rows: Sequence[Row], wants: Sequence[Want], single_on_pair: str = "penalise") -> list[int]:
     """Return the exact optimum of one round: base units by priority, then spares by priority."""
     groups = [group for group in units_of(rows).values() if usable(group)]
     model = cp_model.CpModel()
@@ -102,7 +105,7 @@ def best_fill(rows: Sequence[dict], wants: Sequence[Want], single_on_pair: str =
     return fills
 
 
-def fewest_pairs_on_singles(rows: Sequence[dict], wants: Sequence[Want], got: dict[str, int]) -> int:
+def fewest_pairs_on_singles(rows: Sequence[Row], wants: Sequence[Want], got: dict[str, int]) -> int:
     """Return with how few units of several members SINGLE demands can do, when each demand gets ``got`` units."""
     groups = [group for group in units_of(rows).values() if usable(group)]
     model = cp_model.CpModel()
@@ -120,10 +123,11 @@ def fewest_pairs_on_singles(rows: Sequence[dict], wants: Sequence[Want], got: di
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     assert solver.solve(model) == cp_model.OPTIMAL
-    return round(solver.objective_value)
+    fewest: int = round(solver.objective_value)
+    return fewest
 
 
-def most_units(rows: Sequence[dict], wants: Sequence[Want]) -> int:
+def most_units(rows: Sequence[Row], wants: Sequence[Want]) -> int:
     """Return the greatest number of base units, priorities aside, by augmenting paths."""
     groups = [group for group in units_of(rows).values() if usable(group)]
     slots = [number for number, want in enumerate(wants) for _ in range(want.base)]
@@ -141,7 +145,7 @@ def most_units(rows: Sequence[dict], wants: Sequence[Want]) -> int:
     return sum(place(slot, set()) for slot in range(len(slots)))
 
 
-def fill_of(out: Sequence[dict], wants: Sequence[Want]) -> list[int]:
+def fill_of(out: Sequence[Row], wants: Sequence[Want]) -> list[int]:
     """Return base units by priority, then spares by priority, of an allocation."""
     priority = {want.name: want.priority for want in wants}
     units = {(row["test_case"], row["role"], row["unit"]) for row in out if row["role"] != "COMPANION"}
@@ -150,7 +154,7 @@ def fill_of(out: Sequence[dict], wants: Sequence[Want]) -> list[int]:
     return [counts[role, tier] for role in ("BASE", "SPARE") for tier in tiers]
 
 
-def faults(rows: Sequence[dict], wants: Sequence[Want], out: Sequence[dict], taken: Sequence[str] = ()) -> list[str]:
+def faults(rows: Sequence[Row], wants: Sequence[Want], out: Sequence[Row], taken: Sequence[str] = ()) -> list[str]:
     """Return everything that is wrong with an allocation (columns round, test_case, role, unit, mpan)."""
     found = []
     groups = units_of(rows)
@@ -162,7 +166,7 @@ def faults(rows: Sequence[dict], wants: Sequence[Want], out: Sequence[dict], tak
         found.append("an MPAN comes twice")
     if {row["mpan"] for row in out} & set(taken):
         found.append("an issued MPAN was given again")
-    counts: Counter = Counter()
+    counts: Counter[tuple[str, ...]] = Counter()
     for unit, entries in given.items():
         group = groups.get(unit)
         if group is None or {m["mpan"] for m in group} != {e["mpan"] for e in entries}:
@@ -190,13 +194,13 @@ def faults(rows: Sequence[dict], wants: Sequence[Want], out: Sequence[dict], tak
 VALUES = {"gsp": ["A", "B", "C"], "seg": ["S", "T"], "sup": ["U", "V", "W"]}
 
 
-def random_instance(seed: int, *, rounds: int = 1) -> tuple[list[dict], list[Want]]:
+def random_instance(seed: int, *, rounds: int = 1) -> tuple[list[Row], list[Want]]:
     """Return a small population (pairs and larger groups among it) and a demand book that competes for it."""
     rng = random.Random(seed)
     number = rng.randint(4, 26)
     rows = []
     for at in range(number):
-        row = {"mpan": f"{1_000_000_000_000 + at * 37:013d}", "linked_mpan": None, "related_mpan": None}
+        row: Row = {"mpan": f"{1_000_000_000_000 + at * 37:013d}", "linked_mpan": None, "related_mpan": None}
         row |= {"conforming": rng.random() > 0.07, "direction": "IMPORT"}
         row |= {name: rng.choice(values) for name, values in VALUES.items()}
         rows.append(row)

@@ -250,7 +250,8 @@ class MiniCut:
 
     def verdicts(self, participant: str, extract: str) -> dict[str, set[str]]:
         """Return the broken rules of every metering point of an extract, by pseudonym, or token where it has none."""
-        contract, found = load_all()[extract], {}
+        contract = load_all()[extract]
+        found: dict[str, set[str]] = {}
         frame = self.rows(participant, extract)
         names = frame.select(pl.coalesce("mpan_core", "_token")).to_series()
         verdicts = frame.select(rules.broken(contract, rule.id).alias(rule.id) for rule in contract.rules)

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 import unicodedata
+from collections.abc import Callable
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -25,7 +26,7 @@ def field_key(cut_key: bytes, cut_id: str, field: str) -> bytes:
     return hkdf(cut_key, f"datacut/1/{cut_id}/{field}".encode())
 
 
-def _rounds(key: bytes, radix: int, tweak: bytes, n: int):
+def _rounds(key: bytes, radix: int, tweak: bytes, n: int) -> tuple[int, int, Callable[[int, int], int]]:
     u = n // 2
     v = n - u
     b = -(-(radix**v - 1).bit_length() // 8)
