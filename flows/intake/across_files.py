@@ -12,8 +12,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.dtc.layout import DtcLayout
+from contracts.errors import RefusedError
 from flows.intake.utc_days import SettlementDays
 
+MOST_WAITING = 5_000_000  # rows of registers that wait for another flow
 _REGISTER = ("mpan_core", "meter_serial_number", "register_id")
 _KEY, _QUANTITY = "\x1fkey", "measurement_quantity"
 
@@ -28,25 +30,45 @@ class Registers:
         unclear: registers of which the flow does not say what they measure, and no other does; final at the end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, label: str = "") -> None:
+        self._label, self._waiting = label, 0
         self._met: list[NDArray[np.uint64]] = []
         self._open: list[pl.DataFrame] = []
         self._told: list[pl.DataFrame] = []
         self.unclear = 0
 
     def wait(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Keep rows of the completing flow for the end."""
+        """Keep rows of the completing flow for the end.
+
+        Raises:
+            RefusedError: too many rows wait.
+        """
+        self._judge(frame.height)
         self._told.append(frame)
         return frame.clear()
 
     def complete(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return rows of a completed flow; those without a quantity wait."""
+        """Return rows of a completed flow; those without a quantity wait.
+
+        Raises:
+            RefusedError: too many rows wait.
+        """
         self._met.append(_keys(frame).to_numpy())
         empty = (frame[_QUANTITY].str.strip_chars() == "").fill_null(value=True)
         if not empty.any():
             return frame
+        self._judge(int(empty.sum()))
         self._open.append(frame.filter(empty))
         return frame.filter(~empty)
+
+    def _judge(self, more: int) -> None:
+        self._waiting += more
+        if self._waiting > MOST_WAITING:
+            raise RefusedError(
+                f"has more than {MOST_WAITING:,} registers that wait for what another flow says of them",
+                where=self._label,
+                remedy="send D0313 with the D0268 or D0150 of the same metering points, a part of them at a time",
+            )
 
     def rest(self) -> pl.DataFrame | None:
         """Return the rows that waited, once."""
@@ -72,11 +94,12 @@ class AcrossFiles:
 
     Args:
         layouts: all layouts of the extract.
+        label: what errors call the source.
     """
 
-    def __init__(self, layouts: Sequence[DtcLayout]) -> None:
-        self.days = SettlementDays()
-        self.registers = Registers()
+    def __init__(self, layouts: Sequence[DtcLayout], label: str) -> None:
+        self.days = SettlementDays(label)
+        self.registers = Registers(label)
         self._completed = frozenset(flow for layout in layouts for flow in layout.completes)
 
     def take(self, layout: DtcLayout, frame: pl.DataFrame) -> pl.DataFrame:

@@ -81,7 +81,7 @@ class DtcReader(Reader):
         for other in ahead:
             self._nestings.setdefault(other, self._nesting(other))
         self.header = tuple(dict.fromkeys(name for nesting in self._nestings.values() for name in nesting.columns))
-        self._across = across or AcrossFiles(self._known)
+        self._across = across or AcrossFiles(self._known, self.label)
         self._context = [_kept(fields)]
         self._totals = Totals(self.label, fields[1].strip())
         self._widest: dict[str, int] = {}

@@ -81,7 +81,7 @@ class SourceFiles:
         self._flows: dict[tuple[object, ...], list[tuple[FileRead, PlainFlow]]] = {}
         self._tables: dict[tuple[object, ...], list[tuple[FileRead, DelimitedReader, bytes]]] = {}
         self._held = 0
-        self._across = AcrossFiles(self._layouts)
+        self._across = AcrossFiles(self._layouts, specs[0].name if specs else "")
         self._folders: dict[str, str] = {}
         self._declared = ""
         self._strange: tuple[FileRead, bytes] | None = None

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import polars as pl
 
+from contracts.errors import RefusedError
+
 UTC_PERIODS, MOST = 48, 50
+MOST_WAITING = 20_000_000  # half-hours: of 417,000 days, or the first hours of 10 million
 _KEY = ("mpan_core", "measurement_quantity", "settlement_date")
 _PERIODS = tuple(f"period_{number:02}" for number in range(1, MOST + 1))
 _FLAGS = "period_flags"
@@ -22,7 +25,8 @@ class SettlementDays:
         left: settlement days of which a part is still missing; at the end these are the edges of what was sent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, label: str = "") -> None:
+        self._label = label
         self._heads: pl.DataFrame | None = None  # first hours, from the UTC day before
         self._bodies: pl.DataFrame | None = None  # days in summer time that lack them
 
@@ -37,6 +41,9 @@ class SettlementDays:
 
         Columns in and out: MPAN, measurement quantity, ``settlement_date`` (in: a UTC day, ``yyyymmdd``),
         ``period_01`` to ``period_50``, ``period_flags``, all text. A day whose date cannot be read passes as it is.
+
+        Raises:
+            RefusedError: too many parts wait.
         """
         day = pl.col("settlement_date").str.strip_chars().str.to_date("%Y%m%d", strict=False)
         own = frame.with_columns(pl.col(*_KEY[:2]).str.strip_chars())
@@ -56,7 +63,18 @@ class SettlementDays:
         complete = joined.with_columns(*first, flags).select(whole.columns)
         self._bodies = waiting.join(heads, on=_KEY, how="anti", maintain_order="left")
         self._heads = heads.join(joined, on=_KEY, how="anti", maintain_order="left")
+        self._judge()
         return pl.concat([complete.select(frame.columns), whole.select(frame.columns), odd])
+
+    def _judge(self) -> None:
+        """Refuse what would take memory without bound: days whose other parts are far away, or never come."""
+        parts = ((self._bodies, UTC_PERIODS), (self._heads, 2))
+        if sum(part.height * size for part, size in parts if part is not None) > MOST_WAITING:
+            raise RefusedError(
+                f"has more than {MOST_WAITING:,} half-hours of UTC days that wait for the day before or after",
+                where=self._label,
+                remedy="name the files so that days follow each other, or send them a few days at a time",
+            )
 
 
 def _offset(day: pl.Expr) -> pl.Expr:

@@ -50,7 +50,8 @@ def write_form(forms: Sequence[ReturnedForm], place: Place, name: str, cut: Cut,
     Returns:
         Extract -> of DTC files, ``not_expressible``: how many rows the flow cannot express, which stand in a CSV file
         of their own, and ``lacking``: for want of which items; ``filled``: what was written for want of a value, as the
-        contract says; ``not_carried``: columns that the flow does not have, with rows that have a value; ``file``.
+        contract says; ``not_carried``: columns that the flow does not have, with rows that have a value;
+        ``left_empty`` and ``left_out``: items and groups of the flow that no column carries; ``file``.
 
     Raises:
         EvidenceError: a value cannot be written in that form. PlaceError: the disk is unfit.
@@ -160,6 +161,8 @@ def _dtc(file: IO[bytes], forms: Sequence[ReturnedForm], left: _Left, cut: Cut, 
             "filled": filled,
             "lacking": [*text.lacking(own[n]), *addressee],
             "not_carried": dict(sorted(lost[n].items())),
+            "left_empty": text.left_empty(),
+            "left_out": text.left_out(),
         }
         for n, form in enumerate(forms)
     }

@@ -157,3 +157,34 @@ def test_columns_that_a_flow_does_not_have_are_told():
         .text
     )
     assert [line.split("|")[-2] for line in text] == ["T", "F"]
+
+
+ADVANCE = {"time_pattern_regime_id": "00001", "effective_from": date(2022, 5, 18), "eac": None, "aa": None}
+
+
+@pytest.mark.requirement("Q62", "DQ29")
+def test_a_group_that_the_catalogue_has_once_below_its_parent_is_filled_where_no_row_has_it():
+    layouts = [layout for layout in load_all()["annual_consumption"].dtc_layouts if layout.flow == "D0019"]
+    rows = [
+        {"mpan_core": point, **ADVANCE, **value, LAYOUT: number}
+        for point in ("2000000000001", "2000000000002")
+        for number, value in enumerate(({"eac": "11000.0"}, {"aa": "12008.8"}))
+    ]
+    text = DtcText(layouts, CUT)
+    lines = "".join(text.records(pl.DataFrame(rows, infer_schema_length=None)).text).splitlines()
+    assert [line.split("|")[0] for line in lines] == ["ZIN", "ISD", "EAH", "EAD", "AAH", "AAD"] * 2
+    assert lines[1] == "ISD|20230819|"
+    told = {entry["item"]: (entry["written"], entry["records"]) for entry in text.filled()}
+    assert told["ISD.J0328"] == ("cut date", 2)
+    assert {entry["group"] for entry in text.left_out()} == {"REG", "PSC", "IMC", "GSP", "IES"}
+
+
+@pytest.mark.requirement("Q62")
+def test_what_a_return_has_no_column_for_is_told_by_item_and_group():
+    text = DtcText(load_all()["meter_reading"].dtc_layouts[:1], CUT)
+    assert [entry["item"] for entry in text.left_empty()] == ["030.J0044", "030.J1013", "030.J0045"]
+    assert text.left_empty()[2]["name"] == "Meter Reading Flag"
+    assert {"group": "032", "below": "030", "cardinality": "1..1"} in text.left_out()
+    assert {entry["group"] for entry in text.left_out()} == {"027", "029", "032", "033"}
+    assert "290.J0410" not in {entry["item"] for entry in d0150().left_empty()}
+    assert "293.J0408" in {entry["item"] for entry in d0150().left_empty()}

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
+from contracts.errors import RefusedError
 from contracts.load import load_all
 from flows.intake import FILE, SourceFiles, SourceSpec
 from tests.command import datacut
@@ -34,7 +35,7 @@ def source(root: Path, extract: str, files: dict[str, bytes]) -> tuple[pl.DataFr
 
 
 @pytest.mark.requirement("DQ30")
-@pytest.mark.parametrize("order", permutations(range(3)))
+@pytest.mark.parametrize("order", list(permutations(range(3))))
 @pytest.mark.parametrize("blank", [b"", b"\n"], ids=["gathered", "by itself"])  # a blank line: it is read by itself
 def test_utc_days_in_files_of_their_own_are_joined(tmp_path, order, blank):
     days = [date(2023, 7, 10) + timedelta(days=n) for n in range(3)]
@@ -174,3 +175,26 @@ def test_a_d0313_through_the_whole_job(tmp_path):
     (told,) = [entry["source_form"]["returned"] for entry in inputs if entry["extract"] == "register"]
     lacking = {entry["item"]: entry["rows"] for entry in told["lacking"]}
     assert lacking == {"03A.J0848": 2, "03A.J1677": 2, "04A.J0475": 1, "04A.J0478": 1}
+
+
+@pytest.mark.requirement("DQ30")
+def test_days_that_wait_too_long_for_each_other_are_refused(tmp_path, monkeypatch):
+    """In summer every UTC day waits for its neighbours; each day here lacks one of them."""
+    days = [date(2023, 1, 10), *(date(2023, 7, 1) + timedelta(days=2 * n) for n in range(5))]
+    files = {f"{n}.usr": flow("D0379001", utc_days([day])) for n, day in enumerate(days)}
+    monkeypatch.setattr("flows.intake.utc_days.MOST_WAITING", 4 * 50)
+    source(tmp_path, "half_hourly", dict(list(files.items())[:5]))
+    with pytest.raises(RefusedError, match="wait for the day before or after"):
+        source(tmp_path, "half_hourly", files)
+
+
+@pytest.mark.requirement("DQ29")
+@pytest.mark.parametrize("body", ["told", "open"])
+def test_registers_that_wait_too_long_for_another_flow_are_refused(tmp_path, monkeypatch, body):
+    rows = d0313(["AI"], ["01", "02"]) if body == "told" else d0268([("01", ""), ("02", "")])
+    files = {"0.usr": flow("D0313002" if body == "told" else "D0268002", rows)}
+    monkeypatch.setattr("flows.intake.across_files.MOST_WAITING", 2)
+    source(tmp_path, "register", files)
+    monkeypatch.setattr("flows.intake.across_files.MOST_WAITING", 1)
+    with pytest.raises(RefusedError, match="registers that wait for what another flow says"):
+        source(tmp_path, "register", files)

@@ -55,12 +55,10 @@ class DtcText:
 
     def prelude(self) -> tuple[str, int]:
         """Return the records that a file begins with and that no row has, and how many they are."""
-        layout = self._layouts[0]
-        tops = [g for g, _ in layout.fills if g not in self._all and g not in layout.parents]
-        singles = [g for g in tops if (group := group_of(layout, g)) is not None and group.cardinality.most == 1]
+        layout, singles = self._layouts[0], self._tops()
         frame = pl.DataFrame({"_": [0]})
         self._filled_in.update((0, at) for at in layout.fills if at[0] in singles)
-        texts = [str(frame.select(self._record(layout, g, {})).item()) for g in dict.fromkeys(singles)]
+        texts = [str(frame.select(self._record(layout, g, {})).item()) for g in singles]
         return "".join(texts), len(texts)
 
     def filled(self) -> list[dict[str, str | int]]:
@@ -81,6 +79,41 @@ class DtcText:
             if number in numbers:
                 found[_named(self._layouts[number], at)] += count
         return [{"item": item, "name": name, "rows": n} for (item, name), n in sorted(found.items())]
+
+    def left_empty(self) -> list[dict[str, str]]:
+        """Return the items of written groups that have no value in any record: no column of ours carries them."""
+        there = {at for layout in self._layouts for at in (*layout.fields.values(), *layout.fills, *layout.marks)}
+        folds = [layout.fold for layout in self._layouts if layout.fold is not None]
+        there |= {(fold.group, place) for fold in folds for place in (fold.position, fold.flag_position)}
+        found = [
+            (group, item)
+            for group in self._written()
+            if (known := group_of(self._layouts[0], group)) is not None
+            for item in known.items
+            if (group, item.position) not in there
+        ]
+        return [{"item": f"{group}.{item.item}", "name": item.name} for group, item in found]
+
+    def left_out(self) -> list[dict[str, str]]:
+        """Return the groups of the flow of which no record is written, each with its parent and cardinality."""
+        flow = self._layouts[0].catalogue
+        written = self._written()
+        return [
+            {"group": group.name, "below": group.parent, "cardinality": str(group.cardinality)}
+            for group in (flow.groups.values() if flow is not None else ())
+            if group.name not in written
+        ]
+
+    def _written(self) -> set[str]:
+        folded = {layout.fold.group for layout in self._layouts if layout.fold is not None}
+        return {*self._all, *folded, *self._tops()}
+
+    def _tops(self) -> list[str]:
+        """Return the groups at the beginning of a file that no row has, and that are filled."""
+        layout = self._layouts[0]
+        tops = [g for g, _ in layout.fills if g not in self._all and g not in layout.parents]
+        singles = [g for g in tops if (group := group_of(layout, g)) is not None and group.cardinality.most == 1]
+        return list(dict.fromkeys(singles))
 
     def records(self, rows: pl.DataFrame) -> DtcRecords:
         """Return the records of rows of whole metering points.
@@ -278,13 +311,27 @@ def _unflagged(layout: DtcLayout, rows: pl.DataFrame) -> dict[Place, pl.Expr]:
 
 
 def _written_groups(layout: DtcLayout) -> list[str]:
-    """Return the groups that a row may write, each after the one it hangs from, its own last."""
+    """Return the groups that a row may write, each after the one it hangs from, in the flow's order, its own last."""
     found: list[str] = []
-    named = {group for group, _ in layout.fields.values()} - set(layout.latest)
-    for group in sorted(named - {layout.row_group}, key=lambda g: (len(_chain(layout, g)), g)):
+    named = {group for group, _ in layout.fields.values()} - set(layout.latest) | _filled_alone(layout)
+    order = list(layout.catalogue.groups) if layout.catalogue is not None else sorted(named)
+    for group in sorted(named - {layout.row_group}, key=lambda g: (len(_chain(layout, g)), order.index(g))):
         found += [step for step in reversed(_chain(layout, group)) if step not in found]
     found += [step for step in reversed(_chain(layout, layout.row_group)) if step not in found]
     return [*(group for group in found if group != layout.row_group), layout.row_group]
+
+
+def _filled_alone(layout: DtcLayout) -> set[str]:
+    """Return the groups of which a row has nothing, and that stand once, filled, below each record of their parent."""
+    found = set()
+    for name in {group for group, _ in layout.fills} - {group for group, _ in layout.fields.values()}:
+        group = group_of(layout, name)
+        if group is None or group.parent not in _chain(layout, layout.row_group):
+            continue
+        whole = all((name, item.position) in layout.fills for item in group.items if item.mandatory)
+        if whole and group.cardinality.least == group.cardinality.most == 1:
+            found.add(name)
+    return found
 
 
 def _chain(layout: DtcLayout, group: str) -> list[str]:
@@ -305,7 +352,7 @@ def not_carried(layouts: Sequence[DtcLayout], rows: pl.DataFrame) -> dict[str, i
 
 def _optional(layout: DtcLayout, group: str) -> bool:
     """Tell whether a group stands beside the row, and not above it: without values it is left out."""
-    return group not in _chain(layout, layout.row_group)
+    return group not in _chain(layout, layout.row_group) and bool(_columns(layout, group))
 
 
 def _columns(layout: DtcLayout, group: str) -> list[str]:
