@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from gx_cases import rule
+from gx_cases import rule, whole_great_expectations
 
 from contracts.errors import ContractError, QualityError
 from flows.quality.great_expectations import SUPPORTED, PolarsExecutionEngine, raise_on_crash, run_suite
@@ -108,6 +108,7 @@ def test_the_engine_itself_gives_no_value_whatever_the_format(
     result_format: Any, condition: str | None, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture
 ) -> None:
     """Used without ``run_suite``, with its logs and tracebacks, the engine has nothing to show either."""
+    whole_great_expectations()
     from great_expectations.core.batch import Batch
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
     from great_expectations.expectations.row_conditions import PassThroughCondition

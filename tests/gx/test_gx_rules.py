@@ -170,7 +170,10 @@ def test_nothing_is_written_sent_or_said(tmp_path: Path) -> None:
 
 def test_registration_leaves_other_engines_and_keys_alone(tmp_path: Path) -> None:
     """Great Expectations warns when a metric is registered twice or with other keys: it has no reason to."""
-    code = "import logging; logging.basicConfig(level='WARNING'); import flows.quality.great_expectations"
+    code = (
+        "import logging, sys; logging.basicConfig(level='WARNING'); import great_expectations; "
+        "assert 'scipy' in sys.modules; import flows.quality.great_expectations"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", code],

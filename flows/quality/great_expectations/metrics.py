@@ -7,15 +7,15 @@ therefore refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from great_expectations.core.metric_function_types import MetricFunctionTypes, MetricPartialFunctionTypes
 from great_expectations.expectations.metrics.metric_provider import MetricProvider
-from great_expectations.expectations.registry import get_metric_kwargs, register_metric
+from great_expectations.expectations.registry import register_metric
 
-from flows.quality.great_expectations.engine import parse_sql
+from contracts.conditions import parse_sql
 from flows.quality.great_expectations.passes import ANYTHING, MetricFault, MetricTally, Question, Repeats
 from flows.quality.great_expectations.rules import COLUMN_RULES, PAIR_RULES, kept
 
@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 
 ROWS_UNSATISFIED = "rows.condition.unexpected_count"
 _ROW_DOMAIN = ("batch_id", "table", "row_condition", "condition_parser")
+_COLUMN_DOMAIN = ("batch_id", "table", "column", "row_condition", "condition_parser")
+_PAIR_DOMAIN = ("batch_id", "table", "column_A", "column_B", "row_condition", "condition_parser", "ignore_row_if")
+_LIST_DOMAIN = ("batch_id", "table", "column_list", "row_condition", "condition_parser", "ignore_row_if")
+_BOUNDS = ("min_value", "max_value", "strict_min", "strict_max")
+_VALUES: Mapping[str, tuple[str, ...]] = {
+    "column_values.in_set": ("value_set",),
+    "column_values.not_in_set": ("value_set",),
+    "column_values.match_regex": ("regex",),
+    "column_values.not_match_regex": ("regex",),
+    "column_values.between": _BOUNDS,
+    "column_values.value_length.between": _BOUNDS,
+    "column_values.value_length.equals": ("value",),
+    "column_pair_values.a_greater_than_b": ("or_equal",),
+}
+"""What each metric reads beside its domain, as Great Expectations registers it for its own engines."""
 _AGGREGATE = MetricPartialFunctionTypes.AGGREGATE_FN
 _WITHHELD = {
     "unexpected_values": list,
@@ -146,13 +161,17 @@ def _withheld(substitute: Callable[[], Any] | None) -> Callable[..., Any]:
     return provider
 
 
-def _register_count(engine: type, name: str, build: Builder, keys: Kwargs | None = None) -> None:
-    keys = keys or get_metric_kwargs(name)
+def _domain(name: str) -> tuple[str, ...]:
+    domains = {"column_values": _COLUMN_DOMAIN, "column_pair_values": _PAIR_DOMAIN, "compound_columns": _LIST_DOMAIN}
+    return domains.get(name.split(".", maxsplit=1)[0], _ROW_DOMAIN)
+
+
+def _register_count(engine: type, name: str, build: Builder, values: Sequence[str] = ()) -> None:
     for suffix, provider in ((f".{_AGGREGATE.metric_suffix}", _deferred(build)), ("", None)):
         register_metric(
             metric_name=name + suffix,
-            metric_domain_keys=keys["metric_domain_keys"],
-            metric_value_keys=keys["metric_value_keys"],
+            metric_domain_keys=_domain(name),
+            metric_value_keys=tuple(values),
             execution_engine=engine,
             metric_class=PolarsMetric,
             metric_provider=provider,
@@ -160,12 +179,11 @@ def _register_count(engine: type, name: str, build: Builder, keys: Kwargs | None
         )
 
 
-def _register_value(engine: type, name: str, provider: Callable[..., Any]) -> None:
-    keys = get_metric_kwargs(name)
+def _register_value(engine: type, name: str, provider: Callable[..., Any], values: Sequence[str] = ()) -> None:
     register_metric(
         metric_name=name,
-        metric_domain_keys=keys["metric_domain_keys"],
-        metric_value_keys=keys["metric_value_keys"],
+        metric_domain_keys=_domain(name),
+        metric_value_keys=tuple(values),
         execution_engine=engine,
         metric_class=PolarsMetric,
         metric_provider=provider,
@@ -185,14 +203,14 @@ def register(engine: type[PolarsExecutionEngine]) -> None:
     }
     _register_count(engine, "table.row_count", _row_count)
     _register_value(engine, "table.columns", _columns)
-    _register_count(engine, "compound_columns.unique.filtered_row_count", _compound_rows)
-    for name in PAIR_RULES:
-        _register_count(engine, f"{name}.filtered_row_count", _pair_rows)
+    filtered: dict[str, Builder] = {"compound_columns.unique": _compound_rows, **dict.fromkeys(PAIR_RULES, _pair_rows)}
+    for name, build in filtered.items():
+        _register_count(engine, f"{name}.filtered_row_count", build, (*_VALUES.get(name, ()), "result_format"))
     for name, build in unexpected.items():
-        _register_count(engine, f"{name}.unexpected_count", build)
+        values = _VALUES.get(name, ())
+        _register_count(engine, f"{name}.unexpected_count", build, values)
         multiple = name.startswith(("compound_columns", "column_pair_values"))
         for suffix, substitute in _WITHHELD.items():
             if not (multiple and suffix == "unexpected_value_counts"):  # there is none for several columns
-                _register_value(engine, f"{name}.{suffix}", _withheld(substitute))
-    own = {"metric_domain_keys": _ROW_DOMAIN, "metric_value_keys": ("condition",)}
-    _register_count(engine, ROWS_UNSATISFIED, _unsatisfied, own)
+                _register_value(engine, f"{name}.{suffix}", _withheld(substitute), (*values, "result_format"))
+    _register_count(engine, ROWS_UNSATISFIED, _unsatisfied, ("condition",))

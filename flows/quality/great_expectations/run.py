@@ -6,7 +6,8 @@ No data context is opened: nothing is written, looked up or sent, and no progres
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from importlib import import_module
 from typing import Any
 
 import polars as pl
@@ -19,6 +20,7 @@ from great_expectations.validator.validator import Validator
 from contracts.errors import ContractError
 from flows.quality.great_expectations import expectations as own_expectations
 from flows.quality.great_expectations.engine import PolarsExecutionEngine
+from flows.quality.great_expectations.lean_import import lean_import
 from flows.quality.great_expectations.result import RuleResult, SuiteResult
 
 SUPPORTED = frozenset(
@@ -73,6 +75,7 @@ def run_suite(
         QualityError: there are no partitions, they are unreadable, their schemas differ, or they lack the
             range key.
     """
+    _load({str(given.get("type")) for given in expectations})
     configurations = [_configuration(position, given) for position, given in enumerate(expectations)]
     engine = PolarsExecutionEngine(range_key=range_key)
     validator = Validator(execution_engine=engine, batches=[Batch(data=list(partitions))])
@@ -85,6 +88,14 @@ def run_suite(
     faults = {str(metric): kind for metric, kind in engine.faults.items()}
     rules = (_verdict(given, by_position[position], faults) for position, given in enumerate(expectations))
     return SuiteResult(name=name, rules=tuple(rules))
+
+
+def _load(kinds: Set[str]) -> None:
+    """Import the expectations that a suite uses, which register themselves, and what a validator asks a batch for."""
+    with lean_import():
+        import_module("great_expectations.datasource.fluent.interfaces")
+        for kind in sorted(kinds & SUPPORTED - {own_expectations.ExpectRowsToSatisfy.expectation_type}):
+            import_module(f"great_expectations.expectations.core.{kind}")
 
 
 def _configuration(position: int, given: Mapping[str, Any]) -> ExpectationConfiguration:
