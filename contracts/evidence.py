@@ -156,6 +156,13 @@ class InputEvidence(Section):
     )
     dropped: Maybe[tuple[str, ...]] = _maybe("Headings that no contract names, for the participant that sent them.")
     missing: Maybe[tuple[str, ...]] = _maybe("Optional columns of the contract that the source does not carry.")
+    agreed: Maybe[tuple[str, ...]] = _maybe(
+        "Columns that were agreed with its sender (Q64): those in `columns` were taken, those in `missing` were not "
+        "sent. Absent where all of the contract was agreed."
+    )
+    not_agreed: Maybe[tuple[str, ...]] = _maybe(
+        "Columns of the contract that were sent and not agreed: dropped before anything was done with them."
+    )
     aliases: Maybe[dict[str, Heading]] = _maybe(
         "Contract column -> the name of the product's own list that its heading matched."
     )

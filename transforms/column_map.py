@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from contracts.errors import ConfigurationError, IntakeError, RefusedError
 from contracts.model import Contract, plain
@@ -31,6 +31,7 @@ class ColumnMap:
         dates: contract column, or ``*`` for all others -> how its dates are written, from ``dates:`` of ``cut.yaml``.
         nulls: words for null beside those that are known, from ``nulls:`` of ``cut.yaml``.
         constants: contract column that the source lacks -> the value of all its rows.
+        not_agreed: contract columns that the source carries and its sender did not agree to send: dropped (Q64).
     """
 
     names: dict[str, str]
@@ -40,10 +41,29 @@ class ColumnMap:
     dates: Mapping[str, str] = field(default_factory=dict)
     nulls: tuple[str, ...] = ()
     constants: Mapping[str, str] = field(default_factory=dict)
+    not_agreed: tuple[str, ...] = ()
 
     def order(self, column: str) -> str:
         """Return how the dates of a column are to be read (``transforms.dates``)."""
         return self.dates.get(column, self.dates.get(EVERY, AUTO))
+
+
+def only_agreed(columns: ColumnMap, agreed: Collection[str] | None) -> ColumnMap:
+    """Return what is left of a source when only what was agreed with its sender is taken (Q64).
+
+    Args:
+        agreed: columns of the contract; ``None`` where all of it was agreed. Of what was not, nothing is missing.
+    """
+    if agreed is None:
+        return columns
+    kept = {heading: name for heading, name in columns.names.items() if name in agreed}
+    return replace(
+        columns,
+        names=kept,
+        missing=tuple(name for name in columns.missing if name in agreed),
+        constants={name: value for name, value in columns.constants.items() if name in agreed},
+        not_agreed=tuple(sorted(set(columns.names.values()) - set(kept.values()))),
+    )
 
 
 def shown(heading: str) -> str:

@@ -93,6 +93,7 @@ def _print_source(each: CheckedSource) -> None:
     for column, heading in facts.columns.items():
         typer.echo(f"  {column:<38} <- {heading}"[:WIDTH])
     _names("Not in the source", facts.missing)
+    _names("Not agreed, dropped", facts.not_agreed)
     _names("Dropped unread", facts.dropped)
     _names("Not read", facts.passed_over)
     if facts.null_words:
@@ -168,6 +169,7 @@ def _source(each: CheckedSource) -> dict[str, Any]:
         "rows_estimated": each.estimate,
         "columns": facts.columns if facts else {},
         "missing": list(facts.missing) if facts else [],
+        "not_agreed": list(facts.not_agreed) if facts else [],
         "dropped": list(facts.dropped) if facts else [],
         "notes": each.notes,
         "fault": each.fault.line() if each.fault else None,

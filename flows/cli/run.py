@@ -164,6 +164,7 @@ def _print(done: dict[str, Any], *, as_json: bool) -> None:
 
 SAID = {
     "missing": "optional columns not in the source",
+    "not_agreed": "columns dropped, sent and not agreed",
     "dropped": "columns dropped, not in the contract",
     "passed_over": "files not read",
     "remarks": "read as",

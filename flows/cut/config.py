@@ -167,10 +167,14 @@ def _source(value: object) -> object:
 
 
 class ExtractConfig(Strict):
-    """One extract of a participant: its contract and its source."""
+    """One extract of a participant: its contract and its source.
+
+    ``agreed`` names the columns that were agreed with the participant (Q64); without it all of the contract is.
+    """
 
     contract: str
     source: Annotated[SourceConfig, BeforeValidator(_source)]
+    agreed: tuple[str, ...] | None = None
 
     @field_validator("contract")
     @classmethod
@@ -179,6 +183,18 @@ class ExtractConfig(Strict):
         if known is not None and name not in known:
             raise ValueError(none_of(name, sorted(known), "contract"))
         return name
+
+    @model_validator(mode="after")
+    def _agreed_columns(self, info: ValidationInfo) -> ExtractConfig:
+        known, needed = (info.context or {}).get("columns", {}).get(self.contract, (None, ()))
+        if self.agreed is None or known is None:
+            return self
+        for name in self.agreed:
+            if name not in known:
+                raise ValueError(none_of(name, known, f"column of {self.contract}"))
+        if lacking := [name for name in needed if name not in self.agreed]:
+            raise ValueError(f"agreed lacks {', '.join(lacking)}, without which {self.contract} cannot be read")
+        return self
 
     @model_validator(mode="after")
     def _dates_of_columns(self, info: ValidationInfo) -> ExtractConfig:
@@ -259,6 +275,7 @@ class CutFile(Strict):
     @model_validator(mode="after")
     def _once(self) -> CutFile:
         seen: dict[tuple[str, str], tuple[int, bool]] = {}
+        agreed: dict[tuple[str, str], tuple[str, ...] | None] = {}
         for number, participant in enumerate(self.participants):
             for place, extract in enumerate(participant.extracts):
                 # several systems of one participant may each send a part of it (Q86); a pack is the whole of it
@@ -266,6 +283,10 @@ class CutFile(Strict):
                 if key in seen and not (part and seen[key] == (number, part)):
                     raise PlacedError("appears twice", "participants", number, "extracts", place)
                 seen[key] = (number, part)
+                if agreed.setdefault(key, extract.agreed) != extract.agreed:
+                    raise PlacedError(
+                        "is not the same in all entries", "participants", number, "extracts", place, "agreed"
+                    )
         return self
 
 
@@ -314,6 +335,7 @@ class Job:
             harmless=source.harmless,
             cut_date=source.cut_date,
             as_of=self.model.cut.date,
+            agreed=extract.agreed,
             identities=self.identities,
         )
 
@@ -363,6 +385,10 @@ def load_cut(file: Path) -> Job:
     context = {
         "contracts": frozenset(known),
         "roles": frozenset(contract.role for contract in known.values()),
+        "columns": {
+            name: ([c.name for c in one.columns], [c.name for c in one.columns if c.required or c.key])
+            for name, one in known.items()
+        },
         "dates": {name: [c.name for c in one.columns if c.form is Form.DATE] for name, one in known.items()},
     }
     raw = read_file(file, ConfigurationError)

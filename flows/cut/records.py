@@ -45,6 +45,8 @@ class SourceFacts(Record):
         passed_over: names of files beside the backup, and of flows that are none of this extract.
         dropped: headings that no contract names.
         missing: optional columns of the contract that the source does not carry.
+        agreed: columns that its sender agreed to send; None for all of the contract.
+        not_agreed: columns of the contract that it sent all the same: dropped.
         aliases: contract column -> the name of our list that matched.
         remarks: what else its sender is told of how the source was read: half-hours as days.
         null_words: contract column -> words that were taken as null.
@@ -69,6 +71,8 @@ class SourceFacts(Record):
     passed_over: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    agreed: tuple[str, ...] | None = None
+    not_agreed: tuple[str, ...] = ()
     aliases: dict[str, str] = {}
     remarks: tuple[str, ...] = ()
     null_words: dict[str, int] = {}

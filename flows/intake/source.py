@@ -46,6 +46,7 @@ class SourceSpec:
         columns: contract column -> its heading in this source.
         harmless: headings that only sound like a person's.
         cut_date: the day it was taken, where ``cut.yaml`` states it.
+        agreed: the columns that its sender agreed to send; ``None`` for all of the contract.
         identities: age identities that open a sealed backup; kept out of ``repr``.
         as_of: the cut date: of flows that list what held when, the state on this day is read; without it the last one.
     """
@@ -68,6 +69,7 @@ class SourceSpec:
     harmless: tuple[str, ...] = ()
     cut_date: date | None = None
     as_of: date | None = None
+    agreed: tuple[str, ...] | None = None
     identities: tuple[object, ...] = field(default=(), repr=False)
 
     def check(self) -> None:

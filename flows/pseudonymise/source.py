@@ -27,7 +27,7 @@ from flows.intake import FirstRows, SourceFiles, SourceSpec, key_digest
 from flows.intake.half_hours import day_headings
 from flows.intake.joined import FileRead, FilesReader
 from flows.intake.source import KEPT_DIGITS, safe_name, telling
-from transforms.column_map import ColumnMap, map_columns, shown
+from transforms.column_map import ColumnMap, map_columns, only_agreed, shown
 from transforms.conform import bad, conform, normalise_mpans
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import OWN_IDENTIFIER, Pseudonymiser, pseudonymise
@@ -142,7 +142,9 @@ def _facts(
         files=tuple(_file_facts(file) for file in files.files) if several else (),
         passed_over=found.passed_over(files),
         dropped=tuple(found.dropped),
-        missing=found.missing(contract),
+        missing=found.missing(contract, specs[0].agreed),
+        agreed=specs[0].agreed,
+        not_agreed=tuple(sorted(found.not_agreed)),
         aliases=found.aliases,
         remarks=tuple(found.remarks),
         null_words=dict(sorted(found.notes.nulls.items())),
@@ -165,7 +167,8 @@ def source_columns(contract: Contract, reader: FilesReader) -> ColumnMap:
     spec = reader.spec
     headings = (*reader.header, *reader.untyped)
     if reader.reshaped:
-        return replace(map_columns(contract, headings, where=reader.label), nulls=spec.nulls)
+        whole = map_columns(contract, headings, where=reader.label)
+        return only_agreed(replace(whole, nulls=spec.nulls), spec.agreed)
     own, assumed = day_headings(contract, reader.header, spec)
     columns = map_columns(contract, headings, where=reader.label, own=own, harmless=spec.harmless, assumed=assumed)
     for heading, what in reader.untyped.items():
@@ -175,7 +178,7 @@ def source_columns(contract: Contract, reader: FilesReader) -> ColumnMap:
                 where=reader.label,
                 remedy="give texts, numbers, dates, times and flags for the columns of the contract",
             )
-    return replace(columns, dates=spec.dates, nulls=spec.nulls)
+    return only_agreed(replace(columns, dates=spec.dates, nulls=spec.nulls), spec.agreed)
 
 
 def _stated(reader: FilesReader) -> str | None:
@@ -214,6 +217,7 @@ class _Found:
     signs: Signs = field(default_factory=dict)
     remarks: dict[str, None] = field(default_factory=dict)
     constants: dict[str, str] = field(default_factory=dict)
+    not_agreed: set[str] = field(default_factory=set)
     notes: SourceNotes = field(default_factory=SourceNotes)
 
     def add(self, reader: FilesReader, columns: ColumnMap, *, dated: bool) -> None:
@@ -232,6 +236,7 @@ class _Found:
         said = [f"{name} {value}, which the source does not say" for name, value in columns.constants.items()]
         self.remarks |= dict.fromkeys((*reader.remarks, *said))
         self.constants |= dict(columns.constants)
+        self.not_agreed |= set(columns.not_agreed)
 
     def passed_over(self, files: SourceFiles) -> tuple[str, ...]:
         """Return what is not read: files beside the backup, groups that no layout names, what cannot be joined."""
@@ -239,9 +244,10 @@ class _Found:
         groups = [f"{group}: {count} records" for group, count in sorted(self.groups.items())]
         return (*names, *groups, *files.not_joined)
 
-    def missing(self, contract: Contract) -> tuple[str, ...]:
-        """Return the columns of the contract that no file carries."""
-        return tuple(column.name for column in contract.columns if column.name not in {*self.names, *self.constants})
+    def missing(self, contract: Contract, agreed: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Return the columns of the contract that no file carries, of those that were agreed."""
+        wanted = (c.name for c in contract.columns if agreed is None or c.name in agreed)
+        return tuple(name for name in wanted if name not in {*self.names, *self.constants})
 
     def source_form(self, contract: Contract) -> SourceForm:
         """Return how the source is written: as its first file is; as a table where its files are of several kinds.

@@ -88,7 +88,7 @@ def source_notes(known: Context, kind: str) -> list[dict[str, Any]]:
     own = ("files", "dropped", "passed_over", "remarks") if kind == "submission" else ()
     notes = []
     for facts in sources_of(known):
-        told: dict[str, Any] = {name: facts.get(name, ()) for name in ("missing", *own)}
+        told: dict[str, Any] = {name: facts.get(name, ()) for name in ("missing", "not_agreed", *own)}
         told |= {name: counted(facts.get(name) or {}) for name in ("null_words", "unread_dates", "rounded")}
         if "files" in told:
             told["files"] = len(told["files"])

@@ -96,6 +96,8 @@ def _whose_data(evidence: Mapping[str, Any]) -> ReportCheck:
     detail = f"{plural(len(who), 'participant')}: " + ", ".join(f"{n} {role}" for role, n in sorted(roles.items()))
     lacking = sorted({name for row in evidence["inputs"] for name in row.get("missing", ())})
     missing = f" Optional columns missing from a source: {listed(lacking, MISSING_NAMED)}." if lacking else ""
+    unasked = sorted({name for row in evidence["inputs"] for name in row.get("not_agreed") or ()})
+    missing += f" Sent, not agreed and dropped: {listed(unasked, MISSING_NAMED)}." if unasked else ""
     missing += _odd_values(evidence["inputs"])
     return ReportCheck("Whose data?", short, f"{detail}.{missing}" if who else "No input is named.", section="inputs")
 
