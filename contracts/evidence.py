@@ -127,6 +127,15 @@ class SourceFile(Section):
     hmac_sha256: str
 
 
+class LeftOut(Section):
+    """A participant that the cut waited for and went on without, by name."""
+
+    participant: Name
+    role: str
+    extracts: tuple[Name, ...]
+    reason: Annotated[str, Field(max_length=1000)]
+
+
 class InputEvidence(Section):
     """One source: who sent it, its form, counts and a keyed digest."""
 
@@ -407,6 +416,9 @@ class Evidence(Section):
     reference: Maybe[tuple[ReferenceFileEvidence, ...]] = None
     publications: Maybe[tuple[Publication, ...]] = _maybe("Market domain data and industry standing data as a whole.")
     inputs: tuple[InputEvidence, ...]
+    left_out: Maybe[tuple[LeftOut, ...]] = _maybe(
+        "Participants that were expected and left out by name: what depends on them is missing."
+    )
     accounting: tuple[Accounting, ...] = _of("rows_in = released + excluded, for each extract.")
     rules: tuple[RuleCountEvidence, ...]
     limits: Maybe[LimitsEvidence] = None

@@ -31,6 +31,7 @@ from flows.cleanse.verdicts import write_cleanse
 from flows.cut import partitions
 from flows.cut.config import ExtractConfig, Job, Participant, load_cut
 from flows.cut.context import Context, context, forget, now, run_digest, work_folder
+from flows.cut.deliveries import input_state, note, noted_refusal
 from flows.cut.installed import require
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import STAGED
@@ -221,6 +222,7 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
 def require_ready(known: Context, kind: str) -> None:
     """Look at signing keys, mapping tables, plan and the place of the packs before anything is done."""
     job, release = known.job, known.job.model.release
+    _require_there(job)
     check_limits(job.model, known.contracts)
     load_signer(job.path(release.signing_key))
     if release.approver:
@@ -247,6 +249,27 @@ def require_ready(known: Context, kind: str) -> None:
         raise PlaceError("cannot be written", where=release.folder.name, remedy="choose another release.folder")
 
 
+def _require_there(job: Job) -> None:
+    """Name every input that is not there, not the first alone.
+
+    Raises:
+        IntakeError: several are missing.
+    """
+    missing = [
+        f"{participant.mpid}/{contract}"
+        for participant in job.model.participants
+        for contract in dict.fromkeys(entry.contract for entry in participant.extracts)
+        if all(entry.source.url is None for entry in job.entries(participant, contract))
+        and input_state(job, participant, contract) is None
+    ]
+    if len(missing) > 1:
+        raise IntakeError(
+            f"{len(missing)} inputs are not there: {', '.join(missing)}",
+            where=job.file.name,
+            remedy="see datacut status; a participant may be left out by name, with left_out and the reason",
+        )
+
+
 def _find(job: Job, mpid: str, extract: str) -> tuple[Participant, ExtractConfig]:
     for participant in job.model.participants:
         for candidate in participant.extracts:
@@ -262,17 +285,19 @@ def pseudonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
         return done.model_dump(mode="json")
     participant, source = _find(known.job, mpid, extract)
     read = take_submission if source.source.pack else pseudonymise_source
-    facts = read(
-        known.job,
-        participant,
-        source,
-        keys=known.keys,
-        pseudonymiser=known.pseudonymiser,
-        workspace=known.workspace,
-        contract=known.contracts[extract],
-        progress=current_listener().rows,
-    )
+    with noted_refusal(known.job, participant, extract):
+        facts = read(
+            known.job,
+            participant,
+            source,
+            keys=known.keys,
+            pseudonymiser=known.pseudonymiser,
+            workspace=known.workspace,
+            contract=known.contracts[extract],
+            progress=current_listener().rows,
+        )
     known.workspace.record(facts, mpid, extract)
+    note(known.job, participant, extract, "accepted", rows=facts.rows)
     return facts.model_dump(mode="json")
 
 

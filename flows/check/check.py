@@ -24,6 +24,7 @@ from flows.cleanse.listing import Cleansed, cleanse_file
 from flows.cleanse.verdicts import write_cleanse
 from flows.cut.config import Job, Participant, load_cut
 from flows.cut.context import Context, load_context, partitions
+from flows.cut.deliveries import note
 from flows.cut.partitions import JUDGED, STAGED, ParticipantExtract
 from flows.cut.progress import Progress, silent
 from flows.cut.records import RuleCount, SourceFacts
@@ -182,7 +183,9 @@ def _read(known: Context, h: ParticipantExtract, rows: int | None, progress: Pro
         )  # fmt: skip
     except DataCutError as fault:
         found.fault = fault
+        note(job, participant, h.extract, "refused", line=fault.line())
         return found
+    note(job, participant, h.extract, "checked", rows=facts.rows)
     known.workspace.record(facts, h.participant, h.extract)
     found.facts = facts
     found.estimate = facts.rows

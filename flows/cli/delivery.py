@@ -1,4 +1,4 @@
-"""``datacut seal``, ``open``, ``receipt``: raw backups on their way to whoever anonymises them after receipt."""
+"""``datacut request``, ``status``: who is asked for what, and who has sent it; ``seal``, ``open``, ``receipt``: how."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts.errors import ConfigurationError, PlaceError
+from contracts.strict import none_of
+from flows.cli.run import AsJson, CutPath
 
 if TYPE_CHECKING:
     from flows.delivery.unseal import Opened
@@ -20,7 +22,6 @@ SealedFile = Annotated[Path, typer.Argument(help="File that datacut seal wrote."
 SigningKey = Annotated[
     Path | None, typer.Option("--signing-key", help="Your Ed25519 key, mode 0600.", show_default=False)
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")]
 
 
 NAMES = 8  # files that one line names
@@ -28,9 +29,89 @@ NAMES = 8  # files that one line names
 
 def register(app: typer.Typer) -> None:
     """Add the subcommands to the console command."""
+    app.command("request")(request_command)
+    app.command("status")(status_command)
     app.command("seal")(seal_command)
     app.command("open")(open_command)
     app.command("receipt")(receipt_command)
+
+
+def request_command(
+    cut: CutPath,
+    *,
+    participant: Annotated[list[str] | None, typer.Option(help="MPID; repeatable.  [default: all]")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the requests.")] = Path("requests"),
+    as_json: AsJson = False,
+) -> None:
+    """Write what each participant is asked to deliver: extracts, columns, what happens to each, and what must agree.
+
+    Made from the contracts, the policy and CUT.yaml, as a page that prints, as Markdown and as JSON, with a digest.
+    Columns that were agreed with a participant are `agreed:` of its extract; without it all of the contract is asked.
+    """
+    from flows.cut.config import load_cut
+    from flows.cut.workspace import disk
+    from flows.delivery.pages import request_markdown, request_page
+    from flows.delivery.request import data_requests, json_of, names
+    from flows.files import whole
+
+    requests = data_requests(load_cut(cut))
+    known = [request.participant for request in requests]
+    if strangers := sorted(set(participant or ()) - set(known)):
+        raise ConfigurationError(none_of(strangers[0], known, "participant"), where="--participant")
+    chosen = [request for request in requests if not participant or request.participant in participant]
+    for request in chosen:
+        texts = (request_page(request), request_markdown(request), json_of(request))
+        for name, data in zip(names(request.participant), texts, strict=True):
+            with disk(out):
+                out.mkdir(parents=True, exist_ok=True)
+                with whole(out / name) as growing:
+                    growing.write_bytes(data)
+    if as_json:
+        typer.echo(json.dumps({request.participant: request.digest for request in chosen}, indent=2))
+        return
+    for request in chosen:
+        typer.echo(f"{request.participant}  {out / names(request.participant)[0]}  sha256:{request.digest}")
+
+
+def status_command(
+    cut: CutPath,
+    *,
+    page: Annotated[Path | None, typer.Option(help="HTML page to write as well.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say of each input that a cut waits for whether it is expected, arrived, checked, accepted, refused or late.
+
+    Opens no backup. An input counts as checked or accepted since `datacut check` or a run read it; one that changed
+    since is a new arrival. Ends with what is to be chased. A late participant may be left out by name in CUT.yaml.
+    """
+    from datetime import UTC, datetime
+
+    from flows.cut.config import load_cut
+    from flows.cut.workspace import disk
+    from flows.delivery.board import board, lines
+    from flows.delivery.pages import board_page
+    from flows.files import whole
+
+    found = board(load_cut(cut), datetime.now(UTC).date())
+    if page is not None:
+        with disk(page), whole(page) as growing:
+            growing.write_bytes(board_page(found))
+    if as_json:
+        typer.echo(json.dumps(found.document(), indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("Participant", "Extract", "State", "Due", "Rows", "Detail"):
+        table.add_column(heading, justify="right" if heading == "Rows" else "left")
+    for line in lines(found.deliveries):
+        table.add_row(*line)
+    Console().print(table)
+    typer.echo(f"\n{found.headline()}")
+    if found.chase:
+        who = sorted({delivery.participant for delivery in found.chase})
+        typer.echo(f"To chase: {', '.join(who)}")
 
 
 def seal_command(

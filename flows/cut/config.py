@@ -205,11 +205,16 @@ class ExtractConfig(Strict):
 
 
 class Participant(Strict):
-    """A market participant and what it sends."""
+    """A market participant and what it sends.
+
+    ``due`` is the day by which it is expected; ``left_out`` says why a run goes on without it.
+    """
 
     mpid: Mpid
     role: str
     extracts: tuple[ExtractConfig, ...] = Field(min_length=1)
+    due: datetime.date | None = None
+    left_out: str | None = Field(default=None, min_length=1)
     services: Path | None = None
     dip_ids: Path | None = None
 
@@ -274,6 +279,8 @@ class CutFile(Strict):
 
     @model_validator(mode="after")
     def _once(self) -> CutFile:
+        if all(participant.left_out is not None for participant in self.participants):
+            raise PlacedError("leaves everybody out", "participants")
         seen: dict[tuple[str, str], tuple[int, bool]] = {}
         agreed: dict[tuple[str, str], tuple[str, ...] | None] = {}
         for number, participant in enumerate(self.participants):
@@ -291,10 +298,22 @@ class CutFile(Strict):
 
 
 class Job:
-    """A validated ``cut.yaml`` with its folder: every path it gives is absolute."""
+    """A validated ``cut.yaml`` with its folder: every path it gives is absolute.
+
+    Attributes:
+        model: the file, of its participants those that take part.
+        everyone: all participants, those that are left out by name too.
+    """
 
     def __init__(self, file: Path, model: CutFile) -> None:
-        self.file, self.model, self.folder = file, model, file.resolve().parent
+        self.file, self.folder, self.everyone = file, file.resolve().parent, model.participants
+        taking_part = tuple(participant for participant in model.participants if participant.left_out is None)
+        self.model = model.model_copy(update={"participants": taking_part})
+
+    @property
+    def left_out(self) -> tuple[Participant, ...]:
+        """Participants without which the run goes on."""
+        return tuple(participant for participant in self.everyone if participant.left_out is not None)
 
     def path(self, relative: Path) -> Path:
         """Return a path of the file as an absolute one."""

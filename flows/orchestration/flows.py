@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from prefect import Flow, Task, flow, get_run_logger, runtime, tags
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.concurrency.sync import concurrency
@@ -30,6 +30,7 @@ from flows.cut import progress
 from flows.cut.config import load_cut
 from flows.cut.installed import require
 from flows.cut.parallel import WORKERS
+from flows.delivery.pages import board_markdown
 from flows.orchestration import inbox
 from flows.release.check_returns import check_returns
 
@@ -274,6 +275,7 @@ def watch_inbox(cut_file: CutFile) -> dict[str, Any]:
     deployment of ``data-cut`` is triggered by that event.
     """
     look = inbox.look(cut_file)
+    create_markdown_artifact(markdown=board_markdown(look.board), key="deliveries", description=look.board.headline())
     resource = {"prefect.resource.id": f"datacut.cut.{look.cut}"}
     for name in look.arrived:
         emit_event(ARRIVED, resource={**resource, "prefect.resource.name": name}, payload={"input": name})

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.cut.config import Job, load_cut
+from flows.cut.deliveries import input_state
 from flows.cut.workspace import disk
+from flows.delivery.board import Board, board
+from flows.delivery.pages import board_page
+from flows.files import whole
 
-MEMORY = "inbox.json"
+MEMORY, PAGE = "inbox.json", "deliveries.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +26,14 @@ class Look:
         arrived: inputs that are new since the last look, as ``participant/extract``.
         missing: inputs that are not there yet.
         complete: nothing is missing, and the last look did not say so of the same inputs.
+        board: where each input stands; its page is kept beside the work folder.
     """
 
     cut: str
     arrived: tuple[str, ...]
     missing: tuple[str, ...]
     complete: bool
+    board: Board
 
 
 def look(cut_file: Path) -> Look:
@@ -49,11 +55,15 @@ def look(cut_file: Path) -> Look:
         memory.parent.mkdir(parents=True, exist_ok=True)
         told = len(settled) == len(now)
         memory.write_text(json.dumps({**now, "settled": sorted(settled), "complete": told}), encoding="utf-8")
+        standing = board(job, datetime.now(UTC).date())
+        with whole(memory.with_name(PAGE)) as growing:
+            growing.write_bytes(board_page(standing))
     return Look(
         job.model.cut.id,
         tuple(sorted(settled - known)),
         tuple(sorted(name for name in now if name not in settled)),
         complete,
+        standing,
     )
 
 
@@ -64,22 +74,11 @@ def _inputs(job: Job) -> dict[str, list[int] | None]:
     """
     states: dict[str, list[int] | None] = {}
     for participant in job.model.participants:
-        for extract in participant.extracts:
-            source, name = extract.source, f"{participant.mpid}/{extract.contract}"
-            places = [job.path(source.pack)] if source.pack else job.files(participant, extract)
-            if source.url is None:
-                mine = _state(places)
-                before = states.get(name, [])
-                states[name] = None if mine is None or before is None else [*before, *mine]
+        for extract in dict.fromkeys(entry.contract for entry in participant.extracts):
+            if all(entry.source.url is None for entry in job.entries(participant, extract)):
+                state = input_state(job, participant, extract)
+                states[f"{participant.mpid}/{extract}"] = None if state is None else list(state)
     return states
-
-
-def _state(places: Sequence[Path]) -> list[int] | None:
-    """Return what changes when a file or a pack changes: sizes and times; None where nothing is."""
-    if not places or not all(place.exists() for place in places):
-        return None
-    files = [f.stat() for p in places for f in ([p] if p.is_file() else sorted(p.rglob("*"))) if f.is_file()]
-    return [len(files), sum(f.st_size for f in files), max((f.st_mtime_ns for f in files), default=0)]
 
 
 def _remembered(memory: Path) -> dict[str, object]:

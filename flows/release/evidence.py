@@ -304,6 +304,7 @@ def _evidence(
         reference=[*known.reference.evidence(), *made.get("reference", [])],
         publications=[*known.reference.publication(), *made.get("publications", [])] or None,
         inputs=inputs,
+        left_out=_left_out(known) or None,
         accounting=accounting,
         rules=rules,
         exclusions=_exclusions(known),
@@ -357,3 +358,16 @@ def _source_files(known: Context) -> list[Path]:
     job = known.job
     files = [file for p in job.model.participants for e in p.extracts for file in job.files(p, e)]
     return list({file.parent: file for file in files}.values())  # what lies side by side lies in one pack
+
+
+def _left_out(known: Context) -> list[dict[str, Any]]:
+    """Return the participants that the cut goes on without, and why."""
+    return [
+        {
+            "participant": participant.mpid,
+            "role": participant.role.upper(),
+            "extracts": sorted({entry.contract for entry in participant.extracts}),
+            "reason": participant.left_out,
+        }
+        for participant in known.job.left_out
+    ]

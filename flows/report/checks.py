@@ -97,9 +97,15 @@ def _whose_data(evidence: Mapping[str, Any]) -> ReportCheck:
     lacking = sorted({name for row in evidence["inputs"] for name in row.get("missing", ())})
     missing = f" Optional columns missing from a source: {listed(lacking, MISSING_NAMED)}." if lacking else ""
     unasked = sorted({name for row in evidence["inputs"] for name in row.get("not_agreed") or ()})
+    for one in evidence.get("left_out") or ():
+        missing += f" Left out by name: {one['participant']} ({listed(one['extracts'])}): {one['reason']}."
     missing += f" Sent, not agreed and dropped: {listed(unasked, MISSING_NAMED)}." if unasked else ""
     missing += _odd_values(evidence["inputs"])
-    return ReportCheck("Whose data?", short, f"{detail}.{missing}" if who else "No input is named.", section="inputs")
+    said = f"{detail}.{missing}" if who else "No input is named."
+    absent = [one["participant"] for one in evidence.get("left_out") or ()]
+    claim = f"{listed(absent)} left out by name: what depends on {'it' if len(absent) == 1 else 'them'} is missing"
+    state = CheckState.NOTE if absent else CheckState.PLAIN
+    return ReportCheck("Whose data?", short, said, state, section="inputs", claim=claim if absent else "")
 
 
 def _odd_values(inputs: Sequence[Mapping[str, Any]]) -> str:
