@@ -1,6 +1,7 @@
 """What the files of a source have to be joined for: halves of settlement days, and registers told by two flows.
 
-Source: DTC 15.4, D0379 (days from midnight to midnight UTC) and D0313 (auxiliary meter technical details).
+Source: DTC 15.4, D0379 (days from midnight to midnight UTC), D0313 (auxiliary meter technical details) and D0149
+(mapping details, which go with a D0150).
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ _KEY, _QUANTITY = "\x1fkey", "measurement_quantity"
 
 
 class Registers:
-    """Rows of a flow that completes others (D0313 beside D0268): they wait until every file has been read.
+    """Rows of a flow that completes others (D0313 and D0149 beside D0268, D0150): they wait until all files are read.
 
-    Of a register that the other flow names too, the quantity fills what is empty there; one that it does not name is a
-    row of its own, if the quantity is certain. Of every other register 64 bits are remembered.
+    Of a register that the other flow names too, the quantity of a D0313 fills what is empty there; one that it does not
+    name is a row of its own, if the quantity is certain. A D0149 says no quantity: its row stands where no other flow
+    has the register, and only there. Of every other register 64 bits are remembered.
 
     Attributes:
         unclear: registers of which the flow does not say what they measure, and no other does; final at the end.
+        repeated: rows of a D0149 about registers that another flow has; final at the end.
     """
 
     def __init__(self, label: str = "") -> None:
@@ -35,7 +38,8 @@ class Registers:
         self._met: list[NDArray[np.uint64]] = []
         self._open: list[pl.DataFrame] = []
         self._told: list[pl.DataFrame] = []
-        self.unclear = 0
+        self._mapped: list[pl.DataFrame] = []
+        self.unclear = self.repeated = 0
 
     def wait(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Keep rows of the completing flow for the end.
@@ -43,9 +47,20 @@ class Registers:
         Raises:
             RefusedError: too many rows wait.
         """
+        if _QUANTITY not in frame.columns:
+            return self._map(frame)
         self._judge(frame.height)
         self._told.append(frame)
         return frame.clear()
+
+    def _map(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Keep rows of a D0149; very many of them go on as they are while no other flow has been met."""
+        self._mapped.append(frame)
+        if self._met or sum(part.height for part in self._mapped) <= MOST_WAITING:
+            self._judge(frame.height if self._met else 0)
+            return frame.clear()
+        rows, self._mapped = pl.concat(self._mapped), []
+        return rows
 
     def complete(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return rows of a completed flow; those without a quantity wait.
@@ -73,9 +88,10 @@ class Registers:
     def rest(self) -> pl.DataFrame | None:
         """Return the rows that waited, once."""
         told, held, self._told, self._open = self._told, self._open, [], []
-        if not told and not held:
+        mapped, self._mapped = self._mapped, []
+        if not told and not held and not mapped:
             return None
-        frames = []
+        frames = [self._alone(pl.concat(mapped), told)] if mapped else []
         known = _certain(pl.concat(told, how="diagonal")) if told else None
         if held:
             rows = pl.concat(held, how="diagonal")
@@ -87,6 +103,13 @@ class Registers:
             self.unclear = new.height - certain.height
             frames.append(certain.drop(_KEY))
         return pl.concat(frames, how="diagonal")
+
+    def _alone(self, rows: pl.DataFrame, told: list[pl.DataFrame]) -> pl.DataFrame:
+        """Return the rows of registers that no other flow has; count the others."""
+        others = pl.Series(np.concatenate([np.empty(0, np.uint64), *self._met, *(_keys(f).to_numpy() for f in told)]))
+        own = rows.filter(~_keys(rows).is_in(others.implode()))
+        self.repeated = rows.height - own.height
+        return own
 
 
 class AcrossFiles:
@@ -116,6 +139,8 @@ class AcrossFiles:
         told = [f"{days} settlement days at the edges of UTC days are not whole"] if days else []
         if unclear:
             told.append(f"{unclear} registers of a flow that does not say which of several quantities they measure")
+        if repeated := self.registers.repeated:
+            told.append(f"{repeated} regimes of registers in a D0149 whose registers another flow has: that row counts")
         return told
 
 

@@ -93,7 +93,7 @@ def rule_results(
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
-    missing, silent = uncarried(workspace, extracts), silent_rules(workspace, extracts)
+    missing, silent = uncarried(workspace, extracts), silent_rules(workspace, extracts, tables)
     entries: list[RuleCount] = []
     documents = {}
     for h in extracts:

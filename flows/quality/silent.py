@@ -1,25 +1,33 @@
-"""SILENT RULES: those that have nothing to say of a submission pack, since its sender's policy hid what they read."""
+"""SILENT RULES: those that have nothing to say of some rows, since what they read was hidden or is not at hand."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from contracts.model import Contract
 from contracts.vocabulary import RuleStage
 from flows.cut.partitions import ParticipantExtract, treated
 from flows.cut.workspace import Workspace
-from transforms.quality.lookups import columns_behind
+from transforms.quality.lookups import OF_EXTRACTS, columns_behind
 
 
-def silent_rules(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> dict[str, dict[str, set[str]]]:
-    """Return extract -> participant -> ids of rules that are not judged here: their participant judged them already.
+def silent_rules(
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], tables: Collection[str]
+) -> dict[str, dict[str, set[str]]]:
+    """Return extract -> participant -> ids of rules that are not judged here.
 
-    A rule is silent where a column it reads was suppressed, generalised or replaced in the pack; over all rows of an
-    extract where that column is one of another extract in which it looks its rows up.
+    A rule is silent where a column it reads was suppressed, generalised or replaced in a submission pack, whose sender
+    judged it already; over all rows of an extract where that column is one of another extract in which it looks its
+    rows up, or where that extract derives it from a table that is not at hand.
+
+    Args:
+        tables: names of the tables at hand.
     """
     hidden = treated(workspace, extracts)
-    if not hidden:
-        return {}
     anywhere = {(extract, c) for extract, senders in hidden.items() for columns in senders.values() for c in columns}
+    anywhere |= _not_derived(workspace.contracts, tables)
+    if not anywhere:
+        return {}
     found: dict[str, dict[str, set[str]]] = {}
     for h in extracts:
         mine = {("", column) for column in hidden.get(h.extract, {}).get(h.participant, ())}
@@ -27,3 +35,13 @@ def silent_rules(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -
         silent = {r.id for r in rules if columns_behind(workspace.contracts, h.extract, r) & (mine | anywhere)}
         found.setdefault(h.extract, {})[h.participant] = silent
     return found
+
+
+def _not_derived(contracts: Mapping[str, Contract], tables: Collection[str]) -> set[tuple[str, str]]:
+    """Return the columns that an extract derives from a table of reference data that is not at hand."""
+    return {
+        (contract.extract, derived.name)
+        for contract in contracts.values()
+        for derived in contract.derived
+        if derived.table and derived.table.partition(":")[0] not in OF_EXTRACTS and derived.table not in tables
+    }

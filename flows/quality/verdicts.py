@@ -25,7 +25,7 @@ from flows.cut.partitions import (
 )
 from flows.cut.records import CrossPartitionNames
 from flows.cut.workspace import Workspace
-from flows.quality.cross_partition import EXTRACT, cross_partition_tables, local_tables, plain_tables
+from flows.quality.cross_partition import ALL, EXTRACT, SENDERS, cross_partition_tables, local_tables, plain_tables
 from flows.quality.silent import silent_rules
 from transforms.quality import exclusions, rules
 from transforms.quality.lookups import PARTICIPANT, Tables, derive
@@ -71,7 +71,7 @@ def judge_partition(
     loaded = {e: f for e in names if (f := load(workspace, extracts, e, number)) is not None}
     if "registration" in loaded:
         contract, plain = workspace.contracts["registration"], plain_tables(shared)
-        own = [d.name for d in contract.derived if d.sql or d.table in plain]
+        own = [d.name for d in contract.derived if not d.table.startswith((EXTRACT, ALL, SENDERS))]
         loaded["registration"] = derive(loaded["registration"], contract, plain, cut_date, only=own)
     tables = dict(shared)
     for extract in names:  # a table that is held but empty here still judges: nothing is found in it
@@ -79,7 +79,7 @@ def judge_partition(
             tables[f"{EXTRACT}{extract}"] = loaded.get(extract, _empty(workspace.contracts[extract]))
     for extract, frame in loaded.items():
         tables.update(local_tables(workspace.contracts[extract], frame))
-    missing, silent = uncarried(workspace, extracts), silent_rules(workspace, extracts)
+    missing, silent = uncarried(workspace, extracts), silent_rules(workspace, extracts, shared)
     causes = []
     for extract in sorted(loaded):
         contract = workspace.contracts[extract]

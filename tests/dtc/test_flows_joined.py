@@ -198,3 +198,48 @@ def test_registers_that_wait_too_long_for_another_flow_are_refused(tmp_path, mon
     monkeypatch.setattr("flows.intake.across_files.MOST_WAITING", 1)
     with pytest.raises(RefusedError, match="registers that wait for what another flow says"):
         source(tmp_path, "register", files)
+
+
+def d0150(registers: list[str], point: str = POINT) -> list[str]:
+    meter = "290|L04C15502|||100|J|LANDIS E110|AMAP|||||||||||N|20040615|20040601||||H|20040615|"
+    return [
+        f"288|{point}|20190401||E|",
+        "289|0393|20190401|||",
+        meter,
+        *(f"293|{r}|C|AI|1.00||5|||" for r in registers),
+    ]
+
+
+def d0149(registers: list[str], point: str = POINT) -> list[str]:
+    below = [line for register in registers for line in ("778|00001|", "283|L04C 15502|", f"284|{register}|1|")]
+    return [f"280|{point}|20190401|", "281|0393|20190401|", *below]
+
+
+@pytest.mark.requirement("DQ29", "DQ03")
+@pytest.mark.parametrize("names", [("a.usr", "b.usr"), ("b.usr", "a.usr")], ids=["after", "before"])
+def test_a_d0149_that_goes_with_a_d0150_makes_no_register_twice(tmp_path, names):
+    files = {
+        names[0]: flow("D0150002", d0150(["01", "02"])),
+        names[1]: flow("D0149001", [*d0149(["01", "02", "03"]), *d0149(["01"], OTHER)]),
+    }
+    rows, read = source(tmp_path, "register", dict(sorted(files.items())))
+    found = sorted(rows.select("mpan_core", "register_id", "time_pattern_regime_id", "measurement_quantity").rows())
+    assert found == sorted(
+        [
+            (POINT, "01", None, "AI"),
+            (POINT, "02", None, "AI"),
+            (POINT, "03", "00001", None),
+            (OTHER, "01", "00001", None),
+        ]
+    )
+    assert read.not_joined == ["2 regimes of registers in a D0149 whose registers another flow has: that row counts"]
+    assert sum(file.rows for file in read.files) == 4
+
+
+@pytest.mark.requirement("DQ29")
+def test_very_many_rows_of_a_d0149_alone_do_not_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr("flows.intake.across_files.MOST_WAITING", 3)
+    body = [line for n in range(10) for line in d0149(["01", "02"], mpan(10, n))]
+    rows, _, _ = made(tmp_path, flow("D0149001", body), "register", 300)
+    assert rows.height == 20
+    assert rows["time_pattern_regime_id"].to_list() == ["00001"] * 20

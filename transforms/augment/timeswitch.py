@@ -43,6 +43,6 @@ def timeswitch_attributes(
 def _joined(points: pl.DataFrame, table: pl.DataFrame | None, keys: list[str]) -> pl.DataFrame:
     """Return the attributes by key, in the order of the points; all null without a table."""
     if table is None:
-        return points.select(pl.lit(None, pl.String).alias(c) for c in _COLUMNS)
+        return points.with_columns(pl.lit(None, pl.String).alias(c) for c in _COLUMNS).select(_COLUMNS)
     each = table.select(*keys, *_COLUMNS).unique(keys, keep="first", maintain_order=True)
     return points.join(each, on=keys, how="left", maintain_order="left").select(_COLUMNS)
