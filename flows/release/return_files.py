@@ -213,17 +213,24 @@ def _layouts(forms: Sequence[ReturnedForm], mpid: str) -> tuple[list[DtcLayout],
     """Return the layouts in which rows go back, and the extract that each is of."""
     layouts, owners = [], []
     for number, form in enumerate(forms):
-        known = form.contract.dtc_layouts
-        came = [layout for layout in known if layout.takes(form.how.flow)]
-        if not form.how.flow:  # files of several flows: all goes back in the first, which has a place for most
-            came = [layout for layout in known if layout.flow == known[0].flow]
-        if not came:
-            raise EvidenceError("its flow has no layout in the contract", where=f"{mpid}/{form.contract.extract}")
-        flow = came[0].returned_as
-        back = [layout for layout in known if layout.flow == flow] if flow else came
+        flow = returned_flow(form, mpid)
+        back = [layout for layout in form.contract.dtc_layouts if layout.flow == flow]
         layouts += back
         owners += [number] * len(back)
     return layouts, owners
+
+
+def returned_flow(form: ReturnedForm, mpid: str) -> str:
+    """Return the flow that an extract goes back in: its own; of several, the contract's first, that has most places.
+
+    Raises:
+        EvidenceError: the contract does not have its flow.
+    """
+    known = form.contract.dtc_layouts
+    came = [layout for layout in known if layout.takes(form.how.flow) or not form.how.flow]
+    if not came:
+        raise EvidenceError("its flow has no layout in the contract", where=f"{mpid}/{form.contract.extract}")
+    return came[0].returned_as or came[0].flow
 
 
 def _depth(contract: Contract, flow: str) -> int:

@@ -26,7 +26,7 @@ from flows.keys.signing_key import PublicKey, Signer
 from flows.leak_scan.scan import Scanner, refuse
 from flows.pack.writer import PackWriter, SealedPack
 from flows.release.augmented import augmented, own_counts, own_points
-from flows.release.return_files import ReturnedForm, write_form
+from flows.release.return_files import ReturnedForm, returned_flow, write_form
 from flows.release.table_files import ParquetTable
 from flows.report.files import report_files
 from transforms.release.attestation import evidence_document
@@ -147,19 +147,23 @@ def _counterparties(known: Context, participant: Participant, pack: PackWriter) 
 def _forms(known: Context, released: Released, participant: Participant, pack: PackWriter) -> dict[str, dict[str, Any]]:
     """Write the rows in the participant's own form; return what became of each extract of a flow.
 
-    Extracts that came in one DTC file go back in one.
+    Extracts that came in one DTC file go back in one, also where it was one of several files of each.
     """
-    shared: dict[tuple[str, ...], list[tuple[dict[str, Any], Path]]] = {}
+    shared: list[tuple[set[str], list[ReturnedForm]]] = []
     for entry in sources_of(known):
         source = released.root / f"data/{participant.mpid}/{entry['extract']}.parquet"
         if entry["participant"] == participant.mpid and source.is_file():
-            how = from_facts(entry)
-            own = (entry["hmac_sha256"], how.flow) if how.form == "dtc" else (entry["extract"],)
-            shared.setdefault(own, []).append((entry, source))
+            form = ReturnedForm(source, known.contracts[entry["extract"]], from_facts(entry))
+            came = _came_in(entry, form, participant.mpid)
+            together = next((forms for met, forms in shared if met & came), None)
+            if together is None:
+                shared.append((came, [form]))
+            else:
+                together.append(form)
+                next(met for met, forms in shared if forms is together).update(came)
     left: dict[str, dict[str, Any]] = {}
-    for entries in shared.values():
-        name = "-".join(entry["extract"] for entry, _ in entries)
-        forms = [ReturnedForm(source, known.contracts[e["extract"]], from_facts(e)) for e, source in entries]
+    for _, forms in shared:
+        name = "-".join(form.contract.extract for form in forms)
         left |= write_form(
             forms,
             lambda relpath: pack.path(f"data/{participant.mpid}/{relpath}"),
@@ -168,6 +172,15 @@ def _forms(known: Context, released: Released, participant: Participant, pack: P
             participant.mpid,
         )
     return left
+
+
+def _came_in(entry: Mapping[str, Any], form: ReturnedForm, mpid: str) -> set[str]:
+    """Return what an extract shares with those that go back in one file with it: DTC files of one flow."""
+    if form.how.form != "dtc":
+        return {str(entry["extract"])}
+    flow = returned_flow(form, mpid)
+    files = [file["hmac_sha256"] for file in entry.get("files", ())] or [entry["hmac_sha256"]]
+    return {f"{flow} {digest}" for digest in files}
 
 
 def return_evidence(

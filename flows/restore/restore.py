@@ -150,22 +150,47 @@ def restore(
 def _once(folder: Path, files: list[str]) -> list[str]:
     """Keep one load file of a DTC file from which several extracts were read, under the names of all of them.
 
-    What came as several files stays file for file, in the folder of its extract.
+    What came as several files stays file for file, in the folder of its extract, or of its extracts.
     """
     kept: list[str] = []
-    alone = {name for name in files if "/" not in name and name.endswith(".usr")}
     for name in files:
-        path = folder / name
-        same = [other for other in kept if other.endswith(".usr") and "/" not in other] if name in alone else []
-        twin = next((other for other in same if filecmp.cmp(folder / other, path, shallow=False)), None)
+        place = _place_of(name)
+        twin = next((k for k in kept if _place_of(k) == place and _same_flow(folder / k, folder / name)), None)
         if twin is None:
             kept.append(name)
             continue
-        path.unlink()
-        joined = f"{twin.removesuffix('.usr')}-{path.name}"
+        joined = f"{_extracts_of(twin)}-{_extracts_of(name)}{place}"
+        (folder / joined).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / name).unlink()
         (folder / twin).rename(folder / joined)
+        _tidy(folder, name, twin)
         kept[kept.index(twin)] = joined
     return kept
+
+
+def _place_of(name: str) -> str:
+    """Return what follows the extract in the name of a load file: its ending, or its place below the folder."""
+    return name[len(_extracts_of(name)) :]
+
+
+def _extracts_of(name: str) -> str:
+    first, divided, _ = name.partition("/")
+    return first if divided else first.partition(".")[0]
+
+
+def _same_flow(one: Path, other: Path) -> bool:
+    """Tell whether two load files are the same flow; one of which nothing came back is empty."""
+    with open(one, "rb") as file:
+        head = file.read(512).lstrip(b"\xef\xbb\xbf \r\n")
+    return (not head or head.startswith(b"ZHV|")) and filecmp.cmp(one, other, shallow=False)
+
+
+def _tidy(folder: Path, *names: str) -> None:
+    """Remove the folders that are empty now."""
+    for name in names:
+        for above in list((folder / name).relative_to(folder).parents)[:-1]:
+            if not any((folder / above).iterdir()):
+                (folder / above).rmdir()
 
 
 def sources_of(backup: Path, participant: str, entry: Mapping[str, Any]) -> tuple[SourceSpec, ...]:

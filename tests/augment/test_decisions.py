@@ -9,6 +9,7 @@ import pytest
 
 from contracts.augmentation import tables
 from transforms.augment.decision_tables import decide, incoherent, layers, provenance, reads, reasons, undecided
+from transforms.augment.timeswitch import ATTRIBUTES, timeswitch_attributes
 
 SILENT = ("SPECL", "CHECK", "LAG_", "LEAD_", "MAIN_")
 NOBODY = {
@@ -273,3 +274,11 @@ def test_items_are_decided_after_what_they_read():
     place = {item.item: n for n, group in enumerate(layers(tables().items)) for item in group}
     for item in tables().items:
         assert all(place[other] < place[item.item] for other in reads(item) - {item.item} if other in place)
+
+
+@pytest.mark.parametrize("height", [0, 1, 3])
+def test_without_market_domain_data_a_timeswitch_code_says_nothing(height):
+    points = pl.DataFrame({"distributor_id": ["10"] * height, "meter_timeswitch_code": ["801"] * height})
+    found = timeswitch_attributes(points, None, None, None)
+    assert found.height == height
+    assert found.select(ATTRIBUTES).null_count().row(0) == (height,) * len(ATTRIBUTES)
