@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -195,22 +196,25 @@ def _list_source(
     specs = [job.source(participant, entry) for entry in job.entries(participant, h.extract)]
     files = SourceFiles(specs, layouts=contract.dtc_layouts, contract=contract, first=first)
     numbers, at = RowNumbers(files.files), 0
-    for reader in files.readers():
-        columns = source_columns(contract, reader)
-        for batch in first.of(reader.batches(), len(reader.numbers)):
-            places, end = numbers.of(batch), at + batch.height
-            masks, codes = verdicts.masks[at:end], verdicts.codes[at:end]
-            if len(masks) != batch.height:
-                raise _changed(h)
-            hit = np.flatnonzero(masks.any(axis=1) | (codes > 0))
-            if hit.size:
-                rows = batch[hit]
-                own = own_lines(rows, masks[hit], contract, columns, known.pseudonymiser, verdicts.differs[at:end][hit])
-                others = _lines_of_others(known, codes[hit], told)
-                lines = joined_lines([*own, *others], rows, places[hit], columns)
-                out.add(lines.with_columns(participant=pl.lit(h.participant), extract=pl.lit(h.extract),
-                        broken_by=pl.coalesce("broken_by", pl.lit(f"{h.participant}/{h.extract}"))))  # fmt: skip
-            at = end
+    with closing(files.readers()) as readers:  # its threads end with it, also after a fault
+        for reader in readers:
+            columns = source_columns(contract, reader)
+            for batch in first.of(reader.batches(), len(reader.numbers)):
+                places, end = numbers.of(batch), at + batch.height
+                masks, codes = verdicts.masks[at:end], verdicts.codes[at:end]
+                if len(masks) != batch.height:
+                    raise _changed(h)
+                hit = np.flatnonzero(masks.any(axis=1) | (codes > 0))
+                if hit.size:
+                    rows = batch[hit]
+                    own = own_lines(
+                        rows, masks[hit], contract, columns, known.pseudonymiser, verdicts.differs[at:end][hit]
+                    )
+                    others = _lines_of_others(known, codes[hit], told)
+                    lines = joined_lines([*own, *others], rows, places[hit], columns)
+                    out.add(lines.with_columns(participant=pl.lit(h.participant), extract=pl.lit(h.extract),
+                            broken_by=pl.coalesce("broken_by", pl.lit(f"{h.participant}/{h.extract}"))))  # fmt: skip
+                at = end
     if at != len(verdicts.masks):
         raise _changed(h)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -91,7 +91,7 @@ class SourceFiles:
         """What of flows is in parts that none of the files completes; final at the end."""
         return self._across.left()
 
-    def readers(self) -> Iterator[FilesReader]:
+    def readers(self) -> Generator[FilesReader]:
         """Yield readers of all files; each is to be read to its end before the next is asked for.
 
         Raises:

@@ -6,6 +6,7 @@ Raw identifiers live in the batch at hand and nowhere else.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
@@ -93,24 +94,25 @@ def pseudonymise_source(  # noqa: PLR0913 - what a cut is, and what is wanted of
     files = SourceFiles(specs, layouts=contract.dtc_layouts, contract=contract, new_digest=digest, first=first)
     writer = PartitionWriter(workspace, STAGED, participant.mpid, extract.contract)
     found, label = _Found(), specs[0].name if len(specs) == 1 else f"{participant.mpid}/{extract.contract}"
-    for reader in files.readers():
-        where = reader.label
-        said = _stated(reader)
-        check_cut_date(said, cut.date, where=where)
-        columns = source_columns(contract, reader)
-        hide = partial(_hidden, contract=contract, columns=columns, pseudonymiser=pseudonymiser, spec=reader.spec)
-        notes = SourceNotes()
-        rows = first.of(reader.batches(), len(reader.numbers))
-        for batch, seen, met, failed in map_ordered(hide, rows, WORKERS // job.sources):
-            found.dates = {**seen, **found.dates}
-            notes.add(met)
-            found.signs = added(found.signs, failed)
-            writer.add(numbered(batch, found.rows))
-            found.rows += batch.height
-            progress(label, found.rows)
-        judge_whole(notes, columns, where=where)
-        found.notes.add(notes)
-        found.add(reader, columns, dated=said is not None)
+    with closing(files.readers()) as readers:  # its threads end with it, also after a fault
+        for reader in readers:
+            where = reader.label
+            said = _stated(reader)
+            check_cut_date(said, cut.date, where=where)
+            columns = source_columns(contract, reader)
+            hide = partial(_hidden, contract=contract, columns=columns, pseudonymiser=pseudonymiser, spec=reader.spec)
+            notes = SourceNotes()
+            rows = first.of(reader.batches(), len(reader.numbers))
+            for batch, seen, met, failed in map_ordered(hide, rows, WORKERS // job.sources):
+                found.dates = {**seen, **found.dates}
+                notes.add(met)
+                found.signs = added(found.signs, failed)
+                writer.add(numbered(batch, found.rows))
+                found.rows += batch.height
+                progress(label, found.rows)
+            judge_whole(notes, columns, where=where)
+            found.notes.add(notes)
+            found.add(reader, columns, dated=said is not None)
     writer.close()
     workspace.record(SignCounts(counts=found.signs), participant.mpid, extract.contract)
     return _facts(job, participant, specs, files, found, contract)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,9 @@ def restore_extract(
     with (
         LoadFiles(extract, source, contract, folder) as load,
         ExcludedList(folder / f"excluded-{extract.name}.csv", source.files, several=extract.several) as listed,
+        closing(source.readers()) as readers,  # its threads end with it, also after a fault
     ):
-        for reader in source.readers():
+        for reader in readers:
             columns = source_columns(contract, reader)
             filler = Filler.of(extract, columns)
             for batch in reader.batches():
