@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,12 +112,13 @@ class Reading:
         spec = SourceSpec("x", paths=tuple(paths), root=self._folder)
         try:
             source = SourceFiles([spec], layouts=contract.dtc_layouts, limits=Limits(block_bytes=block))
-            for reader in source.readers():
-                columns = source_columns(contract, reader) if hide else None
-                for batch in reader.batches():
-                    if columns is not None:
-                        rows = pseudonymise_batch(batch, contract, columns, self._pseudonymiser, reader.spec)
-                        assert rows.height == batch.height
+            with closing(source.readers()) as readers:
+                for reader in readers:
+                    columns = source_columns(contract, reader) if hide else None
+                    for batch in reader.batches():
+                        if columns is not None:
+                            rows = pseudonymise_batch(batch, contract, columns, self._pseudonymiser, reader.spec)
+                            assert rows.height == batch.height
         except DataCutError as fault:
             return fault.exit_code, fault.line()
         return 0, " ".join((*source.not_joined, *source.skipped))
