@@ -25,7 +25,7 @@ from flows.keys.process import guard_memory
 # modules of ``flows.cli``
 PARTS = (
     "init", "check", "run", "contracts", "ringfence", "messages", "restore", "sample", "keys", "verify", "serve",
-    "approve", "compare", "dtc", "delivery",
+    "approve", "compare", "dtc", "delivery", "attack",
 )  # fmt: skip
 
 EXIT_CODES = """

@@ -1,0 +1,125 @@
+"""The motivated intruders that a release is tried against: who they are, what they know, when they give up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from contracts.attack.model import Attack, Block, Fact, Intruder, Kind, Knowledge, Levels, Search, SeriesFacts
+from contracts.documents.attack import AttackDocument
+from contracts.load import read_document
+from contracts.strict import Found, none_of
+
+INTRUDERS = Path(__file__).parent / "intruders.yaml"
+
+
+@cache
+def intruders(path: Path = INTRUDERS) -> Attack:
+    """Read the intruders.
+
+    Raises:
+        ContractError: the file is wrong; every fault, with its line.
+    """
+    node, _ = read_document(path, AttackDocument, check=_check)
+    series = _series(node["series"])
+    nodes = {entry["id"]: entry for entry in node["intruders"]}
+    return Attack(
+        search=Search(
+            int(node["targets"]),
+            int(node["largest_block"]),
+            int(node["kept_candidates"]),
+            int(node["rounds"]),
+            float(node["present"]),
+        ),
+        levels=MappingProxyType(
+            {Kind(k): Levels(tuple(v["steps"]), tuple(v["agree"])) for k, v in node["levels"].items()}
+        ),
+        facts=MappingProxyType(
+            {name: _fact(name, entry) for name, entry in node["facts"].items()} | series_facts(series)
+        ),
+        series=series,
+        intruders=tuple(_intruder(entry, nodes) for entry in node["intruders"]),
+        public=tuple(node["joins"]["public"]),
+        released=tuple(node["joins"]["released"]),
+    )
+
+
+def series_facts(series: SeriesFacts) -> dict[str, Fact]:
+    """Return the facts of a half-hourly series: ``day_1`` and on, ``half_hour_1`` and on, amounts in kWh."""
+    days = {f"day_{n}": f"the total of day {n}" for n in range(1, series.days + 1)}
+    hours = {f"half_hour_{n}": f"half-hour {n}" for n in range(1, len(series.half_hours) + 1)}
+    return {name: Fact(name, words, Kind.AMOUNT) for name, words in (days | hours).items()}
+
+
+def _series(node: Mapping[str, Any]) -> SeriesFacts:
+    return SeriesFacts(
+        extract=node["extract"],
+        quantity=node["quantity"],
+        of=node["of"],
+        day=node["day"],
+        periods=int(node["periods"]),
+        days=int(node["days"]),
+        half_hours=tuple(node["half_hours"]),
+    )
+
+
+def _fact(name: str, node: Mapping[str, Any]) -> Fact:
+    places, minus = tuple(node.get("places") or ()), tuple(node.get("minus") or ())
+    return Fact(name, node["words"], Kind(node["kind"]), places, node.get("take", "value"), minus)
+
+
+def _intruder(node: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]]) -> Intruder:
+    base = nodes[node["like"]] if node.get("like") else node
+    knows = {name: Knowledge(**entry) for name, entry in base["knows"].items()}
+    variants = {name: tuple(facts) for name, facts in (base.get("variants") or {"": ()}).items()}
+    return Intruder(
+        id=node["id"],
+        title=node["title"],
+        story=node["story"],
+        knows=MappingProxyType(knows),
+        variants=MappingProxyType(variants),
+        blocks=tuple(_block(entry) for entry in base["blocks"]),
+        wants=tuple(node["wants"]),
+        sure=float(node["sure"]),
+        series=node.get("among") == "series",
+        from_other=bool(node.get("from_other", False)),
+    )
+
+
+def _block(node: Mapping[str, Any]) -> Block:
+    return Block(tuple(node.get("same") or ()), node.get("near", ""), float(node.get("within", 0)))
+
+
+def _check(document: AttackDocument) -> Iterator[Found]:
+    for kind, levels in document.levels.items():
+        if len(levels.agree) != max(len(levels.steps), 1) + 1:
+            yield ("levels", kind, "agree"), "has one entry more than steps, or two"
+    for name, fact in document.facts.items():
+        if bool(fact.places) == bool(fact.minus) or len(fact.minus) not in (0, 2):
+            yield ("facts", name), "has places, or minus with two facts"
+        for other in fact.minus:
+            if other not in document.facts:
+                yield ("facts", name, "minus"), none_of(other, sorted(document.facts), "fact")
+    days, hours = document.series.days, len(document.series.half_hours)
+    known = {*document.facts, *(f"day_{n + 1}" for n in range(days)), *(f"half_hour_{n + 1}" for n in range(hours))}
+    for place, name in _named(document):
+        if name not in known:
+            yield place, none_of(name, sorted(known), "fact")
+    ids = [node.id for node in document.intruders]
+    for number, node in enumerate(document.intruders):
+        if node.like and node.like not in ids:
+            yield ("intruders", number, "like"), none_of(node.like, ids, "intruder")
+        if not node.like and not (node.knows and node.blocks):
+            yield ("intruders", number), "knows something and looks somewhere, or is like another"
+
+
+def _named(document: AttackDocument) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield every fact that intruders and joins name, with its place."""
+    for number, node in enumerate(document.intruders):
+        named = [*node.knows, *node.wants, *(f for facts in node.variants.values() for f in facts)]
+        named += [f for block in node.blocks for f in (*block.same, *([block.near] if block.near else []))]
+        yield from ((("intruders", number), name) for name in named)
+    yield from ((("joins",), name) for name in (*document.joins.public, *document.joins.released))

@@ -1,0 +1,167 @@
+"""TRUTH: the real values of the people who are searched for, from the backups of a cut, in memory alone.
+
+The cut's key says which pseudonym is whose: without it nobody could tell a right claim from a wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from contracts.attack.model import Attack
+from contracts.errors import IntakeError
+from contracts.load import load_all
+from contracts.model import Contract
+from contracts.scheme import scheme_lists
+from contracts.vocabulary import Field
+from flows.attack.released import FIRST, PERIOD, as_chunk, joined, needed
+from flows.cut.config import ExtractConfig, Job, Participant, load_cut
+from flows.cut.context import cut_keys
+from flows.intake import SourceFiles
+from flows.pseudonymise.source import source_columns
+from transforms.attack.facts import ORDER, gather, series, wanted
+from transforms.attack.search import Chunk
+from transforms.column_map import ColumnMap
+from transforms.conform import conform, normalise_mpans
+from transforms.pseudonymise.mpan import order_key
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+
+Points = NDArray[np.uint64]
+SEED_FIELD = "attack"
+BATCH = 131_072
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Truth:
+    """The backups that a release was made from, and the key of the cut.
+
+    Attributes:
+        seed: number made from the key; decides who is searched for and what is misremembered.
+    """
+
+    job: Job
+    pseudonymiser: Pseudonymiser
+    seed: int
+    contracts: Mapping[str, Contract]
+
+    @classmethod
+    def of(cls, cut: Path) -> Truth:
+        """Open the truth that a ``cut.yaml`` names.
+
+        Raises:
+            ConfigurationError, KeyMaterialError: the file or its key is wrong.
+        """
+        job = load_cut(cut)
+        keys = cut_keys(job)
+        seed = int.from_bytes(keys.field(SEED_FIELD).material()[:8], "little")
+        maker = Pseudonymiser(keys, job.model.cut.policy.postcode, lists=scheme_lists())
+        return cls(job, maker, seed, load_all())
+
+    def facts(self, attack: Attack, points: Points) -> Chunk:
+        """Return the real values of some metering points, each fact from the first place that tells it."""
+        frames = []
+        for extract, contract in self.contracts.items():
+            asked = [
+                (fact, column)
+                for fact, column in wanted(attack.facts, extract)
+                if fact.places[0] == f"{extract}.{column}"
+            ]
+            for carried in self._carried(extract, contract, points, [column for _, column in asked]):
+                mine = [(fact, column) for fact, column in asked if column in carried.columns]
+                frames.append(gather(carried.lazy(), mine, extract).collect())
+        return joined(frames, attack, attack.facts)
+
+    def series(self, attack: Attack, points: Points, days: Sequence[date]) -> Chunk:
+        """Return the real totals of days and half-hours of some metering points."""
+        spec = attack.series
+        periods = [PERIOD.format(n) for n in range(1, spec.periods + 1)]
+        rows = self._carried(spec.extract, self.contracts[spec.extract], points, needed(spec))
+        if not rows:
+            return Chunk(np.empty(0, np.uint64), {})
+        return as_chunk(series(pl.concat(rows, how="vertical_relaxed").lazy(), spec, days, periods).collect())
+
+    def others(self, other: Truth, points: Points) -> Points:
+        """Return the order keys that some metering points of this cut have in another; 0 for those not in the backups.
+
+        Raises:
+            IntakeError: the backups hold none of them.
+        """
+        here, there = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+        for participant, entry in self._entries(FIRST):
+            for raw in self._raw(participant, entry, self.contracts[FIRST]):
+                own = _orders(self.pseudonymiser, raw["mpan_core"])
+                mine = np.isin(own, points)
+                here.append(own[mine])
+                there.append(_orders(other.pseudonymiser, raw["mpan_core"])[mine])
+        own, their = np.concatenate(here), np.concatenate(there)
+        if not own.size:
+            raise IntakeError("the backups hold no metering point of the release", where=self.job.file.name)
+        order = np.argsort(own, kind="stable")
+        at = np.minimum(np.searchsorted(own[order], points), own.size - 1)
+        found: Points = np.where(own[order][at] == points, their[order][at], np.uint64(0))
+        return found
+
+    def _carried(self, extract: str, contract: Contract, points: Points, columns: Sequence[str]) -> list[pl.DataFrame]:
+        """Return ``_order`` and columns of the rows of some metering points; one frame a source, none without rows."""
+        found = []
+        for participant, entry in self._entries(extract) if columns else ():
+            for orders, raw in self._batches(participant, entry, contract):
+                mine = np.isin(orders, points)
+                if mine.any():
+                    kept = raw.select(column for column in dict.fromkeys(columns) if column in raw.columns)
+                    named = pl.Series(ORDER, orders)
+                    found.append(kept.insert_column(0, named).filter(pl.Series(mine)))
+        return [pl.concat(found, how="vertical_relaxed")] if found else []
+
+    def _entries(self, extract: str) -> list[tuple[Participant, ExtractConfig]]:
+        members = self.job.model.participants
+        return [(member, e) for member in members for e in member.extracts if e.contract == extract]
+
+    def _batches(
+        self, participant: Participant, entry: ExtractConfig, contract: Contract
+    ) -> Iterator[tuple[Points, pl.DataFrame]]:
+        """Yield order keys and rows of a source: of a backup by the key; a submission pack has pseudonyms already."""
+        if entry.source.pack is None:
+            for raw in self._raw(participant, entry, contract):
+                yield _orders(self.pseudonymiser, raw["mpan_core"]), raw
+            return
+        for path in self.job.files(participant, entry):
+            for batch in pq.ParquetFile(path).iter_batches(batch_size=BATCH):
+                frame = pl.DataFrame(batch)
+                yield frame.select(order_key().fill_null(0)).to_series().to_numpy(), frame
+
+    def _raw(self, participant: Participant, entry: ExtractConfig, contract: Contract) -> Iterator[pl.DataFrame]:
+        """Yield the conformed rows of a backup, under their real MPANs."""
+        if entry.source.pack is not None:
+            raise IntakeError(
+                "is a submission pack, which does not say who is who in another cut",
+                where=f"{participant.mpid}/{entry.contract}",
+                remedy="name the cut.yaml of the backups themselves",
+            )
+        source = SourceFiles([self.job.source(participant, entry)], layouts=contract.dtc_layouts, contract=contract)
+        for reader in source.readers():
+            columns = source_columns(contract, reader)
+            for batch in reader.batches():
+                yield _conformed(batch, contract, columns, reader.label)
+
+
+def _conformed(batch: pl.DataFrame, contract: Contract, columns: ColumnMap, where: str) -> pl.DataFrame:
+    try:
+        return normalise_mpans(conform(batch.lazy(), contract, columns).collect(), contract)
+    except pl.exceptions.PolarsError as fault:
+        what = f"a batch could not be read ({type(fault).__name__})"
+        raise IntakeError(what, where=where, remedy="please report it") from None
+
+
+def _orders(pseudonymiser: Pseudonymiser, mpans: pl.Series) -> Points:
+    """Return the order keys of the pseudonyms of real MPANs; 0 where there is none."""
+    named = pseudonymiser.values(Field.MPAN, mpans).alias("mpan_core").to_frame()
+    found: Points = named.select(order_key().fill_null(0)).to_series().to_numpy()
+    return found

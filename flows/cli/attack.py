@@ -1,0 +1,134 @@
+"""``datacut attack``: motivated intruders against a release, before somebody else tries."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contracts.errors import ConfigurationError, ResidueError
+from flows.cli.run import SAMPLE, AsJson
+
+if TYPE_CHECKING:
+    from flows.attack.attack import Attacked
+
+WIDTH = 78
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand to the console command."""
+    app.command("attack")(attack_command)
+
+
+def attack_command(
+    release: Annotated[Path, typer.Argument(metavar="PACK", help="The release or return pack.", show_default=False)],
+    *,
+    truth: Annotated[
+        Path | None,
+        typer.Option(metavar="CUT.yaml", help="The cut: its backups and key say what is true.", show_default=False),
+    ] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="The pack was made from the sample backups.")] = False,
+    other: Annotated[
+        Path | None,
+        typer.Option(metavar="PACK", help="A release of another cut of the same people.", show_default=False),
+    ] = None,
+    other_truth: Annotated[
+        Path | None, typer.Option(metavar="CUT.yaml", help="The cut that --other was made from.", show_default=False)
+    ] = None,
+    targets: Annotated[
+        int | None, typer.Option(min=1, help="How many people are searched for.", show_default="2000")
+    ] = None,
+    tolerate: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit with code 14 if a difference is surely larger.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try to find real people in a release, as six kinds of intruders would.
+
+    Each intruder is played twice: with the people's own records in the release, and without them (the control). Only
+    the difference is what the release gives away. Nothing is written; real values stay in memory.
+    """
+    from flows.attack.attack import OtherCut, attack
+    from flows.attack.released import ReleasedPack
+    from flows.attack.truth import Truth
+
+    if (truth is None) == (not sample):
+        raise ConfigurationError("give --truth or --sample, one of them")
+    if (other is None) != (other_truth is None):
+        raise ConfigurationError("--other and --other-truth go together")
+    against = OtherCut(ReleasedPack(other), Truth.of(other_truth)) if other and other_truth else None
+    found = attack(release, Truth.of(truth or SAMPLE / "cut.yaml"), against, targets)
+    document = found.document()
+    best = found.best()
+    passed = [row for row in found.rows if tolerate is not None and row["difference_interval"][0] > tolerate]
+    if passed and best and tolerate is not None:
+        fault = ResidueError(
+            f"{best['title']} finds {_percent(best['success'])} of people, {_percent(best['control'])} by chance",
+            where=release.name,
+            remedy=f"--tolerate allows {_percent(tolerate)}; choose a stricter profile or coarsen columns",
+        )
+        fault.document = document
+        if not as_json:
+            _print(found)
+        raise fault
+    typer.echo(json.dumps(document, indent=2, sort_keys=True)) if as_json else _print(found)
+
+
+def _print(found: Attacked) -> None:
+    typer.echo(f"{found.points:,} metering points are released; {found.people:,} of them were searched for.\n")
+    lines: list[tuple[str, ...]] = [
+        ("Intruder", "n", "success", "control", "difference", "95 % interval", "wrong", "misled", "learned")
+    ]
+    for row in found.rows:
+        name = f"{row['title']}{', ' + row['variant'] if row['variant'] else ''}"
+        low, high = row["difference_interval"]
+        wrong = row["wrong"] / row["people"] if row["people"] else 0.0
+        shares = [_percent(row[key]) for key in ("success", "control", "difference")]
+        rest = [
+            f"{_percent(low)} to {_percent(high)}",
+            _percent(wrong),
+            _percent(row["misled"]),
+            _percent(row["inference"]),
+        ]
+        lines.append((name, f"{row['people']:,}", *shares, *rest))
+    _table(lines)
+    for name, why in found.not_played.items():
+        typer.echo(f"Not played: {name}: {why}")
+    if found.unreleased:
+        typer.echo(textwrap.fill(f"Not in the release: {', '.join(found.unreleased)}", WIDTH, subsequent_indent="  "))
+    if found.joins:
+        typer.echo("\nJoined with the other cut on equal values: linked uniquely and rightly")
+        _table([("Columns", "n", "success", "95 % interval", "wrong"), *(map(_join, found.joins))])
+    typer.echo(
+        "\nsuccess: named the right record; control: named a record that tells what it wanted to know while the\n"
+        "person's own was taken out; wrong: named somebody else's; misled: named a record while the own was taken\n"
+        "out; learned: knows what it wanted to know, beyond what it learns without the own record."
+    )
+
+
+def _join(row: dict[str, Any]) -> tuple[str, ...]:
+    low, high = row["success_interval"]
+    share = row["wrong"] / row["people"] if row["people"] else 0.0
+    columns = ", ".join(row["columns"])
+    return (
+        columns,
+        f"{row['people']:,}",
+        _percent(row["success"]),
+        f"{_percent(low)} to {_percent(high)}",
+        _percent(share),
+    )
+
+
+def _table(lines: list[tuple[str, ...]]) -> None:
+    widths = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
+    for line in lines:
+        typer.echo(
+            "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
+        )
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"

@@ -1,0 +1,85 @@
+"""What an intruder achieved: claims against the truth, with and without the people's own records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.attack.intervals import paired_difference, wilson
+from transforms.attack.linkage import NOBODY, Claims, claim, learn, weigh, without
+from transforms.attack.search import Searcher
+
+Flags = NDArray[np.bool_]
+DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Yes or no for each person.
+
+    Attributes:
+        right, wrong: the intruder named the person's own record, or somebody else's.
+        lucky: with the own record gone it named another that tells what it wanted, as it really is.
+        misled: with the own record gone it named one all the same.
+        learned, guessed: what it wanted, with the own record and without.
+    """
+
+    right: Flags
+    wrong: Flags
+    lucky: Flags
+    misled: Flags
+    learned: Flags
+    guessed: Flags
+
+    @classmethod
+    def of(cls, own: NDArray[np.uint64], inside: Claims, outside: Claims) -> Outcome:
+        """Judge the claims of one intruder."""
+        right = inside.records == own
+        named = inside.records != NOBODY
+        misled = outside.records != NOBODY
+        return cls(right, named & ~right, outside.learned, misled, inside.learned, outside.learned)
+
+    def document(self) -> dict[str, Any]:
+        """Return counts, rates and intervals as plain values."""
+        n = int(self.right.size)
+        return {
+            "people": n,
+            "right": int(self.right.sum()),
+            "wrong": int(self.wrong.sum()),
+            "success": _rate(self.right),
+            "success_interval": [round(end, DIGITS) for end in wilson(int(self.right.sum()), n)],
+            "control": _rate(self.lucky),
+            "misled": _rate(self.misled),
+            **_difference(self.right, self.lucky, "difference"),
+            "learned": _rate(self.learned),
+            "guessed": _rate(self.guessed),
+            **_difference(self.learned, self.guessed, "inference"),
+        }
+
+
+def conclude(searcher: Searcher) -> Outcome:
+    """Let an intruder learn, weigh and claim, and judge it."""
+    pairs, weighing = searcher.pairs(), searcher.weighing()
+    search, sure = searcher.attack.search, searcher.intruder.sure
+    own = searcher.sought.points
+    if not weighing.names:
+        nobody = Claims(np.full(own.size, NOBODY), np.zeros(own.size, np.bool_))
+        return Outcome.of(own, nobody, nobody)
+    weights = weigh(weighing, learn(weighing, pairs, search), pairs)
+    inside = claim(pairs, weights, weighing.records, search, sure)
+    outside = claim(pairs, without(pairs, own, weights), weighing.records, search, sure)
+    return Outcome.of(own, inside, outside)
+
+
+def _rate(flags: Flags) -> float:
+    return round(float(flags.mean()), DIGITS) if flags.size else 0.0
+
+
+def _difference(first: Flags, second: Flags, name: str) -> dict[str, Any]:
+    both = int((first & second).sum())
+    one, other = int(first.sum()) - both, int(second.sum()) - both
+    apart, low, high = paired_difference(both, one, other, int(first.size) - both - one - other)
+    return {name: round(apart, DIGITS), f"{name}_interval": [round(low, DIGITS), round(high, DIGITS)]}
