@@ -8,7 +8,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from contracts.attack.model import Attack, Block, Fact, Intruder, Kind, Knowledge, Levels, Search, SeriesFacts
+from contracts.attack.model import (
+    Attack,
+    BlockingRule,
+    Fact,
+    FactKind,
+    Intruder,
+    Knowledge,
+    Levels,
+    Search,
+    SeriesFacts,
+)
 from contracts.documents.attack import AttackDocument
 from contracts.load import read_document
 from contracts.strict import Found, none_of
@@ -35,7 +45,7 @@ def intruders(path: Path = INTRUDERS) -> Attack:
             float(node["present"]),
         ),
         levels=MappingProxyType(
-            {Kind(k): Levels(tuple(v["steps"]), tuple(v["agree"])) for k, v in node["levels"].items()}
+            {FactKind(k): Levels(tuple(v["steps"]), tuple(v["agree"])) for k, v in node["levels"].items()}
         ),
         facts=MappingProxyType(
             {name: _fact(name, entry) for name, entry in node["facts"].items()} | series_facts(series)
@@ -51,7 +61,7 @@ def series_facts(series: SeriesFacts) -> dict[str, Fact]:
     """Return the facts of a half-hourly series: ``day_1`` and on, ``half_hour_1`` and on, amounts in kWh."""
     days = {f"day_{n}": f"the total of day {n}" for n in range(1, series.days + 1)}
     hours = {f"half_hour_{n}": f"half-hour {n}" for n in range(1, len(series.half_hours) + 1)}
-    return {name: Fact(name, words, Kind.AMOUNT) for name, words in (days | hours).items()}
+    return {name: Fact(name, words, FactKind.AMOUNT) for name, words in (days | hours).items()}
 
 
 def _series(node: Mapping[str, Any]) -> SeriesFacts:
@@ -68,7 +78,7 @@ def _series(node: Mapping[str, Any]) -> SeriesFacts:
 
 def _fact(name: str, node: Mapping[str, Any]) -> Fact:
     places, minus = tuple(node.get("places") or ()), tuple(node.get("minus") or ())
-    return Fact(name, node["words"], Kind(node["kind"]), places, node.get("take", "value"), minus)
+    return Fact(name, node["words"], FactKind(node["kind"]), places, node.get("take", "value"), minus)
 
 
 def _intruder(node: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]]) -> Intruder:
@@ -89,8 +99,8 @@ def _intruder(node: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]]) -
     )
 
 
-def _block(node: Mapping[str, Any]) -> Block:
-    return Block(tuple(node.get("same") or ()), node.get("near", ""), float(node.get("within", 0)))
+def _block(node: Mapping[str, Any]) -> BlockingRule:
+    return BlockingRule(tuple(node.get("same") or ()), node.get("near", ""), float(node.get("within", 0)))
 
 
 def _check(document: AttackDocument) -> Iterator[Found]:

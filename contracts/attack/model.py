@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class FactKind(StrEnum):
     """How two values of a fact are compared."""
 
     CODE = "code"
@@ -31,7 +31,7 @@ class Fact:
 
     id: str
     words: str
-    kind: Kind
+    kind: FactKind
     places: tuple[str, ...] = ()
     take: str = "value"
     minus: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Knowledge:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class BlockingRule:
     """Where an intruder looks: records equal in some facts, and near in one.
 
     Attributes:
@@ -96,7 +96,7 @@ class Intruder:
     story: str
     knows: Mapping[str, Knowledge]
     variants: Mapping[str, tuple[str, ...]]
-    blocks: tuple[Block, ...]
+    blocks: tuple[BlockingRule, ...]
     wants: tuple[str, ...]
     sure: float
     series: bool = False
@@ -145,7 +145,7 @@ class Attack:
     """The whole of ``intruders.yaml``."""
 
     search: Search
-    levels: Mapping[Kind, Levels]
+    levels: Mapping[FactKind, Levels]
     facts: Mapping[str, Fact]
     series: SeriesFacts
     intruders: tuple[Intruder, ...]

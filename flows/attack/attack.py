@@ -19,7 +19,7 @@ from transforms.attack.intervals import wilson
 from transforms.attack.joins import Join, combinations
 from transforms.attack.memory import remember, sample
 from transforms.attack.outcome import conclude
-from transforms.attack.search import Chunk, Searcher, Sought, uses
+from transforms.attack.search import ReleasedPart, Searcher, Sought, uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def attack(release: Path, truth: Truth, other: OtherCut | None = None, targets: 
 
 
 def _searchers(
-    plan: Attack, truth: Truth, people: Points, real: Chunk, other: OtherCut | None, found: Attacked
+    plan: Attack, truth: Truth, people: Points, real: ReleasedPart, other: OtherCut | None, found: Attacked
 ) -> list[Searcher]:
     made, values = [], real.of(people)
     for intruder in plan.intruders:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from contracts.attack.model import Attack, SeriesFacts
 from contracts.errors import IntakeError
 from transforms.attack.facts import ORDER, Values, attribute, differences, gather, series, wanted
-from transforms.attack.search import Chunk
+from transforms.attack.search import ReleasedPart
 from transforms.pseudonymise.mpan import order_key
 
 Points = NDArray[np.uint64]
@@ -62,14 +62,14 @@ class ReleasedPack:
                 found.append(scan(path).select(order_key().alias(ORDER), *needed))
         return found
 
-    def chunks(self, attack: Attack, facts: Sequence[str], points: int) -> Iterator[Chunk]:
+    def chunks(self, attack: Attack, facts: Sequence[str], points: int) -> Iterator[ReleasedPart]:
         """Yield the release in parts of about a million metering points, with the attributes of some facts."""
         parts = -(-points // AT_ONCE) or 1
         for part in range(parts):
             low, high = SPREAD * part // parts, SPREAD * (part + 1) // parts
             yield self._chunk(attack, facts, (pl.col(ORDER) >= low) & (pl.col(ORDER) < high))
 
-    def _chunk(self, attack: Attack, facts: Sequence[str], inside: pl.Expr) -> Chunk:
+    def _chunk(self, attack: Attack, facts: Sequence[str], inside: pl.Expr) -> ReleasedPart:
         chosen = {name: fact for name, fact in attack.facts.items() if name in facts or _part(attack, name, facts)}
         frames = []
         for extract in self.tables:
@@ -80,12 +80,12 @@ class ReleasedPack:
                     frames.append(gather(rows, [(fact, column)], extract))
         return joined([frame.collect(engine="streaming") for frame in frames], attack, chosen)
 
-    def series(self, attack: Attack, days: Sequence[date]) -> Chunk:
+    def series(self, attack: Attack, days: Sequence[date]) -> ReleasedPart:
         """Return totals of days and half-hours of every released series."""
         frames = self.frames(attack.series.extract, needed(attack.series))
         periods = [PERIOD.format(n) for n in range(1, attack.series.periods + 1)]
         if not frames or not days:
-            return Chunk(np.empty(0, np.uint64), {})
+            return ReleasedPart(np.empty(0, np.uint64), {})
         return as_chunk(series(pl.concat(frames, how="vertical_relaxed"), attack.series, days, periods).collect())
 
     def days(self, spec: SeriesFacts) -> list[date]:
@@ -108,7 +108,7 @@ def _part(attack: Attack, name: str, facts: Sequence[str]) -> bool:
     return any(name in attack.facts[fact].minus for fact in facts)
 
 
-def joined(frames: Sequence[pl.DataFrame], attack: Attack, facts: Collection[str]) -> Chunk:
+def joined(frames: Sequence[pl.DataFrame], attack: Attack, facts: Collection[str]) -> ReleasedPart:
     """Return attributes that were gathered from several tables, by metering point; in the contract's order."""
     parts = [frame.drop_nulls(ORDER) for frame in frames]
     points = np.unique(np.concatenate([np.empty(0, np.uint64), *(part[ORDER].to_numpy() for part in parts)]))
@@ -125,13 +125,13 @@ def joined(frames: Sequence[pl.DataFrame], attack: Attack, facts: Collection[str
                 whole[at] = column
     places = [attribute(fact.id, place) for fact in attack.facts.values() for place in fact.places]
     ordered = {name: values[name] for name in places if name in values}
-    return Chunk(points, differences(ordered, {n: f for n, f in attack.facts.items() if n in facts}))
+    return ReleasedPart(points, differences(ordered, {n: f for n, f in attack.facts.items() if n in facts}))
 
 
-def as_chunk(frame: pl.DataFrame) -> Chunk:
+def as_chunk(frame: pl.DataFrame) -> ReleasedPart:
     """Return a frame of attributes as a chunk."""
     frame = frame.drop_nulls(ORDER).sort(ORDER)
-    return Chunk(frame[ORDER].to_numpy(), {n: frame[n].to_numpy() for n in frame.columns if n != ORDER})
+    return ReleasedPart(frame[ORDER].to_numpy(), {n: frame[n].to_numpy() for n in frame.columns if n != ORDER})
 
 
 def columns(path: Path) -> list[str]:

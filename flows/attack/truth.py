@@ -27,7 +27,7 @@ from flows.cut.context import cut_keys
 from flows.intake import SourceFiles
 from flows.pseudonymise.source import source_columns
 from transforms.attack.facts import ORDER, gather, series, wanted
-from transforms.attack.search import Chunk
+from transforms.attack.search import ReleasedPart
 from transforms.column_map import ColumnMap
 from transforms.conform import conform, normalise_mpans
 from transforms.pseudonymise.mpan import order_key
@@ -64,7 +64,7 @@ class Truth:
         maker = Pseudonymiser(keys, job.model.cut.policy.postcode, lists=scheme_lists())
         return cls(job, maker, seed, load_all())
 
-    def facts(self, attack: Attack, points: Points) -> Chunk:
+    def facts(self, attack: Attack, points: Points) -> ReleasedPart:
         """Return the real values of some metering points, each fact from the first place that tells it."""
         frames = []
         for extract, contract in self.contracts.items():
@@ -78,13 +78,13 @@ class Truth:
                 frames.append(gather(carried.lazy(), mine, extract).collect())
         return joined(frames, attack, attack.facts)
 
-    def series(self, attack: Attack, points: Points, days: Sequence[date]) -> Chunk:
+    def series(self, attack: Attack, points: Points, days: Sequence[date]) -> ReleasedPart:
         """Return the real totals of days and half-hours of some metering points."""
         spec = attack.series
         periods = [PERIOD.format(n) for n in range(1, spec.periods + 1)]
         rows = self._carried(spec.extract, self.contracts[spec.extract], points, needed(spec))
         if not rows:
-            return Chunk(np.empty(0, np.uint64), {})
+            return ReleasedPart(np.empty(0, np.uint64), {})
         return as_chunk(series(pl.concat(rows, how="vertical_relaxed").lazy(), spec, days, periods).collect())
 
     def others(self, other: Truth, points: Points) -> Points:

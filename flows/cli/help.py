@@ -9,10 +9,21 @@ from typer.core import TyperGroup
 SECTIONS = {
     "First look": ("demo", "sample"),
     "Participants": ("init", "check", "anonymise", "restore", "key", "pseudonym", "seal", "receipt"),
-    "System integrator": ("request", "status", "open", "run", "ringfence", "messages", "serve", "deploy", "dtc"),
+    "System integrator": (
+        "request",
+        "status",
+        "open",
+        "run",
+        "attack",
+        "ringfence",
+        "messages",
+        "serve",
+        "deploy",
+        "dtc",
+    ),
     "Anyone with a pack": ("verify", "approve", "compare", "lineage"),
     "Rules and columns": ("contracts",),
-}
+}  # fmt: skip
 
 
 class WholeSentences(TyperGroup):

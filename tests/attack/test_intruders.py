@@ -19,7 +19,7 @@ from tests.command import datacut
 from transforms.attack.intervals import paired_difference, wilson
 from transforms.attack.memory import remember, sample
 from transforms.attack.outcome import conclude
-from transforms.attack.search import Chunk, Searcher, Sought, uses
+from transforms.attack.search import ReleasedPart, Searcher, Sought, uses
 
 EXACT = ("supplied_from", "installed", "consumption", "largest_register", "advance", "reading")
 
@@ -29,7 +29,7 @@ def plan(targets: int) -> Attack:
     return replace(whole, search=replace(whole.search, targets=targets))
 
 
-def played(real: Chunk, release: list[Chunk], targets: int, seed: int = 7) -> list[dict]:
+def played(real: ReleasedPart, release: list[ReleasedPart], targets: int, seed: int = 7) -> list[dict]:
     """Every intruder that searches metering points, and what it achieves."""
     whole, found = plan(targets), []
     who = sample(real.points, targets, seed)
@@ -92,7 +92,7 @@ def test_chunks_make_no_difference():
     whole = noise(real, 32, ("supplied_from", "outward"))
     half = real.points.size // 2
     parts = [
-        Chunk(whole.points[part], {name: column[part] for name, column in whole.values.items()})
+        ReleasedPart(whole.points[part], {name: column[part] for name, column in whole.values.items()})
         for part in (slice(0, half), slice(half, None))
     ]
     assert played(real, [whole], 300) == played(real, parts, 300)
@@ -182,7 +182,7 @@ def test_levels_and_facts_that_cannot_be_are_refused(tmp_path):
 def test_ties_are_given_up():
     """Two records alike in everything: nobody is named."""
     real = people(50, 3)
-    twice = Chunk(
+    twice = ReleasedPart(
         np.sort(np.concatenate([real.points, real.points + np.uint64(10**10)])),
         {name: np.concatenate([column, column]) for name, column in real.values.items()},
     )

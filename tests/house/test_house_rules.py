@@ -19,7 +19,7 @@ VALUES = {
 # where contracts are loaded: the context of a cut, what names a contract before there is one, and tools without a cut
 LOAD_CONTRACTS = (
     "cut/context.py", "cut/config.py", "cli/contracts.py", "restore/extracts.py", "restore/load_files.py",
-    "restore/faults.py", "check/propose.py",
+    "restore/faults.py", "check/propose.py", "attack/truth.py",
 )  # fmt: skip
 FORBIDDEN_IN_TRANSFORMS = {"print", "open", "input"}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.attack.model import Block
+from contracts.attack.model import BlockingRule
 from transforms.attack.facts import Values, fact_of, known_cells
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -19,7 +19,7 @@ Places = NDArray[np.int64]
 class Index:
     """Records in the order of a block's key; ``near`` holds the sorted values of its near fact, or nothing."""
 
-    block: Block
+    block: BlockingRule
     keys: NDArray[np.uint64]
     near: NDArray[np.float64] | None
     places: Places
@@ -45,7 +45,7 @@ def firsts(values: Values) -> Values:
     return found
 
 
-def index(records: Values, block: Block, n: int) -> Index | None:
+def index(records: Values, block: BlockingRule, n: int) -> Index | None:
     """Sort records by a block's key; None where the release does not tell one of its facts."""
     facts = (*block.same, *((block.near,) if block.near else ()))
     if any(fact not in records for fact in facts):

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from contracts.attack.model import Fact, Kind, SeriesFacts
+from contracts.attack.model import Fact, FactKind, SeriesFacts
 
 ORDER = "_order"
 Column = NDArray[Any]  # UInt64 digests or Float64 numbers
@@ -75,16 +75,16 @@ def _taken(fact: Fact, value: pl.Expr) -> pl.Expr:
             return text.n_unique().cast(pl.String)
         case "present":
             return value.is_not_null().any().cast(pl.String)
-    return text.drop_nulls().min() if fact.kind is Kind.CODE else value.drop_nulls().min()
+    return text.drop_nulls().min() if fact.kind is FactKind.CODE else value.drop_nulls().min()
 
 
-def _number(value: pl.Expr, kind: Kind) -> pl.Expr:
+def _number(value: pl.Expr, kind: FactKind) -> pl.Expr:
     match kind:
-        case Kind.CODE:
+        case FactKind.CODE:
             return pl.when(value.is_not_null()).then(value.hash(0)).otherwise(pl.lit(0, pl.UInt64))
-        case Kind.DATE:
+        case FactKind.DATE:
             return value.cast(pl.Date).cast(pl.Int32).cast(pl.Float64).fill_null(float("nan"))
-        case Kind.AMOUNT:
+        case FactKind.AMOUNT:
             number = value.cast(pl.Float64)
             return (number.sign() * number.abs().log1p()).fill_null(float("nan"))
 
@@ -99,11 +99,11 @@ def series(frame: pl.LazyFrame, spec: SeriesFacts, days: Sequence[date], periods
     values = [pl.col(name).cast(pl.Float64) for name in periods]
     rows = mine.select(ORDER, spec.day, pl.sum_horizontal(values).alias("_total"), *values)
     made = [
-        _number(pl.col("_total").filter(pl.col(spec.day) == day).first(), Kind.AMOUNT).alias(f"day_{n}")
+        _number(pl.col("_total").filter(pl.col(spec.day) == day).first(), FactKind.AMOUNT).alias(f"day_{n}")
         for n, day in enumerate(days, 1)
     ]
     made += [
-        _number(pl.col(periods[period - 1]).filter(pl.col(spec.day) == days[0]).first(), Kind.AMOUNT).alias(
+        _number(pl.col(periods[period - 1]).filter(pl.col(spec.day) == days[0]).first(), FactKind.AMOUNT).alias(
             f"half_hour_{n}"
         )
         for n, period in enumerate(spec.half_hours, 1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from transforms.attack.blocks import firsts
 from transforms.attack.facts import Column, Values, known_cells
-from transforms.attack.search import Chunk
+from transforms.attack.search import ReleasedPart
 
 Flags = NDArray[np.bool_]
 GRID = 1e6  # scaled amounts are compared to the millionth
@@ -35,7 +35,7 @@ class Join:
         self.equal = np.zeros(self.points.size, np.int64)
         self.own = np.zeros(self.points.size, np.bool_)
 
-    def add(self, chunk: Chunk) -> None:
+    def add(self, chunk: ReleasedPart) -> None:
         """Take in a chunk of the release."""
         records = firsts(chunk.values)
         if any(name not in records or name not in self.known for name in self.columns):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.attack.model import Kind, Levels, Search
+from contracts.attack.model import FactKind, Levels, Search
 from transforms.attack.blocks import Places
 from transforms.attack.facts import Column, Values, fact_of, known_cells
 
@@ -34,9 +34,9 @@ Cells = NDArray[np.uint8]
 Numbers = NDArray[np.float64]
 
 
-def level(kind: Kind, steps: Sequence[float], known: Column, released: Column) -> Cells:
+def level(kind: FactKind, steps: Sequence[float], known: Column, released: Column) -> Cells:
     """Return the level of each pair of cells; 255 where one of them has no value."""
-    if kind is Kind.CODE:
+    if kind is FactKind.CODE:
         found = (known != released).astype(np.uint8)
     else:
         apart = np.abs(np.asarray(known, np.float64) - np.asarray(released, np.float64))
@@ -45,13 +45,13 @@ def level(kind: Kind, steps: Sequence[float], known: Column, released: Column) -
     return np.where(there, found, UNKNOWN).astype(np.uint8)
 
 
-def by_chance(kind: Kind, steps: Sequence[float], known: Column, column: Column) -> tuple[NDArray[np.int64], int]:
+def by_chance(kind: FactKind, steps: Sequence[float], known: Column, column: Column) -> tuple[NDArray[np.int64], int]:
     """Return how many records lie at each level of each person's value, and how many have a value at all.
 
     Args:
         column: the values that are released, sorted.
     """
-    if kind is Kind.CODE:
+    if kind is FactKind.CODE:
         equal = np.searchsorted(column, known, "right") - np.searchsorted(column, known, "left")
         return np.stack([equal, column.size - equal], axis=1), column.size
     inside = [
@@ -112,8 +112,8 @@ class Weighing:
     """What pairs are weighed by: attributes, their kinds, likelihoods to begin with, chances, records in all."""
 
     names: tuple[str, ...]
-    kinds: tuple[Kind, ...]
-    levels: Mapping[Kind, Levels]
+    kinds: tuple[FactKind, ...]
+    levels: Mapping[FactKind, Levels]
     chances: Chances
     records: int
 
@@ -155,12 +155,12 @@ def look(
     return levels, weights
 
 
-def choose(weights: Numbers, levels: Cells, kinds: Sequence[Kind], kept: int) -> Places:
+def choose(weights: Numbers, levels: Cells, kinds: Sequence[FactKind], kept: int) -> Places:
     """Return the places of the candidates to keep: the best by all attributes, and the best by each date and amount.
 
     An intruder does not know yet what it can trust: a record that agrees in one rare value alone must stay in sight.
     """
-    numbers = [at for at, kind in enumerate(kinds) if kind is not Kind.CODE]
+    numbers = [at for at, kind in enumerate(kinds) if kind is not FactKind.CODE]
     chosen = [np.argsort(-weights.sum(axis=1), kind="stable")[: max(kept - ALONE * len(numbers), 2)]]
     for at in numbers:
         equal = np.flatnonzero(levels[:, at] == 0)
@@ -207,7 +207,7 @@ def learn(weighing: Weighing, pairs: Pairs, search: Search) -> list[Numbers]:
     chance = weighing.chance()
     starts = [usual]
     for trusted, kind in enumerate(weighing.kinds):
-        if kind is not Kind.CODE:
+        if kind is not FactKind.CODE:
             starts.append([usual[at] if at == trusted else chance[at] for at in range(len(usual))])
     tried = [_learned(weighing, start, few, search) for start in starts]
     judged = [evidence(weigh(weighing, m, few), weighing.records, search.present) for m in tried]

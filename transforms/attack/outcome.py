@@ -17,7 +17,7 @@ DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Achieved:
     """Yes or no for each person.
 
     Attributes:
@@ -35,7 +35,7 @@ class Outcome:
     guessed: Flags
 
     @classmethod
-    def of(cls, own: NDArray[np.uint64], inside: Claims, outside: Claims) -> Outcome:
+    def of(cls, own: NDArray[np.uint64], inside: Claims, outside: Claims) -> Achieved:
         """Judge the claims of one intruder."""
         right = inside.records == own
         named = inside.records != NOBODY
@@ -60,18 +60,18 @@ class Outcome:
         }
 
 
-def conclude(searcher: Searcher) -> Outcome:
+def conclude(searcher: Searcher) -> Achieved:
     """Let an intruder learn, weigh and claim, and judge it."""
     pairs, weighing = searcher.pairs(), searcher.weighing()
     search, sure = searcher.attack.search, searcher.intruder.sure
     own = searcher.sought.points
     if not weighing.names:
         nobody = Claims(np.full(own.size, NOBODY), np.zeros(own.size, np.bool_))
-        return Outcome.of(own, nobody, nobody)
+        return Achieved.of(own, nobody, nobody)
     weights = weigh(weighing, learn(weighing, pairs, search), pairs)
     inside = claim(pairs, weights, weighing.records, search, sure)
     outside = claim(pairs, without(pairs, own, weights), weighing.records, search, sure)
-    return Outcome.of(own, inside, outside)
+    return Achieved.of(own, inside, outside)
 
 
 def _rate(flags: Flags) -> float:

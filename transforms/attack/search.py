@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.attack.model import Attack, Block, Fact, Intruder, Kind
+from contracts.attack.model import Attack, BlockingRule, Fact, FactKind, Intruder
 from transforms.attack.blocks import Index, candidates, firsts, index
 from transforms.attack.facts import Column, Values, fact_of, known_cells
 from transforms.attack.linkage import NOBODY, UNKNOWN, Chances, Pairs, Weighing, by_chance, choose, level, look
@@ -17,7 +17,7 @@ Points = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class ReleasedPart:
     """A part of the release: order keys of its metering points, sorted, and their values by attribute.
 
     What is sorted once is kept for the next intruder.
@@ -26,7 +26,7 @@ class Chunk:
     points: Points
     values: Values
     _columns: dict[str, Column] = field(default_factory=dict)
-    _indexes: dict[Block, Index | None] = field(default_factory=dict)
+    _indexes: dict[BlockingRule, Index | None] = field(default_factory=dict)
 
     def column(self, name: str) -> Column:
         """Return the values of an attribute that are known, sorted."""
@@ -35,7 +35,7 @@ class Chunk:
             self._columns[name] = np.sort(values[known_cells(values)])
         return self._columns[name]
 
-    def index(self, block: Block) -> Index | None:
+    def index(self, block: BlockingRule) -> Index | None:
         """Return the records sorted by a block's key."""
         if block not in self._indexes:
             self._indexes[block] = index(firsts(self.values), block, self.points.size)
@@ -78,7 +78,7 @@ class Searcher:
     names: list[str] = field(default_factory=list)
     _kept: Pairs | None = None
 
-    def count(self, chunk: Chunk) -> None:
+    def count(self, chunk: ReleasedPart) -> None:
         """Count what chance gives in a chunk."""
         if not self.names:
             used = [name for name in chunk.values if fact_of(name) in self.facts and fact_of(name) in self.sought.known]
@@ -88,7 +88,7 @@ class Searcher:
             kind, known = self._kind(name), self.sought.known[fact_of(name)]
             self.chances.add(name, by_chance(kind, self.attack.levels[kind].steps, known, chunk.column(name)))
 
-    def search(self, chunk: Chunk) -> None:
+    def search(self, chunk: ReleasedPart) -> None:
         """Keep the best candidates of a chunk for every person."""
         weighing = self.weighing()
         tables = weighing.tables(weighing.first())
@@ -118,7 +118,7 @@ class Searcher:
         kinds = tuple(self._kind(name) for name in self.names)
         return Weighing(tuple(self.names), kinds, self.attack.levels, self.chances, self.records)
 
-    def _kind(self, name: str) -> Kind:
+    def _kind(self, name: str) -> FactKind:
         return self.attack.facts[fact_of(name)].kind
 
     def _learned(self, person: int, places: NDArray[np.int64], records: Values) -> NDArray[np.bool_]:
