@@ -7,22 +7,24 @@ version: of several that are whole, the latest is taken; tables of different ver
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from contracts.errors import IntakeError, PlaceError
 from contracts.model import plain
-from flows.intake.archives import ZIP
+from flows.intake.archives import GZIP, ZIP
 from flows.intake.files import beside
 from flows.intake.raw_file import RawFile
 from flows.intake.source import Limits, safe_name
 from flows.intake.zip_stream import ZipStream, list_members
 
 _NAME = re.compile(r"(?P<stem>.*?)(?:[_ -]+v?(?P<version>\d+))?\.csv", re.IGNORECASE)
-_PIECE = 1 << 20
+_FLOW = re.compile(rb"ZH[VD]\|(?:[^|\r\n]{0,10}\|)?(D\d{4})")
+_PIECE, _HEAD = 1 << 20, 4096
 _WHOLE = "put one whole set there, as it was published"
 
 
@@ -119,7 +121,8 @@ def published_set(path: Path, tables: Collection[str], beside_them: Collection[s
     """
     known = {plain(name): name for name in (*beside_them, *tables)}
     held: dict[int | None, dict[str, PublishedFile]] = {}
-    for file in files_of(path, what):
+    files = files_of(path, what)
+    for file in files:
         match = _NAME.fullmatch(file.name)
         table = known.get(plain(match["stem"])) if match else None
         if match is None or table is None:
@@ -129,13 +132,33 @@ def published_set(path: Path, tables: Collection[str], beside_them: Collection[s
             raise IntakeError(f"{file.name} is there twice", where=path.name, remedy=_WHOLE)
         held[version][table] = file
     wanted = set(tables)
-    if not any(wanted & set(files) for files in held.values()):
+    if not any(wanted & set(own) for own in held.values()):
+        refuse_flows(path, files, what)
         raise IntakeError(f"holds no table of the {what}", where=path.name, remedy=_WHOLE)
     version = max((v for v in held if v is not None), default=None)
     elsewhere = {table for files in held.values() for table in files} - set(held[version])
     if elsewhere or (version is not None and None in held):
         raise _mixed(path, held, what)
     return PublishedSet(safe_name(path.name), version, {t: f for t, f in held[version].items() if t in wanted})
+
+
+def refuse_flows(path: Path, files: Collection[PublishedFile], what: str) -> None:
+    """Say of a publication that came as a flow (D0269 and D0270 have the tables of market domain data) what is read.
+
+    Raises:
+        IntakeError: one of the files is a DTC user file.
+    """
+    for file in files:
+        head = file.read()[:_HEAD]
+        if head.startswith(GZIP):
+            with suppress(zlib.error):
+                head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, _HEAD)
+        if found := _FLOW.match(head.removeprefix(b"\xef\xbb\xbf").lstrip()):
+            raise IntakeError(
+                f"{safe_name(file.name)} is a {found[1].decode()}: the {what} is not read from a flow",
+                where=path.name,
+                remedy="put its CSV files there, one a table, as a folder or a ZIP",
+            )
 
 
 def _mixed(path: Path, held: Mapping[int | None, Mapping[str, PublishedFile]], what: str) -> IntakeError:

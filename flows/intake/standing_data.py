@@ -21,7 +21,7 @@ import polars as pl
 from contracts.errors import IntakeError
 from contracts.standing_data import Entity, entities
 from flows.intake.market_domain_data import days
-from flows.intake.published_set import PublishedFile, files_of
+from flows.intake.published_set import PublishedFile, files_of, refuse_flows
 from flows.intake.published_table import CUT_OFF, read_table
 from flows.intake.source import safe_name
 from transforms.published_headings import PublishedHeadings, lacks
@@ -99,6 +99,7 @@ def load_standing_data(path: Path, cut_date: date, roles: Collection[str]) -> St
     """
     files = _entities(path)
     if DIP_IDS not in files:
+        refuse_flows(path, files_of(path, NAME), NAME)
         raise IntakeError(f"holds no entity {DIP_IDS}", where=path.name, remedy=f"put the {NAME} there as published")
     rows = _alive(files[DIP_IDS], cut_date)
     by_market_role = pl.col("role_code").replace_strict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import re
 import zipfile
@@ -15,6 +16,7 @@ import pytest
 from contracts.errors import DataCutError, InsufficientDataError, IntakeError
 from contracts.reference import definitions
 from flows.intake.market_domain_data import Reference, load_reference
+from flows.intake.standing_data import load_standing_data
 from transforms.published_headings import PublishedHeadings
 
 CUT = date(2023, 8, 19)
@@ -281,3 +283,22 @@ def test_a_few_keys_astray_are_told_and_do_not_stop(tmp_path):
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(line for line in lines if not line.startswith("EELC,R,01/04/1996,1,")))
     assert load_reference(folder, CUT).publication()[0]["astray"] == {"line_loss_factor_classes": 1}
+
+
+@pytest.mark.parametrize("form", ["file", "folder", "zip", "gzip", "blank line first"])
+@pytest.mark.parametrize("flow", ["D0269002", "D0270002"])
+def test_the_flow_of_market_domain_data_is_refused_and_told_what_is_read(tmp_path, flow, form):
+    text = (
+        f"ZHV|0000000001|{flow}|Z|SVAA|X|SUPA|20230819020000||||OPER|\nMDD|316|\nZPT|0000000001|1||1|20230819020001|\n"
+    )
+    data = {"gzip": gzip.compress(text.encode()), "blank line first": b"\n" + text.encode()}.get(form, text.encode())
+    (tmp_path / "mdd").mkdir()
+    path = tmp_path / "mdd" / "MDD.usr"
+    path.write_bytes(data)
+    if form == "zip":
+        with zipfile.ZipFile(tmp_path / "mdd.zip", "w") as archive:
+            archive.write(path, "MDD.usr")
+        path = tmp_path / "mdd.zip"
+    for load in (load_reference, lambda place, day: load_standing_data(place, day, ())):
+        with pytest.raises(IntakeError, match=rf"MDD.usr is a {flow[:5]}: the .* is not read from a flow .put its CSV"):
+            load(path.parent if form == "folder" else path, CUT)
