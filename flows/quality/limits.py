@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import polars as pl
 
 from contracts.causes import Causes, causes
 from contracts.errors import ConfigurationError, InsufficientDataError
-from contracts.model import Contract, Rule
+from contracts.model import Contract, Rule, plain
 from contracts.vocabulary import Effect, Form, Method
 from flows.cut.config import Allowed, CutFile, ExcludedAtMost
 from flows.cut.context import Context
 from flows.cut.partitions import JUDGED, ORDER, SUBMITTED, ParticipantExtract, read_exclusions
 from flows.cut.records import AcceptedExcess, LimitsHeld, RuleCount, RuleCounts, SignCounts, SourceFacts
+from transforms.column_map import shown
 from transforms.quality import rules as masks
 from transforms.quality.causes import BLANK, OTHER, by_cause
 from transforms.quality.exclusions import split
@@ -42,6 +43,7 @@ class Excess:
         excluded, rows: how many rows of how many; 0 of 0 where nothing was read.
         cause, remedy: what is likely behind it, in the sender's words; empty where nothing is recognised.
         reason: why it is accepted by name; empty where it is not.
+        headings: column -> what its sender calls it; for the sender's line alone, and in no pack.
     """
 
     participant: str
@@ -53,12 +55,17 @@ class Excess:
     cause: str
     remedy: str
     reason: str = ""
+    headings: Mapping[str, str] = field(default_factory=dict)
 
     def line(self) -> str:
         """Return the finding as a sentence."""
         if not self.rows:
             return f"{self.participant}/{self.extract}: no row was read"
-        what = f"rule {self.rule} in column {self.column} excludes" if self.rule else "excludes"
+        called = " and ".join(shown(heading) for heading in self.headings.values())
+        where = f" in column {self.column}" if self.column else ""
+        what = (
+            f"rule {self.rule}{where}{f' (sent as {called})' if called else ''} excludes" if self.rule else "excludes"
+        )
         why = f": {self.cause}" if self.cause else ""
         return f"{self.participant}/{self.extract}: {what} {self.excluded:,} of {self.rows:,} rows{why}"
 
@@ -119,8 +126,14 @@ def require_enough(known: Context) -> None:
     refused = sorted((e for e in found if not e.reason), key=lambda e: (not e.rule, e.rows > 0))  # causes come first
     if refused:
         raise _refused(refused)
-    accepted = tuple(AcceptedExcess(**asdict(excess)) for excess in found)
+    accepted = tuple(_noted(excess) for excess in found)
     known.workspace.record(LimitsHeld(share=limits.share, rows=limits.rows, accepted=accepted))
+
+
+def _noted(excess: Excess) -> AcceptedExcess:
+    """Return what the evidence keeps; the sender's headings are no part of it."""
+    facts = asdict(excess)
+    return AcceptedExcess(**{name: value for name, value in facts.items() if name != "headings"})
 
 
 def _of_extract(known: Context, source: ParticipantExtract, limits: ExcludedAtMost) -> list[Excess]:
@@ -194,19 +207,27 @@ def _of_rule(
         seen = _signs_of_kept(known, source, rule, names)
     column = max(names, key=lambda name: sum(seen.get(name, {}).values()), default="")
     cause, remedy = _told(causes(), contract, column, seen.get(column, {}), rule, int(entry.failed))
-    if not sum(seen.get(column, {}).values()) and len(names) > 1:
-        column = " and ".join(names)
+    chosen = names if not sum(seen.get(column, {}).values()) and len(names) > 1 else [column]
+    column = " and ".join(chosen)
     return Excess(
         participant=source.participant,
         extract=source.extract,
         rule=rule.id,
-        column=column or "none",
+        column=column,
         excluded=int(entry.failed),
         rows=int(entry.evaluated),
         cause=cause,
         remedy=remedy,
         reason=_accepted(limits.allow, source, rule.id),
+        headings=_headings(known, source, chosen),
     )
+
+
+def _headings(known: Context, source: ParticipantExtract, columns: Sequence[str]) -> dict[str, str]:
+    """Return what a sender calls some columns, where that is not what we call them."""
+    facts = known.workspace.recorded(SourceFacts, source.participant, source.extract)
+    called = facts.columns if facts is not None and facts.form != "dtc" else {}
+    return {name: called[name] for name in columns if name in called and plain(called[name]) != plain(name)}
 
 
 def rule_columns(rule: Rule, contract: Contract) -> list[str]:

@@ -99,6 +99,7 @@ def test_a_spoilt_column_ends_the_run_and_says_why(cut, heading, value, words):
     changed(cut, heading, value)
     line = refused(cut)
     assert words in line, line
+    assert (f'sent as "{heading}"' in line) == (heading in {"Registration From", "LLFC", "Supplier"}), line
     assert not [mpan for mpan in raw if digits(mpan) in line]
 
 
