@@ -208,4 +208,5 @@ def forget() -> None:
 def sources_of(known: Context) -> list[dict[str, Any]]:
     """Return the facts of every source that was read, in the order of the file."""
     found = [known.workspace.recorded(SourceFacts, h.participant, h.extract) for h in known.extracts]
-    return [facts.model_dump(mode="json") for facts in found if facts]
+    unsaid = {"agreed"}  # absent where all of the contract was agreed: the evidence knows no null there
+    return [facts.model_dump(mode="json", exclude=unsaid if facts.agreed is None else None) for facts in found if facts]
