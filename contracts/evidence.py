@@ -45,6 +45,13 @@ class Tool(Section):
     name: Name
     version: Name
     polars: Maybe[str] = None
+    python: Maybe[str] = None
+    libraries: Maybe[dict[str, str]] = _maybe("Versions of the libraries that decide what is made.")
+    source_sha256: Maybe[Sha256] = _maybe(
+        "SHA-256 over the lines `sha256  path` of every file of contracts, transforms and flows, ordered by path: a "
+        "stranger can compute it from the wheel."
+    )
+    commit: Maybe[str] = _maybe("Revision that it was installed from, where the installer noted one (PEP 610).")
 
 
 class DeclaredSigner(BaseModel):
@@ -125,6 +132,53 @@ class SourceFile(Section):
     bytes: Count
     rows: Count
     hmac_sha256: str
+
+
+class AgreementStated(Section):
+    """Under what a participant shares its data."""
+
+    status: Literal["signed", "agreed", "in preparation", "none"]
+    date: Maybe[Date] = None
+    reference: Maybe[str] = None
+
+
+class DutiesEvidence(Section):
+    """What a participant answers for, as the cut file states it."""
+
+    participant: Name
+    controller: Maybe[str] = None
+    agreement: Maybe[AgreementStated] = None
+    acts_for: Maybe[tuple[str, ...]] = None
+    segments: Maybe[dict[str, str]] = None
+
+
+class StandardEvidence(Section):
+    """The standard that the data is held against."""
+
+    name: str
+    version: str
+    approved_by: str
+    approved_on: Date
+
+
+class CustodyEvidence(Section):
+    """Who did what with a key, or holds it."""
+
+    what: str
+    who: str
+    on: Date
+    custody: str
+
+
+class RegistersEvidence(Section):
+    """Who answers for what: words of the cut file, not counted and not checked."""
+
+    operator: Maybe[str] = None
+    retention: Maybe[str] = None
+    standard: Maybe[StandardEvidence] = None
+    custody: Maybe[tuple[CustodyEvidence, ...]] = None
+    participants: Maybe[tuple[DutiesEvidence, ...]] = None
+    required: Maybe[tuple[str, ...]] = _maybe("What had to be stated before anything was run.")
 
 
 class LeftOut(Section):
@@ -419,6 +473,7 @@ class Evidence(Section):
     left_out: Maybe[tuple[LeftOut, ...]] = _maybe(
         "Participants that were expected and left out by name: what depends on them is missing."
     )
+    registers: Maybe[RegistersEvidence] = None
     accounting: tuple[Accounting, ...] = _of("rows_in = released + excluded, for each extract.")
     rules: tuple[RuleCountEvidence, ...]
     limits: Maybe[LimitsEvidence] = None

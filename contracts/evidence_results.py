@@ -9,6 +9,7 @@ from contracts.evidence_types import (
     Maybe,
     Name,
     Section,
+    Sha256,
     Share,
     _maybe,
     _of,
@@ -125,6 +126,15 @@ class RingFenceEvidence(Section):
     """What was allocated to test cases."""
 
     plan: Maybe[str] = None
+    plan_sha256: Maybe[Sha256] = _maybe("Digest of the plan, which is in the pack as evidence/plan.yaml or plan.csv.")
+    undecided: Maybe[Count] = _maybe(
+        "Groups of test cases decided without proof that no better choice exists; with 0 the allocation is proven to "
+        "be the maximum at every level."
+    )
+    separation: Maybe[dict[str, Count]] = _maybe(
+        "Counted from allocations and population alone: metering points, those in two places or phases (never), links, "
+        "premises and meters, and those split between places."
+    )
     phases: Maybe[tuple[JsonValue, ...]] = None
     test_cases: tuple[CaseCounts, ...]
     shortages: Maybe[tuple[Shortage, ...]] = None

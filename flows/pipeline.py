@@ -222,6 +222,7 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
 def require_ready(known: Context, kind: str) -> None:
     """Look at signing keys, mapping tables, plan and the place of the packs before anything is done."""
     job, release = known.job, known.job.model.release
+    _require_registers(job)
     _require_there(job)
     check_limits(job.model, known.contracts)
     load_signer(job.path(release.signing_key))
@@ -247,6 +248,21 @@ def require_ready(known: Context, kind: str) -> None:
     standing = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(standing, os.W_OK):
         raise PlaceError("cannot be written", where=release.folder.name, remedy="choose another release.folder")
+
+
+def _require_registers(job: Job) -> None:
+    """See that what has to be stated is stated.
+
+    Raises:
+        ConfigurationError: the registers lack something that they require.
+    """
+    duties = [(participant.mpid, participant.duties) for participant in job.model.participants]
+    if lacking := job.model.registers.lacking(duties):
+        raise ConfigurationError(
+            f"requires and does not state: {', '.join(lacking)}",
+            where=f"{job.file.name}, registers.required",
+            remedy="an agreement counts once it is signed; see docs/for-si-engineers.md",
+        )
 
 
 def _require_there(job: Job) -> None:

@@ -18,6 +18,7 @@ from contracts.load import load_all
 from contracts.strict import PlacedError, Strict, matching, none_of
 from contracts.validation import load_model, read_file
 from contracts.vocabulary import Form, PostcodePolicy
+from flows.cut.registers import Duties, Registers
 from flows.intake import SourceSpec
 from flows.intake.files import found, is_pattern
 from flows.intake.source import safe_name
@@ -215,6 +216,7 @@ class Participant(Strict):
     extracts: tuple[ExtractConfig, ...] = Field(min_length=1)
     due: datetime.date | None = None
     left_out: str | None = Field(default=None, min_length=1)
+    duties: Duties = Duties()
     services: Path | None = None
     dip_ids: Path | None = None
 
@@ -271,6 +273,7 @@ class CutFile(Strict):
     cut: Cut
     participants: tuple[Participant, ...] = Field(min_length=1)
     release: Release
+    registers: Registers = Registers()
     reference: ReferenceData = ReferenceData()
     augmentation: Augmentation = Augmentation()
     ring_fence: RingFenceConfig | None = None

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from contracts.load import RESULTS, load_all
 from contracts.model import Contract
 from contracts.overlay import NONE, apply, read_overlay
 from contracts.scheme import scheme_lists
+from flows.cut.build import source_digest, tool_version
 from flows.cut.config import Job, load_cut
 from flows.cut.partitions import ParticipantExtract
 from flows.cut.records import SourceFacts
@@ -159,6 +159,7 @@ def run_digest(known: Context) -> str:
             sources.append([participant.mpid, extract.contract, *([s.st_size, s.st_mtime_ns] for s in states)])
     whole = [
         tool_version(),
+        source_digest(),
         _digest(known.job.file),
         [path and _digest(known.job.path(path)) for path in own],
         known.keys.fingerprint(),
@@ -185,14 +186,6 @@ def _given(job: Job) -> list[Path]:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def tool_version() -> str:
-    """Return the installed version of the product."""
-    try:
-        return version("datacut")
-    except PackageNotFoundError:
-        return "0+uninstalled"
 
 
 def now() -> str:

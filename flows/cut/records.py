@@ -265,6 +265,9 @@ class RingFenceSection(_Model):
     """The ring-fence as the evidence has it."""
 
     plan: str
+    plan_sha256: str
+    undecided: int
+    separation: dict[str, int]
     phases: tuple[str, ...]
     test_cases: tuple[dict[str, JsonValue], ...]
     shortages: tuple[dict[str, JsonValue], ...]

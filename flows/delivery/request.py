@@ -16,8 +16,8 @@ from contracts.load import comparisons, load_all
 from contracts.model import Column, Contract, Treatment
 from contracts.overlay import apply, read_overlay
 from contracts.vocabulary import Method
+from flows.cut.build import tool_version
 from flows.cut.config import ExtractConfig, Job, Participant
-from flows.cut.context import tool_version
 from transforms.release.attestation import canonical_bytes
 
 # What happens to a column's values, as its sender reads it.

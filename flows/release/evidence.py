@@ -24,7 +24,8 @@ from contracts.evidence import (
 from contracts.model import Contract
 from contracts.requirements import assessment, requirements
 from contracts.vocabulary import Classification, Method
-from flows.cut.context import Context, now, sources_of, tool_version
+from flows.cut.build import tool_facts
+from flows.cut.context import Context, now, sources_of
 from flows.cut.partitions import read_exclusions
 from flows.cut.records import (
     AlignmentCounts,
@@ -296,7 +297,7 @@ def _evidence(
         kind=kind,
         cut={"id": cut.id, "date": cut.date.isoformat(), "trust_model": cut.trust_model}
         | ({"expires": cut.expires.isoformat()} if cut.expires else {}),
-        tool={"name": "datacut", "version": tool_version(), "polars": pl.__version__},
+        tool=tool_facts(),
         scheme=SCHEME,
         key_fingerprint=known.keys.fingerprint(),
         policy=_policy(known),
@@ -305,6 +306,7 @@ def _evidence(
         publications=[*known.reference.publication(), *made.get("publications", [])] or None,
         inputs=inputs,
         left_out=_left_out(known) or None,
+        registers=_registers(known) or None,
         accounting=accounting,
         rules=rules,
         exclusions=_exclusions(known),
@@ -371,3 +373,14 @@ def _left_out(known: Context) -> list[dict[str, Any]]:
         }
         for participant in known.job.left_out
     ]
+
+
+def _registers(known: Context) -> dict[str, Any]:
+    """Return who answers for what; nothing that is not stated."""
+    registers = known.job.model.registers.model_dump(mode="json", exclude_defaults=True)
+    duties = [
+        {"participant": participant.mpid, **participant.duties.model_dump(mode="json", exclude_defaults=True)}
+        for participant in known.job.model.participants
+        if participant.duties.model_fields_set
+    ]
+    return registers | ({"participants": duties} if duties else {})

@@ -63,6 +63,7 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
         _report(known, pack, evidence, signers, awaiting)
         scanner.document(evidence, "evidence")  # what is written about the data is searched like the data
         scanner.folder(pack.root / "report", counts=True)
+        scanner.folder(pack.root / "evidence", counts=True)
         scan.refuse(scanner)
         info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": model.cut.id}
         with took.phase("seal"):
@@ -157,6 +158,10 @@ def _report(
     )
     for name, content in files.items():
         _write(pack.path(name), content)
+    fence = known.job.model.ring_fence
+    if evidence.get("ring_fence") and fence is not None:  # so that a reader sees what was asked for
+        plan = known.job.path(fence.plan)
+        _write(pack.path(f"evidence/plan{plan.suffix}"), plan.read_bytes())
 
 
 def _write(path: Path, content: bytes) -> None:

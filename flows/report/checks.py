@@ -58,12 +58,16 @@ def report_checks(
     found = [
         _which_cut(evidence),
         _whose_data(evidence),
+        *_which_build(evidence["tool"]),
+        *_which_market_data(evidence.get("publications") or ()),
         _which_key(evidence),
         _complete(evidence),
         _excluded(evidence),
         *_beyond_limits(evidence),
         _raw_left(evidence),
+        *_sets_apart(evidence.get("ring_fence") or {}),
         _signed(signed_by, approvers),
+        *_who_answers(evidence.get("registers") or {}),
     ]
     return found + _risk(evidence.get("risk") or {}) + _warnings(evidence)
 
@@ -77,6 +81,74 @@ def verdict(found: Sequence[ReportCheck]) -> Verdict:
     parts = [answer.claim for answer in found if answer.state is CheckState.GOOD and answer.claim]
     headline = listed(parts)
     return Verdict(CheckState.NOTE if notes else CheckState.GOOD, headline[:1].upper() + headline[1:], notes)
+
+
+def _which_build(tool: Mapping[str, Any]) -> list[ReportCheck]:
+    """Say which build made the pack, where the evidence knows more than its version."""
+    if not tool.get("source_sha256"):
+        return []
+    commit = f" Revision {tool['commit'][:12]}." if tool.get("commit") else ""
+    detail = f"Files of the product: SHA-256 {tool['source_sha256'][:16]}….{commit} Libraries are in evidence.json."
+    return [ReportCheck("Which build?", f"{tool['name']} {tool['version']}", detail, section="made")]
+
+
+def _which_market_data(publications: Sequence[Mapping[str, Any]]) -> list[ReportCheck]:
+    """Say which publications the data was held against."""
+    if not publications:
+        return []
+    said = [
+        f"{one['publication'].replace('_', ' ')} {one.get('version') or 'without a version'}"
+        + (f", latest entry of {long_date(one['latest'])}" if one.get("latest") else "")
+        + f" ({plural(one['files'], 'file')})"
+        for one in publications
+    ]
+    short = ", ".join(str(one.get("version") or "no version") for one in publications)
+    return [ReportCheck("Which market data?", short, "; ".join(said).capitalize() + ".", section="made")]
+
+
+def _sets_apart(fence: Mapping[str, Any]) -> list[ReportCheck]:
+    """Say whether test cases share anything, as counted from allocations and population alone."""
+    found = fence.get("separation") or {}
+    if not found:
+        return []
+    shared = found.get("repeated", 0) + found.get("in_two_phases", 0)
+    split = sum(found.get(f"{what}_split", 0) for what in ("links", "premises", "meters"))
+    detail = (
+        f"Counted: of {plural(found['metering_points'], 'metering point')} {number(found.get('repeated', 0))} in two "
+        f"places, {number(found.get('in_two_phases', 0))} in two phases; of {plural(found.get('links', 0), 'link')}, "
+        f"{number(found.get('premises', 0))} premises and {plural(found.get('meters', 0), 'meter')} "
+        f"{number(split)} split."
+    )
+    proof = "" if fence.get("undecided") else " Proven to be the largest allocation that the plan allows."
+    state = CheckState.BAD if shared else CheckState.NOTE if split else CheckState.GOOD
+    short = (
+        "Apart and whole"
+        if state is CheckState.GOOD
+        else f"{number(shared or split)} {'shared' if shared else 'split'}"
+    )
+    claim = (
+        "" if state is CheckState.GOOD else f"{number(shared or split)} ring-fenced units are not apart or not whole"
+    )
+    return [ReportCheck("Are test sets apart?", short, detail + proof, state, section="fence", claim=claim)]
+
+
+def _who_answers(registers: Mapping[str, Any]) -> list[ReportCheck]:
+    """Say who ran the cut, under which standard and agreements, as the cut file states it."""
+    if not registers:
+        return []
+    stated = registers.get("participants") or ()
+    signed = sum((one.get("agreement") or {}).get("status") == "signed" for one in stated)
+    parts = [f"run by {registers['operator']}"] if registers.get("operator") else []
+    if standard := registers.get("standard"):
+        parts.append(f"standard {standard['name']} {standard['version']}, approved by {standard['approved_by']}")
+    if registers.get("custody"):
+        parts.append(f"custody of keys: {plural(len(registers['custody']), 'entry', 'entries')}")
+    parts.append(f"sharing agreements signed: {number(signed)} of {number(len(stated))} stated")
+    return [
+        ReportCheck(
+            "Who answers for it?", registers.get("operator") or "Stated", "; ".join(parts) + ".", section="registers"
+        )
+    ]
 
 
 def _which_cut(evidence: Mapping[str, Any]) -> ReportCheck:

@@ -34,6 +34,7 @@ SECTIONS = {
     "lineage": "Lineage of every column",
     "limits": "Known limits",
     "requirements": "Requirements traced",
+    "registers": "Who answers for what",
     "inputs": "Inputs",
     "made": "How it was made",
     "verify": "How to verify",
@@ -42,7 +43,7 @@ SECTIONS = {
 GROUPS = {
     "The data": ("rows", "why", "rules", "alignment", "augmentation", "fence"),
     "The people behind it": ("leaks", "risk", "policy", "lineage", "limits"),
-    "The proof": ("requirements", "inputs", "made", "verify"),
+    "The proof": ("requirements", "registers", "inputs", "made", "verify"),
 }
 # Sections that stand only where the evidence has something for them.
 _OPTIONAL = {
@@ -54,6 +55,7 @@ _OPTIONAL = {
     "policy": "policy",
     "lineage": "lineage",
     "requirements": "requirements",
+    "registers": "registers",
 }
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
+import polars as pl
+
+from contracts.errors import RingFenceError
 from flows.cut.config import Job
 from flows.cut.context import Context, now
 from flows.cut.partitions import ALLOCATIONS
@@ -12,6 +16,7 @@ from flows.cut.workspace import disk, second_name
 from flows.keys.cut_key import RING_FENCE_FIELD
 from flows.ringfence.allocation import AllocationOutcome, plan_and_commit
 from flows.ringfence.population import population
+from transforms.ringfence.separation import faults, separation
 
 __all__ = ["keep_pool", "plan_and_commit", "pool_file"]
 
@@ -53,18 +58,24 @@ def run_ring_fence(known: Context, plan: Path) -> RingFenceResult:
         ACTOR,
         now(),
     )
+    apart = separation(result.allocations.rename({"mpan_core": "mpan"}), pl.scan_parquet(path))
+    if wrong := faults(apart):
+        raise RingFenceError(", ".join(wrong), where="ring-fence", remedy="please report it; nothing is published")
     with disk(known.workspace.root):
         result.allocations.write_ipc(known.workspace.root / ALLOCATIONS)
-    done = RingFenceResult(allocated=result.allocations.height, evidence=ring_fence_evidence(result, plan.name))
+    done = RingFenceResult(allocated=result.allocations.height, evidence=ring_fence_evidence(result, plan, apart))
     known.workspace.record(done)
     return done
 
 
-def ring_fence_evidence(result: AllocationOutcome, plan: str) -> RingFenceSection:
+def ring_fence_evidence(result: AllocationOutcome, plan: Path, apart: dict[str, int]) -> RingFenceSection:
     """Return the ring-fence's section of the evidence."""
     cases = result.fulfilment.to_dicts()
     return RingFenceSection(
-        plan=plan,
+        plan=plan.name,
+        plan_sha256=hashlib.sha256(plan.read_bytes()).hexdigest(),
+        undecided=sum(fact["undecided_groups"] for fact in result.facts),
+        separation=apart,
         phases=tuple(sorted({str(case["phase"]) for case in cases})),
         test_cases=tuple(cases),
         shortages=tuple(result.shortages),

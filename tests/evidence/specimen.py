@@ -131,7 +131,30 @@ def specimen(
         sections |= _release_sections(rng, who, accounting, test_cases)
         sections["baseline"] = _baseline(rng, sections["rules"], accounting)
         sections |= _from_contracts(sections)
+        sections["registers"] = _registers(who)
+        sections["left_out"] = [
+            {"participant": "LATE", "role": "SUP", "extracts": ["portfolio"], "reason": "did not deliver by the day"}
+        ]
+        sections["tool"] |= {"source_sha256": "0" * 64, "libraries": {"polars": "2.1.0"}, "python": "3.11.7"}
     return evidence_document(kind=kind, **(sections | changes))
+
+
+def _registers(who: list[tuple[str, str]]) -> dict[str, Any]:
+    """Return who answers for what, as people would state it."""
+    agreement = {"status": "signed", "date": "2023-07-01", "reference": "DSA-7"}
+    return {
+        "operator": "SI data team",
+        "retention": "until the end of SIT",
+        "standard": {"name": "Data standard", "version": "2.3", "approved_by": "Group", "approved_on": "2023-05-01"},
+        "custody": [
+            {"what": "ceremony", "who": "two custodians", "on": "2023-06-01", "custody": "two of three shares"}
+        ],
+        "required": ["agreement", "standard"],
+        "participants": [
+            {"participant": mpid, "controller": f"{mpid} Ltd", "agreement": agreement, "segments": {"SMART": mpid}}
+            for mpid, _ in who
+        ],
+    }
 
 
 def dumped(rows: Iterable[BaseModel]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -144,3 +145,37 @@ def test_every_exit_code_of_the_page_is_in_the_help() -> None:
 
     for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE):
         assert code in str(verify_command.__doc__), code
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("Q55", "Q64", "Q67")
+def test_the_twelve_questions_are_answered_from_the_evidence_of_a_real_cut(tmp_path: Path) -> None:
+    from flows.pipeline import run_plain
+    from flows.sample import SampleRequest, generate
+
+    generate(SampleRequest(300, 5, 0.05), tmp_path / "sample")
+    cut = tmp_path / "sample" / "cut.yaml"
+    stated = (
+        "registers: {operator: SI data team, custody: [{what: ceremony, who: two, on: 2026-10-01, custody: shares}]}\n"
+    )
+    cut.write_text(cut.read_text("utf-8") + stated, "utf-8")
+    pack = Path(run_plain(cut)["pack"])
+    script = tmp_path / "questions.py"
+    script.write_text(block("py"))
+    done = subprocess.run(
+        [sys.executable, "-I", str(script), str(pack)], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [str(number) for number in range(1, 13)]
+    for line, answer in zip(
+        lines,
+        ("2023-08-19", "source_sha256", "market domain data", "SUPA", "portfolio", "DQ", "one signature", "confirmed",
+         "in_two_phases", "ring_fence.csv", "SI data team", "market_segment"),
+        strict=True,
+    ):  # fmt: skip
+        assert answer in line, line
+    page = (pack / "report" / "index.html").read_text("utf-8")
+    for question in ("Which build?", "Which market data?", "Are test sets apart?", "Who answers for it?"):
+        assert question in page
+    plan = (pack / "evidence" / "plan.csv").read_bytes()
+    assert hashlib.sha256(plan).hexdigest() in lines[9]

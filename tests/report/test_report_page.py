@@ -127,18 +127,23 @@ class TestFirstScreen:
         found = report_checks(specimen(4, 4, **changes), ["aa"])
         return {answer.question: answer for answer in found}
 
-    def test_the_seven_questions(self) -> None:
-        assert list(self.questions())[:7] == [
+    def test_the_questions_in_their_order(self) -> None:
+        assert list(self.questions())[:8] == [
             "Which cut?",
             "Whose data?",
+            "Which build?",
             "Under which key?",
             "Is it complete?",
             "What was excluded, and why?",
             "Is any raw identifier left?",
             "Is it signed?",
         ]
+        assert "Who answers for it?" in self.questions()
 
-    @pytest.mark.requirement("DQ32")
+    def test_who_is_left_out_is_said_above_everything(self) -> None:
+        answer = self.questions()["Whose data?"]
+        assert (answer.state, "LATE left out by name" in answer.claim) == (CheckState.NOTE, True)
+
     def test_a_leak_makes_the_verdict_bad(self) -> None:
         scan = {"files": 1, "bytes": 1, "identifiers": 5, "confirmed": 2}
         found = report_checks(specimen(4, 4, leak_scan=scan), ["aa"])
