@@ -45,6 +45,7 @@ from flows.cut.records import (
     RuleCounts,
     SourceFacts,
 )
+from flows.cut.run_lock import alone
 from flows.cut.workspace import MARKER, disk
 from flows.keys.signing_key import load_approver, load_signer
 from flows.pseudonymise.source import pseudonymise_source
@@ -111,8 +112,14 @@ def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
         IntakeError, RefusedError, ResidueError, InsufficientDataError: the data is refused. The work folder goes then:
             nothing is gone on with until a backup or the configuration is another, and columns that pass as they are
             may hold what they should not.
+        PlaceError: the same cut is being run already.
         DataCutError: any other failure; the work folder stays for the next run to go on with.
     """
+    with alone(load_cut(Path(cut_file))):
+        return _run(cut_file, kind, run_wave)
+
+
+def _run(cut_file: str, kind: Kind, run_wave: RunWave) -> Facts:
     seconds: list[Facts] = []
 
     def timed(wave: Sequence[Step]) -> Sequence[Facts]:
