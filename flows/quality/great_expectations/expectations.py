@@ -8,7 +8,9 @@ from great_expectations.execution_engine import ExecutionEngine
 from great_expectations.expectations.expectation import BatchExpectation, _format_map_output, _mostly_success
 from great_expectations.expectations.expectation_configuration import parse_result_format
 from great_expectations.expectations.model_field_types import MostlyField
-from great_expectations.expectations.row_conditions import RowConditionType
+from great_expectations.expectations.row_conditions import Condition, RowConditionType
+from great_expectations.validator.metric_configuration import MetricConfiguration
+from great_expectations.validator.validator import ValidationDependencies
 
 from flows.quality.great_expectations.metrics import ROWS_UNSATISFIED
 
@@ -33,6 +35,30 @@ class ExpectRowsToSatisfy(BatchExpectation):
     success_keys: ClassVar[tuple[str, ...]] = ("condition", "mostly")
     args_keys: ClassVar[tuple[str, ...]] = ("condition",)
 
+    def get_validation_dependencies(
+        self,
+        execution_engine: ExecutionEngine | None = None,
+        runtime_configuration: dict[str, Any] | None = None,
+    ) -> ValidationDependencies:
+        """Return the two counts that the rule needs.
+
+        The general way of Great Expectations builds the whole configuration anew for each argument of each metric.
+        """
+        chosen = self.row_condition
+        domain = {
+            "batch_id": self.batch_id,
+            "table": None,
+            "row_condition": chosen.dict() if isinstance(chosen, Condition) else chosen,
+            "condition_parser": None,
+        }
+        values = {ROWS_UNSATISFIED: {"condition": self.condition}}
+        return ValidationDependencies(
+            metric_configurations={
+                name: MetricConfiguration(name, dict(domain), values.get(name, {})) for name in self.metric_dependencies
+            },
+            result_format=parse_result_format((runtime_configuration or {}).get("result_format", {})),
+        )
+
     def _validate(
         self,
         metrics: dict[str, Any],
@@ -41,8 +67,8 @@ class ExpectRowsToSatisfy(BatchExpectation):
     ) -> dict[str, Any]:
         rows, unexpected = metrics["table.row_count"], metrics[ROWS_UNSATISFIED]
         output: dict[str, Any] = _format_map_output(
-            result_format=parse_result_format(self._get_result_format(runtime_configuration)),
-            success=rows == 0 or _mostly_success(rows, unexpected, self._get_success_kwarg("mostly")),
+            result_format=parse_result_format((runtime_configuration or {}).get("result_format", {})),
+            success=rows == 0 or _mostly_success(rows, unexpected, self.mostly),
             element_count=rows,
             nonnull_count=rows,
             unexpected_count=unexpected,
