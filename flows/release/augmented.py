@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from contracts.augmentation import Item
 from contracts.vocabulary import Classification, Method
@@ -20,13 +23,29 @@ from flows.cut.records import OwnItemCounts
 from flows.pack.writer import PackWriter
 from flows.release.table_files import ParquetTable
 from transforms.augment.decision_tables import provenance, reasons, told_columns
-from transforms.pseudonymise.mpan import order_key
+from transforms.pseudonymise.mpan import Keys, order_key
 from transforms.pseudonymise.pseudonymiser import treat
 
 TAKEN_OVER = ("registration", "metering")  # extracts whose columns stand in an augmented record under their own names
 COUNTED = ("stated", "derived", "manufactured", "absent", "undecided")
 CONFIDENCE = "linked_mpan_confidence"
 OWN = "own"
+COUNTERPARTIES = "counterparties"
+FACTS = (
+    "distributor_mpid",
+    "gsp_group_id",
+    "supplier_mpid",
+    "supplier_effective_from",
+    "data_collector_mpid",
+    "meter_operator_mpid",
+    "profile_class",
+    "measurement_class",
+    "energisation_status",
+    "meter_serial_number",
+    "meter_type",
+    "meter_install_date",
+)
+"""What the counterparties of a metering point hold about it."""
 AT_ONCE = 10  # participants whose row groups fill in memory at the same time
 
 
@@ -36,7 +55,7 @@ def held_by(items: Sequence[Item], role: str) -> list[Item]:
 
 
 def own_points(known: Context, participant: Participant, number: int) -> pl.LazyFrame | None:
-    """Return ``_order`` of the metering points that a participant itself sent in a partition.
+    """Return ``_order`` of the metering points that a participant itself sent in a partition, in order.
 
     They are asked for by every file that a participant gets: gathered once, and kept in room ``own``.
     """
@@ -51,7 +70,8 @@ def own_points(known: Context, participant: Participant, number: int) -> pl.Lazy
     ]
     if not parts:
         return None
-    workspace.write(pl.concat(parts).drop_nulls().unique().collect(), OWN, participant.mpid, OWN, number)
+    points = pl.concat(parts).drop_nulls().collect()[ORDER].unique().sort()
+    workspace.write(points.to_frame(), OWN, participant.mpid, OWN, number)
     return workspace.scan(OWN, participant.mpid, OWN, number)
 
 
@@ -96,30 +116,61 @@ def _treated(known: Context, frame: pl.LazyFrame, name: str, extract: str, colum
 
 
 class _Share:
-    """What one participant gets of the augmented records: its items of its own metering points, and their counts."""
+    """What one participant gets of the augmented records: its items of its own metering points, and their counts.
+
+    A recipient's counterparties are written beside, in the work folder: its return pack takes them from there.
+    """
 
     def __init__(self, known: Context, participant: Participant, pack: PackWriter) -> None:
         self._known, self._participant = known, participant
         self._items = held_by(known.tables.items, participant.role)
         self._counts: dict[str, Counter[str]] = {item.item: Counter() for item in self._items}
         self._table = ParquetTable(pack.path(f"data/{participant.mpid}/{AUGMENTED}.parquet"))
+        self._facts = ParquetTable(counterparties(known, participant)) if _receives(known, participant) else None
 
     def add(self, records: pl.DataFrame, number: int) -> None:
-        """Take its own of the records of a partition, which have the provenance of every item."""
+        """Take its own of the records of a partition, which have the provenance of every item, and the facts."""
         own = own_points(self._known, self._participant, number)
         if own is not None:
-            mine = records.lazy().join(own, on=ORDER, how="semi", maintain_order="left")
+            mine = rows_of(records[ORDER].to_numpy(), own.collect()[ORDER].to_numpy())
             told = [name for item in self._items for name in told_columns(item)]
-            rows = mine.select("mpan_core", *told, CONFIDENCE, reasons(self._items)).collect()
+            rows = records.select("mpan_core", *told, CONFIDENCE)[mine].with_columns(reasons(self._items))
             self._table.add(rows)
             for name, found in self._counts.items():
                 found.update(_by_source(rows, name))
+            if self._facts is not None:
+                self._facts.add(records.select("mpan_core", *(pl.col(_fact(name)).alias(name) for name in FACTS))[mine])
 
     def close(self) -> None:
         """Write what is held, and note how many values each item has by source."""
         with self._table:
             counts = {item: dict(found) for item, found in self._counts.items()}
             self._known.workspace.record(OwnItemCounts(counts=counts), self._participant.mpid)
+        if self._facts is not None:
+            with self._facts:
+                pass
+
+
+def rows_of(keys: Keys, own: Keys) -> NDArray[np.intp]:
+    """Return which places of ``keys`` hold one of ``own``, which is sorted."""
+    if not own.size:
+        return np.empty(0, np.intp)
+    places = np.minimum(np.searchsorted(own, keys), own.size - 1)
+    return np.flatnonzero(own[places] == keys)
+
+
+def counterparties(known: Context, participant: Participant) -> Path:
+    """Return the file of the work folder that says who the counterparties of each own metering point are."""
+    return known.workspace.folder(COUNTERPARTIES) / f"{participant.mpid}.parquet"
+
+
+def _receives(known: Context, participant: Participant) -> bool:
+    wanted = known.job.model.release.recipients
+    return wanted == "all" or participant.mpid in wanted
+
+
+def _fact(name: str) -> str:
+    return f"fact.{name}"
 
 
 def release_augmented(known: Context, participants: Sequence[Participant], pack: PackWriter) -> None:
@@ -128,7 +179,7 @@ def release_augmented(known: Context, participants: Sequence[Participant], pack:
     Columns out: ``mpan_core``, per item that the participant's role holds ``<item>``, ``<item>_rule``,
     ``<item>_source``, ``<item>_from`` and where the tables tell it ``<item>_decided_by``; ``linked_mpan_confidence``;
     ``undecided``, why items are empty that nothing decides. Notes how many values each item has by source.
-    Records are read once for every ``AT_ONCE`` participants.
+    Records are read once for every ``AT_ONCE`` participants; what they hold of counterparties is sliced on the way.
     """
     for begin in range(0, len(participants), AT_ONCE):
         shares = [_Share(known, participant, pack) for participant in participants[begin : begin + AT_ONCE]]
@@ -136,7 +187,8 @@ def release_augmented(known: Context, participants: Sequence[Participant], pack:
             frame = augmented(known, number)
             if frame is not None:
                 every = provenance(known.tables.items, frame.collect_schema().names())
-                records = frame.select(ORDER, "mpan_core", *every, CONFIDENCE).collect()
+                facts = [pl.col(name).alias(_fact(name)) for name in FACTS]
+                records = frame.select(ORDER, "mpan_core", *every, CONFIDENCE, *facts).collect()
                 map_parallel(partial(_Share.add, records=records, number=number), shares)
         map_parallel(_Share.close, shares)
 

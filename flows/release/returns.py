@@ -20,33 +20,16 @@ import polars as pl
 from flows.cut.config import Participant
 from flows.cut.context import Context, sources_of
 from flows.cut.parallel import map_parallel
-from flows.cut.partitions import ORDER
 from flows.cut.workspace import disk, second_name
 from flows.keys.signing_key import PublicKey, Signer
 from flows.leak_scan.scan import Scanner, refuse
 from flows.pack.writer import PackWriter, SealedPack
-from flows.release.augmented import augmented, own_counts, own_points
+from flows.release.augmented import COUNTERPARTIES, counterparties, own_counts
 from flows.release.return_files import ReturnedForm, returned_flow, write_form
-from flows.release.table_files import ParquetTable
 from flows.report.files import report_files
 from transforms.release.attestation import evidence_document
 from transforms.release.source_form import from_facts
 
-COUNTERPARTIES = "counterparties"
-FACTS = (
-    "distributor_mpid",
-    "gsp_group_id",
-    "supplier_mpid",
-    "supplier_effective_from",
-    "data_collector_mpid",
-    "meter_operator_mpid",
-    "profile_class",
-    "measurement_class",
-    "energisation_status",
-    "meter_serial_number",
-    "meter_type",
-    "meter_install_date",
-)
 SHARED = (
     "cut",
     "tool",
@@ -135,13 +118,12 @@ def _copy(release: Path, participant: Participant, pack: PackWriter) -> None:
 
 
 def _counterparties(known: Context, participant: Participant, pack: PackWriter) -> None:
-    """Write who the counterparties of each own metering point are, and what they hold about it."""
-    with ParquetTable(pack.path(f"data/{participant.mpid}/{COUNTERPARTIES}.parquet")) as table:
-        for number in range(known.workspace.partitions):
-            frame, own = augmented(known, number), own_points(known, participant, number)
-            if frame is not None and own is not None:
-                mine = frame.join(own, on=ORDER, how="semi", maintain_order="left")
-                table.add(mine.select("mpan_core", *FACTS).collect())
+    """Take over who the counterparties of each own metering point are, and what they hold about it."""
+    source = counterparties(known, participant)
+    if source.is_file():
+        target = pack.path(f"data/{participant.mpid}/{COUNTERPARTIES}.parquet")
+        with disk(target):
+            second_name(source, target)
 
 
 def _forms(known: Context, released: Released, participant: Participant, pack: PackWriter) -> dict[str, dict[str, Any]]:

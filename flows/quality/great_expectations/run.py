@@ -80,10 +80,11 @@ def run_suite(
     engine = PolarsExecutionEngine(range_key=range_key)
     validator = Validator(execution_engine=engine, batches=[Batch(data=list(partitions))])
     validator.metrics_calculator.show_progress_bars = False
-    found = validator.graph_validate(
-        configurations=configurations,
-        runtime_configuration={"catch_exceptions": True, "result_format": dict(_COUNTS_ONLY)},
-    )
+    with own_expectations.one_configuration_each():
+        found = validator.graph_validate(
+            configurations=configurations,
+            runtime_configuration={"catch_exceptions": True, "result_format": dict(_COUNTS_ONLY)},
+        )
     by_position = {result.expectation_config.meta["position"]: result for result in found}
     faults = {str(metric): kind for metric, kind in engine.faults.items()}
     rules = (_verdict(given, by_position[position], faults) for position, given in enumerate(expectations))
