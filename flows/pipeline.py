@@ -340,7 +340,7 @@ def judge_part(cut_file: str, numbers: list[int]) -> dict[str, Any]:
     known = context(cut_file)
     shared = verdicts.read_tables(known.workspace, known.reference.tables)
     for number in numbers:
-        if not verdicts.is_judged(known.workspace, number):
+        if not partitions.is_judged(known.workspace, number):
             verdicts.judge_partition(known.workspace, known.extracts, number, shared, known.job.model.cut.date)
         known.workspace.discard(STAGED, number)
     return {"partitions": len(numbers)}

@@ -108,6 +108,7 @@ def augmentation(known: Context) -> AugmentationCounts:
         if done is not None:
             related = pl.col("association_role").is_not_null() | pl.col("related_role").is_not_null()
             members.append(done.filter(related).select(RELATED_COLUMNS))
+    workspace.promise(AUGMENTED)
     cascade(workspace, found.together)
     checks = _checked(inputs, members)
     return AugmentationCounts(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 import polars.selectors as cs
 
+from contracts.errors import PlaceError
 from flows.cut.records import SourceFacts, TreatedColumns
 from flows.cut.workspace import FLUSH_ROWS, HELD_ROWS, LEAST_FLUSH, Workspace, _partition
 from transforms.pseudonymise.mpan import order_key
@@ -91,12 +92,27 @@ def write_exclusions(workspace: Workspace, stage: str, number: int, excluded: pl
 
 
 def read_exclusions(workspace: Workspace, number: int, stages: Collection[str] = STAGES) -> pl.DataFrame:
-    """Return the MPANs that stages exclude from a partition; the first stage's cause stands first."""
+    """Return the MPANs that stages exclude from a partition; the first stage's cause stands first.
+
+    Raises:
+        PlaceError: the partition was judged, and who is excluded is gone.
+    """
+    if QUALITY in stages and workspace.promised(JUDGED, f"{number:04d}") and not is_judged(workspace, number):
+        raise PlaceError(
+            "the exclusions of a partition that was judged are gone",
+            where=str(workspace.root / EXCLUDED / QUALITY),
+            remedy="see who removes files there, delete the work folder and run again",
+        )
     found = [workspace.root / EXCLUDED / stage / f"{number:04d}.arrow" for stage in STAGES if stage in stages]
     frames_ = [pl.read_ipc(path) for path in found if path.is_file()]
     if not frames_:
         return pl.DataFrame(schema=exclusions.SCHEMA)
     return pl.concat(frames_).unique("mpan_core", keep="first", maintain_order=True)
+
+
+def is_judged(workspace: Workspace, number: int) -> bool:
+    """Tell whether a partition is judged already: its exclusions are written last."""
+    return (workspace.root / EXCLUDED / QUALITY / f"{number:04d}.arrow").is_file()
 
 
 class PartitionWriter:
@@ -135,9 +151,10 @@ class PartitionWriter:
             self._parts[number], self._rows[number] = part + 1, 0
 
     def close(self) -> None:
-        """Write what is still held."""
+        """Write what is still held, and note what is written."""
         for number in sorted(self._held):
             self._flush(number)
+        self._workspace.promise(*self._place)
 
 
 def _without_remains(frame: pl.DataFrame) -> pl.DataFrame:

@@ -34,6 +34,19 @@ class Begun(Record):
     digest: str
 
 
+class WrittenPieces(Record):
+    """Files of a layer of the work folder that are written: a reader who finds one gone ends the run.
+
+    Keyed by layer and partition, by layer, participant and extract, or by the layer alone.
+
+    Attributes:
+        pieces: their names below the layer.
+    """
+
+    NAME: ClassVar[str] = "pieces"
+    pieces: tuple[str, ...]
+
+
 class SourceFacts(Record):
     """What became of one source: counts and a keyed digest, safe to keep and to show; keyed by participant, extract.
 

@@ -20,7 +20,7 @@ import polars as pl
 
 from contracts.errors import PlaceError
 from contracts.model import Contract
-from flows.cut.records import Record
+from flows.cut.records import Record, WrittenPieces
 from flows.files import whole
 from transforms.pseudonymise.mpan import order_key
 
@@ -104,6 +104,7 @@ class Workspace:
 
     def __init__(self, root: Path, partitions: int, contracts: Mapping[str, Contract]) -> None:
         self.root, self.partitions, self.contracts = root, partitions, contracts
+        self._pieces: dict[tuple[str, ...], tuple[str, ...]] = {}
         with disk(root):
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
             (root / MARKER).touch()
@@ -116,9 +117,47 @@ class Workspace:
         return path
 
     def scan(self, room: str, participant: str, extract: str, number: int) -> pl.LazyFrame | None:
-        """Return a partition as a lazy frame, or None where nothing was written."""
+        """Return a partition as a lazy frame, or None where nothing was written.
+
+        Raises:
+            PlaceError: a piece that was written is gone.
+        """
+        start = f"{participant}/{extract}/{number:04d}-"
         files = sorted(self.root.joinpath(room, participant, extract).glob(f"{number:04d}-*.arrow"))
+        there = {f"{participant}/{extract}/{path.name}" for path in files}
+        for key in ((f"{number:04d}",), (participant, extract), ()):
+            gone = [piece for piece in self._promised(room, *key) if piece.startswith(start) and piece not in there]
+            if gone:
+                raise PlaceError(
+                    f"{len(gone)} files of a partition that was written are gone ({gone[0]})",
+                    where=str(self.root / room),
+                    remedy="see who removes files there, delete the work folder and run again",
+                )
         return pl.scan_ipc(files) if files else None
+
+    def promise(self, room: str, *key: str) -> None:
+        """Note which pieces of a layer are written, so that one that goes missing is not taken for no rows.
+
+        Args:
+            key: the partition's number in four digits, participant and extract, or nothing for the whole layer.
+        """
+        below = "*/*/*.arrow" if not key else "/".join(key) + "/*.arrow" if len(key) > 1 else f"*/*/{key[0]}-*.arrow"
+        folder = self.root / room
+        pieces = sorted(path.relative_to(folder).as_posix() for path in folder.glob(below))
+        self.record(WrittenPieces(pieces=tuple(pieces)), room, *key)
+        self._pieces.pop((room, *key), None)
+
+    def promised(self, room: str, *key: str) -> bool:
+        """Tell whether pieces were noted under a key."""
+        return (self.root / WrittenPieces.file_name(room, *key)).is_file()
+
+    def _promised(self, *key: str) -> tuple[str, ...]:
+        if key not in self._pieces:
+            found = self.recorded(WrittenPieces, *key)
+            if found is None:
+                return ()
+            self._pieces[key] = found.pieces
+        return self._pieces[key]
 
     def partition_number(self) -> pl.Expr:
         """Return the partition that a row with ``mpan_core`` belongs to; the first where there is no pseudonym."""

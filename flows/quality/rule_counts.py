@@ -14,6 +14,7 @@ from flows.cut.partitions import (
     JUDGED,
     ORDER,
     ParticipantExtract,
+    is_judged,
     uncarried,
 )
 from flows.cut.records import RuleCount, RuleCounts
@@ -21,7 +22,7 @@ from flows.cut.workspace import Workspace
 from flows.quality.cross_partition import EXTRACT, cross_partition_tables
 from flows.quality.exclusions import cascade, stated_links
 from flows.quality.silent import silent_rules
-from flows.quality.verdicts import is_judged, judge_partition
+from flows.quality.verdicts import judge_partition
 from transforms.quality import expectations, rules
 from transforms.quality.lookups import PARTICIPANT, Tables, judged, table_of
 

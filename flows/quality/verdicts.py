@@ -14,7 +14,6 @@ import polars as pl
 
 from contracts.model import Contract, column_type
 from flows.cut.partitions import (
-    EXCLUDED,
     JUDGED,
     ORDER,
     QUALITY,
@@ -92,6 +91,7 @@ def judge_partition(
                 own_rows = whole.filter(pl.col(PARTICIPANT) == h.participant).drop(PARTICIPANT)
                 if own_rows.height:
                     workspace.write(own_rows, JUDGED, h.participant, extract, number)
+    workspace.promise(JUDGED, f"{number:04d}")
     write_exclusions(workspace, QUALITY, number, exclusions.exclusions(causes).collect())
 
 
@@ -123,8 +123,3 @@ def in_order(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     index = np.arange(ordered.height)
     index[places.to_numpy()] = resorted.to_numpy()
     return ordered[index]
-
-
-def is_judged(workspace: Workspace, number: int) -> bool:
-    """Tell whether a partition is judged already: its exclusions are written last."""
-    return (workspace.root / EXCLUDED / QUALITY / f"{number:04d}.arrow").is_file()
