@@ -7,8 +7,11 @@ numbers and counts. The exit code is the privacy-safe channel: it tells a failur
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
 from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contracts.json_types import JsonObject
 
 
 class DataCutError(Exception):
@@ -23,7 +26,7 @@ class DataCutError(Exception):
     """
 
     exit_code = 1
-    document: Mapping[str, object] | None = None
+    document: JsonObject | None = None
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
         self.what, self.where, self.remedy = what, where, remedy

@@ -24,9 +24,12 @@ from contracts.evidence_types import (
     Sha256,
     Share,
     Time,
+    _empty,
     _maybe,
     _of,
 )
+from contracts.json_types import JsonObject
+from contracts.vocabulary import Effect
 
 
 class CutEvidence(Section):
@@ -118,11 +121,67 @@ class Publication(Section):
     version: Maybe[str] = None
     latest: Maybe[Date] = None
     absent: Maybe[tuple[Name, ...]] = _maybe("Tables that the publication lacks; their rules are not judged.")
-    astray: Maybe[dict[str, JsonValue]] = _maybe("Tables that lack a few keys which others refer to, and how many.")
+    astray: Maybe[dict[str, Count]] = _maybe("Tables that lack a few keys which others refer to, and how many.")
     dip_ids: Maybe[Count] = None
     overruled: Maybe[Count] = _maybe("DIP ids for which a mapping table of the cut states another one, which was used.")
-    unused: Maybe[dict[str, JsonValue]] = _maybe("DIP roles without a use here, and how many rows have them.")
+    unused: Maybe[dict[str, Count]] = _maybe("DIP roles without a use here, and how many rows have them.")
     unknown: Maybe[Count] = _maybe("Rows whose DIP role is not stated and not told by the market role.")
+
+
+class FilledItem(Section):
+    """What a flow has in place of a value that no row has."""
+
+    item: Name
+    name: str
+    written: str
+    records: Count
+
+
+class LackingItem(Section):
+    """A mandatory item of a flow that rows lack, so that the flow cannot express them."""
+
+    item: Name
+    name: str
+    rows: Count
+
+
+class EmptyItem(Section):
+    """An item of a written group that has no value in any record."""
+
+    item: Name = _of("Group and item, as 290.J0004.")
+    name: str
+
+
+class UnwrittenGroup(Section):
+    """A group of a flow of which no record is written."""
+
+    group: Name
+    below: str
+    cardinality: str
+
+
+class ReturnedFlow(Section):
+    """What became of the rows of an extract that went back as a DTC flow."""
+
+    file: str
+    not_expressible: Count = _of("Rows that the flow cannot express; a CSV file of their own has them.")
+    lacking: tuple[LackingItem, ...]
+    filled: tuple[FilledItem, ...]
+    not_carried: dict[str, Count] = _of("Columns that the flow does not have -> rows that have a value there.")
+    left_empty: tuple[EmptyItem, ...] = _empty((), "Items of the flow that no column carries.")
+    left_out: tuple[UnwrittenGroup, ...] = _empty((), "Groups of the flow that no column carries.")
+
+
+class SourceFormEvidence(Section):
+    """How a source is written; what goes back has this form."""
+
+    delimiter: Maybe[str] = None
+    encoding: Maybe[str] = None
+    flow: Maybe[str] = _maybe("DTC flow and version, as D0150002; empty for other forms.")
+    order: Maybe[tuple[str, ...]] = _maybe("Columns of the contract in the order of the source.")
+    dates: Maybe[dict[str, str]] = _maybe("Contract column -> how its dates are written.")
+    quote: Maybe[str] = _maybe("How cells that hold a delimiter are protected: double, none or backslash.")
+    returned: Maybe[ReturnedFlow] = _maybe("Of a return that went back as a flow: what became of its rows.")
 
 
 class SourceFile(Section):
@@ -207,42 +266,36 @@ class InputEvidence(Section):
         "Cut date that the source, or the cut file for it, stated; null where neither stated one."
     )
     dropped_columns: Count = _of("Columns of the source that no contract names.")
-    columns: Maybe[dict[str, Heading]] = _maybe(
-        "Contract column -> the name that it had in the source; only columns that the contract names."
+    columns: dict[str, Heading] = _empty(
+        {}, "Contract column -> the name that it had in the source; only columns that the contract names."
     )
-    files: Maybe[tuple[SourceFile, ...]] = _maybe(
+    files: tuple[SourceFile, ...] = _empty(
+        (),
         "Each of several files, for the participant that sent them; digits of a name hidden where they may identify "
-        "somebody."
+        "somebody.",
     )
-    passed_over: Maybe[tuple[str, ...]] = _maybe(
-        "Files that lie beside the backup, and flows that are no part of the extract: not read."
+    passed_over: tuple[str, ...] = _empty(
+        (), "Files that lie beside the backup, and flows that are no part of the extract: not read."
     )
-    dropped: Maybe[tuple[str, ...]] = _maybe("Headings that no contract names, for the participant that sent them.")
-    missing: Maybe[tuple[str, ...]] = _maybe("Optional columns of the contract that the source does not carry.")
+    dropped: tuple[str, ...] = _empty((), "Headings that no contract names, for the participant that sent them.")
+    missing: tuple[str, ...] = _empty((), "Optional columns of the contract that the source does not carry.")
     agreed: Maybe[tuple[str, ...]] = _maybe(
         "Columns that were agreed with its sender (Q64): those in `columns` were taken, those in `missing` were not "
         "sent. Absent where all of the contract was agreed."
     )
-    not_agreed: Maybe[tuple[str, ...]] = _maybe(
-        "Columns of the contract that were sent and not agreed: dropped before anything was done with them."
+    not_agreed: tuple[str, ...] = _empty(
+        (), "Columns of the contract that were sent and not agreed: dropped before anything was done with them."
     )
-    aliases: Maybe[dict[str, Heading]] = _maybe(
-        "Contract column -> the name of the product's own list that its heading matched."
+    aliases: dict[str, Heading] = _empty(
+        {}, "Contract column -> the name of the product's own list that its heading matched."
     )
-    remarks: Maybe[tuple[str, ...]] = _maybe(
-        "What else the participant that sent it is told of how the source was read."
+    remarks: tuple[str, ...] = _empty((), "What else the participant that sent it is told of how the source was read.")
+    null_words: dict[str, Count] = _empty({}, "Contract column -> words that were taken as null.")
+    rounded: dict[str, Count] = _empty(
+        {}, "Contract column -> numbers with more decimals than the contract has: rounded."
     )
-    null_words: Maybe[dict[str, Count]] = _maybe("Contract column -> words that were taken as null.")
-    rounded: Maybe[dict[str, Count]] = _maybe(
-        "Contract column -> numbers with more decimals than the contract has: rounded."
-    )
-    unread_dates: Maybe[dict[str, dict[str, Count]]] = _maybe(
-        "Contract column -> what is wrong with dates -> how many."
-    )
-    source_form: Maybe[dict[str, JsonValue]] = _maybe(
-        "The form of the source: delimiter, encoding, DTC flow, order of the contract's columns, date formats; what "
-        "goes back has this form."
-    )
+    unread_dates: dict[str, dict[str, Count]] = _empty({}, "Contract column -> what is wrong with dates -> how many.")
+    source_form: Maybe[SourceFormEvidence] = None
 
 
 class Accounting(Section):
@@ -263,7 +316,7 @@ class RuleCountEvidence(Section):
     extract: Name
     rule: Name
     reason: Name
-    effect: Literal["exclude", "warn", "reject"]
+    effect: Effect
     description: str
     fault: str = ""
     basis: tuple[str, ...]
@@ -442,6 +495,9 @@ class Baseline(PackReference):
     rows: tuple[RowTotals, ...]
 
 
+EVIDENCE_SCHEMA: Literal["evidence/1"] = "evidence/1"
+
+
 class Evidence(Section):
     """What a submission, release or return pack says about how it was made.
 
@@ -497,3 +553,7 @@ class Evidence(Section):
         "Obligations that the cut answers: what each asks, and what shows it."
     )
     dpia: Maybe[AssessmentEvidence] = None
+
+    def document(self) -> JsonObject:
+        """Return it as JSON: what ``evidence.json`` holds."""
+        return self.model_dump(mode="json", by_alias=True)

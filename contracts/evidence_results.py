@@ -12,6 +12,7 @@ from contracts.evidence_types import (
     Sha256,
     Share,
     _maybe,
+    _null,
     _of,
 )
 
@@ -101,12 +102,49 @@ class CaseCounts(Section):
     allocated: Count
     spares: Maybe[Count] = None
     short: Count
+    round: Maybe[int] = None
+    participant_role: Maybe[str] = None
+    priority: Maybe[int] = None
+    kind: Maybe[str] = _maybe("single or related, as the plan asks.")
+    minimum: int | None = None
+    eligible: int | None = _null("Units that satisfy what it asks; null where it was not solved anew.")
+    can_run: Maybe[bool] = None
+
+
+class MissingUnits(Section):
+    """Units that one test case lacks."""
+
+    test_case: Name
+    priority: Maybe[int] = None
+    short: Count
+
+
+class RelaxationEvidence(Section):
+    """A criterion that could be given up, and how many units that would free."""
+
+    test_case: Name
+    side: str = _of("criteria or export_criteria")
+    attribute: str
+    drop: str = _of("The criterion as a reader would write it.")
+    frees: Count
+    also_accept: str = _of("The value that frees most if it is accepted too; empty where none does.")
+    also_accept_frees: Count
 
 
 class Shortage(Section):
-    """A test case that lacks metering points, and what would help."""
+    """One cause of missing units, and what would help."""
 
     text: str = _of("The shortage in words.")
+    kind: Maybe[str] = _maybe("alone, together, given up, spares, lost or since.")
+    round: Maybe[int] = None
+    test_cases: Maybe[tuple[str, ...]] = _maybe("All that compete.")
+    short: Maybe[Count] = None
+    falls_on: Maybe[tuple[MissingUnits, ...]] = None
+    wanted: Maybe[Count] = None
+    eligible: Maybe[Count] = _maybe("Free units that satisfy any of them.")
+    minimal: Maybe[bool] = None
+    withheld: Maybe[dict[str, Count]] = _maybe("Units that would satisfy but may not be used, by reason.")
+    relaxations: Maybe[tuple[RelaxationEvidence, ...]] = None
 
 
 class Coverage(Section):

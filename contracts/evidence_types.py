@@ -53,6 +53,16 @@ def _maybe(words: str) -> Any:
     return Field(default=None, description=words)
 
 
+def _null(words: str) -> Any:
+    """Describe a key that may be null."""
+    return Field(default=None, description=words)
+
+
+def _empty(nothing: Any, words: str) -> Any:
+    """Describe a key that may be absent, which is the same as empty."""
+    return Field(default=nothing, description=words)
+
+
 class Section(BaseModel):
     """A part of the evidence."""
 

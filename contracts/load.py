@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -11,8 +11,16 @@ from typing import Any
 
 from contracts.alignment import ComparedItem, Comparison, Tolerance
 from contracts.codes import codes, is_list
-from contracts.documents.alignment import AlignmentDocument
-from contracts.documents.odcs import ContractDocument
+from contracts.documents.alignment import AlignmentDocument, ComparisonEntry, ToleranceEntry
+from contracts.documents.odcs import (
+    ColumnDocument,
+    ContractDocument,
+    DerivedEntry,
+    HalfHoursEntry,
+    Property,
+    RuleDocument,
+    TreatmentEntry,
+)
 from contracts.dtc.resolve import resolve_layout
 from contracts.errors import ContractError
 from contracts.headings import headings
@@ -20,7 +28,7 @@ from contracts.model import Column, Contract, Derived, HalfHours, Rule, Treatmen
 from contracts.spelling import spelling
 from contracts.strict import Found
 from contracts.validation import Model, load_model, read_file
-from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, RuleStage
+from contracts.vocabulary import RuleStage
 
 HERE = Path(__file__).parent
 EXTRACTS = HERE / "extracts"
@@ -28,34 +36,35 @@ RESULTS = HERE / "results"
 ALIGNMENT = HERE / "alignment.yaml"
 
 
-def custom(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an ODCS ``customProperties`` list as a mapping of property to value."""
-    return {p["property"]: p["value"] for p in node.get("customProperties") or ()}
+def custom(properties: Sequence[Property]) -> dict[str, Any]:
+    """Return the entries of an ODCS ``customProperties`` list by name."""
+    return {entry.property: entry.value for entry in properties}
 
 
-def parse_contract(document: Mapping[str, Any], *, where: str, digest: str = "") -> Contract:
-    """Turn a parsed ODCS v3 document into a :class:`Contract`.
+def parse_contract(document: ContractDocument, *, where: str, digest: str = "") -> Contract:
+    """Turn an ODCS v3 document into a :class:`Contract`.
 
     Raises:
-        ContractError: a needed entry is missing or a word is not in the closed vocabulary.
+        ContractError: a needed property is missing, or a flow has no place that a layout names.
     """
+    (table,) = document.tables
+    extras = custom(document.custom_properties)
+    known = headings()
     try:
-        table = document["schema"][0]
-        extras = custom(document)
         return Contract(
-            extract=table["name"],
-            version=document["version"],
-            title=document["name"],
-            row=str(table["description"]).strip(),
+            extract=table.name,
+            version=document.version,
+            title=document.name,
+            row=table.description.strip(),
             role=extras["role"],
-            columns=tuple(_column(node) for node in table["properties"]),
-            rules=tuple(_rule(node) for node in table.get("quality") or ()),
-            forbidden=(*(extras.get("forbiddenColumns") or ()), *headings().personal),
-            sounds_personal=headings().sounds_personal,
-            undecided=headings().undecided,
-            harmless=tuple(extras.get("harmlessColumns") or ()),
-            dtc_layouts=tuple(resolve_layout(node) for node in extras.get("dtcLayouts") or ()),
-            derived=tuple(_derived(node) for node in extras.get("derivedColumns") or ()),
+            columns=tuple(_column(entry) for entry in table.properties),
+            rules=tuple(_rule(entry) for entry in table.quality),
+            forbidden=(*extras.get("forbiddenColumns", ()), *known.personal),
+            sounds_personal=known.sounds_personal,
+            undecided=known.undecided,
+            harmless=tuple(extras.get("harmlessColumns", ())),
+            dtc_layouts=tuple(resolve_layout(entry) for entry in extras.get("dtcLayouts", ())),
+            derived=tuple(_derived(entry) for entry in extras.get("derivedColumns", ())),
             digest=digest,
             spelling=spelling(),
             half_hours=_half_hours(extras["halfHours"]) if "halfHours" in extras else None,
@@ -64,73 +73,67 @@ def parse_contract(document: Mapping[str, Any], *, where: str, digest: str = "")
         raise ContractError(
             f"entry {fault.args[0]!r} is missing", where=where, remedy="run datacut contracts check"
         ) from None
-    except (TypeError, ValueError, IndexError) as fault:
+    except (TypeError, ValueError) as fault:
         raise ContractError(str(fault), where=where, remedy="run datacut contracts check") from None
 
 
-def _column(node: Mapping[str, Any]) -> Column:
-    extras = custom(node)
-    treatment = extras["treatment"]
-    names = [node.get("physicalName", node["name"]), *headings().aliases.get(node["name"], ())]
+def _column(entry: ColumnDocument) -> Column:
+    extras = custom(entry.custom_properties)
+    treatment: TreatmentEntry = extras["treatment"]
     return Column(
-        name=node["name"],
-        physical_names=tuple(names),
-        form=Form(extras["form"]),
-        classification=Classification(node["classification"]),
-        treatment=Treatment(
-            method=Method(treatment["method"]),
-            field=Field(treatment["field"]) if "field" in treatment else None,
-            rule=treatment.get("rule"),
-        ),
-        description=str(node["description"]).strip(),
-        required=bool(node.get("required", False)),
-        key=int(node.get("primaryKeyPosition", 0)) if node.get("primaryKey") else 0,
-        item=str(extras.get("item", "")),
-        other_items=tuple(map(str, extras.get("otherItems") or ())),
-        options=MappingProxyType(dict(extras.get("options", {}))),
+        name=entry.name,
+        physical_names=(entry.physical_name or entry.name, *headings().aliases.get(entry.name, ())),
+        form=extras["form"],
+        classification=entry.classification,
+        treatment=Treatment(treatment.method, treatment.field, treatment.rule),
+        description=entry.description.strip(),
+        required=entry.required,
+        key=(entry.primary_key_position or 0) if entry.primary_key else 0,
+        item=extras.get("item", ""),
+        other_items=tuple(extras.get("otherItems", ())),
+        options=MappingProxyType(extras.get("options", {})),
     )
 
 
-def _rule(node: Mapping[str, Any]) -> Rule:
-    extras = custom(node)
-    implementation = node["implementation"]
-    kwargs = dict(implementation.get("kwargs") or {})
+def _rule(entry: RuleDocument) -> Rule:
+    extras = custom(entry.custom_properties)
+    kwargs = entry.implementation.kwargs
     return Rule(
-        id=node["id"],
+        id=entry.id,
         reason=extras["reason"],
-        effect=Effect(extras["effect"]),
-        stage=RuleStage(extras.get("stage", "quality")),
-        basis=tuple(str(b) for b in extras["basis"]),
-        dimension=Dimension(node["dimension"]),
-        expectation=implementation["type"],
+        effect=extras["effect"],
+        stage=extras.get("stage", RuleStage.QUALITY),
+        basis=tuple(extras["basis"]),
+        dimension=entry.dimension,
+        expectation=entry.implementation.type,
         kwargs=MappingProxyType(kwargs),
-        description=str(node["description"]).strip(),
-        fault=str(extras["fault"]),
-        unless=tuple(extras.get("unless") or ()),
-        carried=str(extras.get("carried", "")),
+        description=entry.description.strip(),
+        fault=extras["fault"],
+        unless=tuple(extras.get("unless", ())),
+        carried=extras.get("carried", ""),
         codes=tuple(codes(str(kwargs["code_list"]))) if is_list(kwargs.get("code_list")) else (),
     )
 
 
-def _half_hours(node: Mapping[str, Any]) -> HalfHours:
-    words = {name: tuple(node[name]) for name in ("start", "end", "stamp", "day", "time", "period", "flag")}
+def _half_hours(entry: HalfHoursEntry) -> HalfHours:
+    words = {name: tuple(getattr(entry, name)) for name in ("start", "end", "stamp", "day", "time", "period", "flag")}
     return HalfHours(
         **words,
-        values=MappingProxyType({quantity: tuple(names) for quantity, names in node["values"].items()}),
-        sensors=MappingProxyType(dict(node["sensors"])),
-        quantity=str(node["quantity"]),
+        values=MappingProxyType({quantity: tuple(names) for quantity, names in entry.values.items()}),
+        sensors=MappingProxyType(entry.sensors),
+        quantity=entry.quantity,
     )
 
 
-def _derived(node: Mapping[str, Any]) -> Derived:
+def _derived(entry: DerivedEntry) -> Derived:
     return Derived(
-        name=node["name"],
-        sql=node.get("sql", ""),
-        table=node.get("table", ""),
-        keys=MappingProxyType(dict(node.get("keys", {}))),
-        value=node.get("value", ""),
-        where=node.get("where", ""),
-        spanning=bool(node.get("spanning", False)),
+        name=entry.name,
+        sql=entry.sql,
+        table=entry.table,
+        keys=MappingProxyType(entry.keys),
+        value=entry.value,
+        where=entry.where,
+        spanning=entry.spanning,
     )
 
 
@@ -138,15 +141,15 @@ def read_document(
     path: Path,
     model: type[Model],
     check: Callable[[Model], Iterable[Found]] | None = None,
-) -> tuple[Mapping[str, Any], str]:
+) -> tuple[Model, str]:
     """Read one YAML file; return it and the SHA-256 of its bytes.
 
     Raises:
         ContractError: the file is missing or wrong; every fault, with its line.
     """
     raw = read_file(path, ContractError, where=path.name)
-    _, document = load_model(raw, model, ContractError, where=path.name, check=check)
-    return document.value, hashlib.sha256(raw).hexdigest()
+    document, _ = load_model(raw, model, ContractError, where=path.name, check=check)
+    return document, hashlib.sha256(raw).hexdigest()
 
 
 def load_contract(path: Path) -> Contract:
@@ -183,23 +186,21 @@ def comparisons(path: Path = ALIGNMENT) -> tuple[Comparison, ...]:
         ContractError: the file is missing or wrong.
     """
     document, _ = read_document(path, AlignmentDocument)
-    usual = document["policy"]["beyond"]
-    return tuple(_comparison(node, usual) for node in document["comparisons"])
+    return tuple(_comparison(entry, document.policy.beyond) for entry in document.comparisons)
 
 
-def _comparison(node: Mapping[str, Any], usual: str) -> Comparison:
+def _comparison(entry: ComparisonEntry, usual: str) -> Comparison:
     items = {
-        name: ComparedItem(spec["column"], _tolerance(spec, usual), bool(spec.get("where_held", False)))
-        for name, spec in node["items"].items()
+        name: ComparedItem(item.column, _tolerance(item, usual), item.where_held) for name, item in entry.items.items()
     }
     return Comparison(
-        right=node["right"],
-        expected=node["expected"],
-        scope=node["scope"],
-        presence=_tolerance(node["presence"], usual),
+        right=entry.right,
+        expected=entry.expected,
+        scope=entry.scope,
+        presence=_tolerance(entry.presence, usual),
         items=MappingProxyType(items),
     )
 
 
-def _tolerance(node: Mapping[str, Any], usual: str) -> Tolerance:
-    return Tolerance(float(node["tolerance"]), str(node.get("beyond", usual)))
+def _tolerance(entry: ToleranceEntry, usual: str) -> Tolerance:
+    return Tolerance(entry.tolerance, entry.beyond or usual)

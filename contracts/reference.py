@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-from contracts.documents.market_data import MarketDataDocument
+from contracts.documents.market_data import MapEntry, MarketDataDocument, MatchEntry, PublishedTable
 from contracts.load import custom, read_document
 
 DEFINITIONS = Path(__file__).parent / "market_domain_data.odcs.yaml"
@@ -55,11 +54,11 @@ class TableDefinition:
     optional: bool = False
     optional_columns: frozenset[str] = frozenset()
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    derived: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+    derived: tuple[MapEntry | MatchEntry, ...] = ()
 
     def names(self) -> list[str]:
         """Return all columns that the table has in the end; a distributor's MPID brings its id with it."""
-        made = [str(spec["name"]) for spec in self.derived.values()]
+        made = [entry.name for entry in self.derived]
         brought = (
             ["distributor_id"] if "distributor_mpid" in self.columns and "distributor_id" not in self.columns else []
         )
@@ -74,7 +73,7 @@ def definitions(path: Path = DEFINITIONS) -> Mapping[str, TableDefinition]:
         ContractError: the file is missing, is not YAML, or lacks an entry.
     """
     document, _ = read_document(path, MarketDataDocument)
-    found = [_table(node) for node in document["schema"]]
+    found = [_table(entry) for entry in document.tables]
     return MappingProxyType({table.name: table for table in found})
 
 
@@ -86,27 +85,27 @@ def published_tables(path: Path = DEFINITIONS) -> tuple[str, ...]:
         ContractError: the file is missing, is not YAML, or lacks an entry.
     """
     document, _ = read_document(path, MarketDataDocument)
-    return tuple(map(str, custom(document).get("published", ())))
+    return tuple(custom(document.custom_properties).get("published", ()))
 
 
-def _table(node: Mapping[str, Any]) -> TableDefinition:
-    extras = custom(node)
-    columns = {p["name"]: (str(p["physicalName"]), int(custom(p).get("width", 0))) for p in node["properties"]}
+def _table(entry: PublishedTable) -> TableDefinition:
+    extras = custom(entry.custom_properties)
+    columns = {column.name: (column.physical_name, custom(column.custom_properties)) for column in entry.properties}
     return TableDefinition(
-        name=node["name"],
-        file=node["physicalName"],
-        columns=MappingProxyType(columns),
-        effective_from=str(extras.get("effectiveFrom", "")),
-        effective_to=str(extras.get("effectiveTo", "")),
-        present=str(extras.get("present", "")),
-        own_after=str(extras.get("ownAfter", "")),
-        refers_to=MappingProxyType({t: tuple(map(str, columns)) for t, columns in extras.get("refersTo", {}).items()}),
-        optional=bool(extras.get("optional", False)),
-        optional_columns=frozenset(p["name"] for p in node["properties"] if custom(p).get("optional", False)),
+        name=entry.name,
+        file=entry.physical_name,
+        columns=MappingProxyType({name: (head, more.get("width", 0)) for name, (head, more) in columns.items()}),
+        effective_from=extras.get("effectiveFrom", ""),
+        effective_to=extras.get("effectiveTo", ""),
+        present=extras.get("present", ""),
+        own_after=extras.get("ownAfter", ""),
+        refers_to=MappingProxyType({table: tuple(names) for table, names in extras.get("refersTo", {}).items()}),
+        optional=extras.get("optional", False),
+        optional_columns=frozenset(name for name, (_, more) in columns.items() if more.get("optional", False)),
         aliases=MappingProxyType(
-            {p["name"]: tuple(map(str, custom(p)["aliases"])) for p in node["properties"] if "aliases" in custom(p)}
+            {name: tuple(more["aliases"]) for name, (_, more) in columns.items() if "aliases" in more}
         ),
-        derived=MappingProxyType({kind: extras[kind] for kind in ("map", "match") if kind in extras}),
+        derived=tuple(extras[kind] for kind in ("map", "match") if kind in extras),
     )
 
 

@@ -66,13 +66,7 @@ def requirements(path: Path = REQUIREMENTS) -> tuple[Requirement, ...]:
     """
     document, _ = read_document(path, RequirementsDocument, RequirementsDocument.faults)
     return tuple(
-        Requirement(
-            id=node["id"],
-            asks=node["asks"],
-            sections=tuple(node.get("sections", ())),
-            test_only=bool(node.get("test_only", False)),
-        )
-        for node in document["requirements"]
+        Requirement(entry.id, entry.asks, tuple(entry.sections), entry.test_only) for entry in document.requirements
     )
 
 
@@ -85,7 +79,7 @@ def assessment(path: Path = DPIA) -> Assessment:
     """
     document, _ = read_document(path, AssessmentDocument)
     return Assessment(
-        texts=MappingProxyType({name: str(document[name]) for name in _TEXTS}),
-        treatments=tuple(TreatmentWords(**node) for node in document["treatments"]),
-        measures=tuple(map(str, document["measures"])),
+        texts=MappingProxyType({name: getattr(document, name) for name in _TEXTS}),
+        treatments=tuple(TreatmentWords(e.treatment, e.basis, e.residual_risk) for e in document.treatments),
+        measures=tuple(document.measures),
     )

@@ -41,7 +41,7 @@ def entities(path: Path = DEFINITIONS) -> Mapping[str, Entity]:
     """
     document, _ = read_document(path, StandingDataDocument)
     found = {
-        name: Entity(name, dict(node["columns"]), node["effective_from"], node["effective_to"], dict(node["forms"]))
-        for name, node in document["entities"].items()
+        name: Entity(name, entry.columns, entry.effective_from, entry.effective_to, entry.forms)
+        for name, entry in document.entities.items()
     }
     return MappingProxyType(found)

@@ -12,19 +12,19 @@ import polars as pl
 from contracts.alignment import FAIL, Comparison
 from contracts.conditions import sql
 from contracts.errors import AlignmentError
+from contracts.evidence import AgreementEvidence
 from contracts.load import comparisons
 from contracts.model import column_type
 from flows.cut.partitions import JUDGED, ORDER, ParticipantExtract, treated, uncarried
-from flows.cut.records import Agreement
 from flows.cut.workspace import Workspace
 from transforms import align
+from transforms.align import REGISTRATION
 from transforms.quality.lookups import PARTICIPANT
 
-REGISTRATION = "registration"
 TOLD = 3
 
 
-def alignment(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> list[Agreement]:
+def alignment(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> list[AgreementEvidence]:
     """Count agreement between the registration and every other extract, per pair of participants and item.
 
     Returns:
@@ -44,11 +44,10 @@ def alignment(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> l
             other = _sent(workspace, extracts, spec.right, number, {item.column for item in spec.items.values()})
             silent = (lacking.get(REGISTRATION, {}), lacking.get(spec.right, {}))
             counts.append(align.compare(registration, other, spec, senders, silent))
-    rows = align.judged(align.total(counts), specs)
-    return [Agreement(extract_left=REGISTRATION, **row) for row in rows]
+    return align.judged(align.total(counts), specs)
 
 
-def require_alignment(rows: Sequence[Agreement]) -> None:
+def require_alignment(rows: Sequence[AgreementEvidence]) -> None:
     """End the run where participants disagree beyond what the policy bears.
 
     Raises:
@@ -56,7 +55,7 @@ def require_alignment(rows: Sequence[Agreement]) -> None:
     """
     broken = [row for row in rows if row.outcome == align.BEYOND and row.policy == FAIL]
     if broken:
-        words = [f"{r.item} of {r.left} and {r.right}/{r.extract_right} {r.share:.2%}" for r in broken]
+        words = [f"{r.item} of {r.left} and {r.right}/{r.extract_right} {r.share or 0:.2%}" for r in broken]
         more = f" and {len(words) - TOLD} more" if len(words) > TOLD else ""
         raise AlignmentError(
             f"{len(broken)} comparisons are beyond their tolerance: {'; '.join(words[:TOLD])}{more}",

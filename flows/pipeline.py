@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from contracts.errors import (
     ConfigurationError,
@@ -23,6 +23,7 @@ from contracts.errors import (
     RefusedError,
     ResidueError,
 )
+from contracts.evidence import StageSeconds
 from flows import align as alignment
 from flows.augment.participant_tables import load_mapping
 from flows.augment.stage import augmentation
@@ -35,7 +36,16 @@ from flows.cut.deliveries import input_state, note, noted_refusal
 from flows.cut.installed import require
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import STAGED
-from flows.cut.progress import NULL_LISTENER, Facts, Kind, ProgressListener, Step, current_listener, listening
+from flows.cut.progress import (
+    NULL_LISTENER,
+    Kind,
+    ProgressListener,
+    Step,
+    StepCounts,
+    StepResult,
+    current_listener,
+    listening,
+)
 from flows.cut.records import (
     AlignmentCounts,
     AugmentationCounts,
@@ -52,6 +62,7 @@ from flows.pseudonymise.source import pseudonymise_source
 from flows.pseudonymise.submission import exclude_submitted, take_submission
 from flows.quality import after_augmentation, coincident, exclusions, rule_counts, verdicts
 from flows.quality.limits import check_limits, require_enough, require_rows
+from flows.release.published import Published
 from flows.release.stage import publish
 
 
@@ -79,34 +90,43 @@ STAGES = (
 )
 """The one list of stages. A participant's own job, a submission, leaves out align, augment and ring-fence."""
 MOST_PARTS = 16  # steps that the partitions of a stage are spread over
-RunWave = Callable[[Sequence[Step]], Sequence[tuple[Facts, float]]]
+Result = TypeVar("Result", bound=StepResult)
+RunWave = Callable[[Sequence[Step]], Sequence[tuple[StepResult, float]]]
 
 
-def side_by_side(run_step: Callable[[Step], Facts]) -> RunWave:
+class RunPlan(StepResult):
+    """What a run is going to read: participant and extract of each source, in how many partitions.
+
+    ``resumed``: work of the same run was found to go on with.
+    """
+
+    sources: tuple[tuple[str, str], ...]
+    partitions: int
+    resumed: bool
+
+
+def side_by_side(run_step: Callable[[Step], StepResult]) -> RunWave:
     """Return a way to do a wave: its steps side by side in this process; the run's listener hears of each."""
 
-    def timed(step: Step) -> tuple[Facts, float]:
+    def timed(step: Step) -> tuple[StepResult, float]:
         listener = current_listener()
         listener.begin(step)
         began = time.monotonic()
-        facts = run_step(step)
+        result = run_step(step)
         took = round(time.monotonic() - began, 3)
-        listener.end(step, took, facts)
-        return facts, took
+        listener.end(step, took, result)
+        return result, took
 
     return lambda wave: map_parallel(timed, wave)
 
 
-def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
+def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Published:
     """Take a cut through its stages, wave by wave; the steps of a wave do not depend on each other.
 
     Args:
         cut_file: path of ``cut.yaml``.
         kind: ``release`` for the whole job, ``submission`` for a participant's own stages.
         run_wave: does the steps of one wave and returns what each found and how many seconds it took.
-
-    Returns:
-        What :func:`flows.release.stage.publish` returns.
 
     Raises:
         IntakeError, RefusedError, ResidueError, InsufficientDataError: the data is refused. The work folder goes then:
@@ -119,20 +139,21 @@ def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Facts:
         return _run(cut_file, kind, run_wave)
 
 
-def _run(cut_file: str, kind: Kind, run_wave: RunWave) -> Facts:
-    seconds: list[Facts] = []
+def _run(cut_file: str, kind: Kind, run_wave: RunWave) -> Published:
+    stages: list[StageSeconds] = []
 
-    def timed(wave: Sequence[Step]) -> Sequence[Facts]:
+    def timed(wave: Sequence[Step]) -> Sequence[StepResult]:
         done = run_wave(wave)
-        seconds.extend({"stage": step.name, "seconds": took} for step, (_, took) in zip(wave, done, strict=True))
-        return [facts for facts, _ in done]
+        stages.extend(StageSeconds(stage=step.name, seconds=took) for step, (_, took) in zip(wave, done, strict=True))
+        return [result for result, _ in done]
 
-    (plan,) = timed([_step(INTAKE, call=partial(prepare, cut_file, kind), detail="look at keys, plan and places")])
+    first = _step(INTAKE, call=partial(prepare, cut_file, kind), detail="look at keys, plan and places")
+    plan = _only(RunPlan, timed([first]))
     try:
         for wave in _waves(cut_file, kind, plan):
             timed(wave)
-        last = partial(publish, cut_file, kind=kind, seconds=seconds)
-        (done,) = timed([_step(RELEASE, LEAK_SCAN, REPORT, call=last)])
+        last = partial(publish, cut_file, kind=kind, stages=stages)
+        done = _only(Published, timed([_step(RELEASE, LEAK_SCAN, REPORT, call=last)]))
     except (IntakeError, RefusedError, ResidueError, InsufficientDataError):
         finish(cut_file)
         raise
@@ -140,7 +161,15 @@ def _run(cut_file: str, kind: Kind, run_wave: RunWave) -> Facts:
     return done
 
 
-def _waves(cut_file: str, kind: Kind, plan: Facts) -> Iterator[list[Step]]:
+def _only(kind: type[Result], results: Sequence[StepResult]) -> Result:
+    """Return the result of a wave of one step."""
+    (found,) = results
+    if not isinstance(found, kind):
+        raise TypeError(f"a step returned {type(found).__name__}, not {kind.__name__}")
+    return found
+
+
+def _waves(cut_file: str, kind: Kind, plan: RunPlan) -> Iterator[list[Step]]:
     yield [
         _step(
             INTAKE,
@@ -149,10 +178,10 @@ def _waves(cut_file: str, kind: Kind, plan: Facts) -> Iterator[list[Step]]:
             detail=f"{mpid}/{extract}",
             participant=mpid,
         )
-        for mpid, extract in plan["sources"]
+        for mpid, extract in plan.sources
     ]
     yield [_step(QUALITY, call=partial(tabulate, cut_file), detail="tables to look things up in")]
-    parts = _parts(plan["partitions"])
+    parts = _parts(plan.partitions)
     yield [
         _step(QUALITY, call=partial(judge_part, cut_file, part), detail=f"part {n + 1} of {len(parts)}")
         for n, part in enumerate(parts)
@@ -164,7 +193,7 @@ def _waves(cut_file: str, kind: Kind, plan: Facts) -> Iterator[list[Step]]:
         yield [_step(RING_FENCE, call=partial(ring_fence, cut_file))]
 
 
-def _step(*stages: Stage, call: Callable[[], Facts], detail: str = "", participant: str = "") -> Step:
+def _step(*stages: Stage, call: Callable[[], StepResult], detail: str = "", participant: str = "") -> Step:
     return Step(tuple(stage.name for stage in stages), call, detail, participant)
 
 
@@ -174,16 +203,13 @@ def _parts(partitions: int) -> list[list[int]]:
     return [list(range(n, partitions, count)) for n in range(count)]
 
 
-def run_plain(cut_file: Path, *, kind: Kind = "release", listener: ProgressListener = NULL_LISTENER) -> Facts:
+def run_plain(cut_file: Path, *, kind: Kind = "release", listener: ProgressListener = NULL_LISTENER) -> Published:
     """Run all stages in this process, without an orchestrator.
 
     Args:
         cut_file: ``cut.yaml``.
         kind: ``release`` for the whole job, ``submission`` for a participant's own stages.
         listener: hears of each step, and of rows read.
-
-    Returns:
-        What :func:`flows.release.stage.publish` returns.
     """
     with listening(listener):
         return run(str(cut_file), kind, run_wave=side_by_side(lambda step: step.call()))
@@ -192,11 +218,8 @@ def run_plain(cut_file: Path, *, kind: Kind = "release", listener: ProgressListe
 MPID_LENGTH = 4  # a longer name may be anything, an identifier too, and is not repeated
 
 
-def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
+def prepare(cut_file: str, kind: Kind = "release") -> RunPlan:
     """Begin: load and check everything; go on with the work of the same run, clear that of any other.
-
-    Returns:
-        The sources to be read, the number of partitions, and whether work was found to go on with.
 
     Raises:
         ConfigurationError, KeyMaterialError, PlaceError: what the last stage needs is not there; better told now.
@@ -219,14 +242,14 @@ def prepare(cut_file: str, kind: str = "release") -> dict[str, Any]:
         forget()
         known = context(cut_file)
         known.workspace.record(Begun(at=now(), digest=digest))
-    return {
-        "sources": [[h.participant, h.extract] for h in known.extracts],
-        "partitions": known.workspace.partitions,
-        "resumed": resumed,
-    }
+    return RunPlan(
+        sources=tuple((h.participant, h.extract) for h in known.extracts),
+        partitions=known.workspace.partitions,
+        resumed=resumed,
+    )
 
 
-def require_ready(known: Context, kind: str) -> None:
+def require_ready(known: Context, kind: Kind) -> None:
     """Look at signing keys, mapping tables, plan and the place of the packs before anything is done."""
     job, release = known.job, known.job.model.release
     _require_registers(job)
@@ -301,11 +324,11 @@ def _find(job: Job, mpid: str, extract: str) -> tuple[Participant, ExtractConfig
     raise ConfigurationError(f"has no extract {extract!r} of {mpid}", where=str(job.file))
 
 
-def pseudonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
-    """Intake, conform and pseudonymise one source; returns its facts."""
+def pseudonymise(cut_file: str, mpid: str, extract: str) -> StepCounts:
+    """Intake, conform and pseudonymise one source."""
     known = context(cut_file)
     if done := known.workspace.recorded(SourceFacts, mpid, extract):
-        return done.model_dump(mode="json")
+        return StepCounts(rows=done.rows, bytes=done.bytes)
     participant, source = _find(known.job, mpid, extract)
     read = take_submission if source.source.pack else pseudonymise_source
     with noted_refusal(known.job, participant, extract):
@@ -321,10 +344,10 @@ def pseudonymise(cut_file: str, mpid: str, extract: str) -> dict[str, Any]:
         )
     known.workspace.record(facts, mpid, extract)
     note(known.job, participant, extract, "accepted", rows=facts.rows)
-    return facts.model_dump(mode="json")
+    return StepCounts(rows=facts.rows, bytes=facts.bytes)
 
 
-def tabulate(cut_file: str) -> dict[str, Any]:
+def tabulate(cut_file: str) -> StepCounts:
     """Gather the tables that rules look things up in and that span partitions, for whoever judges one."""
     known = context(cut_file)
     require_rows(known)
@@ -332,10 +355,10 @@ def tabulate(cut_file: str) -> dict[str, Any]:
     if done is None:
         done = verdicts.write_tables(known.workspace, known.extracts, known.reference.tables, known.job.model.cut.date)
         known.workspace.record(done)
-    return {"tables": len(done.names)}
+    return StepCounts(tables=len(done.names))
 
 
-def judge_part(cut_file: str, numbers: list[int]) -> dict[str, Any]:
+def judge_part(cut_file: str, numbers: list[int]) -> StepCounts:
     """Judge every rule over some partitions; those that are judged already are left as they are."""
     known = context(cut_file)
     shared = verdicts.read_tables(known.workspace, known.reference.tables)
@@ -343,10 +366,10 @@ def judge_part(cut_file: str, numbers: list[int]) -> dict[str, Any]:
         if not partitions.is_judged(known.workspace, number):
             verdicts.judge_partition(known.workspace, known.extracts, number, shared, known.job.model.cut.date)
         known.workspace.discard(STAGED, number)
-    return {"partitions": len(numbers)}
+    return StepCounts(partitions=len(numbers))
 
 
-def judge(cut_file: str, kind: str = "release") -> dict[str, Any]:
+def judge(cut_file: str, kind: Kind = "release") -> StepCounts:
     """Sum up the verdicts, count every rule anew by Great Expectations, find coincident pseudonyms.
 
     A participant's own job lists its rows by real MPAN then, whether or not the run goes on (:mod:`flows.cleanse`).
@@ -368,14 +391,14 @@ def judge(cut_file: str, kind: str = "release") -> dict[str, Any]:
     if kind == "submission":
         write_cleanse(known)
     require_enough(known)
-    return {"rules": len(done.entries), "excluded": _excluded(known)}
+    return StepCounts(rules=len(done.entries), excluded=_excluded(known))
 
 
 def _excluded(known: Context) -> int:
     return sum(partitions.read_exclusions(known.workspace, n).height for n in range(known.workspace.partitions))
 
 
-def align(cut_file: str) -> dict[str, Any]:
+def align(cut_file: str) -> StepCounts:
     """Compare participants with each other.
 
     Raises:
@@ -387,10 +410,10 @@ def align(cut_file: str) -> dict[str, Any]:
         done = AlignmentCounts(pairs=tuple(alignment.alignment(known.workspace, known.extracts)))
         known.workspace.record(done)
     alignment.require_alignment(done.pairs)
-    return {"pairs": len(done.pairs)}
+    return StepCounts(pairs=len(done.pairs))
 
 
-def augment(cut_file: str) -> dict[str, Any]:
+def augment(cut_file: str) -> StepCounts:
     """Fill the MHHS-only items; returns the counts by item and source."""
     known = context(cut_file)
     done = known.workspace.recorded(AugmentationCounts)
@@ -403,21 +426,21 @@ def augment(cut_file: str) -> dict[str, Any]:
         )
         known.workspace.record(done)
     require_enough(known)
-    return {"items": len(done.items), "excluded": _excluded(known)}
+    return StepCounts(items=len(done.items), excluded=_excluded(known))
 
 
-def ring_fence(cut_file: str) -> dict[str, Any]:
+def ring_fence(cut_file: str) -> StepCounts:
     """Allocate metering points to the plan's test cases and commit them to the ledger."""
     known = context(cut_file)
     plan = known.job.model.ring_fence
     if plan is None:
-        return {"allocated": 0, "shortages": 0}
+        return StepCounts(allocated=0, shortages=0)
     done = known.workspace.recorded(RingFenceResult)
     if done is None:
         from flows.ringfence.stage import run_ring_fence  # with what only an SI installs
 
         done = run_ring_fence(known, known.job.path(plan.plan))
-    return {"allocated": done.allocated, "shortages": len(done.evidence.shortages)}
+    return StepCounts(allocated=done.allocated, shortages=len(done.evidence.shortages or ()))
 
 
 def finish(cut_file: str) -> None:

@@ -6,21 +6,22 @@ Source: Q74 (all cut on one day to align), Q78 (who misses the day may be misali
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import polars as pl
 
 from contracts.alignment import Comparison, Tolerance
 from contracts.conditions import sql
+from contracts.evidence import AgreementEvidence, ParticipantAgreement
 from transforms.quality.lookups import ORDER, PARTICIPANT
 
 KEYS = ("left", "right", "extract_right", "item")
 NUMBERS = ("compared", "disagree", "missing_left", "missing_right", "expected")
 COUNTS = dict.fromkeys(KEYS, pl.String) | dict.fromkeys(NUMBERS, pl.UInt64)
+REGISTRATION = "registration"
 PRESENCE = "presence"
 NOBODY, ANYBODY = "none", "any"
 WITHIN, BEYOND, NOTHING = "within", "beyond", "nothing to compare"
-Row = dict[str, Any]
 Silent = Mapping[str, Collection[str]]  # participant -> columns that its source does not carry
 
 
@@ -115,38 +116,58 @@ def total(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return whole.group_by(KEYS).agg(pl.col(NUMBERS).sum()).sort(KEYS).select(*COUNTS)
 
 
-def judged(counts: pl.DataFrame, comparisons: Iterable[Comparison]) -> list[Row]:
+def judged(counts: pl.DataFrame, comparisons: Iterable[Comparison]) -> list[AgreementEvidence]:
     """Hold every count against its tolerance.
 
     Returns:
-        The counts as rows, each with ``share`` (of compared ones that disagree, of expected ones that are missing),
-        ``tolerance``, ``policy`` (``report`` or ``fail``) and ``outcome``: ``within``, ``beyond`` or ``nothing to
-        compare``.
+        A row for each pair, extract and item, with ``share`` (of compared ones that disagree, of expected ones that
+        are missing), ``tolerance``, ``policy`` (``report`` or ``fail``) and ``outcome``: ``within``, ``beyond`` or
+        ``nothing to compare``.
     """
     specs = {spec.right: spec for spec in comparisons}
-    return [_judged(row, _tolerance(specs[row["extract_right"]], row["item"])) for row in counts.iter_rows(named=True)]
+    return [
+        _judged(_Compared(**row), _tolerance(specs[row["extract_right"]], row["item"]))
+        for row in counts.iter_rows(named=True)
+    ]
 
 
 def _tolerance(spec: Comparison, item: str) -> Tolerance:
     return spec.presence if item == PRESENCE else spec.items[item].tolerance
 
 
-def _judged(row: Row, tolerance: Tolerance) -> Row:
-    presence = row["item"] == PRESENCE
-    part = row["missing_left"] + row["missing_right"] if presence else row["disagree"]
-    whole = row["expected"] if presence else row["compared"]
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A row of ``COUNTS``."""
+
+    left: str
+    right: str
+    extract_right: str
+    item: str
+    compared: int
+    disagree: int
+    missing_left: int
+    missing_right: int
+    expected: int
+
+
+def _judged(row: _Compared, tolerance: Tolerance) -> AgreementEvidence:
+    presence = row.item == PRESENCE
+    part = row.missing_left + row.missing_right if presence else row.disagree
+    whole = row.expected if presence else row.compared
     share = part / whole if whole else 0.0
-    outcome = NOTHING if not whole else BEYOND if share > tolerance.share else WITHIN
-    return {
-        **row,
-        "share": round(share, 6),
-        "tolerance": tolerance.share,
-        "policy": tolerance.beyond,
-        "outcome": outcome,
-    }
+    return AgreementEvidence(
+        **asdict(row),
+        extract_left=REGISTRATION,
+        share=round(share, 6),
+        tolerance=tolerance.share,
+        policy=tolerance.beyond,
+        outcome=NOTHING if not whole else BEYOND if share > tolerance.share else WITHIN,
+    )
 
 
-def by_participant(rows: Iterable[Mapping[str, Any]], before: Iterable[Mapping[str, Any]] = ()) -> list[Row]:
+def by_participant(
+    rows: Iterable[AgreementEvidence], before: Iterable[AgreementEvidence] = ()
+) -> list[ParticipantAgreement]:
     """Sum up for each participant, on either side, how much of what it said others contradict or lack.
 
     Args:
@@ -154,28 +175,27 @@ def by_participant(rows: Iterable[Mapping[str, Any]], before: Iterable[Mapping[s
         before: alignment of an earlier cut, for the trend.
 
     Returns:
-        ``participant``, ``compared``, ``disagree``, ``missing``, ``share`` (of ``compared`` that disagree), ``beyond``
-        (how many of its comparisons are beyond their tolerance), and ``before`` and ``change`` of the share, null
-        without an earlier cut; ordered by participant.
+        A row for each participant, in their order; ``before`` and ``change`` of the share are null without an earlier
+        cut.
     """
     now, then = _sums(rows), _sums(before)
     found = []
     for participant, sums in sorted(now.items()):
         share, earlier = _share(sums), _share(then[participant]) if participant in then else None
         change = None if earlier is None or share is None else round(share - earlier, 6)
-        found.append({"participant": participant, **sums, "share": share, "before": earlier, "change": change})
+        found.append(ParticipantAgreement(participant=participant, **sums, share=share, before=earlier, change=change))
     return found
 
 
-def _sums(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+def _sums(rows: Iterable[AgreementEvidence]) -> dict[str, dict[str, int]]:
     sums: dict[str, dict[str, int]] = {}
     for row in rows:
-        for participant in {str(row["left"]), str(row["right"])} - {NOBODY, ANYBODY}:
+        for participant in {row.left, row.right} - {NOBODY, ANYBODY}:
             mine = sums.setdefault(participant, dict.fromkeys(("compared", "disagree", "missing", "beyond"), 0))
-            mine["compared"] += row["compared"]
-            mine["disagree"] += row["disagree"]
-            mine["missing"] += row["missing_left"] + row["missing_right"]
-            mine["beyond"] += row.get("outcome") == BEYOND
+            mine["compared"] += row.compared
+            mine["disagree"] += row.disagree
+            mine["missing"] += row.missing_left + row.missing_right
+            mine["beyond"] += row.outcome == BEYOND
     return sums
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from contracts.attack.model import (
     Attack,
@@ -19,7 +18,7 @@ from contracts.attack.model import (
     Search,
     SeriesFacts,
 )
-from contracts.documents.attack import AttackDocument
+from contracts.documents.attack import AttackDocument, FactNode, IntruderNode, SeriesNode
 from contracts.load import read_document
 from contracts.strict import Found, none_of
 
@@ -33,27 +32,22 @@ def intruders(path: Path = INTRUDERS) -> Attack:
     Raises:
         ContractError: the file is wrong; every fault, with its line.
     """
-    node, _ = read_document(path, AttackDocument, check=_check)
-    series = _series(node["series"])
-    nodes = {entry["id"]: entry for entry in node["intruders"]}
+    document, _ = read_document(path, AttackDocument, check=_check)
+    series = _series(document.series)
+    nodes = {node.id: node for node in document.intruders}
+    own = {name: _fact(name, node) for name, node in document.facts.items()}
     return Attack(
         search=Search(
-            int(node["targets"]),
-            int(node["largest_block"]),
-            int(node["kept_candidates"]),
-            int(node["rounds"]),
-            float(node["present"]),
+            document.targets, document.largest_block, document.kept_candidates, document.rounds, document.present
         ),
         levels=MappingProxyType(
-            {FactKind(k): Levels(tuple(v["steps"]), tuple(v["agree"])) for k, v in node["levels"].items()}
+            {FactKind(kind): Levels(node.steps, node.agree) for kind, node in document.levels.items()}
         ),
-        facts=MappingProxyType(
-            {name: _fact(name, entry) for name, entry in node["facts"].items()} | series_facts(series)
-        ),
+        facts=MappingProxyType(own | series_facts(series)),
         series=series,
-        intruders=tuple(_intruder(entry, nodes) for entry in node["intruders"]),
-        public=tuple(node["joins"]["public"]),
-        released=tuple(node["joins"]["released"]),
+        intruders=tuple(_intruder(node, nodes) for node in document.intruders),
+        public=document.joins.public,
+        released=document.joins.released,
     )
 
 
@@ -64,43 +58,37 @@ def series_facts(series: SeriesFacts) -> dict[str, Fact]:
     return {name: Fact(name, words, FactKind.AMOUNT) for name, words in (days | hours).items()}
 
 
-def _series(node: Mapping[str, Any]) -> SeriesFacts:
+def _series(node: SeriesNode) -> SeriesFacts:
     return SeriesFacts(
-        extract=node["extract"],
-        quantity=node["quantity"],
-        of=node["of"],
-        day=node["day"],
-        periods=int(node["periods"]),
-        days=int(node["days"]),
-        half_hours=tuple(node["half_hours"]),
+        extract=node.extract,
+        quantity=node.quantity,
+        of=node.of,
+        day=node.day,
+        periods=node.periods,
+        days=node.days,
+        half_hours=node.half_hours,
     )
 
 
-def _fact(name: str, node: Mapping[str, Any]) -> Fact:
-    places, minus = tuple(node.get("places") or ()), tuple(node.get("minus") or ())
-    return Fact(name, node["words"], FactKind(node["kind"]), places, node.get("take", "value"), minus)
+def _fact(name: str, node: FactNode) -> Fact:
+    return Fact(name, node.words, FactKind(node.kind), node.places, node.take, node.minus)
 
 
-def _intruder(node: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]]) -> Intruder:
-    base = nodes[node["like"]] if node.get("like") else node
-    knows = {name: Knowledge(**entry) for name, entry in base["knows"].items()}
-    variants = {name: tuple(facts) for name, facts in (base.get("variants") or {"": ()}).items()}
+def _intruder(node: IntruderNode, nodes: Mapping[str, IntruderNode]) -> Intruder:
+    base = nodes[node.like] if node.like else node
+    knows = {name: Knowledge(entry.known, entry.wrong, entry.off) for name, entry in base.knows.items()}
     return Intruder(
-        id=node["id"],
-        title=node["title"],
-        story=node["story"],
+        id=node.id,
+        title=node.title,
+        story=node.story,
         knows=MappingProxyType(knows),
-        variants=MappingProxyType(variants),
-        blocks=tuple(_block(entry) for entry in base["blocks"]),
-        wants=tuple(node["wants"]),
-        sure=float(node["sure"]),
-        series=node.get("among") == "series",
-        from_other=bool(node.get("from_other", False)),
+        variants=MappingProxyType(base.variants or {"": ()}),
+        blocks=tuple(BlockingRule(block.same, block.near, block.within) for block in base.blocks),
+        wants=node.wants,
+        sure=node.sure,
+        series=node.among == "series",
+        from_other=node.from_other,
     )
-
-
-def _block(node: Mapping[str, Any]) -> BlockingRule:
-    return BlockingRule(tuple(node.get("same") or ()), node.get("near", ""), float(node.get("within", 0)))
 
 
 def _check(document: AttackDocument) -> Iterator[Found]:

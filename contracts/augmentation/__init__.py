@@ -6,10 +6,10 @@ An item, a decision row, a kind of evidence or a DIP role is added in YAML alone
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from contracts.augmentation.model import (
     TABLES,
@@ -27,7 +27,17 @@ from contracts.augmentation.model import (
     ValueSource,
     stated_column,
 )
-from contracts.documents.augmentation import AssociationsDocument, ItemsDocument, ServicesDocument
+from contracts.documents.augmentation import (
+    AssociationsDocument,
+    DecidedEntry,
+    Defaults,
+    InputEntry,
+    ItemsDocument,
+    RowEntry,
+    ServicesDocument,
+    StatementEntry,
+)
+from contracts.errors import ContractError
 from contracts.load import read_document
 
 __all__ = [
@@ -51,6 +61,7 @@ __all__ = [
     "tables",
 ]
 
+T = TypeVar("T")
 HERE = Path(__file__).parent
 ITEMS, ASSOCIATIONS, SERVICES = (HERE / f"{name}.yaml" for name in ("items", "associations", "services"))
 REASON = "DQ31"  # coherence after augmentation: an undecided item is never guessed
@@ -65,16 +76,14 @@ def tables(path: Path = ITEMS) -> Tables:
         ContractError: the file is wrong.
     """
     document, digest = read_document(path, ItemsDocument, ItemsDocument.faults)
-    meters = document["meters"]
+    usual, senders = document.defaults or Defaults(), document.senders or {}
     return Tables(
-        inputs=tuple(_input(name, node or {}) for name, node in document["inputs"].items()),
-        impossible=_conditions(document.get("impossible") or (), "never"),
-        minor_meters=tuple(meters["minor"]),
-        segments={str(kind): segment for segment, kinds in meters["segments"].items() for kind in kinds},
-        items=tuple(
-            _item(node, document.get("defaults") or {}, document.get("senders") or {}) for node in document["items"]
-        ),
-        coherence=_conditions(document.get("coherence") or (), "holds"),
+        inputs=tuple(_input(name, entry or InputEntry()) for name, entry in document.inputs.items()),
+        impossible=tuple(Condition(e.code, e.never, e.description) for e in document.impossible or ()),
+        minor_meters=tuple(document.meters.minor),
+        segments={kind: segment for segment, kinds in document.meters.segments.items() for kind in kinds},
+        items=tuple(_item(entry, usual, senders) for entry in document.items),
+        coherence=tuple(Condition(e.code, e.holds, e.description) for e in document.coherence or ()),
         digest=digest,
     )
 
@@ -97,16 +106,17 @@ def associations(path: Path = ASSOCIATIONS) -> Associations:
     """
     document, digest = read_document(path, AssociationsDocument, AssociationsDocument.faults)
     evidence = tuple(
-        AssociationEvidence(n["rule"], tuple(n["match"]), n["grade"], n["description"]) for n in document["evidence"]
+        AssociationEvidence(entry.rule, tuple(entry.match), entry.grade, entry.description)
+        for entry in document.evidence
     )
     return Associations(
-        grades=tuple(document["grades"]),
-        site=tuple(document["site"]),
-        same=tuple(document["same"]),
+        grades=tuple(document.grades),
+        site=tuple(document.site),
+        same=tuple(document.same),
         evidence=evidence,
-        carried=tuple(document["carried"]),
-        primary=_conditions(document["primary"], "when"),
-        constraints=_conditions(document["constraints"], "holds"),
+        carried=tuple(document.carried),
+        primary=tuple(Condition(e.code, e.when, e.description) for e in document.primary),
+        constraints=tuple(Condition(e.code, e.holds, e.description) for e in document.constraints),
         digest=digest,
     )
 
@@ -119,58 +129,58 @@ def services(path: Path = SERVICES) -> Services:
         ContractError: the file is wrong, or two roles share a prefix.
     """
     document, digest = read_document(path, ServicesDocument, ServicesDocument.faults)
-    prefixes = {str(role): str(prefix) for role, prefix in document["dip_id_prefixes"].items()}
-    return Services(prefixes, digest)
+    return Services(document.dip_id_prefixes, digest)
 
 
-def _conditions(nodes: Sequence[Mapping[str, Any]], key: str) -> tuple[Condition, ...]:
-    return tuple(Condition(str(n["code"]), str(n[key]), str(n["description"])) for n in nodes)
+def _input(name: str, entry: InputEntry) -> Input:
+    return Input(name, tuple(entry.values), entry.codes, entry.nullable)
 
 
-def _input(name: str, node: Mapping[str, Any]) -> Input:
-    return Input(name, tuple(node.get("values") or ()), str(node.get("codes", "")), bool(node.get("nullable", False)))
-
-
-def _item(node: Mapping[str, Any], defaults: Mapping[str, Any], senders: Mapping[str, str]) -> Item:
-    known = {**defaults, **node}
+def _item(entry: DecidedEntry, usual: Defaults, senders: Mapping[str, str]) -> Item:
     return Item(
-        item=known["item"],
-        catalogue=str(known.get("catalogue", "")),
-        key=str(known.get("key", "")),
-        description=known["description"],
-        basis=tuple(str(b) for b in known["basis"]),
-        values=tuple(str(v) for v in known.get("values") or ()),
-        effective_from=known["effective_from"],
-        excludes=known["undecided"] == "exclude",
-        held_by=tuple(known["held_by"]),
-        decimal=bool(known.get("decimal", False)),
-        treated_as=str(known.get("treated_as", "")),
-        stated=tuple(_statement(s, senders) for s in known.get("stated") or ()),
-        rows=tuple(_decision(r) for r in known["rows"]),
+        item=entry.item,
+        catalogue=entry.catalogue,
+        key=entry.key,
+        description=entry.description,
+        basis=tuple(entry.basis),
+        values=tuple(entry.values or ()),
+        effective_from=_either(entry.effective_from, usual.effective_from),
+        excludes=_either(entry.undecided, usual.undecided) == "exclude",
+        held_by=tuple(_either(entry.held_by, usual.held_by)),
+        decimal=entry.decimal,
+        treated_as=entry.treated_as,
+        stated=tuple(_statement(statement, senders) for statement in entry.stated or ()),
+        rows=tuple(_decision(row) for row in entry.rows),
     )
 
 
-def _statement(node: str | Mapping[str, Any], senders: Mapping[str, str]) -> Statement:
-    full: Mapping[str, Any] = {"column": node} if isinstance(node, str) else node
-    extract, _, column = str(full["column"]).partition(".")
-    whose = str(senders.get(extract, extract))
-    return Statement(extract, column, str(full.get("effective_from", "")), str(full.get("when", "")), whose)
+def _either(own: T | None, usual: T | None) -> T:
+    """Return an item's own word, else the usual one; the document was refused where neither is there."""
+    found = usual if own is None else own
+    if found is None:
+        raise ContractError("an item lacks what has no default", where=ITEMS.name)
+    return found
 
 
-def _decision(node: Mapping[str, Any]) -> Decision:
-    kind = next(kind for kind in Outcome if kind.value in node)
-    given = node[kind.value]
+def _statement(entry: StatementEntry, senders: Mapping[str, str]) -> Statement:
+    extract, _, column = entry.column.partition(".")
+    return Statement(extract, column, entry.effective_from, entry.when, senders.get(extract, extract))
+
+
+def _decision(entry: RowEntry) -> Decision:
+    kind = next(kind for kind in Outcome if kind.value in entry.model_fields_set)
     fallback = ValueSource.MANUFACTURED if kind is Outcome.MANUFACTURE else ValueSource.DERIVED
+    lookup = entry.lookup if kind is Outcome.LOOKUP else None
     return Decision(
-        rule=str(node["rule"]),
-        when="true" if node.get("otherwise") else str(node.get("when", "true")),
+        rule=entry.rule,
+        when="true" if entry.otherwise else entry.when,
         outcome=kind,
-        argument="" if isinstance(given, Mapping) else str(given),
-        source=ValueSource(node.get("source", fallback)),
-        lookup=Lookup(given["table"], dict(given["keys"]), given["value"]) if kind is Outcome.LOOKUP else None,
-        scheme=dict(given) if kind is Outcome.MANUFACTURE else None,
-        yields_to=tuple(node.get("yields_to") or ()),
-        otherwise=bool(node.get("otherwise", False)),
-        decided_by=str(node.get("decided_by", "")),
-        decided_as=str(node.get("decided_as", "")),
+        argument="" if kind in (Outcome.LOOKUP, Outcome.MANUFACTURE) else str(getattr(entry, kind.value)),
+        source=entry.source or fallback,
+        lookup=Lookup(lookup.table, lookup.keys, lookup.value) if lookup else None,
+        scheme=entry.manufacture if kind is Outcome.MANUFACTURE else None,
+        yields_to=tuple(entry.yields_to or ()),
+        otherwise=entry.otherwise,
+        decided_by=entry.decided_by,
+        decided_as=entry.decided_as,
     )

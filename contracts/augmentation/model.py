@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from pydantic import Field, StrictInt
+
+from contracts.strict import Strict
+
 TABLES = ("services", "dip_ids")  # mapping tables that a row may look up
 
 
@@ -39,6 +43,23 @@ class Lookup:
     value: str
 
 
+class Manufacture(Strict):
+    """How a value is manufactured; which parameters a scheme has is for the lint to say.
+
+    Attributes:
+        scheme: as ``augment.manufacture.SCHEMES``.
+        weights: a value -> how often it is chosen.
+        of: columns that the value is made of.
+        mpid, role: SQL over the row: whose value, in which role.
+    """
+
+    scheme: str
+    weights: dict[str, StrictInt] = Field(default_factory=dict)
+    of: tuple[str, ...] = ()
+    mpid: str = ""
+    role: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One row of a decision table. The first row that holds decides.
@@ -47,7 +68,7 @@ class Decision:
         rule: id of the row, unique among all items.
         when: SQL condition; ``true`` for a row that always holds.
         outcome: what it gives; ``argument`` is the constant, column or expression, or why nothing can be decided.
-        scheme: parameters of a manufactured value.
+        scheme: how a value is manufactured.
         yields_to: earlier rows of another outcome that may hold too and win.
         otherwise: a last row for everything that no earlier row decides.
         decided_by: the source that the row goes by, in words; empty where it is not told.
@@ -60,7 +81,7 @@ class Decision:
     argument: str
     source: ValueSource
     lookup: Lookup | None = None
-    scheme: Mapping[str, Any] | None = None
+    scheme: Manufacture | None = None
     yields_to: tuple[str, ...] = ()
     otherwise: bool = False
     decided_by: str = ""

@@ -26,14 +26,14 @@ def causes(path: Path = CAUSES) -> Causes:
     document, _ = read_document(path, CausesDocument)
     found = [
         Cause(
-            id=str(node["id"]),
-            pattern=str(node["pattern"]),
-            forms=frozenset(Form(form) for form in node.get("forms") or ()),
-            looks=str(node["looks"]),
-            because=str(node["because"]),
-            remedy=str(node["remedy"]),
+            id=entry.id,
+            pattern=entry.pattern,
+            forms=frozenset(Form(form) for form in entry.forms),
+            looks=entry.looks,
+            because=entry.because,
+            remedy=entry.remedy,
         )
-        for node in document["causes"]
+        for entry in document.causes
     ]
-    rules = {str(k): RuleCause(str(v["because"]), str(v["remedy"])) for k, v in document["rules"].items()}
+    rules = {kind: RuleCause(entry.because, entry.remedy) for kind, entry in document.rules.items()}
     return Causes(tuple(found), MappingProxyType(rules))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from contracts.augmentation.model import Outcome, ValueSource
+from contracts.augmentation.model import Manufacture, Outcome, ValueSource
 from contracts.strict import Found, Strict, matching
 from contracts.vocabulary import SenderRole
 
@@ -93,7 +93,7 @@ class RowEntry(Strict):
     column: str | None = None
     sql: str | None = None
     lookup: LookupEntry | None = None
-    manufacture: dict[str, Any] | None = None
+    manufacture: Manufacture | None = None
     none: bool | None = None
     undecided: str | None = None
     source: ValueSource | None = None

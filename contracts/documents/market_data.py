@@ -6,25 +6,25 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contracts.documents.odcs import Head, RoleProperty, Text
+from contracts.documents.odcs import Head, Property, RoleProperty, Text
 from contracts.strict import Strict
 
 
-class WidthProperty(Strict):
+class WidthProperty(Property):
     """How many characters a code has; shorter ones get zeros in front."""
 
     property: Literal["width"]
     value: Annotated[int, Field(ge=1, le=20)]
 
 
-class OptionalProperty(Strict):
+class OptionalProperty(Property):
     """Whether a publication may come without it."""
 
     property: Literal["optional"]
     value: bool
 
 
-class AliasesProperty(Strict):
+class AliasesProperty(Property):
     """Other headings under which a column is published."""
 
     property: Literal["aliases"]
@@ -45,21 +45,21 @@ class PublishedColumn(Strict):
     ] = Field(default_factory=list, alias="customProperties")
 
 
-class HeadingProperty(Strict):
+class HeadingProperty(Property):
     """A heading: of a date that bounds a row's life, of the key before it, or of what a row that counts has."""
 
     property: Literal["effectiveFrom", "effectiveTo", "ownAfter", "present"]
     value: Text
 
 
-class ReferenceProperty(Strict):
+class ReferenceProperty(Property):
     """Which columns of a table must stand in which other table."""
 
     property: Literal["refersTo"]
     value: dict[str, list[Text]]
 
 
-class PublishedProperty(Strict):
+class PublishedProperty(Property):
     """Every table of the publication, read or not."""
 
     property: Literal["published"]
@@ -74,7 +74,7 @@ class MapEntry(Strict):
     values: dict[str, str]
 
 
-class MapProperty(Strict):
+class MapProperty(Property):
     """A column made by a list of values."""
 
     property: Literal["map"]
@@ -89,7 +89,7 @@ class MatchEntry(Strict):
     patterns: list[tuple[str, str]]
 
 
-class MatchProperty(Strict):
+class MatchProperty(Property):
     """A column made by patterns."""
 
     property: Literal["match"]

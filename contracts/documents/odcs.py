@@ -14,6 +14,7 @@ from contracts import vocabulary
 from contracts.strict import Strict
 
 Text = Annotated[str, Field(min_length=1)]
+Reference = Annotated[str, Field(coerce_numbers_to_str=True)]  # of a catalogue: 290 is a name there
 
 
 class TreatmentEntry(Strict):
@@ -24,35 +25,42 @@ class TreatmentEntry(Strict):
     rule: str | None = None
 
 
-class FormProperty(Strict):
+class Property(Strict):
+    """An entry of ``customProperties``: what it is called, and a value of a type of its own."""
+
+    property: str
+    value: Any
+
+
+class FormProperty(Property):
     """How text becomes a value."""
 
     property: Literal["form"]
     value: vocabulary.Form
 
 
-class TreatmentProperty(Strict):
+class TreatmentProperty(Property):
     """What happens to the column between backup and pack."""
 
     property: Literal["treatment"]
     value: TreatmentEntry
 
 
-class ItemProperty(Strict):
+class ItemProperty(Property):
     """The DTC item or catalogue number."""
 
     property: Literal["item"]
     value: str
 
 
-class NamesProperty(Strict):
+class NamesProperty(Property):
     """Further names in backups, or further item references."""
 
     property: Literal["aliases", "otherItems"]
     value: list[Text]
 
 
-class OptionsProperty(Strict):
+class OptionsProperty(Property):
     """Parameters of the form; which ones a form has is for the lint to say."""
 
     property: Literal["options"]
@@ -79,28 +87,28 @@ class ColumnDocument(Strict):
     custom_properties: list[ColumnProperty] = Field(alias="customProperties")
 
 
-class WordProperty(Strict):
+class WordProperty(Property):
     """A reason code, the fault in words, or the optional column whose presence a rule needs."""
 
     property: Literal["reason", "fault", "carried"]
     value: Text
 
 
-class EffectProperty(Strict):
+class EffectProperty(Property):
     """What a broken rule does."""
 
     property: Literal["effect"]
     value: vocabulary.Effect
 
 
-class StageProperty(Strict):
+class StageProperty(Property):
     """When the rule is judged."""
 
     property: Literal["stage"]
     value: vocabulary.RuleStage
 
 
-class WordsProperty(Strict):
+class WordsProperty(Property):
     """Where a rule comes from, or the rules that excuse it."""
 
     property: Literal["basis", "unless"]
@@ -142,32 +150,65 @@ class DerivedEntry(Strict):
     spanning: bool = False
 
 
-class RoleProperty(Strict):
+class RoleProperty(Property):
     """Who sends the extract."""
 
     property: Literal["role"]
     value: vocabulary.SenderRole
 
 
-class HeadingsProperty(Strict):
+class HeadingsProperty(Property):
     """Words of a heading that refuse the file, or headings that hold such a word and do not."""
 
     property: Literal["forbiddenColumns", "harmlessColumns"]
     value: list[Text]
 
 
-class DerivedProperty(Strict):
+class DerivedProperty(Property):
     """Derived columns, in the order in which they are made."""
 
     property: Literal["derivedColumns"]
     value: list[DerivedEntry]
 
 
-class LayoutsProperty(Strict):
-    """Where the columns are in DTC user files; the layouts themselves are read by their own room."""
+class FoldEntry(Strict):
+    """Records below a row that become columns of it, one after the other."""
+
+    group: Reference
+    item: Reference
+    columns: list[Text]
+    flag_item: Reference | None = Field(default=None, alias="flagItem")
+    flag_column: str = Field(default="", alias="flagColumn")
+
+
+class LayoutEntry(Strict):
+    """Where the columns are in one DTC flow: places as ``<group>.<item>``; see :class:`contracts.dtc.layout.DtcLayout`.
+
+    Whether the flow has those places is for :func:`contracts.dtc.resolve.layout_faults` to say.
+    """
+
+    flow: Reference
+    version: Reference = ""
+    row_group: Reference = Field(alias="rowGroup")
+    fields: dict[str, Reference]
+    constants: dict[str, Reference] = Field(default_factory=dict)
+    fold: FoldEntry | None = None
+    latest: dict[str, Reference] = Field(default_factory=dict)
+    header: dict[str, Reference] = Field(default_factory=dict)
+    fills: dict[str, Reference] = Field(default_factory=dict)
+    returned_as: Reference = Field(default="", alias="returnedAs")
+    utc_days: bool = Field(default=False, alias="utcDays")
+    agreed: dict[str, Reference] = Field(default_factory=dict)
+    partners: dict[str, list[Reference]] = Field(default_factory=dict)
+    completes: list[Reference] = Field(default_factory=list)
+    marks: dict[str, Reference] = Field(default_factory=dict)
+
+
+class LayoutsProperty(Property):
+    """Where the columns are in DTC user files."""
 
     property: Literal["dtcLayouts"]
-    value: list[dict[str, Any]]
+    value: list[LayoutEntry]
 
 
 class HalfHoursEntry(Strict):
@@ -185,7 +226,7 @@ class HalfHoursEntry(Strict):
     quantity: Text
 
 
-class HalfHoursProperty(Strict):
+class HalfHoursProperty(Property):
     """How a table with a row a half-hour is folded into days."""
 
     property: Literal["halfHours"]

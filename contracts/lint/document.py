@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeAlias
 
 from jsonschema import Draft201909Validator
 from jsonschema.exceptions import ValidationError
 
-from contracts.load import custom
+from contracts.json_types import JsonObject
 from contracts.vocabulary import (
     REASON_CODE,
     Classification,
@@ -26,7 +26,7 @@ from contracts.vocabulary import (
     RuleStage,
     SenderRole,
 )
-from contracts.yaml_loader import YamlError, read_yaml
+from contracts.yaml_loader import Document, YamlError, read_yaml
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -70,20 +70,21 @@ class LintFindings:
         return False
 
 
+RawMap: TypeAlias = Mapping[str, Any]
+"""A map of a contract file that nothing has been held against yet."""
+
 _BASIS = re.compile(r"Q\d{1,3}|R\d{1,2}|DQ\d{2}|J\d{4}|DI-\d{3}|REG\d{4}|domain \d+(\.\d+)?|[A-Z]{2,5}\d{1,5}")
 _SEVERITY = {"exclude": "error", "reject": "error", "warn": "warning"}
 
 
 @cache
-def odcs_schema() -> Mapping[str, Any]:
+def odcs_schema() -> JsonObject:
     """Return the published JSON schema of the Open Data Contract Standard, v3.1.0."""
-    schema: Mapping[str, Any] = json.loads(
-        files("open_data_contract_standard").joinpath("schema.json").read_text("utf-8")
-    )
+    schema: JsonObject = json.loads(files("open_data_contract_standard").joinpath("schema.json").read_text("utf-8"))
     return schema
 
 
-def read(raw: bytes, findings: LintFindings) -> Mapping[str, Any] | None:
+def read(raw: bytes, findings: LintFindings) -> Document | None:
     """Read YAML; note what makes that impossible."""
     try:
         document = read_yaml(raw)
@@ -97,7 +98,7 @@ def read(raw: bytes, findings: LintFindings) -> Mapping[str, Any] | None:
     if not isinstance(document.value, dict):
         findings.add("C01", "", "holds no contract")
         return None
-    return document.value
+    return document
 
 
 @cache
@@ -105,7 +106,7 @@ def _validator() -> Draft201909Validator:
     return Draft201909Validator(odcs_schema())
 
 
-def check_schema(document: Mapping[str, Any], findings: LintFindings) -> None:
+def check_schema(document: RawMap, findings: LintFindings) -> None:
     """Hold a document against the ODCS schema."""
     for fault in sorted(_validator().iter_errors(document), key=lambda f: list(map(str, f.path))):
         deepest = _deepest(fault)
@@ -141,11 +142,16 @@ def _path(document: Any, path: Sequence[Any]) -> str:
     return "/".join(parts)
 
 
-def check_words(document: Mapping[str, Any], findings: LintFindings) -> bool:
+def _custom(node: RawMap) -> dict[str, Any]:
+    """Return ODCS ``customProperties`` by name."""
+    return {entry["property"]: entry["value"] for entry in node.get("customProperties") or ()}
+
+
+def check_words(document: RawMap, findings: LintFindings) -> bool:
     """Check every closed word of a contract; tell whether the contract can be read further."""
     before = len(findings.found)
     try:
-        extras = custom(document)
+        extras = _custom(document)
         findings.word("C03", "", "role", extras.get("role"), list(SenderRole))
         tables = document["schema"]
         if len(tables) != 1:
@@ -159,8 +165,8 @@ def check_words(document: Mapping[str, Any], findings: LintFindings) -> bool:
     return len(findings.found) == before
 
 
-def _column_words(node: Mapping[str, Any], findings: LintFindings) -> None:
-    place, extras = f"column {node['name']}", custom(node)
+def _column_words(node: RawMap, findings: LintFindings) -> None:
+    place, extras = f"column {node['name']}", _custom(node)
     findings.word("C04", place, "classification", node.get("classification"), list(Classification))
     findings.word("C05", place, "form", extras.get("form"), list(Form))
     treatment = extras.get("treatment")
@@ -174,8 +180,8 @@ def _column_words(node: Mapping[str, Any], findings: LintFindings) -> None:
         findings.add("C07", place, "has no description")
 
 
-def _rule_words(node: Mapping[str, Any], findings: LintFindings) -> None:
-    place, extras = f"rule {node['id']}", custom(node)
+def _rule_words(node: RawMap, findings: LintFindings) -> None:
+    place, extras = f"rule {node['id']}", _custom(node)
     findings.word("C08", place, "dimension", node.get("dimension"), list(Dimension))
     if findings.word("C09", place, "effect", extras.get("effect"), list(Effect)):
         wanted = _SEVERITY[extras["effect"]]

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from contracts.documents.alignment import AlignmentDocument
+from contracts.documents.odcs import ContractDocument
 from contracts.errors import ContractError
 from contracts.lint.columns import check_columns, check_common
 from contracts.lint.document import Finding, LintFindings, check_schema, check_words, read
@@ -14,6 +16,8 @@ from contracts.lint.sources import check_alignment, check_code_list, check_layou
 from contracts.load import parse_contract
 from contracts.model import Contract
 from contracts.reference import definitions, table_columns
+from contracts.validation import Model, examine
+from contracts.yaml_loader import Document
 
 HOME = Path(__file__).parent.parent
 PATTERN = "*.odcs.yaml"
@@ -82,13 +86,22 @@ def _examined(raw: bytes, name: str) -> tuple[Contract | None, tuple[Finding, ..
     document = read(raw, findings)
     contract = None
     if document is not None:
-        check_schema(document, findings)
-        if check_words(document, findings) and check_places(document, findings):
+        check_schema(document.value, findings)
+        typed = _typed(document, ContractDocument, "C03", findings) if check_words(document.value, findings) else None
+        if typed is not None and check_places(typed, findings):
             try:
-                contract = parse_contract(document, where=name)
+                contract = parse_contract(typed, where=name)
             except ContractError as fault:
                 findings.add("C03", "", fault.what)
     return contract, tuple(findings.found)
+
+
+def _typed(document: Document, model: type[Model], rule: str, findings: LintFindings) -> Model | None:
+    """Return a document as its model; note what does not fit."""
+    found, faults = examine(document, model)
+    for fault in faults:
+        findings.add(rule, "", fault)
+    return found
 
 
 def _check_extracts(contracts: Mapping[str, Contract], collected: Mapping[str, LintFindings]) -> None:
@@ -129,7 +142,7 @@ def _market_data(folder: Path) -> LintFindings:
     document = read(path.read_bytes(), findings)
     if document is None:
         return findings
-    check_schema(document, findings)
+    check_schema(document.value, findings)
     try:
         tables = definitions(path)
     except ContractError as fault:
@@ -139,9 +152,9 @@ def _market_data(folder: Path) -> LintFindings:
         place = f"table {table.name}"
         if bool(table.effective_from) != bool(table.effective_to):
             findings.add("C47", place, "has one of effectiveFrom and effectiveTo")
-        for spec in table.derived.values():
-            if spec.get("column") not in table.columns:
-                findings.add("C47", place, f"there is no column {spec.get('column')!r}")
+        for made in table.derived:
+            if made.column not in table.columns:
+                findings.add("C47", place, f"there is no column {made.column!r}")
         if table.present and table.present not in table.columns:
             findings.add("C47", place, f"there is no column {table.present!r}")
     return findings
@@ -159,6 +172,7 @@ def _code_lists(folder: Path) -> list[LintFindings]:
 def _alignment(folder: Path, contracts: Mapping[str, Contract]) -> LintFindings:
     findings, path = LintFindings("alignment.yaml"), folder / "alignment.yaml"
     document = read(path.read_bytes(), findings) if path.is_file() else None
-    if document is not None:
-        check_alignment(document, {c.extract: c for c in contracts.values()}, findings)
+    typed = _typed(document, AlignmentDocument, "C46", findings) if document is not None else None
+    if typed is not None:
+        check_alignment(typed, {c.extract: c for c in contracts.values()}, findings)
     return findings

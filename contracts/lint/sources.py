@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from contracts.documents.alignment import AlignmentDocument
+from contracts.documents.odcs import ContractDocument
 from contracts.dtc.layout import layout_columns
 from contracts.dtc.places import flow_places
 from contracts.dtc.resolve import layout_faults
@@ -22,12 +23,12 @@ BARRED_ITEMS = frozenset((
 _RULES = {"flow": "C41", "place": "C41", "nesting": "C44"}
 
 
-def check_places(document: Mapping[str, Any], findings: LintFindings) -> bool:
+def check_places(document: ContractDocument, findings: LintFindings) -> bool:
     """Hold the groups and items that a contract names against the flows as published; tell whether all are there."""
     before = len(findings.found)
-    for node in custom(document).get("dtcLayouts") or ():
-        where = f"layout {node.get('flow')} {node.get('rowGroup')}"
-        for kind, what in layout_faults(node):
+    for entry in custom(document.custom_properties).get("dtcLayouts", ()):
+        where = f"layout {entry.flow} {entry.row_group}"
+        for kind, what in layout_faults(entry):
             findings.add(_RULES[kind], where, what)
     return len(findings.found) == before
 
@@ -73,33 +74,23 @@ def check_code_list(path: Path, findings: LintFindings) -> None:
         findings.add("C45", "", "a code is there twice")
 
 
-def check_alignment(document: Mapping[str, Any], contracts: Mapping[str, Contract], findings: LintFindings) -> None:
+def check_alignment(document: AlignmentDocument, contracts: Mapping[str, Contract], findings: LintFindings) -> None:
     """Check the comparisons between participants."""
     registration = contracts.get("registration")
     if registration is None:
         return
     own = {c.name: column_type(c) for c in registration.staged}
-    if document.get("policy", {}).get("beyond") not in ("report", "fail"):
-        findings.add("C46", "policy", "beyond is not one of report, fail")
-    for spec in document.get("comparisons", ()):
-        where = f"comparison with {spec.get('right')}"
-        other = contracts.get(str(spec.get("right")))
+    for entry in document.comparisons:
+        where = f"comparison with {entry.right}"
+        other = contracts.get(entry.right)
         if other is None:
             findings.add("C46", where, "no such extract")
             continue
         theirs = {c.name for c in other.staged} | {"participant"}
-        if spec.get("expected") and spec["expected"] not in own:
-            findings.add("C46", where, f"expected: registration has no column {spec['expected']!r}")
-        if fault := condition_fault(str(spec.get("scope", "")), dict(own), boolean=True)[0]:
+        if entry.expected and entry.expected not in own:
+            findings.add("C46", where, f"expected: registration has no column {entry.expected!r}")
+        if fault := condition_fault(entry.scope, dict(own), boolean=True)[0]:
             findings.add("C31", where, f"scope: {fault}")
-        for mine, item in spec.get("items", {}).items():
-            if mine not in own or str(item.get("column")) not in theirs:
+        for mine, item in entry.items.items():
+            if mine not in own or item.column not in theirs:
                 findings.add("C46", where, f"item {mine!r} is not in both extracts")
-        for name, share in _tolerances(spec):
-            if not isinstance(share, int | float) or not 0 <= share <= 1:
-                findings.add("C46", where, f"{name}: a tolerance is a share from 0 to 1")
-
-
-def _tolerances(spec: Mapping[str, Any]) -> list[tuple[str, object]]:
-    items = [(f"item {name}", item.get("tolerance")) for name, item in spec.get("items", {}).items()]
-    return [*items, ("presence", spec.get("presence", {}).get("tolerance"))]

@@ -5,12 +5,11 @@ Source: domain 8 (envelope, interfaces, block compositions), Q34, Q106, Q107.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from contracts.documents.messages import MessagesDocument
+from contracts.documents.messages import InterfaceEntry, KeyEntry, MessagesDocument
 from contracts.load import read_document
 from contracts.messages.model import Interface, Key, ListBlock, Messages
 
@@ -28,41 +27,41 @@ def messages(path: Path = MESSAGES) -> Messages:
     """
     document, _ = read_document(path, MessagesDocument, MessagesDocument.faults)
     return Messages(
-        versions=dict(document["versions"]),
-        environment=document["environment"],
-        parties=dict(document["parties"]),
-        spellings=tuple(document["spellings"]),
-        common={name: _keys(nodes) for name, nodes in document["common"].items()},
-        blocks={name: _keys(nodes) for name, nodes in document["blocks"].items()},
-        lists={n: ListBlock(node["each"], _keys(node["keys"])) for n, node in document["lists"].items()},
-        interfaces={name: _interface(name, node) for name, node in document["interfaces"].items()},
+        versions=document.versions,
+        environment=document.environment,
+        parties=document.parties,
+        spellings=tuple(document.spellings),
+        common={name: _keys(entries) for name, entries in document.common.items()},
+        blocks={name: _keys(entries) for name, entries in document.blocks.items()},
+        lists={name: ListBlock(entry.each, _keys(entry.keys)) for name, entry in document.lists.items()},
+        interfaces={name: _interface(name, entry) for name, entry in document.interfaces.items()},
     )
 
 
-def _keys(nodes: list[Mapping[str, Any]]) -> tuple[Key, ...]:
+def _keys(entries: Sequence[KeyEntry]) -> tuple[Key, ...]:
     return tuple(
         Key(
-            key=n["key"],
-            catalogue=n.get("catalogue", n["key"]),
-            column=str(n["from"]).removeprefix("."),
-            context=str(n["from"]).startswith("."),
-            form=n.get("as", "as it is" if str(n["from"]).startswith(".") else "text"),
-            nullable=bool(n.get("nullable", False)),
+            key=entry.key,
+            catalogue=entry.catalogue or entry.key,
+            column=entry.source.removeprefix("."),
+            context=entry.source.startswith("."),
+            form=entry.form or ("as it is" if entry.source.startswith(".") else "text"),
+            nullable=entry.nullable,
         )
-        for n in nodes
+        for entry in entries
     )
 
 
-def _interface(name: str, node: Mapping[str, Any]) -> Interface:
+def _interface(name: str, entry: InterfaceEntry) -> Interface:
     return Interface(
         name=name,
-        title=node["title"],
-        sender=node["sender"],
-        to=node["to"],
-        identity=node.get("identity", "M0"),
-        events={event: tuple(blocks) for event, blocks in node["events"].items()},
-        needs=tuple(node.get("needs") or ()),
-        event_needs={event: tuple(c) for event, c in (node.get("event_needs") or {}).items()},
-        refuses={c: dict(values) for c, values in (node.get("refuses") or {}).items()},
-        optional=dict(node.get("optional") or {}),
+        title=entry.title,
+        sender=entry.sender,
+        to=entry.to,
+        identity=entry.identity,
+        events={event: tuple(blocks) for event, blocks in entry.events.items()},
+        needs=tuple(entry.needs or ()),
+        event_needs={event: tuple(columns) for event, columns in (entry.event_needs or {}).items()},
+        refuses=entry.refuses or {},
+        optional=entry.optional or {},
     )

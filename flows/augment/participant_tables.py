@@ -23,6 +23,7 @@ import polars as pl
 
 from contracts.augmentation import services
 from contracts.errors import ConfigurationError
+from contracts.evidence import Publication, ReferenceFileEvidence
 from flows.cut.config import Job
 from flows.intake.standing_data import StandingData, load_standing_data
 
@@ -51,8 +52,8 @@ class MappingTables:
     """
 
     tables: Mapping[str, pl.DataFrame]
-    files: tuple[Mapping[str, object], ...]
-    publications: tuple[Mapping[str, object], ...] = ()
+    files: tuple[ReferenceFileEvidence, ...]
+    publications: tuple[Publication, ...] = ()
 
 
 def mapping_files(job: Job) -> list[tuple[str, Path]]:
@@ -74,7 +75,7 @@ def load_mapping(job: Job) -> MappingTables:
         IntakeError: industry standing data is not as published, or not whole.
     """
     known: dict[str, dict[tuple[str, ...], str]] = {"services": {}, "dip_ids": {}}
-    files: list[Mapping[str, object]] = []
+    files: list[ReferenceFileEvidence] = []
     for table, path in mapping_files(job):
         raw = _read(path)
         columns = SERVICES if table == "services" else DIP_IDS
@@ -82,15 +83,16 @@ def load_mapping(job: Job) -> MappingTables:
         for line, row in rows:
             for key in _keys(table, row):
                 _enter(known[table], key, row[-1], f"{path.name}, line {line}")
-        files.append({"table": f"{table}/{path.name}", "rows": len(rows), "sha256": hashlib.sha256(raw).hexdigest()})
-    publications = []
+        digest = hashlib.sha256(raw).hexdigest()
+        files.append(ReferenceFileEvidence(table=f"{table}/{path.name}", rows=len(rows), sha256=digest))
+    publications: tuple[Publication, ...] = ()
     if standing := standing_data(job):
         files += standing.evidence()
         overruled = sum(_enter_published(known["dip_ids"], *row) for row in standing.dip_ids.iter_rows())
-        publications.append(standing.publication() | ({"overruled": overruled} if overruled else {}))
+        publications = (standing.publication(overruled),)
     _one_pair_each(known["dip_ids"])
     frames = {name: _frame(name, entries) for name, entries in known.items()}
-    return MappingTables(frames, tuple(files), tuple(publications))
+    return MappingTables(frames, tuple(files), publications)
 
 
 def standing_data(job: Job) -> StandingData | None:

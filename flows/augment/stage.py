@@ -11,20 +11,15 @@ import polars as pl
 from contracts.augmentation import PARTIAL, REASON, Item, Tables, stated_column
 from contracts.codes import code_table
 from contracts.errors import ContractError, QualityError
+from contracts.evidence import ReferenceFileEvidence
+from contracts.evidence_results import AssociationCountsEvidence, AssociationOutcomeEvidence, ItemCountsEvidence
 from contracts.model import Contract
 from flows.augment.associations import Resolved, resolve
 from flows.augment.inputs import AUGMENT, AugmentationInputs, excluded, load_inputs, registered
 from flows.augment.participant_tables import load_mapping
 from flows.cut.context import Context
 from flows.cut.partitions import ALL, AUGMENTED, EXCLUDED, EXTRACT, ORDER, read_exclusions, write_exclusions
-from flows.cut.records import (
-    AssociationCounts,
-    AssociationOutcome,
-    AugmentationCounts,
-    ItemCounts,
-    PublicationFacts,
-    ReferenceFile,
-)
+from flows.cut.records import AugmentationCounts
 from flows.cut.workspace import disk
 from flows.quality.exclusions import cascade
 from transforms.augment.associations import violations
@@ -113,13 +108,13 @@ def augmentation(known: Context) -> AugmentationCounts:
     checks = _checked(inputs, members)
     return AugmentationCounts(
         items=tuple(_entry(item, tally) for item in inputs.tables.items if item.held_by),
-        associations=AssociationCounts(
+        associations=AssociationCountsEvidence(
             evidence=tuple(_evidence(inputs, found.outcomes)),
             constraints=checks,
             incoherent=dict(sorted(broken.items())),
         ),
         reference=tuple(_files(known, inputs)),
-        publications=tuple(PublicationFacts.model_validate(entry) for entry in inputs.mapping.publications),
+        publications=inputs.mapping.publications,
     )
 
 
@@ -190,7 +185,7 @@ def _written(inputs: AugmentationInputs, columns: Sequence[str]) -> list[pl.Expr
     return [*(pl.col(c) for c in kept), pl.col("link_grade").alias("linked_mpan_confidence")]
 
 
-def _entry(item: Item, tally: Mapping[tuple[str, str], int]) -> ItemCounts:
+def _entry(item: Item, tally: Mapping[tuple[str, str], int]) -> ItemCountsEvidence:
     """Return an item's counts: by source, absent, undecided, and by rule."""
     by_rule = {rule: tally[item.item, rule] for rule in item.rules if tally.get((item.item, rule))}
     lost = tally.get((item.item, "None"), 0)
@@ -199,19 +194,19 @@ def _entry(item: Item, tally: Mapping[tuple[str, str], int]) -> ItemCounts:
     totals = Counter({"stated": 0, "derived": 0, "manufactured": 0, "absent": 0, "undecided": lost})
     for rule, count in by_rule.items():
         totals["absent" if rule in none else from_rule[rule] or "undecided"] += count
-    return ItemCounts(item=item.item, **totals, rules=by_rule)
+    return ItemCountsEvidence(item=item.item, **totals, rules=by_rule)
 
 
-def _evidence(inputs: AugmentationInputs, outcomes: pl.DataFrame) -> list[AssociationOutcome]:
+def _evidence(inputs: AugmentationInputs, outcomes: pl.DataFrame) -> list[AssociationOutcomeEvidence]:
     words = {e.rule: e for e in inputs.rules.evidence}
     rows = outcomes.to_dicts() if outcomes.height else []
     return [
-        AssociationOutcome(**row, grade=words[row["rule"]].grade, description=words[row["rule"]].description)
+        AssociationOutcomeEvidence(**row, grade=words[row["rule"]].grade, description=words[row["rule"]].description)
         for row in rows
     ]
 
 
-def _files(known: Context, inputs: AugmentationInputs) -> list[ReferenceFile]:
+def _files(known: Context, inputs: AugmentationInputs) -> list[ReferenceFileEvidence]:
     chosen = known.job.model.augmentation
     named = {
         f"augmentation/{chosen.items.name if chosen.items else 'items.yaml'}": (
@@ -222,5 +217,5 @@ def _files(known: Context, inputs: AugmentationInputs) -> list[ReferenceFile]:
         ),
         "augmentation/services.yaml": (len(known.services.prefixes), known.services.digest),
     }  # fmt: skip
-    own = [ReferenceFile(table=name, rows=rows, sha256=digest) for name, (rows, digest) in named.items()]
-    return [*own, *(ReferenceFile.model_validate(entry) for entry in inputs.mapping.files)]
+    own = [ReferenceFileEvidence(table=name, rows=rows, sha256=digest) for name, (rows, digest) in named.items()]
+    return [*own, *inputs.mapping.files]

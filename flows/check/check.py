@@ -19,6 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from contracts.errors import DataCutError
+from contracts.evidence import RuleCountEvidence
 from contracts.vocabulary import Effect
 from flows.cleanse.listing import Cleansed, cleanse_file
 from flows.cleanse.verdicts import write_cleanse
@@ -27,7 +28,7 @@ from flows.cut.context import Context, load_context, partitions
 from flows.cut.deliveries import note
 from flows.cut.partitions import JUDGED, STAGED, ParticipantExtract
 from flows.cut.progress import Progress, silent
-from flows.cut.records import RuleCount, SourceFacts
+from flows.cut.records import SourceFacts
 from flows.cut.workspace import disk
 from flows.intake import FirstRows
 from flows.intake.files import expand
@@ -67,7 +68,7 @@ class CheckedSource:
     estimate: int = 0
     facts: SourceFacts | None = None
     fault: DataCutError | None = None
-    rules: list[RuleCount] = field(default_factory=list)
+    rules: list[RuleCountEvidence] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -285,7 +286,7 @@ def _memory() -> int:
         return 0
 
 
-def excluded(entries: list[RuleCount]) -> list[RuleCount]:
+def excluded(entries: list[RuleCountEvidence]) -> list[RuleCountEvidence]:
     """Return the rules that some row breaks, those that exclude first, the most frequent first."""
     broken = [entry for entry in entries if entry.failed]
     return sorted(broken, key=lambda entry: (entry.effect != Effect.EXCLUDE.value, -entry.failed, entry.rule))

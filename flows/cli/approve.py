@@ -58,7 +58,7 @@ def lineage_command(
     require("openlineage")
     from flows.report.openlineage import event_lines, events
 
-    found = events(read_evidence(pack), pack_reference(pack)["tagmanifest_sha256"])
+    found = events(read_evidence(pack), pack_reference(pack).tagmanifest_sha256)
     try:
         with open(out, "xb") as file:
             file.write(event_lines(found))

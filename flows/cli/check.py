@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from contracts.errors import ConfigurationError, DataCutError
+from contracts.json_types import JsonObject
 from flows.cli.run import AsJson, CutPath
+from transforms.release.source_form import form_of
 
 if TYPE_CHECKING:
+    from contracts.evidence import RuleCountEvidence
     from flows.check.check import Checked, CheckedSource
-    from flows.cut.records import RuleCount
 
 WIDTH = 78
 NAMES = 8  # names of columns that one line tells
@@ -86,8 +89,8 @@ def _print_source(each: CheckedSource) -> None:
         if each.fault is not None:
             _say("Fault", each.fault.line())
         return
-    facts, form = each.facts, each.facts.source_form
-    how = [facts.form, str(form.get("delimiter") or ""), str(form.get("encoding") or "")]
+    facts, form = each.facts, form_of(each.facts)
+    how = [facts.form, form.delimiter, form.encoding]
     many = f"{facts.rows:,} rows" + (f" of about {each.estimate:,}" if each.first.cut else "")
     typer.echo(f"\n{name}: {facts.file}, {', '.join(filter(None, how))}; {many}")
     for column, heading in facts.columns.items():
@@ -105,7 +108,7 @@ def _print_source(each: CheckedSource) -> None:
     _print_rules(each.rules, each)
 
 
-def _print_rules(rules: list[RuleCount], each: CheckedSource) -> None:
+def _print_rules(rules: list[RuleCountEvidence], each: CheckedSource) -> None:
     from flows.check.check import excluded
 
     for entry in excluded(rules):
@@ -118,8 +121,7 @@ def _print_rules(rules: list[RuleCount], each: CheckedSource) -> None:
     _names("Not judged", unjudged)
 
 
-def _names(what: str, names: Any) -> None:
-    names = list(names)
+def _names(what: str, names: Sequence[str]) -> None:
     if names:
         more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
         _say(what, ", ".join(names[:NAMES]) + more)
@@ -146,11 +148,11 @@ def _duration(seconds: float) -> str:
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _document(found: Checked) -> dict[str, Any]:
+def _document(found: Checked) -> JsonObject:
     return {
         "exit_code": found.exit_code,
         "faults": [{"exit_code": fault.exit_code, "line": fault.line()} for fault in found.faults],
-        "notes": found.notes,
+        "notes": [*found.notes],
         "fingerprint": found.fingerprint,
         "estimate": {"seconds": round(found.seconds, 1), "disk_bytes": found.disk, "memory_bytes": found.memory},
         "free": {"disk_bytes": found.free_disk, "memory_bytes": found.free_memory},
@@ -159,7 +161,7 @@ def _document(found: Checked) -> dict[str, Any]:
     }
 
 
-def _source(each: CheckedSource) -> dict[str, Any]:
+def _source(each: CheckedSource) -> JsonObject:
     facts = each.facts
     return {
         "participant": each.source.participant,
@@ -167,11 +169,11 @@ def _source(each: CheckedSource) -> dict[str, Any]:
         "whole": not each.first.cut,
         "rows": facts.rows if facts else 0,
         "rows_estimated": each.estimate,
-        "columns": facts.columns if facts else {},
-        "missing": list(facts.missing) if facts else [],
-        "not_agreed": list(facts.not_agreed) if facts else [],
-        "dropped": list(facts.dropped) if facts else [],
-        "notes": each.notes,
+        "columns": {**facts.columns} if facts else {},
+        "missing": [*facts.missing] if facts else [],
+        "not_agreed": [*facts.not_agreed] if facts else [],
+        "dropped": [*facts.dropped] if facts else [],
+        "notes": [*each.notes],
         "fault": each.fault.line() if each.fault else None,
         "rules": [
             {

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from contracts.errors import QualityError
 from flows.pack.bag import shown
+
+if TYPE_CHECKING:
+    from flows.report.drift import ComparedPack, Drift, PackComparison
+    from flows.report.figure_types import RuleTrend
 
 ALL_HELP = "Show every rule and column, not only those that changed."
 
@@ -43,18 +47,18 @@ def compare_command(
     for pack in (before, now) if public_key else ():
         _verify(pack, public_key or [])
     found = compare(before, now)
-    found["verified"] = bool(public_key)
+    document = {**found.document(), "verified": bool(public_key)}
     if not as_json:
-        _print(found, 0.0 if show_all else threshold, show_all=show_all)
-    worst = max((entry["drift"] or 0 for entry in found["drift"]), default=0)
+        _print(found, 0.0 if show_all else threshold, verified=bool(public_key), show_all=show_all)
+    worst = max((entry.drift or 0 for entry in found.drift), default=0)
     if tolerate is not None and worst > tolerate:
-        at = found["drift"][0]
-        where = f"{at['extract']}.{at['column']}"
+        at = found.drift[0]
+        where = f"{at.extract}.{at.column}"
         fault = QualityError(f"drifted by {worst:.3f}; --tolerate allows {tolerate:.3f}", where=where)
-        fault.document = found
+        fault.document = document
         raise fault
     if as_json:
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def _verify(pack: Path, public_keys: Sequence[Path]) -> None:
@@ -64,25 +68,25 @@ def _verify(pack: Path, public_keys: Sequence[Path]) -> None:
     verify_pack(pack, [load_public(path) for path in public_keys], VerificationPolicy(require=1))
 
 
-def _print(found: dict[str, Any], threshold: float, *, show_all: bool) -> None:
-    old, new = found["packs"]
-    verified = "both verified" if found["verified"] else "signatures not checked"
-    typer.echo(f"Before  {_pack(old)}\nNow     {_pack(new)}\n        {verified}")
-    if old["key_fingerprint"] == new["key_fingerprint"]:
+def _print(found: PackComparison, threshold: float, *, verified: bool, show_all: bool) -> None:
+    old, new = found.packs
+    signatures = "both verified" if verified else "signatures not checked"
+    typer.echo(f"Before  {_pack(old)}\nNow     {_pack(new)}\n        {signatures}")
+    if old.key_fingerprint == new.key_fingerprint:
         typer.echo("        same key: pseudonyms can be linked")
     _table("Volumes", ("extract", "rows before", "rows now", "excluded before", "now"), _volumes(found))
-    rules = [rule for rule in found["rules"] if show_all or rule["way"] in ("up", "down", "new")]
-    title = f"Rules: {len(rules)} of {len(found['rules'])} changed"
+    rules = [rule for rule in found.rules if show_all or rule.way in ("up", "down", "new")]
+    title = f"Rules: {len(rules)} of {len(found.rules)} changed"
     _table(title, ("rule", "failed before", "now", "change"), map(_rule, rules))
-    if found["gone_rules"]:
-        typer.echo(f"\nNo longer judged: {', '.join(map(shown, found['gone_rules']))}")
-    columns = [d for d in found["drift"] if d["drift"] is None or d["drift"] >= threshold]
-    title = f"Columns: {len(columns)} of {len(found['drift'])} drifted by {threshold:g} or more"
+    if found.gone_rules:
+        typer.echo(f"\nNo longer judged: {', '.join(map(shown, found.gone_rules))}")
+    columns = [d for d in found.drift if d.drift is None or d.drift >= threshold]
+    title = f"Columns: {len(columns)} of {len(found.drift)} drifted by {threshold:g} or more"
     _table(title, ("column", "drift", "missing before", "now", "compared as"), map(_column, columns))
 
 
-def _pack(side: dict[str, Any]) -> str:
-    return f"{shown(side['pack'])}, cut {shown(side['cut'])} of {side['date']}, key {side['key_fingerprint']}"
+def _pack(side: ComparedPack) -> str:
+    return f"{shown(side.pack)}, cut {shown(side.cut)} of {side.date}, key {side.key_fingerprint}"
 
 
 def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -99,25 +103,25 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.2f} %"
 
 
-def _volumes(found: dict[str, Any]) -> Iterable[Sequence[str]]:
-    for row in found["volumes"]:
-        shares = [row[w]["excluded"] / row[w]["rows_in"] if row[w]["rows_in"] else None for w in ("before", "now")]
-        yield (row["extract"], *(f"{row[w]['rows_in']:,}" for w in ("before", "now")), *map(_share, shares))
+def _volumes(found: PackComparison) -> Iterable[Sequence[str]]:
+    for row in found.volumes:
+        both = (row.before, row.now)
+        shares = [volume.excluded / volume.rows_in if volume.rows_in else None for volume in both]
+        yield (row.extract, *(f"{volume.rows_in:,}" for volume in both), *map(_share, shares))
 
 
-def _rule(rule: dict[str, Any]) -> Sequence[str]:
-    change = "new" if rule["way"] == "new" else "" if rule["change"] is None else f"{100 * rule['change']:+.2f} pp"
-    name = f"{shown(rule['extract'])}: {shown(rule['rule'])}"
-    return (name, _share(rule["before"]), _share(rule["now"]), change, rule["effect"])
+def _rule(rule: RuleTrend) -> Sequence[str]:
+    change = "new" if rule.way == "new" else "" if rule.change is None else f"{100 * rule.change:+.2f} pp"
+    name = f"{shown(rule.extract)}: {shown(rule.rule)}"
+    return (name, _share(rule.before), _share(rule.now), change, rule.effect)
 
 
-def _column(entry: dict[str, Any]) -> Sequence[str]:
-    moved, note = entry["moved"], ""
+def _column(entry: Drift) -> Sequence[str]:
+    moved, note = entry.moved, ""
     if moved:
-        note = f"{shown(moved['value'])} from {_share(moved['before'])} to {_share(moved['now'])}"
-    elif entry["shared"]:
-        note = f"{entry['shared']:,} in both cuts"
-    drift = "" if entry["drift"] is None else f"{entry['drift']:.3f}"
-    missing = (_share(entry["missing_before"]), _share(entry["missing_now"]))
-    name = f"{shown(entry['extract'])}.{shown(entry['column'])}"
-    return (name, drift, *missing, entry["measure"], note)
+        note = f"{shown(moved.value)} from {_share(moved.before)} to {_share(moved.now)}"
+    elif entry.shared:
+        note = f"{entry.shared:,} in both cuts"
+    drift = "" if entry.drift is None else f"{entry.drift:.3f}"
+    missing = (_share(entry.missing_before), _share(entry.missing_now))
+    return (f"{shown(entry.extract)}.{shown(entry.column)}", drift, *missing, entry.measure, note)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from contracts.errors import ContractError
+from contracts.json_types import JsonObject
 from flows.cli.help import WholeSentences
 
 Folder = Annotated[
@@ -46,7 +47,7 @@ def check_command(
     lines = [finding.line() for finding in found]
     if folder is None:
         lines += [f"augmentation: {text}" for text in _augmentation()]
-    document = {"findings": [asdict(f) for f in found], "lines": lines}
+    document: JsonObject = {"findings": [asdict(f) for f in found], "lines": [*lines]}
     if not as_json:
         typer.echo("\n".join(lines or ["The contracts are in order."]))
     if lines:
@@ -79,7 +80,7 @@ def flows_command(
 
     rows = [place for contract in load_all().values() for place in flow_places(contract)]
     wrong = sum(not row.matches for row in rows)
-    document = {"places": [asdict(row) for row in rows], "mismatches": wrong}
+    document: JsonObject = {"places": [asdict(row) for row in rows], "mismatches": wrong}
     if not as_json:
         heads = ("column", "item", "flow", "group", "position", "name in the catalogue", "")
         table = [heads] + [

@@ -112,8 +112,8 @@ def verify_command(
     from flows.dtc.manifest import verify_folder
     from flows.keys.signing_key import load_public
 
-    document = verify_folder(folder, load_public(public_key))
-    typer.echo(f"Verified: {len(document['files'])} files of cut {document['cut']['id']} match their signature.")
+    manifest = verify_folder(folder, load_public(public_key))
+    typer.echo(f"Verified: {len(manifest.files)} files of cut {manifest.cut.id} match their signature.")
 
 
 def _text(path: Path) -> str:

@@ -62,7 +62,7 @@ def messages_command(  # noqa: PLR0913 - the options of a command
         verify_pack(pack, [load_public(path) for path in public_key], VerificationPolicy())
     else:
         hold_together(pack)
-    cut = datetime.fromisoformat(read_evidence(pack)["cut"]["date"])
+    cut = datetime.fromisoformat(read_evidence(pack).cut.date)
     moment = (sent or cut.replace(hour=9)).replace(tzinfo=LOCAL)
     terms = MessageDefaults(
         sent=moment,

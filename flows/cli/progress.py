@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from contracts.errors import ConfigurationError
-from flows.cut.progress import Facts, Kind, ProgressListener, Step
+from flows.cut.progress import Kind, ProgressListener, Step, StepResult
 from flows.pipeline import (
     ALIGN,
     AUGMENT,
@@ -27,6 +27,7 @@ from flows.pipeline import (
     RELEASE,
     REPORT,
     RING_FENCE,
+    RunPlan,
 )
 
 # Shares of a whole run's time, as measured at a million metering points: what the estimate of the rest rests on.
@@ -45,9 +46,10 @@ RELEASE_ONLY = (ALIGN.name, AUGMENT.name, RING_FENCE.name)
 SHOWN = ("rows", "partitions", "excluded", "rules", "pairs", "coincident", "items", "allocated", "shortages")
 
 
-def _line(step: Step, seconds: float, facts: Facts) -> str:
-    counts = ", ".join(f"{name} {facts[name]:,}" for name in SHOWN if isinstance(facts.get(name), int))
-    return f"{seconds:8.2f} s  {step.name}" + (f"  {counts}" if counts else "")
+def _line(step: Step, seconds: float, result: StepResult) -> str:
+    counts = result.counts()
+    shown = ", ".join(f"{name} {counts[name]:,}" for name in SHOWN if name in counts)
+    return f"{seconds:8.2f} s  {step.name}" + (f"  {shown}" if shown else "")
 
 
 class LineListener:
@@ -56,9 +58,9 @@ class LineListener:
     def begin(self, step: Step) -> None:
         """Say nothing."""
 
-    def end(self, step: Step, seconds: float, facts: Facts) -> None:
+    def end(self, step: Step, seconds: float, result: StepResult) -> None:
         """Write one line."""
-        sys.stderr.write(_line(step, seconds, facts) + "\n")
+        sys.stderr.write(_line(step, seconds, result) + "\n")
 
     def rows(self, label: str, rows: int) -> None:
         """Say nothing: a line per batch would drown the others."""
@@ -78,16 +80,16 @@ class BarListener:
         """Name the step."""
         self._progress.update(self._task, description=step.name, rows="")
 
-    def end(self, step: Step, seconds: float, facts: Facts) -> None:
+    def end(self, step: Step, seconds: float, result: StepResult) -> None:
         """Move on by the step's share."""
-        if "sources" in facts:  # the plan, which the first step makes
-            sources, parts = len(facts["sources"]), min(int(facts["partitions"]), MOST_PARTS)
+        if isinstance(result, RunPlan):
+            sources, parts = len(result.sources), min(result.partitions, MOST_PARTS)
             self._steps = {INTAKE.name: 1 + sources, PSEUDONYMISE.name: sources, QUALITY.name: parts + 2}
         share = sum(SHARES[stage] / max(1, self._steps.get(stage, 1)) for stage in step.stages)
         self._progress.advance(self._task, share)
         if REPORT.name in step.stages:  # the last step
             self._progress.update(self._task, completed=self._total, description="done", rows="")
-        self._progress.console.print(_line(step, seconds, facts), highlight=False, markup=False)
+        self._progress.console.print(_line(step, seconds, result), highlight=False, markup=False)
 
     def rows(self, label: str, rows: int) -> None:
         """Show how many rows of the source at hand have been read."""
@@ -104,16 +106,15 @@ class JsonListener:
         """Write that a step begins."""
         self._write({"event": "begin", "stage": step.stage, "name": step.name, "participant": step.participant})
 
-    def end(self, step: Step, seconds: float, facts: Facts) -> None:
+    def end(self, step: Step, seconds: float, result: StepResult) -> None:
         """Write what a step has done."""
-        counts = {k: v for k, v in facts.items() if isinstance(v, int) and not isinstance(v, bool)}
         named = {"stage": step.stage, "name": step.name, "participant": step.participant}
-        self._write({"event": "end", **named, "seconds": seconds, **counts})
+        self._write({"event": "end", **named, "seconds": seconds, **result.counts()})
 
     def rows(self, label: str, rows: int) -> None:
         """Say nothing between begin and end."""
 
-    def _write(self, entry: dict[str, Any]) -> None:
+    def _write(self, entry: Mapping[str, str | int | float]) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._stream.write(json.dumps({"at": at, "run": self._run, **entry}) + "\n")
         self._stream.flush()
@@ -129,9 +130,9 @@ class Listeners:
         for listener in self._listeners:
             listener.begin(step)
 
-    def end(self, step: Step, seconds: float, facts: Facts) -> None:
+    def end(self, step: Step, seconds: float, result: StepResult) -> None:
         for listener in self._listeners:
-            listener.end(step, seconds, facts)
+            listener.end(step, seconds, result)
 
     def rows(self, label: str, rows: int) -> None:
         for listener in self._listeners:

@@ -69,15 +69,15 @@ def _print(found: Restored, out: Path) -> None:
     from flows.cleanse.listing import NAME, Cleansed
 
     for entry in found.extracts:
-        excluded = sum(entry["excluded"].values())
+        excluded = sum(entry.excluded.values())
         typer.echo(
-            f"{entry['extract']}: {entry['rows']:,} rows in the backup, {entry['returned']:,} returned, "
-            f"{excluded:,} excluded, {entry['only_in_backup']:,} not in the pack"
+            f"{entry.extract}: {entry.rows:,} rows in the backup, {entry.returned:,} returned, "
+            f"{excluded:,} excluded, {entry.only_in_backup:,} not in the pack"
         )
-        if entry["differing"] or entry["only_in_pack"]:
+        if entry.differing or entry.only_in_pack:
             typer.echo(
-                f"  does not match the backup: {entry['differing']:,} records differ, "
-                f"{entry['only_in_pack']:,} are only in the pack; see unmatched-{entry['extract']}.csv"
+                f"  does not match the backup: {entry.differing:,} records differ, "
+                f"{entry.only_in_pack:,} are only in the pack; see unmatched-{entry.extract}.csv"
             )
     typer.echo(f"Signature: {'verified' if found.verified else 'not checked (give --public-key)'}")
     typer.echo(f"Load files: {out}")

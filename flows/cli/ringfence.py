@@ -13,7 +13,12 @@ from contracts.ringfence.model import State
 from flows.cli.help import WholeSentences
 
 if TYPE_CHECKING:
+    from polars import DataFrame
+
+    from contracts.json_types import JsonObject
     from flows.ringfence.allocation import AllocationOutcome
+    from flows.ringfence.operations import FenceStatus
+    from flows.ringfence.summary import FenceReport
     from flows.ringfence.transitions import Selection
 
 WIDTH = 140
@@ -84,17 +89,19 @@ def plan_command(  # noqa: PLR0913, PLR0917 - options, each by name
         with open_ring_fence(cut) as fence:
             planned = fence.plan(Actor.named(by, why))
             head = f"Plan {planned.batch} of cut {fence.cut}" + (" (unchanged)" if planned.replayed else "")
-        _report(_outcome(planned), head, as_json=as_json, report=report)
+        _report(*_outcome(planned), head, as_json=as_json, report=report)
         return
     if population is None or demands is None or out is None:
         raise ConfigurationError("plan needs CUT.yaml, or --population, --demands and --out")
+    from flows.ringfence.allocation import coverage_rows
     from flows.ringfence.standalone import AllocationOptions, allocate_files
-    from flows.ringfence.summary import document
+    from flows.ringfence.summary import FenceReport
 
     done = allocate_files(AllocationOptions(population, demands, out, round_, frozen, key, policy, coverage))
     solved = done.allocation
-    said = document(done.fulfilment, solved.shortages, solved.coverage.to_dicts(), solved.facts)
-    _report(said, f"{done.name}: {solved.rows.height:,} MPANs in {out}", as_json=as_json, report=report)
+    found = FenceReport(done.fulfilment, solved.shortages, coverage_rows(solved.coverage), solved.facts)
+    head = f"{done.name}: {solved.rows.height:,} MPANs in {out}"
+    _report(found, found.document(), head, as_json=as_json, report=report)
 
 
 def commit_command(
@@ -124,7 +131,7 @@ def top_up_command(
 
     with open_ring_fence(cut) as fence:
         done = fence.top_up(Actor.named(by, why))
-    _report(_outcome(done), f"Change {done.batch} of cut {fence.cut}", as_json=as_json, report=report)
+    _report(*_outcome(done), f"Change {done.batch} of cut {fence.cut}", as_json=as_json, report=report)
 
 
 def status_command(  # noqa: PLR0917 - options, each by name
@@ -142,15 +149,15 @@ def status_command(  # noqa: PLR0917 - options, each by name
 
     with open_ring_fence(cut) as fence:
         chosen = _selection(fence, stage, test_case, participant, involving, mpan, state)
-        said = fence.status(chosen)
+        status = fence.status(chosen)
         listed = fence.listing(chosen) if test_case or mpan else None
         past = fence.history(mpan[0]) if mpan and len(mpan) == 1 else None
     if as_json:
-        said["metering_points"] = [] if listed is None else listed.to_dicts()
-        said["history"] = [] if past is None else past.to_dicts()
-        typer.echo(json.dumps(said, indent=2))
+        rows = {"metering_points": listed, "history": past}
+        more = {name: [] if frame is None else frame.to_dicts() for name, frame in rows.items()}
+        typer.echo(json.dumps(status.document() | more, indent=2))
         return
-    _show_status(said, listed, past)
+    _show_status(status, listed, past)
 
 
 def issue_command(  # noqa: PLR0917 - options, each by name
@@ -222,10 +229,10 @@ def explain_command(
     with open_ring_fence(cut) as fence:
         found = fence.shortages(test_case, plan)
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in found], indent=2))
         return
     for entry in found:
-        typer.echo(f"- {entry['text']}")
+        typer.echo(f"- {entry.text}")
     if not found:
         typer.echo("Nothing is short.")
 
@@ -281,45 +288,45 @@ def _receipt(done: Any, *, as_json: bool) -> None:
     typer.echo(f"Head of the ledger: {done.sha256}")
 
 
-def _outcome(done: AllocationOutcome) -> dict[str, Any]:
-    from flows.ringfence.summary import document
+def _outcome(done: AllocationOutcome) -> tuple[FenceReport, JsonObject]:
+    """Return the report of an allocation, and the same as JSON with the change in the ledger."""
+    from flows.ringfence.summary import FenceReport
 
-    said = document(done.fulfilment, done.shortages, done.coverage, done.facts)
-    return {**said, "batch": done.batch, "replayed": done.replayed, "ledger_head": done.ledger_head}
+    found = FenceReport(done.fulfilment, done.shortages, done.coverage, done.facts)
+    change: JsonObject = {"batch": done.batch, "replayed": done.replayed, "ledger_head": done.ledger_head}
+    return found, found.document() | change
 
 
-def _report(said: dict[str, Any], head: str, *, as_json: bool, report: Path | None) -> None:
+def _report(found: FenceReport, document: JsonObject, head: str, *, as_json: bool, report: Path | None) -> None:
     if report is not None:
         from flows.cut.workspace import disk
 
         with disk(report):
-            report.write_text(json.dumps(said, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            report.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     if as_json:
-        typer.echo(json.dumps(said, indent=2))
+        typer.echo(json.dumps(document, indent=2))
         return
     from rich.console import Console
 
     from flows.ringfence.summary import show
 
     typer.echo(head)
-    show(Console(width=WIDTH), said)
+    show(Console(width=WIDTH), found)
 
 
-def _show_status(said: dict[str, Any], listed: Any, past: Any) -> None:
-    import polars as pl
+def _show_status(status: FenceStatus, listed: DataFrame | None, past: DataFrame | None) -> None:
     from rich.console import Console
 
     from flows.ringfence.summary import rows_table
 
     console = Console(width=WIDTH)
     if listed is None:
-        console.print(rows_table(f"Reservations of cut {said['cut']}", pl.DataFrame(said["states"])))
-        console.print(rows_table("By test case", pl.DataFrame(said["test_cases"])))
+        console.print(rows_table(f"Reservations of cut {status.cut}", status.states))
+        console.print(rows_table("By test case", status.test_cases))
         names = ["number", "kind", "events", "actor", "at", "reason"]
-        changes = [{name: change[name] for name in names} for change in said["changes"]]
-        console.print(rows_table("Changes", pl.DataFrame(changes)))
+        console.print(rows_table("Changes", status.changes.select(names)))
     else:
         console.print(rows_table("Metering points", listed))
     if past is not None:
         console.print(rows_table("History", past))
-    typer.echo(f"Head of the ledger: {said['head']}")
+    typer.echo(f"Head of the ledger: {status.head}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from contracts.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from flows.cut.progress import Kind
+    from flows.release.published import Published, SourceNote
 
 Plain = Annotated[bool, typer.Option("--plain", help="Run the same stages without Prefect.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")]
@@ -89,7 +90,7 @@ def demo_command(
     shutil.copyfile(out / "keys" / "signing.pub", public)
     _print(done, as_json=as_json)
     if not as_json:
-        typer.echo(f"\nCheck it: datacut verify {done['pack']} --public-key {public}")
+        typer.echo(f"\nCheck it: datacut verify {done.pack} --public-key {public}")
         typer.echo("The sample's keys are public. Make your own with datacut key new and datacut key signing.")
 
 
@@ -114,7 +115,7 @@ def _backups(sample: Path | None, out: Path) -> None:
         generate(SampleRequest(*SAMPLE_REQUEST), out)
 
 
-def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str = "") -> dict[str, Any]:
+def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str = "") -> Published:
     from flows.cli.progress import progress_listener
 
     with progress_listener(log, kind) as listener:
@@ -135,9 +136,9 @@ def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str =
             return run_flow(cut, kind=kind, listener=listener, workers=workers)
 
 
-def _print(done: dict[str, Any], *, as_json: bool) -> None:
+def _print(done: Published, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(done, indent=2, sort_keys=True))
+        typer.echo(json.dumps(done.document(), indent=2, sort_keys=True))
         return
     from rich.console import Console
     from rich.markup import escape
@@ -149,17 +150,18 @@ def _print(done: dict[str, Any], *, as_json: bool) -> None:
     for heading in ("Rows in", "Released", "Excluded"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Main reasons")
-    for row in done["accounting"]:
-        counts = [f"{row[key]:,}" for key in ("rows_in", "released", "excluded")]
-        table.add_row(row["participant"], row["extract"], *counts, escape(_causes(row["by_reason"])))
-    total = [f"{sum(row[key] for row in done['accounting']):,}" for key in ("rows_in", "released", "excluded")]
+    for row in done.accounting:
+        counts = [f"{number:,}" for number in (row.rows_in, row.released, row.excluded)]
+        table.add_row(row.participant, row.extract, *counts, escape(_causes(row.by_reason)))
+    sums = (sum(getattr(row, name) for row in done.accounting) for name in ("rows_in", "released", "excluded"))
+    total = [f"{number:,}" for number in sums]
     table.add_section()
     table.add_row("all", "", *total, "")
     Console().print(table)
-    for source in done.get("sources", ()):
+    for source in done.sources:
         for line in _source_lines(source):
             typer.echo(line)
-    typer.echo(f"\nPack:   {done['pack']}\nReport: {done['report']}")
+    typer.echo(f"\nPack:   {done.pack}\nReport: {done.report}")
 
 
 SAID = {
@@ -175,15 +177,15 @@ SAID = {
 SHOWN_NAMES = 8
 
 
-def _source_lines(source: dict[str, Any]) -> list[str]:
+def _source_lines(source: SourceNote) -> list[str]:
     """Return a line for each thing that a source lacks or that was not read of it, by name."""
     lines = []
     for key, words in SAID.items():
-        names = list(source.get(key, ()))
+        names: tuple[str, ...] = getattr(source, key) or ()
         if names:
             more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
             listed = ", ".join(names[:SHOWN_NAMES]) + more
-            lines.append(f"{source['participant']}/{source['extract']}: {words}: {listed}")
+            lines.append(f"{source.participant}/{source.extract}: {words}: {listed}")
     return lines
 
 

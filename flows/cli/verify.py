@@ -9,11 +9,12 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from contracts.errors import ConfigurationError, DataCutError
+from contracts.json_types import JsonObject
 from flows.keys.signing_key import load_public
 from flows.pack.bag import shown
 from flows.pack.checks import Progress
@@ -94,18 +95,18 @@ def _print(found: Verification) -> None:
     if not found.faults and found.evidence is not None:
         for words in NOT_CHECKED:
             typer.echo(f" not  checked     {words}")
-        kind, cut = found.evidence["kind"], shown(found.evidence["cut"]["id"])
+        kind, cut = found.evidence.kind, shown(found.evidence.cut.id)
         typer.echo(f"Verified: {shown(found.pack)}, a {kind} pack of cut {cut}, is whole and unchanged since")
         typer.echo(f"key {' and key '.join(found.signed_by)} signed tag manifest sha256:{found.tagmanifest_sha256}")
 
 
-def _document(found: Verification) -> dict[str, Any]:
-    evidence = found.evidence or {}
+def _document(found: Verification) -> JsonObject:
+    evidence = found.evidence
     return {
         "pack": found.pack,
         "verified": not found.faults,
-        "kind": evidence.get("kind"),
-        "cut": evidence.get("cut"),
+        "kind": evidence.kind if evidence else None,
+        "cut": evidence.cut.model_dump(mode="json") if evidence else None,
         "tagmanifest_sha256": found.tagmanifest_sha256 or None,
         "signed_by": list(found.signed_by),
         "checks": [{"check": check.name, "holds": not check.faults, "words": check.words} for check in found.checks],

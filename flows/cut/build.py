@@ -12,6 +12,7 @@ from pathlib import Path
 import contracts
 import flows
 import transforms
+from contracts.evidence import Tool
 
 LIBRARIES = ("polars", "pyarrow", "numpy", "cryptography", "great-expectations", "pydantic", "ortools", "prefect")
 
@@ -48,7 +49,7 @@ def _commit() -> str:
     return str(json.loads(noted or "{}").get("vcs_info", {}).get("commit_id", ""))
 
 
-def tool_facts() -> dict[str, object]:
+def tool_facts() -> Tool:
     """Return what the evidence says of the build."""
     found = {}
     for name in LIBRARIES:
@@ -56,12 +57,12 @@ def tool_facts() -> dict[str, object]:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    facts: dict[str, object] = {
-        "name": "datacut",
-        "version": tool_version(),
-        "polars": found.get("polars", ""),
-        "python": platform.python_version(),
-        "libraries": found,
-        "source_sha256": source_digest(),
-    }
-    return facts | ({"commit": commit} if (commit := _commit()) else {})
+    return Tool(
+        name="datacut",
+        version=tool_version(),
+        polars=found.get("polars", ""),
+        python=platform.python_version(),
+        libraries=found,
+        source_sha256=source_digest(),
+        commit=_commit() or None,
+    )

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import contracts
 from contracts.augmentation import associations, services, tables
@@ -198,8 +197,7 @@ def forget() -> None:
     context.cache_clear()
 
 
-def sources_of(known: Context) -> list[dict[str, Any]]:
+def sources_of(known: Context) -> list[SourceFacts]:
     """Return the facts of every source that was read, in the order of the file."""
     found = [known.workspace.recorded(SourceFacts, h.participant, h.extract) for h in known.extracts]
-    unsaid = {"agreed"}  # absent where all of the contract was agreed: the evidence knows no null there
-    return [facts.model_dump(mode="json", exclude=unsaid if facts.agreed is None else None) for facts in found if facts]
+    return [facts for facts in found if facts]

@@ -6,11 +6,37 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
 
 Kind = Literal["release", "submission"]
-Facts = dict[str, Any]
 Progress = Callable[[str, int], None]
+
+
+class StepResult(BaseModel):
+    """What a step found: paths, ids and counts, so that an orchestrator may keep it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def counts(self) -> dict[str, int]:
+        """Return what a line of progress shows: every whole number by its name."""
+        return {name: value for name, value in self if isinstance(value, int) and not isinstance(value, bool)}
+
+
+class StepCounts(StepResult):
+    """How much a step dealt with; what it does not count is absent."""
+
+    rows: int | None = None
+    bytes: int | None = None
+    tables: int | None = None
+    partitions: int | None = None
+    rules: int | None = None
+    excluded: int | None = None
+    pairs: int | None = None
+    items: int | None = None
+    allocated: int | None = None
+    shortages: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +45,13 @@ class Step:
 
     Attributes:
         stages: the stages that it takes its data through, in the order of :data:`flows.pipeline.STAGES`.
-        call: does it and returns its facts; paths, ids and counts only.
+        call: does it.
         detail: which part of them, for a person to read; empty where it is all.
         participant: whose data it works on; empty where it is everybody's.
     """
 
     stages: tuple[str, ...]
-    call: Callable[[], Facts]
+    call: Callable[[], StepResult]
     detail: str = ""
     participant: str = ""
 
@@ -46,8 +72,8 @@ class ProgressListener(Protocol):
     def begin(self, step: Step) -> None:
         """A step begins."""
 
-    def end(self, step: Step, seconds: float, facts: Facts) -> None:
-        """A step has ended, after so many seconds, with these facts."""
+    def end(self, step: Step, seconds: float, result: StepResult) -> None:
+        """A step has ended, after so many seconds, with this result."""
 
     def rows(self, label: str, rows: int) -> None:
         """So many rows of a source have been read."""
@@ -59,7 +85,7 @@ class NullListener:
     def begin(self, step: Step) -> None:
         """Say nothing."""
 
-    def end(self, step: Step, seconds: float, facts: Facts) -> None:
+    def end(self, step: Step, seconds: float, result: StepResult) -> None:
         """Say nothing."""
 
     def rows(self, label: str, rows: int) -> None:

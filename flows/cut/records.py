@@ -8,15 +8,27 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict
+
+from contracts.evidence import (
+    AgreementEvidence,
+    Coincident,
+    InputEvidence,
+    LimitsEvidence,
+    Publication,
+    ReferenceFileEvidence,
+    RuleCountEvidence,
+)
+from contracts.evidence_results import AssociationCountsEvidence, ItemCountsEvidence, RingFenceEvidence
 
 
-class _Model(BaseModel):
+class Record(BaseModel):
+    """A record; ``NAME`` is its file without ending, and a folder of files where there is one for each of several.
+
+    What the evidence says in the same words, a record holds as the evidence's own model.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Record(_Model):
-    """A record; ``NAME`` is its file without ending, and a folder of files where there is one for each of several."""
 
     NAME: ClassVar[str]
 
@@ -47,50 +59,16 @@ class WrittenPieces(Record):
     pieces: tuple[str, ...]
 
 
-class SourceFacts(Record):
-    """What became of one source: counts and a keyed digest, safe to keep and to show; keyed by participant, extract.
-
-    Attributes:
-        cut_date: what the source, or cut.yaml of it, stated; None where nothing did.
-        columns: contract column -> what the source calls it.
-        source_form: so that what goes back has its form.
-        files: of several files: name, bytes, rows and keyed digest of each.
-        passed_over: names of files beside the backup, and of flows that are none of this extract.
-        dropped: headings that no contract names.
-        missing: optional columns of the contract that the source does not carry.
-        agreed: columns that its sender agreed to send; None for all of the contract.
-        not_agreed: columns of the contract that it sent all the same: dropped.
-        aliases: contract column -> the name of our list that matched.
-        remarks: what else its sender is told of how the source was read: half-hours as days.
-        null_words: contract column -> words that were taken as null.
-        rounded: contract column -> numbers that were rounded to the decimals of the contract.
-        unread_dates: contract column -> what is wrong with dates -> how many.
-    """
+class SourceFacts(Record, InputEvidence):
+    """What became of one source, as the evidence has it; keyed by participant, extract."""
 
     NAME: ClassVar[str] = "sources"
-    participant: str
-    role: str
-    extract: str
-    file: str
-    form: str
-    bytes: int
-    rows: int
-    hmac_sha256: str
-    cut_date: str | None
-    dropped_columns: int
-    columns: dict[str, str]
-    source_form: dict[str, JsonValue]
-    files: tuple[dict[str, JsonValue], ...] = ()
-    passed_over: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    agreed: tuple[str, ...] | None = None
-    not_agreed: tuple[str, ...] = ()
-    aliases: dict[str, str] = {}
-    remarks: tuple[str, ...] = ()
-    null_words: dict[str, int] = {}
-    rounded: dict[str, int] = {}
-    unread_dates: dict[str, dict[str, int]] = {}
+    hmac_sha256: str  # empty of a source that is only looked at
+
+    @classmethod
+    def of(cls, inputs: InputEvidence, *, rows: int) -> SourceFacts:
+        """Return the facts of a source that a submission pack tells of, with the rows that were read here."""
+        return cls.model_validate({**inputs.model_dump(), "rows": rows})
 
 
 class TreatedColumns(Record):
@@ -107,36 +85,17 @@ class CrossPartitionNames(Record):
     names: tuple[str, ...]
 
 
-class CoincidentCount(Record):
+class CoincidentCount(Record, Coincident):
     """How many pseudonyms are real MPANs of the cut, and the band of chance."""
 
     NAME: ClassVar[str] = "coincident"
-    count: int
-    expected_low: float
-    expected_high: float
-
-
-class RuleCount(_Model):
-    """One rule over one extract of one participant."""
-
-    participant: str
-    extract: str
-    rule: str
-    reason: str
-    effect: str
-    description: str
-    fault: str
-    basis: tuple[str, ...]
-    evaluated: int
-    failed: int
-    crashed: bool
 
 
 class RuleCounts(Record):
     """Every rule's count, and each checkpoint's result of Great Expectations as JSON text."""
 
     NAME: ClassVar[str] = "rules"
-    entries: tuple[RuleCount, ...]
+    entries: tuple[RuleCountEvidence, ...]
     documents: dict[str, str]
 
 
@@ -153,118 +112,27 @@ class SignCounts(Record):
     counts: dict[str, dict[str, int]]
 
 
-class AcceptedExcess(_Model):
-    """More than the limit is excluded, and accepted by name; see :class:`flows.quality.limits.Excess`."""
-
-    participant: str
-    extract: str
-    rule: str
-    column: str
-    excluded: int
-    rows: int
-    cause: str
-    remedy: str
-    reason: str
-
-
-class LimitsHeld(Record):
+class AppliedLimits(Record, LimitsEvidence):
     """The limits of what a run may exclude, and what of it was accepted by name."""
 
     NAME: ClassVar[str] = "limits"
-    share: float
-    rows: int
-    accepted: tuple[AcceptedExcess, ...]
-
-
-class Agreement(_Model):
-    """How far one extract of a participant agrees with the registration of another in one item."""
-
-    extract_left: str
-    left: str
-    extract_right: str
-    right: str
-    item: str
-    expected: int
-    compared: int
-    disagree: int
-    missing_left: int
-    missing_right: int
-    share: float
-    tolerance: float
-    policy: str
-    outcome: str
 
 
 class AlignmentCounts(Record):
     """Agreement of all pairs of participants."""
 
     NAME: ClassVar[str] = "alignment"
-    pairs: tuple[Agreement, ...]
-
-
-class ItemCounts(_Model):
-    """Where the values of one augmented item come from: metering points by source and by rule."""
-
-    item: str
-    stated: int
-    derived: int
-    manufactured: int
-    absent: int
-    undecided: int
-    rules: dict[str, int]
-
-
-class AssociationOutcome(_Model):
-    """How often one kind of evidence for an association led to one outcome."""
-
-    rule: str
-    outcome: str
-    exports: int
-    grade: str
-    description: str
-
-
-class AssociationCounts(_Model):
-    """Outcomes by kind of evidence, constraints with the relationships that were held against them, contradictions."""
-
-    evidence: tuple[AssociationOutcome, ...]
-    constraints: dict[str, int]
-    incoherent: dict[str, int]
-
-
-class ReferenceFile(_Model):
-    """A table that was used: rows and digest; of a published one its file, version and day of last change."""
-
-    table: str
-    rows: int
-    sha256: str
-    file: str | None = None
-    version: str | None = None
-    latest: str | None = None
-
-
-class PublicationFacts(_Model):
-    """Industry standing data as a whole; what is nought is left out."""
-
-    publication: str
-    place: str
-    files: int
-    dip_ids: int
-    version: str | None = None
-    latest: str | None = None
-    overruled: int | None = None
-    unused: dict[str, int] | None = None
-    unknown: int | None = None
+    pairs: tuple[AgreementEvidence, ...]
 
 
 class AugmentationCounts(Record):
     """What augmentation made of the cut."""
 
     NAME: ClassVar[str] = "augmentation"
-    items: tuple[ItemCounts, ...]
-    associations: AssociationCounts
-    reference: tuple[ReferenceFile, ...]
-    publications: tuple[PublicationFacts, ...] = ()
+    items: tuple[ItemCountsEvidence, ...]
+    associations: AssociationCountsEvidence
+    reference: tuple[ReferenceFileEvidence, ...]
+    publications: tuple[Publication, ...] = ()
 
 
 class OwnItemCounts(Record):
@@ -274,23 +142,9 @@ class OwnItemCounts(Record):
     counts: dict[str, dict[str, int]]
 
 
-class RingFenceSection(_Model):
-    """The ring-fence as the evidence has it."""
-
-    plan: str
-    plan_sha256: str
-    undecided: int
-    separation: dict[str, int]
-    phases: tuple[str, ...]
-    test_cases: tuple[dict[str, JsonValue], ...]
-    shortages: tuple[dict[str, JsonValue], ...]
-    coverage: tuple[dict[str, JsonValue], ...]
-    ledger_head: str
-
-
 class RingFenceResult(Record):
     """What was allocated and committed."""
 
     NAME: ClassVar[str] = "ring_fence"
     allocated: int
-    evidence: RingFenceSection
+    evidence: RingFenceEvidence

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import Any
 
 import polars as pl
 
 from contracts.errors import PlaceError
+from contracts.json_types import JsonObject
 from contracts.scheme import HERE, scheme_lists
 from contracts.vocabulary import Field
 from transforms.pseudonymise.address import COLUMNS
@@ -19,7 +19,7 @@ VECTORS = "vectors-1.json"
 
 
 @cache
-def self_test() -> dict[str, Any]:
+def self_test() -> JsonObject:
     """Reproduce every golden row with the installed libraries.
 
     Returns:
@@ -31,7 +31,7 @@ def self_test() -> dict[str, Any]:
     golden = json.loads((HERE / VECTORS).read_text(encoding="utf-8"))
     keys = FieldKeys(bytes.fromhex(golden["cut_key_hex"]), golden["cut_id"])
     pseudonymiser = Pseudonymiser(keys, lists=scheme_lists())
-    done: dict[str, Any] = {"scheme": "1", "passed": True}
+    done: JsonObject = {"scheme": "1", "passed": True}
     if keys.fingerprint() != golden["fingerprint"]:
         _unfit("fingerprint")
     for field in (Field.MPAN, Field.METER_SERIAL, Field.ESME_ID, Field.UPRN):

@@ -6,7 +6,6 @@ another.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Annotated, Literal, TypeVar
 
@@ -103,4 +102,4 @@ def read_statement(
 
 def payload_of(data: bytes) -> bytes:
     """Return the bytes that an envelope covers."""
-    return base64.b64decode(strict_json(data, where="envelope")["payload"])
+    return parse_envelope(data).payload

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from contracts.codes import code_table
+from contracts.documents.market_data import MapEntry, MatchEntry
 from contracts.errors import ContractError, InsufficientDataError, IntakeError
+from contracts.evidence import Publication, ReferenceFileEvidence
 from contracts.reference import CODE_LISTS, TABLE_LISTS, TableDefinition, definitions, published_tables
 from flows.intake.published_set import PublishedFile, PublishedSet, published_set
 from flows.intake.published_table import CUT_OFF, read_table
@@ -65,26 +66,39 @@ class Reference:
         """Return the tables as lazy frames."""
         return {name: table.lazy() for name, table in self.tables.items()}
 
-    def evidence(self) -> list[dict[str, Any]]:
+    def evidence(self) -> list[ReferenceFileEvidence]:
         """Return name, rows, file and digest of each table for the evidence, by name."""
         return [
-            {"table": name, "rows": self.tables[name].height, "file": origin.file, "sha256": origin.sha256}
-            | ({"version": str(self.version)} if self.version is not None else {})
-            | ({"latest": origin.latest.isoformat()} if origin.latest else {})
+            ReferenceFileEvidence(
+                table=name,
+                rows=self.tables[name].height,
+                file=origin.file,
+                sha256=origin.sha256,
+                version=self._version,
+                latest=origin.latest.isoformat() if origin.latest else None,
+            )
             for name, origin in sorted(self.origins.items())
         ]
 
-    def publication(self) -> list[dict[str, Any]]:
+    @property
+    def _version(self) -> str | None:
+        return None if self.version is None else str(self.version)
+
+    def publication(self) -> list[Publication]:
         """Return what the evidence says of the publication as a whole; nothing where none was given."""
         if not self.origins:
             return []
         latest = max((origin.latest for origin in self.origins.values() if origin.latest), default=None)
         return [
-            {"publication": NAME, "place": self.place, "files": len({o.file for o in self.origins.values()})}
-            | ({"version": str(self.version)} if self.version is not None else {})
-            | ({"latest": latest.isoformat()} if latest else {})
-            | ({"absent": list(self.absent)} if self.absent else {})
-            | ({"astray": dict(sorted(self.astray.items()))} if self.astray else {})
+            Publication(
+                publication=NAME,
+                place=self.place,
+                files=len({o.file for o in self.origins.values()}),
+                version=self._version,
+                latest=latest.isoformat() if latest else None,
+                absent=tuple(self.absent) or None,
+                astray=dict(sorted(self.astray.items())) or None,
+            )
         ]
 
 
@@ -189,8 +203,8 @@ def _typed(
         latest = frame[_ALIVE_FROM].max()
     if definition.present:
         frame = frame.filter(pl.col(definition.present).is_not_null())
-    for kind, spec in definition.derived.items():
-        frame = _classified(frame, kind, spec)
+    for made in definition.derived:
+        frame = _classified(frame, made)
     return frame, latest if isinstance(latest, date) else None
 
 
@@ -250,13 +264,13 @@ def _astray(tables: Mapping[str, pl.DataFrame], origins: Mapping[str, TableOrigi
     return found
 
 
-def _classified(frame: pl.DataFrame, kind: str, spec: Mapping[str, Any]) -> pl.DataFrame:
-    column = pl.col(spec["column"])
-    if kind == "map":
-        value = column.replace_strict(spec["values"], default=None, return_dtype=pl.String)
-        return frame.with_columns(value.alias(spec["name"])).drop_nulls(spec["name"])
-    value = pl.coalesce(*[pl.when(column.str.contains(pattern)).then(pl.lit(v)) for pattern, v in spec["patterns"]])
-    return frame.with_columns(value.alias(spec["name"]))
+def _classified(frame: pl.DataFrame, made: MapEntry | MatchEntry) -> pl.DataFrame:
+    column = pl.col(made.column)
+    if isinstance(made, MapEntry):
+        value = column.replace_strict(made.values, default=None, return_dtype=pl.String)
+        return frame.with_columns(value.alias(made.name)).drop_nulls(made.name)
+    value = pl.coalesce(*[pl.when(column.str.contains(pattern)).then(pl.lit(v)) for pattern, v in made.patterns])
+    return frame.with_columns(value.alias(made.name))
 
 
 def require(reference: Reference, table: str) -> pl.DataFrame:

@@ -14,11 +14,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from contracts.errors import IntakeError
+from contracts.evidence import Publication, ReferenceFileEvidence
 from contracts.standing_data import Entity, entities
 from flows.intake.market_domain_data import days
 from flows.intake.published_set import PublishedFile, files_of, refuse_flows
@@ -64,25 +64,38 @@ class StandingData:
     unused: Mapping[str, int]
     unknown: int
 
-    def evidence(self) -> list[dict[str, Any]]:
+    def evidence(self) -> list[ReferenceFileEvidence]:
         """Return what the evidence says of each file."""
         return [
-            {"table": f"isd/{name}", "rows": held.rows.height, "file": held.file, "sha256": held.sha256}
-            | ({"version": held.version} if held.version else {})
-            | ({"latest": held.changed} if held.changed else {})
-            for name, held in sorted(self.files.items())
+            ReferenceFileEvidence(
+                table=f"isd/{name}",
+                rows=entity.rows.height,
+                file=entity.file,
+                sha256=entity.sha256,
+                version=entity.version or None,
+                latest=entity.changed or None,
+            )
+            for name, entity in sorted(self.files.items())
         ]
 
-    def publication(self) -> dict[str, Any]:
-        """Return what the evidence says of the publication as a whole."""
+    def publication(self, overruled: int) -> Publication:
+        """Return what the evidence says of the publication as a whole.
+
+        Args:
+            overruled: DIP ids for which a mapping table of the cut states another one.
+        """
         changed = max((held.changed for held in self.files.values() if held.changed), default="")
         versions = {held.version for held in self.files.values()}
-        return (
-            {"publication": NAME, "place": self.place, "files": len(self.files), "dip_ids": self.dip_ids.height}
-            | ({"version": versions.pop()} if len(versions) == 1 and "" not in versions else {})
-            | ({"latest": changed} if changed else {})
-            | ({"unused": dict(sorted(self.unused.items()))} if self.unused else {})
-            | ({"unknown": self.unknown} if self.unknown else {})
+        return Publication(
+            publication=NAME,
+            place=self.place,
+            files=len(self.files),
+            dip_ids=self.dip_ids.height,
+            version=versions.pop() if len(versions) == 1 and "" not in versions else None,
+            latest=changed or None,
+            overruled=overruled or None,
+            unused=dict(sorted(self.unused.items())) or None,
+            unknown=self.unknown or None,
         )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import EvidenceError, KeyMaterialError, PlaceError
+from contracts.json_types import JsonObject
 from flows.keys.dsse import holding, parse_envelope, sign
 from flows.keys.secret_files import shown, sync_folder, write_new
 from flows.keys.signing_key import PublicKey, Signer
@@ -65,7 +66,7 @@ def destroy(path: Path, *, cut: str, fingerprint: str, by: str, signer: Signer, 
     return facts
 
 
-def statement(facts: Destroyed) -> dict[str, Any]:
+def statement(facts: Destroyed) -> JsonObject:
     """Return the in-toto Statement of a destruction; its subject is the key by its fingerprint."""
     return {
         "_type": STATEMENT_TYPE,
@@ -115,7 +116,7 @@ def verify_certificate(path: Path, key: PublicKey) -> Destroyed:
     envelope = parse_envelope(data)
     if key.keyid not in holding(envelope, [key]):
         raise EvidenceError("is not signed by this key", where=path.name)
-    document = strict_json(envelope.payload, where=path.name)
+    document: Any = strict_json(envelope.payload, where=path.name)
     try:
         told = document["predicate"]
         facts = Destroyed(told["cut"], told["fingerprint"], told["destroyed_by"], told["destroyed_at"], told["file"])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.errors import EvidenceError
+from contracts.evidence import DeclaredSigner
 from flows.keys.signing_key import PublicKey, Signer
 from transforms.release.attestation import PAYLOAD_TYPE, canonical_bytes, pre_authentication_encoding, strict_json
 
@@ -58,7 +59,7 @@ def sign(payload: bytes, signers: Sequence[Signer], payload_type: str = PAYLOAD_
     return Envelope(payload, signatures, payload_type)
 
 
-def declared(keys: Sequence[PublicKey]) -> list[dict[str, str]]:
+def declared(keys: Sequence[PublicKey]) -> tuple[DeclaredSigner, ...]:
     """Return the evidence's ``signers``: the operator, then the approvers.
 
     Raises:
@@ -68,8 +69,10 @@ def declared(keys: Sequence[PublicKey]) -> list[dict[str, str]]:
         raise EvidenceError(
             "one key is used for two people", where=SIGNATURE, remedy="each approver needs their own key"
         )
-    roles = ["operator", *["approver"] * (len(keys) - 1)]
-    return [{"keyid": k.keyid, "public_key": k.raw.hex(), "role": role} for k, role in zip(keys, roles, strict=False)]
+    return tuple(
+        DeclaredSigner(keyid=key.keyid, public_key=key.raw.hex(), role="approver" if number else "operator")
+        for number, key in enumerate(keys)
+    )
 
 
 def parse_envelope(data: bytes, payload_type: str = PAYLOAD_TYPE) -> Envelope:
@@ -78,7 +81,7 @@ def parse_envelope(data: bytes, payload_type: str = PAYLOAD_TYPE) -> Envelope:
     Raises:
         EvidenceError: it is not an envelope, or not in its one spelling.
     """
-    document = strict_json(data, where=SIGNATURE)
+    document: Any = strict_json(data, where=SIGNATURE)  # of any form: nobody vouches for it
     try:
         envelope = Envelope(
             payload=_bytes(document["payload"]),

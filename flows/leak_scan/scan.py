@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from contracts.errors import ResidueError
+from contracts.evidence_results import LeakScan, Searched
 from contracts.vocabulary import Field, Form
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ParticipantExtract
@@ -298,17 +298,17 @@ def _strings(node: object) -> Iterator[str]:
                 yield from _strings(value)
 
 
-def evidence(scanner: Scanner) -> dict[str, Any]:
+def evidence(scanner: Scanner) -> LeakScan:
     """Return the scan's section of the evidence."""
     found = scanner.findings
     kinds = sorted({*found.searched, *found.confirmed, *(kind.value for kind in leak_candidates.CANDIDATES)})
-    return {
-        "files": found.files,
-        "bytes": found.bytes,
-        "identifiers": scanner.identifiers,
-        "confirmed": found.confirmed.total(),
-        "classes": {k: {"candidates": found.searched[k], "confirmed": found.confirmed[k]} for k in kinds},
-    }
+    return LeakScan(
+        files=found.files,
+        bytes=found.bytes,
+        identifiers=scanner.identifiers,
+        confirmed=found.confirmed.total(),
+        classes={k: Searched(candidates=found.searched[k], confirmed=found.confirmed[k]) for k in kinds},
+    )
 
 
 def refuse(scanner: Scanner) -> None:

@@ -116,7 +116,8 @@ def write_messages(pack: Path, out: Path, asked: MessageSelection, terms: Messag
         for group in _groups(given, asked, table):
             writer.write(group)
         (aside / MANIFEST).write_text(writer.manifest(), encoding="utf-8")
-        facts = {**pack_reference(pack), "schema": "dip-messages/1", "files": done.files, "messages": done.messages}
+        made = {"schema": "dip-messages/1", "files": done.files, "messages": done.messages}
+        facts = {**pack_reference(pack).model_dump(), **made}
         (aside / FACTS).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         aside.rename(out)
     except OSError as fault:

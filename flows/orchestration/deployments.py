@@ -62,7 +62,7 @@ DEPLOYMENTS = (
     Deployment("ring-fence", "ring_fence", "Tops up what the plan lacks, on working days.", cron="0 6 * * 1-5"),
     Deployment(
         "return",
-        "hand_over",
+        "check_return_packs",
         "Verifies every return pack and lists what is ready. Starts by itself when a release is published.",
         after="datacut.release.published",
     ),

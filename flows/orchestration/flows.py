@@ -11,8 +11,9 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from prefect import Flow, Task, flow, get_run_logger, runtime, tags
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
@@ -25,6 +26,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
 from contracts.errors import ConfigurationError, DataCutError, PlaceError
+from contracts.json_types import JsonObject
 from flows import pipeline
 from flows.cut import progress
 from flows.cut.config import load_cut
@@ -33,8 +35,17 @@ from flows.cut.parallel import WORKERS
 from flows.delivery.pages import board_markdown
 from flows.orchestration import inbox
 from flows.release.check_returns import check_returns
+from flows.release.published import Published
 
-OPTIONS: dict[str, Any] = {"persist_result": False, "log_prints": False}
+
+class FlowOptions(TypedDict):
+    """What every flow and task has: nothing that passes through one is stored."""
+
+    persist_result: bool
+    log_prints: bool
+
+
+OPTIONS: FlowOptions = {"persist_result": False, "log_prints": False}
 ONE_AT_A_TIME = "datacut-ring-fence"  # global concurrency limit: one commit to the ledger at a time
 NOTIFY = "DATACUT_NOTIFY_BLOCK"  # a notification block, as type/name, that is told of failures
 COMPLETE, ARRIVED, RELEASED = "datacut.inputs.complete", "datacut.input.arrived", "datacut.release.published"
@@ -88,10 +99,10 @@ def _notify(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     Block.load(block).notify(subject=f"{flow.name}: {flow_run.name} failed", body=line)  # type: ignore[union-attr]
 
 
-def _without_values(call: Callable[[], progress.Facts]) -> Callable[[], progress.Facts]:
+def _without_values(call: Callable[[], progress.StepResult]) -> Callable[[], progress.StepResult]:
     """Let no foreign exception reach the orchestrator, which keeps texts and tracebacks: they may quote data."""
 
-    def guarded() -> progress.Facts:
+    def guarded() -> progress.StepResult:
         try:
             return call()
         except DataCutError:
@@ -103,7 +114,7 @@ def _without_values(call: Callable[[], progress.Facts]) -> Callable[[], progress
     return guarded
 
 
-def _as_task(step: progress.Step) -> Task[[], progress.Facts]:
+def _as_task(step: progress.Step) -> Task[[], progress.StepResult]:
     retried = step.stages[-1] in [stage.name for stage in RETRIED]
     return Task(
         _without_values(step.call),
@@ -118,7 +129,7 @@ def _as_task(step: progress.Step) -> Task[[], progress.Facts]:
     )
 
 
-def _run_step(step: progress.Step) -> progress.Facts:
+def _run_step(step: progress.Step) -> progress.StepResult:
     """Do one step as a task; a commit to the ledger waits for its turn where the limit is registered."""
     turn = concurrency(ONE_AT_A_TIME, strict=False) if _commits(step) else contextlib.nullcontext()
     with turn:
@@ -129,7 +140,7 @@ def _map_steps() -> pipeline.RunWave:
     """Return a way to do a wave whose steps are mapped over the workers of the flow's task runner."""
     alone = pipeline.side_by_side(_run_step)
 
-    def run_wave(wave: Sequence[progress.Step]) -> Sequence[tuple[progress.Facts, float]]:
+    def run_wave(wave: Sequence[progress.Step]) -> Sequence[tuple[progress.StepResult, float]]:
         if len(wave) == 1:
             return alone(wave)
         began, listener = time.monotonic(), progress.current_listener()
@@ -139,10 +150,10 @@ def _map_steps() -> pipeline.RunWave:
         done = []
         try:
             for step, future in zip(wave, futures, strict=True):
-                facts = future.result()
+                result = future.result()
                 took = round(time.monotonic() - began, 3)
-                listener.end(step, took, facts)
-                done.append((facts, took))
+                listener.end(step, took, result)
+                done.append((result, took))
         finally:
             wait(futures)  # where one fails the others end too: nobody writes to a work folder that is cleared
         return done
@@ -169,7 +180,7 @@ def _labelled(cut_file: Path) -> Iterator[None]:
     on_failure=[_notify],
     **OPTIONS,
 )
-def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -> dict[str, Any]:
+def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -> Published:
     """Turn the backups that ``cut_file`` names into a validated, pseudonymised, signed pack.
 
     A run that was killed is run again: it goes on where it was and ends in the same pack.
@@ -192,7 +203,7 @@ def run_flow(
     kind: progress.Kind = "release",
     listener: progress.ProgressListener = progress.NULL_LISTENER,
     workers: str = "",
-) -> dict[str, Any]:
+) -> Published:
     """Run the job as a flow in this process; same arguments and result as :func:`flows.pipeline.run_plain`.
 
     A server has to answer: :func:`flows.orchestration.server.connected`.
@@ -204,7 +215,7 @@ def run_flow(
         return data_cut(cut_file.resolve(), kind=kind, workers=workers)
 
 
-def _on_dask(workers: str, cut_file: str, kind: progress.Kind) -> dict[str, Any]:
+def _on_dask(workers: str, cut_file: str, kind: progress.Kind) -> Published:
     """Run the job with the steps of each wave spread over Dask workers: a cluster's address, or a number of processes.
 
     Raises:
@@ -214,7 +225,7 @@ def _on_dask(workers: str, cut_file: str, kind: progress.Kind) -> dict[str, Any]
     from prefect_dask.task_runners import DaskTaskRunner
 
     if workers.isdigit():
-        settings: dict[str, object] = {
+        settings: JsonObject = {
             "n_workers": int(workers),
             "threads_per_worker": 1,
             "processes": True,
@@ -228,33 +239,33 @@ def _on_dask(workers: str, cut_file: str, kind: progress.Kind) -> dict[str, Any]
         raise ConfigurationError("is neither a number of processes nor an address", where="workers")
 
     @flow(name="data-cut-on-dask", task_runner=runner, validate_parameters=False, **OPTIONS)
-    def spread() -> dict[str, Any]:
+    def spread() -> Published:
         return pipeline.run(cut_file, kind, run_wave=_map_steps())
 
     return spread()
 
 
-def _artifacts(done: dict[str, Any]) -> None:
+def _artifacts(done: Published) -> None:
     rows = [
         {
-            "participant": row["participant"],
-            "extract": row["extract"],
-            "rows in": row["rows_in"],
-            "released": row["released"],
-            "excluded": row["excluded"],
+            "participant": row.participant,
+            "extract": row.extract,
+            "rows in": row.rows_in,
+            "released": row.released,
+            "excluded": row.excluded,
         }
-        for row in done["accounting"]
+        for row in done.accounting
     ]
     create_table_artifact(table=rows, key="row-accounting", description="Rows in = released + excluded.")
-    link = Path(done["report"]).absolute().as_uri()
-    create_link_artifact(link=link, link_text="report", key="report", description=f"Pack: {Path(done['pack']).name}")
+    link = Path(done.report).absolute().as_uri()
+    create_link_artifact(link=link, link_text="report", key="report", description=f"Pack: {Path(done.pack).name}")
 
 
 @flow(name="ring-fence", flow_run_name=_run_name, validate_parameters=True, on_failure=[_notify], **OPTIONS)
 def ring_fence(
     cut_file: CutFile,
     reason: Annotated[str, Field(title="Why", description="Goes into the ledger.", min_length=3)] = "scheduled top-up",
-) -> dict[str, Any]:
+) -> dict[str, int | str]:
     """Allocate what the plan lacks, for old and new test cases, and commit it; what stands is not touched."""
     from flows.ringfence.operations import Actor, open_ring_fence
 
@@ -268,7 +279,7 @@ def ring_fence(
 
 
 @flow(name="inbox", validate_parameters=True, on_failure=[_notify], **OPTIONS)
-def watch_inbox(cut_file: CutFile) -> dict[str, Any]:
+def watch_inbox(cut_file: CutFile) -> dict[str, int | bool]:
     """Look whether every backup and submission pack that the cut waits for has arrived, and say so once.
 
     Emits ``datacut.input.arrived`` for each new one, and ``datacut.inputs.complete`` when none is missing any more; a
@@ -286,9 +297,9 @@ def watch_inbox(cut_file: CutFile) -> dict[str, Any]:
 
 
 @flow(name="return", flow_run_name=_run_name, validate_parameters=True, on_failure=[_notify], **OPTIONS)
-def hand_over(cut_file: CutFile) -> dict[str, Any]:
-    """Verify every return pack as its recipient will, and list those that are ready to be handed over."""
+def check_return_packs(cut_file: CutFile) -> dict[str, int]:
+    """Verify every return pack as its recipient will, and list those that are ready to send."""
     with _labelled(cut_file):
         ready = check_returns(cut_file)
-    create_table_artifact(table=ready, key="return-packs", description="Verified, ready to be handed over.")
+    create_table_artifact(table=list(map(asdict, ready)), key="return-packs", description="Verified, ready to send.")
     return {"packs": len(ready)}

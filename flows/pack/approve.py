@@ -36,8 +36,8 @@ def approve_pack(
     """
     terms = replace(terms or VerificationPolicy(), pending=frozenset({approver.keyid}))
     found = verify_pack(root, operators, terms, seen=seen)
-    signers = (found.evidence or {}).get("signers", ())
-    if {"keyid": approver.keyid, "role": "approver"} not in [{k: s.get(k) for k in ("keyid", "role")} for s in signers]:
+    signers = found.evidence.signers if found.evidence else None
+    if (approver.keyid, "approver") not in [(signer.keyid, signer.role) for signer in signers or ()]:
         raise EvidenceError("its evidence does not name this key as an approver", where=bag.SIGNATURE)
     envelope = dsse.parse_envelope(bag.read_small(root / bag.SIGNATURE, MAX_ENVELOPE))
     ours = dsse.sign(envelope.payload, [approver])

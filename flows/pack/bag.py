@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.errors import EvidenceError
+from contracts.evidence import PackReference
 from flows.keys import dsse
 from transforms.release.attestation import SUBJECT
 
@@ -235,7 +236,7 @@ def parse_info(data: bytes) -> dict[str, str]:
     return info
 
 
-def pack_reference(pack: Path) -> dict[str, str]:
+def pack_reference(pack: Path) -> PackReference:
     """Return the ``previous`` entry of a pack made from this one: its name and its tag manifest's digest.
 
     Raises:
@@ -245,4 +246,4 @@ def pack_reference(pack: Path) -> dict[str, str]:
         digest, _ = digest_file(pack / TAGMANIFEST)
     except OSError as fault:
         raise EvidenceError(f"cannot be read: {fault.strerror}", where=TAGMANIFEST) from None
-    return {"pack": Path(os.path.abspath(pack)).name, "tagmanifest_sha256": digest}
+    return PackReference(pack=Path(os.path.abspath(pack)).name, tagmanifest_sha256=digest)

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from contracts.errors import EvidenceError
+from contracts.evidence import Baseline, Evidence, PackReference, RowTotals, RuleTotals
 from flows.pack import bag
 from flows.pack.bag import PackFault
 from flows.pack.checks import Check, contents_check, open_pack, structure_check
-from flows.pack.schema import schema_faults
+from flows.pack.schema import parse_evidence
 from transforms.release.attestation import strict_json
 
 
-def links_check(previous: Sequence[Path], evidence: Mapping[str, Any]) -> Check:
+def links_check(previous: Sequence[Path], evidence: Evidence) -> Check:
     """Check packs at hand against the chain: a link vouches for a tag manifest, that for every file of the pack.
 
     The evidence of a pack that holds names further links, so a return leads to its release and that to the
     submissions, with no key but the one that signed the return.
     """
-    links = _named(evidence)
+    links = {made.tagmanifest_sha256 for made in evidence.previous or ()}
     direct = len(links)
     waiting, faults = dict.fromkeys(previous), []
     moved = True
@@ -43,12 +43,6 @@ def links_check(previous: Sequence[Path], evidence: Mapping[str, Any]) -> Check:
     return Check("chain", words, tuple(faults))
 
 
-def _named(evidence: Mapping[str, Any]) -> set[str]:
-    named = evidence.get("previous")
-    entries = named if isinstance(named, list) else []
-    return {str(entry.get("tagmanifest_sha256")) for entry in entries if isinstance(entry, dict)}
-
-
 def _follow(root: Path, links: set[str]) -> list[PackFault] | None:
     """Return a linked pack's faults, adding its own links to ``links``; ``None`` while no link leads to it."""
     pack = open_pack(root)
@@ -56,14 +50,15 @@ def _follow(root: Path, links: set[str]) -> list[PackFault] | None:
         return [pack]
     name = root.absolute().name
     try:
-        digest = bag.pack_reference(root)["tagmanifest_sha256"]
+        digest = bag.pack_reference(root).tagmanifest_sha256
         if digest not in links:
             return None
         checks = (structure_check(pack), contents_check(pack, digest, None))
         faults = [PackFault(f"{name}/{fault.file}", fault.what) for check in checks for fault in check.faults]
         if not faults:
             document = strict_json(bag.read_small(root / bag.EVIDENCE), where=bag.EVIDENCE)
-            links |= _named(document) if isinstance(document, dict) else set()
+            known, _ = parse_evidence(document)
+            links |= {made.tagmanifest_sha256 for made in (known.previous or () if known else ())}
     except EvidenceError as fault:
         return [PackFault(f"{name}/{bag.TAGMANIFEST}", fault.what)]
     return faults
@@ -71,9 +66,6 @@ def _follow(root: Path, links: set[str]) -> list[PackFault] | None:
 
 def _unlinked(root: Path) -> PackFault:
     return PackFault(f"{root.absolute().name}/{bag.TAGMANIFEST}", "is not a pack that this one was made from")
-
-
-_TOTALS = ("rows_in", "released", "excluded")
 
 
 def enclosing_pack(path: Path) -> Path | None:
@@ -84,7 +76,7 @@ def enclosing_pack(path: Path) -> Path | None:
     return None
 
 
-def references(sources: Iterable[Path]) -> list[dict[str, str]]:
+def references(sources: Iterable[Path]) -> list[PackReference]:
     """Return the ``previous`` section of a pack made from these files: each pack that one of them lies in, once.
 
     Raises:
@@ -94,7 +86,7 @@ def references(sources: Iterable[Path]) -> list[dict[str, str]]:
     return [bag.pack_reference(pack) for pack in sorted(packs)]
 
 
-def read_evidence(pack: Path) -> dict[str, Any]:
+def read_evidence(pack: Path) -> Evidence:
     """Read the evidence of a pack that lies whole in its folder; no signature is looked at.
 
     Raises:
@@ -108,31 +100,29 @@ def read_evidence(pack: Path) -> dict[str, Any]:
         raise EvidenceError(f"cannot be read: {fault.strerror}", where=where, remedy="name a pack's folder") from None
     if tags.get(bag.EVIDENCE) != hashlib.sha256(data).hexdigest():
         raise EvidenceError("is not the file that was sealed", where=where)
-    evidence = strict_json(data, where=where)
-    if not isinstance(evidence, dict) or (faults := schema_faults(evidence)):
-        raise EvidenceError(
-            f"breaks its schema: {faults[0] if isinstance(evidence, dict) else 'no object'}", where=where
-        )
+    evidence, faults = parse_evidence(strict_json(data, where=where))
+    if evidence is None:
+        raise EvidenceError(f"breaks its schema: {faults[0]}", where=where)
     return evidence
 
 
-def baseline(pack: Path) -> dict[str, Any]:
+def baseline(pack: Path) -> Baseline:
     """Return the ``baseline`` section: what the pack of an earlier cut counted, by rule and by extract.
 
     Raises:
         EvidenceError: the pack cannot be read, or its evidence is not the sealed one.
     """
-    evidence = read_evidence(pack)
-    cut = evidence["cut"]
-    rules = _sums(evidence["rules"], ("extract", "rule"), ("evaluated", "failed"))
-    rows = _sums(evidence["accounting"], ("extract",), _TOTALS)
-    return {**bag.pack_reference(pack), "cut": cut["id"], "date": cut["date"], "rules": rules, "rows": rows}
-
-
-def _sums(entries: Iterable[Mapping[str, Any]], keys: tuple[str, ...], counts: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Sum counts over participants."""
-    sums: dict[tuple[str, ...], Counter[str]] = {}
-    for entry in entries:
-        group = sums.setdefault(tuple(entry[key] for key in keys), Counter(dict.fromkeys(counts, 0)))
-        group.update({name: entry[name] for name in counts})
-    return [{**dict(zip(keys, group, strict=True)), **sums[group]} for group in sorted(sums)]
+    evidence, made = read_evidence(pack), bag.pack_reference(pack)
+    rules, rows = defaultdict[tuple[str, str], Counter[str]](Counter), defaultdict[str, Counter[str]](Counter)
+    for rule in evidence.rules:
+        rules[rule.extract, rule.rule].update(evaluated=rule.evaluated, failed=rule.failed)
+    for row in evidence.accounting:
+        rows[row.extract].update(rows_in=row.rows_in, released=row.released, excluded=row.excluded)
+    return Baseline(
+        pack=made.pack,
+        tagmanifest_sha256=made.tagmanifest_sha256,
+        cut=evidence.cut.id,
+        date=evidence.cut.date,
+        rules=tuple(RuleTotals(extract=e, rule=r, **sums) for (e, r), sums in sorted(rules.items())),
+        rows=tuple(RowTotals(extract=extract, **sums) for extract, sums in sorted(rows.items())),
+    )

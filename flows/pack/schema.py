@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -38,13 +37,17 @@ _KEYWORDS = {
 _UNIONS = {"str", "int", "bool", "ColumnTreatment", "Searched"}  # branches of a union, which are no step of a path
 
 
-def schema_faults(evidence: Mapping[str, object]) -> list[str]:
-    """Name the places of the evidence that break ``contracts/schema/evidence-1.json``, at most twenty."""
+def parse_evidence(document: object) -> tuple[Evidence | None, list[str]]:
+    """Return evidence as its model, or the places that break ``contracts/schema/evidence-1.json``, at most twenty."""
     try:
-        Evidence.model_validate_json(json.dumps(evidence), strict=True)
+        return Evidence.model_validate_json(json.dumps(document), strict=True), []
     except ValidationError as error:
-        return _faults(error.errors(include_url=False, include_input=False))[:MOST]
-    return []
+        return None, _faults(error.errors(include_url=False, include_input=False))[:MOST]
+
+
+def schema_faults(document: object) -> list[str]:
+    """Name the places of a document that break the schema of the evidence, at most twenty."""
+    return parse_evidence(document)[1]
 
 
 def _faults(errors: list[ErrorDetails]) -> list[str]:
@@ -74,7 +77,7 @@ def _words(error: ErrorDetails) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in _TYPES:
         return f"is not of type {_TYPES[kind]}"
-    if kind == "literal_error":
+    if kind in ("literal_error", "enum"):
         wanted = str(context["expected"]).replace("'", "").replace(", ", " or ")
         return f"is not {wanted}"
     if kind == "string_pattern_mismatch":

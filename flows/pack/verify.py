@@ -10,16 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from contracts.errors import ConfigurationError, EvidenceError
+from contracts.evidence import Evidence
+from contracts.json_types import JsonObject
 from flows.keys import dsse
 from flows.keys.signing_key import PublicKey
 from flows.pack import bag
 from flows.pack.bag import PackFault
 from flows.pack.checks import Check, OpenPack, Progress, contents_check, open_pack, structure_check
 from flows.pack.previous import links_check
-from flows.pack.schema import schema_faults
+from flows.pack.schema import parse_evidence
 from transforms.release.attestation import (
     accounting_faults,
     canonical_bytes,
@@ -55,16 +56,27 @@ class Verification:
     """What a verification found.
 
     Attributes:
-        evidence: the signed evidence, once the given keys vouch for it.
+        evidence: the signed evidence, once the given keys vouch for it and it keeps its schema.
         tagmanifest_sha256: digest of the tag manifest, as signed.
         signed_by: ids of the given keys whose signatures hold.
     """
 
     pack: str
     checks: list[Check] = field(default_factory=list)
-    evidence: dict[str, Any] | None = None
+    evidence: Evidence | None = None
     tagmanifest_sha256: str = ""
     signed_by: tuple[str, ...] = ()
+
+    @property
+    def sealed(self) -> Evidence:
+        """The evidence of a pack that holds.
+
+        Raises:
+            EvidenceError: nobody vouches for it.
+        """
+        if self.evidence is None:
+            raise EvidenceError("no given key vouches for its evidence", where=self.pack)
+        return self.evidence
 
     @property
     def faults(self) -> list[PackFault]:
@@ -113,10 +125,13 @@ def verify_pack(
         found.checks.append(Check("structure", "", (pack,)))
         raise PackFaultError(found)
     found.checks.append(structure_check(pack))
-    found.checks.append(_signatures_check(pack, list(trusted.values()), wanted, found, terms.pending))
+    signatures, document = _signatures_check(pack, list(trusted.values()), wanted, found, terms.pending)
+    found.checks.append(signatures)
     found.checks.append(contents_check(pack, found.tagmanifest_sha256, seen))
+    if document is not None:
+        found.evidence, broken = parse_evidence(document)
+        found.checks.append(_evidence_check(pack, document, found.evidence, broken))
     if found.evidence is not None:
-        found.checks.append(_evidence_check(pack, found.evidence))
         # A payload that is not the sealed one has another size as well: that is no second fault.
         whole = not found.faults
         found.checks.append(_cut_check(pack, found.evidence, terms, whole=whole))
@@ -144,12 +159,12 @@ def hold_together(root: Path, *, seen: Progress | None = None) -> None:
 
 def _signatures_check(
     pack: OpenPack, trusted: Sequence[PublicKey], wanted: int, found: Verification, pending: frozenset[str]
-) -> Check:
+) -> tuple[Check, JsonObject | None]:
     """Check the envelope, and take evidence and digest from it only once the given keys vouch for them."""
     try:
         data = pack.read(bag.SIGNATURE, MAX_ENVELOPE)
         if data is None:
-            return Check("signatures", "none to check")
+            return Check("signatures", "none to check"), None
         envelope = dsse.parse_envelope(data)
         good = dsse.holding(envelope, trusted)
         if trouble := _too_few(envelope, trusted, good, wanted):
@@ -158,15 +173,15 @@ def _signatures_check(
         digest, evidence = statement_parts(document, where=bag.SIGNATURE)
         declared = _declared(evidence)
     except EvidenceError as fault:
-        return Check("signatures", "", (PackFault(bag.SIGNATURE, fault.what),))
-    found.signed_by, found.evidence, found.tagmanifest_sha256 = tuple(sorted(good)), evidence, digest
+        return Check("signatures", "", (PackFault(bag.SIGNATURE, fault.what),)), None
+    found.signed_by, found.tagmanifest_sha256 = tuple(sorted(good)), digest
     whats = _unsigned(envelope, declared, good, pending)
     one = len(found.signed_by) == 1
     words = f"Ed25519 {'signature' if one else 'signatures'} of given {'key' if one else 'keys'} "
     words += f"{', '.join(found.signed_by)} {'holds' if one else 'hold'}"
     if others := sorted(set(declared) - set(found.signed_by) - pending):
         words += f"; named besides, and present: {', '.join(others)}"
-    return Check("signatures", words, tuple(PackFault(bag.SIGNATURE, what) for what in whats))
+    return Check("signatures", words, tuple(PackFault(bag.SIGNATURE, what) for what in whats)), evidence
 
 
 def _unsigned(
@@ -198,56 +213,63 @@ def _too_few(envelope: dsse.Envelope, trusted: Sequence[PublicKey], good: set[st
     return f"is signed by {len(good)} of the given keys, {wanted} wanted"
 
 
-def _declared(evidence: Mapping[str, Any]) -> dict[str, tuple[PublicKey, str]]:
-    """Read the signers that the evidence declares: key id -> key and role.
+def _declared(evidence: JsonObject) -> dict[str, tuple[PublicKey, str]]:
+    """Read the signers that the evidence declares, which nobody has held against its schema yet: key id -> key, role.
 
     They make nobody believe a pack. They keep an approver's signature from being altered or taken away unseen
     by a reader who has the operator's key alone.
     """
-    try:
-        keys = [
-            (PublicKey(bytes.fromhex(s["public_key"])), str(s.get("role", ""))) for s in evidence.get("signers", ())
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise EvidenceError("its evidence declares signers that cannot be read") from None
+    keys = []
+    signers = evidence.get("signers", [])
+    for signer in signers if isinstance(signers, list) else [None]:
+        match signer:
+            case {"public_key": str(raw), **rest}:
+                try:
+                    keys.append((PublicKey(bytes.fromhex(raw)), str(rest.get("role", ""))))
+                    continue
+                except ValueError:
+                    pass
+        raise EvidenceError("its evidence declares signers that cannot be read")
     return {key.keyid: (key, role) for key, role in keys}
 
 
-def _evidence_check(pack: OpenPack, evidence: dict[str, Any]) -> Check:
-    """Hold the evidence against the statement, its schema, and itself."""
+def _evidence_check(pack: OpenPack, document: JsonObject, evidence: Evidence | None, broken: Sequence[str]) -> Check:
+    """Hold the evidence against the statement, its schema, and itself.
+
+    Args:
+        document: as it was signed; ``evidence``: the same as a model, unless it breaks its schema.
+        broken: where it does.
+    """
     faults = []
     try:
         data = pack.read(bag.EVIDENCE)
-        if data is not None and data != canonical_bytes(evidence):
+        if data is not None and data != canonical_bytes(document):
             faults.append(PackFault(bag.EVIDENCE, "is not the evidence that was signed"))
     except EvidenceError as fault:
         faults.append(PackFault(bag.EVIDENCE, fault.what))
-    broken = schema_faults(evidence) or accounting_faults(evidence) or gate_faults(evidence)
-    faults += [PackFault(bag.EVIDENCE, bag.shown(what)) for what in broken]
-    return Check("evidence", "" if broken else _evidence_words(evidence), tuple(faults))
+    wrong = broken if evidence is None else accounting_faults(evidence) or gate_faults(evidence)
+    faults += [PackFault(bag.EVIDENCE, bag.shown(what)) for what in wrong]
+    return Check("evidence", "" if wrong or evidence is None else _evidence_words(evidence), tuple(faults))
 
 
-def _evidence_words(evidence: Mapping[str, Any]) -> str:
-    rows = {name: sum(row[name] for row in evidence["accounting"]) for name in ("rows_in", "released", "excluded")}
-    times, tool = evidence["times"], evidence["tool"]
-    made = bag.shown(f"made by {tool['name']} {tool['version']} from {times['started']} to {times['finished']}")
-    words = f"evidence.json is what was signed; {made}; keeps its published schema; {rows['rows_in']:,} rows in = "
-    words += f"{rows['released']:,} released + {rows['excluded']:,} excluded, each of {len(evidence['accounting'])} "
-    words += "extracts by itself"
-    scan = evidence.get("leak_scan")
-    return f"{words}; the run searched for {scan['identifiers']:,} raw identifiers and found none" if scan else words
+def _evidence_words(evidence: Evidence) -> str:
+    rows_in, released, excluded = (
+        sum(getattr(row, name) for row in evidence.accounting) for name in ("rows_in", "released", "excluded")
+    )
+    times, tool = evidence.times, evidence.tool
+    made = bag.shown(f"made by {tool.name} {tool.version} from {times.started} to {times.finished}")
+    words = f"evidence.json is what was signed; {made}; keeps its published schema; {rows_in:,} rows in = "
+    words += f"{released:,} released + {excluded:,} excluded, each of {len(evidence.accounting)} extracts by itself"
+    scan = evidence.leak_scan
+    return f"{words}; the run searched for {scan.identifiers:,} raw identifiers and found none" if scan else words
 
 
-def _cut_check(pack: OpenPack, evidence: dict[str, Any], terms: VerificationPolicy, *, whole: bool) -> Check:
+def _cut_check(pack: OpenPack, evidence: Evidence, terms: VerificationPolicy, *, whole: bool) -> Check:
     """Hold the bag's own words, the expected cut and the expiry date against the evidence."""
-    match evidence.get("cut"):
-        case {"id": str(cut), **rest}:
-            faults = list(_info_faults(pack, cut)) if whole else []
-        case _:
-            return Check("cut", "not checked")  # the schema has told already
+    cut, expires = evidence.cut.id, evidence.cut.expires or ""
+    faults = list(_info_faults(pack, cut)) if whole else []
     if terms.cut_id and terms.cut_id != cut:
         faults.append(PackFault(bag.EVIDENCE, "belongs to another cut"))
-    expires = str(rest.get("expires", ""))
     if terms.today and expires and expires < terms.today.isoformat():
         faults.append(PackFault(bag.EVIDENCE, f"expired on {bag.shown(expires)}"))
     until = f"not expired: until {bag.shown(expires)}" if expires else "names no expiry date"

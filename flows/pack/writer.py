@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from contracts.errors import EvidenceError, PlaceError
+from contracts.evidence import Evidence, PackReference
 from flows.keys import dsse
 from flows.keys.secret_files import sync_folder
 from flows.keys.signing_key import PublicKey, Signer
@@ -98,9 +99,9 @@ class SealedPack:
     tagmanifest_sha256: str
 
     @property
-    def reference(self) -> dict[str, str]:
+    def reference(self) -> PackReference:
         """The ``previous`` entry of a pack made from this one."""
-        return {"pack": self.path.name, "tagmanifest_sha256": self.tagmanifest_sha256}
+        return PackReference(pack=self.path.name, tagmanifest_sha256=self.tagmanifest_sha256)
 
 
 class PackWriter:
@@ -172,7 +173,7 @@ class PackWriter:
     def seal(
         self,
         bag_info: Mapping[str, str],
-        evidence: Mapping[str, Any],
+        evidence: Evidence,
         signers: Sequence[Signer],
         awaiting: Sequence[PublicKey] = (),
     ) -> SealedPack:
@@ -182,7 +183,7 @@ class PackWriter:
 
         Args:
             bag_info: labels of ``bag-info.txt``; nothing that varies between two equal runs.
-            evidence: as ``contracts/schema/evidence-1.json``; ``signers`` is added here.
+            evidence: what the pack says of itself; ``signers`` is added here.
             signers: whose signatures the envelope carries, operator first; the others are approvers.
             awaiting: approvers who sign later (``datacut approve``); until then the pack does not verify.
 
@@ -193,8 +194,8 @@ class PackWriter:
         if self._sealed or self._marker is None:
             raise EvidenceError("a pack is sealed once, while it is open", where=self.final.name)
         declared = dsse.declared([*(signer.public for signer in signers), *awaiting])
-        full = {**evidence, "signers": declared} if declared else dict(evidence)
-        if faults := schema_faults(full) or accounting_faults(full) or gate_faults(full):
+        full = evidence.model_copy(update={"signers": declared}) if declared else evidence
+        if faults := schema_faults(full.document()) or accounting_faults(full) or gate_faults(full):
             raise EvidenceError("; ".join(map(bag.shown, faults)), where=bag.EVIDENCE)
         with _disk(self.final):
             digest = self._close_bag(bag_info, full, signers)
@@ -203,17 +204,17 @@ class PackWriter:
         self._sealed = True
         return SealedPack(self.final, digest)
 
-    def _close_bag(self, bag_info: Mapping[str, str], evidence: Mapping[str, Any], signers: Sequence[Signer]) -> str:
+    def _close_bag(self, bag_info: Mapping[str, str], evidence: Evidence, signers: Sequence[Signer]) -> str:
         """Write the tag files from the inside out; return the tag manifest's SHA-256."""
         root = self._work / _GROWING
-        self.path(bag.EVIDENCE).write_bytes(canonical_bytes(evidence))
+        self.path(bag.EVIDENCE).write_bytes(canonical_bytes(evidence.document()))
         found = bag.listing(root)
         if found.faults:
             raise EvidenceError(found.faults[0].what, where=bag.shown(found.faults[0].file))
         digests = {path: bag.digest_file(root / path, sync=True)[0] for path in sorted(found.files)}
         payload = {path: digest for path, digest in digests.items() if path.startswith(f"{bag.PAYLOAD}/")}
         tags = {path: digest for path, digest in digests.items() if path not in payload}
-        info = {bag.CUT_LABEL: evidence["cut"]["id"], **bag_info}
+        info = {bag.CUT_LABEL: evidence.cut.id, **bag_info}
         octets = sum(found.files[path] for path in payload)
         written = {
             bag.DECLARATION: bag.DECLARATION_BYTES,
@@ -223,7 +224,7 @@ class PackWriter:
         for name, data in written.items():
             tags[name] = _write_synced(root / name, data)
         digest = _write_synced(root / bag.TAGMANIFEST, bag.manifest_bytes(tags))
-        payload_bytes = canonical_bytes(statement(evidence, tagmanifest_sha256=digest))
+        payload_bytes = canonical_bytes(statement(evidence.document(), tagmanifest_sha256=digest))
         _write_synced(root / bag.SIGNATURE, dsse.sign(payload_bytes, signers).to_bytes())
         _sync_folders(root)
         return digest

@@ -12,10 +12,10 @@ from datetime import date
 from functools import partial
 
 import polars as pl
-from pydantic import JsonValue
 
 from contracts.causes import causes
 from contracts.errors import IntakeError, RefusedError
+from contracts.evidence import SourceFile
 from contracts.model import Contract
 from contracts.vocabulary import Effect, RuleStage
 from flows.cut.config import ExtractConfig, Job, Participant
@@ -140,7 +140,7 @@ def _facts(
         cut_date=job.model.cut.date.isoformat() if found.dated else None,  # no other date passes
         dropped_columns=found.fields + len(found.dropped),
         columns=found.names,
-        source_form=found.source_form(contract).facts(),
+        source_form=found.source_form(contract).evidence(),
         files=tuple(_file_facts(file) for file in files.files) if several else (),
         passed_over=found.passed_over(files),
         dropped=tuple(found.dropped),
@@ -273,14 +273,10 @@ def told_heading(heading: str) -> str:
     return shown(heading).strip('"')
 
 
-def _file_facts(file: FileRead) -> dict[str, JsonValue]:
+def _file_facts(file: FileRead) -> SourceFile:
     """Return what the evidence says of one file among several, for its sender alone."""
-    return {
-        "name": safe_name(file.spec.file or "database", KEPT_DIGITS),
-        "bytes": file.bytes,
-        "rows": file.rows,
-        "hmac_sha256": file.hmac_sha256,
-    }
+    name = safe_name(file.spec.file or "database", KEPT_DIGITS)
+    return SourceFile(name=name, bytes=file.bytes, rows=file.rows, hmac_sha256=file.hmac_sha256)
 
 
 def _redacted_name(spec: SourceSpec, extract: str) -> str:

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import polars as pl
 import pyarrow.parquet as pq
 
 from contracts.errors import IntakeError, KeyMaterialError, RefusedError
+from contracts.evidence import Accounting, Evidence, InputEvidence, PolicyEvidence
 from contracts.model import Contract
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import Classification, Method
-from flows.cut.config import ExtractConfig, Job, Participant
+from flows.cut.config import Cut, ExtractConfig, Job, Participant
 from flows.cut.partitions import ROW, STAGED, SUBMITTED, ParticipantExtract, PartitionWriter, write_exclusions
 from flows.cut.progress import Progress, silent
 from flows.cut.records import SourceFacts, TreatedColumns
@@ -34,35 +35,33 @@ from transforms.release.submission_check import unlike_excluded, unlike_staged
 BATCH = 131_072
 CHANGED = (Method.SUPPRESS, Method.DROP, Method.GENERALISE, Method.TOKEN, Method.SYNTHETIC)
 EXCLUDED_COLUMNS = ("mpan_core", "token", "first_cause", "reasons")
+Entry = TypeVar("Entry", Accounting, InputEvidence)
 
 
 @lru_cache(maxsize=64)
-def verified(pack: Path, public_key: Path, cut_id: str) -> dict[str, Any]:
+def verified(pack: Path, public_key: Path, cut_id: str) -> Evidence:
     """Return the evidence of a pack that holds; each pack is verified once per process.
 
     Raises:
         PackFaultError: it does not hold. KeyMaterialError: the public key cannot be read.
     """
-    found = verify_pack(pack, [load_public(public_key)], VerificationPolicy(cut_id=cut_id))
-    return found.evidence or {}
+    return verify_pack(pack, [load_public(public_key)], VerificationPolicy(cut_id=cut_id)).sealed
 
 
-def refuse_foreign(evidence: dict[str, Any], cut: Any, keys: FieldKeys, *, where: str) -> None:
+def refuse_foreign(evidence: Evidence, cut: Cut, keys: FieldKeys, *, where: str) -> None:
     """Refuse a pack of another kind, day, scheme or key.
 
     Raises:
         RefusedError: it is no submission of this cut. KeyMaterialError: it was made under another key.
     """
-    if evidence["kind"] != "submission":
-        raise RefusedError(
-            f"is a {evidence['kind']} pack, not a submission", where=where, remedy="ask for the submission"
-        )
-    check_cut_date(evidence["cut"]["date"], cut.date, where=where)
-    if evidence["scheme"] != SCHEME:
+    if evidence.kind != "submission":
+        raise RefusedError(f"is a {evidence.kind} pack, not a submission", where=where, remedy="ask for the submission")
+    check_cut_date(evidence.cut.date, cut.date, where=where)
+    if evidence.scheme != SCHEME:
         raise RefusedError("was made under another pseudonym scheme", where=where)
-    if evidence["key_fingerprint"] != keys.fingerprint():
+    if evidence.key_fingerprint != keys.fingerprint():
         raise KeyMaterialError(
-            f"was made under another key: its fingerprint is {evidence['key_fingerprint']}, not {keys.fingerprint()}",
+            f"was made under another key: its fingerprint is {evidence.key_fingerprint}, not {keys.fingerprint()}",
             where=where,
             remedy="all participants of a cut use one key",
         )
@@ -98,29 +97,26 @@ def take_submission(
     pack = job.path(source.pack)
     evidence = verified(pack, job.path(source.public_key), job.model.cut.id)
     refuse_foreign(evidence, job.model.cut, keys, where=where)
-    counts = _entry(evidence, "accounting", participant, extract, where)
-    inputs = _entry(evidence, "inputs", participant, extract, where)
+    counts = _entry(evidence.accounting, participant, extract, where)
+    inputs = _entry(evidence.inputs, participant, extract, where)
     _same_contract(evidence, contract, where)
     staged = _stage(pack / f"data/{participant.mpid}/{extract.contract}.parquet", contract, workspace, where, progress)
     gone = _keep_excluded(pack / f"excluded/{participant.mpid}/{extract.contract}.parquet", workspace, where)
-    changed = treated_columns(evidence, contract, where)
+    changed = treated_columns(evidence.policy, contract, where)
     workspace.record(TreatedColumns(columns=changed), participant.mpid, extract.contract)
-    if (staged, gone) != (counts["released"], counts["excluded"]):
+    if (staged, gone) != (counts.released, counts.excluded):
         raise RefusedError("holds other numbers of rows than its evidence says", where=where)
-    return SourceFacts.model_validate({"source_form": {}, **inputs, "rows": staged + gone})
+    return SourceFacts.of(inputs, rows=staged + gone)
 
 
-def _entry(
-    evidence: dict[str, Any], section: str, participant: Participant, extract: ExtractConfig, where: str
-) -> dict[str, Any]:
-    for entry in evidence[section]:
-        if (entry["participant"], entry["extract"]) == (participant.mpid, extract.contract):
-            found: dict[str, Any] = entry
-            return found
+def _entry(entries: Sequence[Entry], participant: Participant, extract: ExtractConfig, where: str) -> Entry:
+    for entry in entries:
+        if (entry.participant, entry.extract) == (participant.mpid, extract.contract):
+            return entry
     raise IntakeError("is not in the pack", where=where, remedy="see what the pack's evidence says of its inputs")
 
 
-def treated_columns(evidence: dict[str, Any], contract: Contract, where: str) -> tuple[str, ...]:
+def treated_columns(policy: PolicyEvidence | None, contract: Contract, where: str) -> tuple[str, ...]:
     """Return the columns of a pack that are not what rules were judged on, by the policy that its evidence states.
 
     An identifier that the contract itself replaces by a token is judged as that token, there as here.
@@ -128,7 +124,7 @@ def treated_columns(evidence: dict[str, Any], contract: Contract, where: str) ->
     Raises:
         RefusedError: the evidence does not state the treatment of a column.
     """
-    stated = evidence.get("policy", {}).get("extracts", {}).get(contract.extract, {})
+    stated = ((policy and policy.extracts) or {}).get(contract.extract, {})
     found = []
     for column in contract.staged:
         if column.name not in stated:
@@ -138,15 +134,15 @@ def treated_columns(evidence: dict[str, Any], contract: Contract, where: str) ->
                 remedy="ask for a pack made by datacut anonymise",
             )
         said = stated[column.name]
-        words = str(said["treatment"] if isinstance(said, dict) else said)
+        words = said if isinstance(said, str) else said.treatment
         own = column.classification is Classification.IDENTIFIER and words == column.treatment.describe()
         if words.partition(" ")[0] in CHANGED and not own:
             found.append(column.name)
     return tuple(found)
 
 
-def _same_contract(evidence: dict[str, Any], contract: Contract, where: str) -> None:
-    theirs = {c["extract"]: (c["version"], c.get("sha256")) for c in evidence.get("contracts", ())}
+def _same_contract(evidence: Evidence, contract: Contract, where: str) -> None:
+    theirs = {c.extract: (c.version, c.sha256) for c in evidence.contracts or ()}
     version, digest = theirs.get(contract.extract, (None, None))
     remedy = "use one release of the product on both sides"
     if version != contract.version:

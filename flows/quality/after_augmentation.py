@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 
 from contracts.conditions import sql
+from contracts.evidence import RuleCountEvidence
 from contracts.model import Contract, column_type
 from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, ParticipantExtract, read_exclusions
-from flows.cut.records import CountsAfterAugmentation, RuleCount
+from flows.cut.records import CountsAfterAugmentation
 from flows.cut.workspace import Workspace
 from flows.quality.rule_counts import count_twice, entry
 from transforms.pseudonymise.mpan import Keys, order_key
@@ -56,7 +57,7 @@ def judge_after_augmentation(
 
 
 def _counted(workspace: Workspace, contract: Contract, senders: Sequence[str]) -> CountsAfterAugmentation:
-    entries: list[RuleCount] = []
+    entries: list[RuleCountEvidence] = []
     documents = {}
     for sender in senders:
         scans = (workspace.scan(CHECKED, sender, NAME, n) for n in range(workspace.partitions))

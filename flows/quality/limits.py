@@ -14,12 +14,13 @@ import polars as pl
 
 from contracts.causes import Causes, causes
 from contracts.errors import ConfigurationError, InsufficientDataError
+from contracts.evidence import AcceptedExcessEvidence, RuleCountEvidence
 from contracts.model import Contract, Rule, plain
 from contracts.vocabulary import Effect, Form, Method
 from flows.cut.config import Allowed, CutFile, ExcludedAtMost
 from flows.cut.context import Context
 from flows.cut.partitions import JUDGED, ORDER, SUBMITTED, ParticipantExtract, read_exclusions
-from flows.cut.records import AcceptedExcess, LimitsHeld, RuleCount, RuleCounts, SignCounts, SourceFacts
+from flows.cut.records import AppliedLimits, RuleCounts, SignCounts, SourceFacts
 from transforms.column_map import shown
 from transforms.quality import rules as masks
 from transforms.quality.causes import BLANK, OTHER, by_cause
@@ -127,13 +128,13 @@ def require_enough(known: Context) -> None:
     if refused:
         raise _refused(refused)
     accepted = tuple(_noted(excess) for excess in found)
-    known.workspace.record(LimitsHeld(share=limits.share, rows=limits.rows, accepted=accepted))
+    known.workspace.record(AppliedLimits(share=limits.share, rows=limits.rows, accepted=accepted))
 
 
-def _noted(excess: Excess) -> AcceptedExcess:
+def _noted(excess: Excess) -> AcceptedExcessEvidence:
     """Return what the evidence keeps; the sender's headings are no part of it."""
     facts = asdict(excess)
-    return AcceptedExcess(**{name: value for name, value in facts.items() if name != "headings"})
+    return AcceptedExcessEvidence(**{name: value for name, value in facts.items() if name != "headings"})
 
 
 def _of_extract(known: Context, source: ParticipantExtract, limits: ExcludedAtMost) -> list[Excess]:
@@ -196,7 +197,7 @@ def _excluded(known: Context, source: ParticipantExtract, contract: Contract) ->
 
 
 def _of_rule(
-    known: Context, source: ParticipantExtract, rule: Rule, entry: RuleCount, limits: ExcludedAtMost
+    known: Context, source: ParticipantExtract, rule: Rule, entry: RuleCountEvidence, limits: ExcludedAtMost
 ) -> Excess:
     """Return an excess with its likely cause."""
     contract = known.contracts[source.extract]

@@ -8,6 +8,7 @@ from datetime import date
 import polars as pl
 
 from contracts.errors import QualityError
+from contracts.evidence import RuleCountEvidence
 from contracts.model import Contract, Rule
 from contracts.vocabulary import RuleStage
 from flows.cut.partitions import (
@@ -17,7 +18,7 @@ from flows.cut.partitions import (
     is_judged,
     uncarried,
 )
-from flows.cut.records import RuleCount, RuleCounts
+from flows.cut.records import RuleCounts
 from flows.cut.workspace import Workspace
 from flows.quality.cross_partition import EXTRACT, cross_partition_tables
 from flows.quality.exclusions import cascade, stated_links
@@ -85,7 +86,7 @@ def _local_names(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -
 
 def rule_results(
     workspace: Workspace, extracts: Sequence[ParticipantExtract], tables: Collection[str], *, twice: bool = True
-) -> tuple[list[RuleCount], dict[str, str]]:
+) -> tuple[list[RuleCountEvidence], dict[str, str]]:
     """Run Great Expectations over every extract and hold its counts against the row verdicts.
 
     Returns:
@@ -95,7 +96,7 @@ def rule_results(
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
     missing, silent = uncarried(workspace, extracts), silent_rules(workspace, extracts, tables)
-    entries: list[RuleCount] = []
+    entries: list[RuleCountEvidence] = []
     documents = {}
     for h in extracts:
         contract, without = workspace.contracts[h.extract], missing.get(h.extract, {}).get(h.participant, set())
@@ -167,14 +168,16 @@ def count_verdicts(parts: Sequence[pl.LazyFrame], contract: Contract) -> dict[st
     return counts.collect(engine="streaming").row(0, named=True)
 
 
-def entry(participant: str, rule: Rule, counts: Mapping[str, int], *, evaluated: bool, extract: str) -> RuleCount:
+def entry(
+    participant: str, rule: Rule, counts: Mapping[str, int], *, evaluated: bool, extract: str
+) -> RuleCountEvidence:
     """Return what the evidence says of one rule over one extract of one participant."""
-    return RuleCount(
+    return RuleCountEvidence(
         participant=participant,
         extract=extract,
         rule=rule.id,
         reason=rule.reason,
-        effect=rule.effect.value,
+        effect=rule.effect,
         description=rule.description,
         fault=rule.fault,
         basis=tuple(rule.basis),

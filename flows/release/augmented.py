@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from contracts.augmentation import Item
+from contracts.evidence_results import ItemCountsEvidence
 from contracts.vocabulary import Classification, Method
 from flows.cut.config import Participant
 from flows.cut.context import Context
@@ -193,12 +193,13 @@ def release_augmented(known: Context, participants: Sequence[Participant], pack:
         map_parallel(_Share.close, shares)
 
 
-def own_counts(known: Context, mpid: str) -> list[dict[str, Any]]:
+def own_counts(known: Context, mpid: str) -> list[ItemCountsEvidence]:
     """Return how many values each item has by source among a participant's own metering points."""
     recorded = known.workspace.recorded(OwnItemCounts, mpid)
     counts = recorded.counts if recorded else {}
     names = [item.item for item in known.tables.items if item.item in counts]
-    return [{"item": name, **dict.fromkeys(COUNTED, 0), **counts[name]} for name in names]
+    none = dict.fromkeys(COUNTED, 0)
+    return [ItemCountsEvidence.model_validate({"item": name, **none, **counts[name]}) for name in names]
 
 
 def _by_source(rows: pl.DataFrame, item: str) -> dict[str, int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from contracts.errors import EvidenceError
 from flows.cut.config import Job, load_cut
@@ -11,11 +11,21 @@ from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
 from flows.pack.verify import VerificationPolicy, verify_pack
 
 
-def check_returns(cut_file: Path) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class CheckedReturn:
+    """A return pack that holds and was made from the release of the cut: whose, where, rows and digest."""
+
+    participant: str
+    pack: str
+    rows: int
+    tagmanifest_sha256: str
+
+
+def check_returns(cut_file: Path) -> list[CheckedReturn]:
     """Verify the release of a cut and every return pack, and that each was made from that release.
 
     Returns:
-        Participant, folder of the pack, rows and digest of each, in the order of ``cut.yaml``.
+        One for each recipient, in the order of ``cut.yaml``.
 
     Raises:
         ConfigurationError: the cut's configuration is wrong. KeyMaterialError: a signing key is unfit.
@@ -32,19 +42,14 @@ def check_returns(cut_file: Path) -> list[dict[str, Any]]:
         if wanted == "all" or participant.mpid in wanted:
             pack = folder / f"{job.model.cut.id}-return-{participant.mpid}"
             found = verify_pack(pack, keys, terms)
-            evidence = found.evidence or {}
-            if [made["tagmanifest_sha256"] for made in evidence.get("previous", ())] != [release.tagmanifest_sha256]:
+            made = [reference.tagmanifest_sha256 for reference in found.sealed.previous or ()]
+            if made != [release.tagmanifest_sha256]:
                 raise EvidenceError("was made from another release", where=pack.name, remedy="run datacut run again")
-            if {entry["participant"] for entry in evidence["accounting"]} - {participant.mpid}:
+            accounting = found.sealed.accounting
+            if {entry.participant for entry in accounting} - {participant.mpid}:
                 raise EvidenceError("holds another participant's data", where=pack.name, remedy="run datacut run again")
-            ready.append(
-                {
-                    "participant": participant.mpid,
-                    "pack": str(pack),
-                    "rows": sum(entry["released"] for entry in evidence["accounting"]),
-                    "tagmanifest_sha256": found.tagmanifest_sha256,
-                }
-            )
+            rows = sum(entry.released for entry in accounting)
+            ready.append(CheckedReturn(participant.mpid, str(pack), rows, found.tagmanifest_sha256))
     return ready
 
 

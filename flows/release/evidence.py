@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
 from contracts.augmentation import Item
 from contracts.evidence import (
+    EVIDENCE_SCHEMA,
+    Accounting,
     AssessedTreatment,
     AssessmentEvidence,
     ColumnSource,
     ColumnTreatment,
+    ContractUsed,
+    CutEvidence,
+    DutiesEvidence,
     Evidence,
     Exclusions,
+    InputEvidence,
+    LeftOut,
     Lineage,
     Obligation,
+    ParticipantAgreement,
     PolicyEvidence,
+    RegistersEvidence,
+    RuleCountEvidence,
+    StageSeconds,
+    Times,
 )
+from contracts.evidence_results import LeakScan, Risk
 from contracts.model import Contract
 from contracts.requirements import assessment, requirements
 from contracts.vocabulary import Classification, Method
@@ -29,11 +43,11 @@ from flows.cut.context import Context, now, sources_of
 from flows.cut.partitions import read_exclusions
 from flows.cut.records import (
     AlignmentCounts,
+    AppliedLimits,
     AugmentationCounts,
     Begun,
     CoincidentCount,
     CountsAfterAugmentation,
-    LimitsHeld,
     RingFenceResult,
     RuleCounts,
 )
@@ -44,7 +58,7 @@ from transforms import align
 from transforms.augment.decision_tables import REASONS, reads
 from transforms.augment.timeswitch import ATTRIBUTES
 from transforms.pseudonymise.keys import SCHEME
-from transforms.release.attestation import EVIDENCE_SCHEMA, ordered
+from transforms.release.attestation import ordered
 
 AUGMENTED = "augmented"
 METER_COLUMNS = {"meter_type", "meter_serial_number", "meter_install_date"}  # of the settlement meter
@@ -68,7 +82,7 @@ _LINK_SOURCES = (
 
 
 def lineage_section(
-    contracts: Sequence[Contract], inputs: Iterable[Mapping[str, Any]], items: Sequence[Item] = ()
+    contracts: Sequence[Contract], inputs: Iterable[InputEvidence], items: Sequence[Item] = ()
 ) -> list[Lineage]:
     """Return one entry per contract column and augmented item: sources, treatment, whether it is released.
 
@@ -112,11 +126,11 @@ def _reasons(items: Sequence[Item]) -> Lineage:
     )
 
 
-def _source_names(inputs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, list[str]]]:
+def _source_names(inputs: Iterable[InputEvidence]) -> dict[tuple[str, str], dict[str, list[str]]]:
     named: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for source in inputs:
-        for column, name in source.get("columns", {}).items():
-            named[source["extract"], column][name].append(source["participant"])
+        for column, name in source.columns.items():
+            named[source.extract, column][name].append(source.participant)
     return named
 
 
@@ -185,12 +199,12 @@ def _derivation(item: Item) -> str:
     return f"keep, else {derived}" if item.stated else derived
 
 
-def requirements_section(rules: Iterable[Mapping[str, Any]], items: Sequence[Item] = ()) -> list[Obligation]:
+def requirements_section(rules: Iterable[RuleCountEvidence], items: Sequence[Item] = ()) -> list[Obligation]:
     """Return every obligation with the rules and items that name it as their basis or reason."""
     shown: dict[str, set[str]] = defaultdict(set)
     for rule in rules:
-        for basis in {*rule["basis"], rule["reason"]}:
-            shown[basis].add(rule["rule"])
+        for basis in {*rule.basis, rule.reason}:
+            shown[basis].add(rule.rule)
     for item in items:
         for basis in item.basis:
             shown[basis].add(f"{AUGMENTED}.{item.item}")
@@ -229,19 +243,17 @@ def _exclusions(known: Context) -> Exclusions:
     return Exclusions(mpans=sum(by_cause.values()), by_first_cause=by_cause)
 
 
-def judged(workspace: Workspace) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def judged(workspace: Workspace) -> tuple[list[RuleCountEvidence], dict[str, str]]:
     """Return every rule's entry for the evidence, before and after augmentation, and every checkpoint's document."""
     counts = [found for kind in (RuleCounts, CountsAfterAugmentation) if (found := workspace.recorded(kind))]
-    entries = [entry.model_dump(mode="json") for found in counts for entry in found.entries]
+    entries = [entry for found in counts for entry in found.entries]
     return entries, {name: text for found in counts for name, text in found.documents.items()}
 
 
-def _agreement(aligned: Sequence[Mapping[str, Any]] | None, compared: Path | None) -> list[dict[str, Any]] | None:
-    """Return agreement by participant, with the trend against an earlier cut; nothing where none was aligned."""
-    if aligned is None:
-        return None
-    before = previous.read_evidence(compared).get("alignment", ()) if compared else ()
-    return align.by_participant(aligned, before)
+def _agreement(aligned: AlignmentCounts, compared: Path | None) -> list[ParticipantAgreement]:
+    """Return agreement by participant, with the trend against an earlier cut."""
+    before = previous.read_evidence(compared).alignment if compared else None
+    return align.by_participant(aligned.pairs, before or ())
 
 
 def _half_hourly(known: Context) -> Literal["synthetic", "real", "none"]:
@@ -272,81 +284,92 @@ def _policy(known: Context) -> PolicyEvidence:
     )
 
 
-def _evidence(
-    known: Context,
-    kind: str,
-    accounting: list[dict[str, Any]],
-    found: dict[str, Any],
-    seconds: list[dict[str, Any]],
-    root: Path,
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the release itself found: the accounting of every extract, the search for raw identifiers, the risk."""
+
+    accounting: Sequence[Accounting]
+    leak_scan: LeakScan
+    risk: Risk | None
+
+
+def release_evidence(
+    known: Context, kind: Literal["submission", "release"], found: Measured, stages: Sequence[StageSeconds], root: Path
+) -> Evidence:
+    """Return what the pack says of itself.
+
+    Args:
+        stages: how long each stage took.
+        root: folder of the growing pack, whose files the lineage names.
+    """
     workspace, cut = known.workspace, known.job.model.cut
     used = [known.contracts[name] for name in sorted({h.extract for h in known.extracts})]
     aligned, augmented = workspace.recorded(AlignmentCounts), workspace.recorded(AugmentationCounts)
-    pairs = [pair.model_dump(mode="json") for pair in aligned.pairs] if aligned else None
-    made = augmented.model_dump(mode="json", exclude_none=True) if augmented else {}
-    begun, chance = workspace.recorded(Begun), workspace.recorded(CoincidentCount)
-    fence, limits = workspace.recorded(RingFenceResult), workspace.recorded(LimitsHeld)
+    begun, fence = workspace.recorded(Begun), workspace.recorded(RingFenceResult)
     rules, _ = judged(workspace)
     added = known.tables.items if augmented else ()
-    inputs, compared = sources_of(known), known.job.model.release.compare_with
+    inputs: Sequence[InputEvidence] = sources_of(known)
     if kind == "release":  # others read it
-        inputs = [for_others(facts) for facts in inputs]
-    sections = dict(
+        inputs = [for_others(source) for source in inputs]
+    compared = known.job.model.release.compare_with
+    earlier = known.job.path(compared) if compared else None
+    made = Evidence(
         schema=EVIDENCE_SCHEMA,
         kind=kind,
-        cut={"id": cut.id, "date": cut.date.isoformat(), "trust_model": cut.trust_model}
-        | ({"expires": cut.expires.isoformat()} if cut.expires else {}),
+        cut=CutEvidence(
+            id=cut.id,
+            date=cut.date.isoformat(),
+            trust_model=cut.trust_model,
+            expires=cut.expires.isoformat() if cut.expires else None,
+        ),
         tool=tool_facts(),
         scheme=SCHEME,
         key_fingerprint=known.keys.fingerprint(),
         policy=_policy(known),
-        contracts=[{"extract": c.extract, "version": c.version, "sha256": c.digest} for c in used],
-        reference=[*known.reference.evidence(), *made.get("reference", [])],
-        publications=[*known.reference.publication(), *made.get("publications", [])] or None,
-        inputs=inputs,
-        left_out=_left_out(known) or None,
-        registers=_registers(known) or None,
-        accounting=accounting,
-        rules=rules,
+        contracts=tuple(ContractUsed(extract=c.extract, version=c.version, sha256=c.digest) for c in used),
+        reference=(*known.reference.evidence(), *(augmented.reference if augmented else ())),
+        publications=(*known.reference.publication(), *(augmented.publications if augmented else ())) or None,
+        inputs=tuple(inputs),
+        left_out=tuple(_left_out(known)) or None,
+        registers=_registers(known),
+        accounting=tuple(found.accounting),
+        rules=tuple(rules),
         exclusions=_exclusions(known),
-        limits=limits.model_dump(mode="json") if limits else None,
-        alignment=pairs,
-        agreement=_agreement(pairs, known.job.path(compared) if compared else None),
-        coincident=chance.model_dump(mode="json") if chance else None,
-        augmentation=made.get("items"),
-        associations=made.get("associations"),
-        ring_fence=fence.evidence.model_dump(mode="json") if fence else None,
-        **found,
-        previous=previous.references(_source_files(known)),
-        baseline=previous.baseline(known.job.path(compared)) if compared else None,
-        lineage=_lineage(root, lineage_section(used, inputs, added)),
-        requirements=requirements_section(rules, added),
+        limits=workspace.recorded(AppliedLimits),
+        alignment=aligned.pairs if aligned else None,
+        agreement=tuple(_agreement(aligned, earlier)) if aligned else None,
+        coincident=workspace.recorded(CoincidentCount),
+        augmentation=augmented.items if augmented else None,
+        associations=augmented.associations if augmented else None,
+        ring_fence=fence.evidence if fence else None,
+        leak_scan=found.leak_scan,
+        risk=found.risk,
+        previous=tuple(previous.references(_source_files(known))),
+        baseline=previous.baseline(earlier) if earlier else None,
+        lineage=tuple(_lineage(root, lineage_section(used, inputs, added))),
+        requirements=tuple(requirements_section(rules, added)),
         dpia=dpia_section(used),
-        times={"started": begun.at if begun else now(), "finished": now(), "stages": seconds},
+        times=Times(started=begun.at if begun else now(), finished=now(), stages=tuple(stages)),
         self_test=self_test(),
     )
-    held = Evidence.model_validate({name: section for name, section in sections.items() if section is not None})
-    return ordered(held.model_dump(mode="json", by_alias=True))
+    return ordered(made)
 
 
-def for_others(facts: Mapping[str, Any]) -> dict[str, Any]:
+def for_others(source: InputEvidence) -> InputEvidence:
     """Return what the evidence says of a source to others than its sender: no name of a file, no heading of its own.
 
-    A heading stands there by the name of the product's own list that it matched.
+    A heading is there by the name of the product's own list that it matched.
     """
-    names = {name: facts.get("aliases", {}).get(name, name) for name in facts.get("columns", {})}
-    several = bool(facts.get("files"))
-    file = facts["file"] if several or facts["form"] == "database" else f"{facts['extract']}.{facts['form']}"
-    hidden: dict[str, Any] = {
-        "files": [],
-        "passed_over": [],
-        "dropped": [],
-        "remarks": [],
-        "columns": names,
-        "file": file,
+    own = bool(source.files) or source.form == "database"
+    hidden = {
+        "files": (),
+        "passed_over": (),
+        "dropped": (),
+        "remarks": (),
+        "columns": {name: source.aliases.get(name, name) for name in source.columns},
+        "file": source.file if own else f"{source.extract}.{source.form}",
     }
-    return {key: hidden.get(key, value) for key, value in facts.items()}
+    return source.model_copy(update=hidden)
 
 
 def _lineage(root: Path, rows: list[Lineage]) -> list[Lineage]:
@@ -362,25 +385,27 @@ def _source_files(known: Context) -> list[Path]:
     return list({file.parent: file for file in files}.values())  # what lies side by side lies in one pack
 
 
-def _left_out(known: Context) -> list[dict[str, Any]]:
+def _left_out(known: Context) -> list[LeftOut]:
     """Return the participants that the cut goes on without, and why."""
     return [
-        {
-            "participant": participant.mpid,
-            "role": participant.role.upper(),
-            "extracts": sorted({entry.contract for entry in participant.extracts}),
-            "reason": participant.left_out,
-        }
+        LeftOut(
+            participant=participant.mpid,
+            role=participant.role.upper(),
+            extracts=tuple(sorted({entry.contract for entry in participant.extracts})),
+            reason=participant.left_out or "",
+        )
         for participant in known.job.left_out
     ]
 
 
-def _registers(known: Context) -> dict[str, Any]:
+def _registers(known: Context) -> RegistersEvidence | None:
     """Return who answers for what; nothing that is not stated."""
-    registers = known.job.model.registers.model_dump(mode="json", exclude_defaults=True)
-    duties = [
-        {"participant": participant.mpid, **participant.duties.model_dump(mode="json", exclude_defaults=True)}
-        for participant in known.job.model.participants
-        if participant.duties.model_fields_set
-    ]
-    return registers | ({"participants": duties} if duties else {})
+    stated = known.job.model.registers.model_dump(mode="json", exclude_defaults=True)
+    duties = tuple(
+        DutiesEvidence(participant=p.mpid, **p.duties.model_dump(mode="json", exclude_defaults=True))
+        for p in known.job.model.participants
+        if p.duties.model_fields_set
+    )
+    if not stated and not duties:
+        return None
+    return RegistersEvidence.model_validate({**stated, "participants": duties or None})

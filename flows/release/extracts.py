@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
 
 from contracts.errors import QualityError
+from contracts.evidence import Accounting
 from flows.cut.context import Context
 from flows.cut.partitions import JUDGED, SUBMITTED, ParticipantExtract, read_exclusions
 from flows.cut.workspace import disk
@@ -38,7 +38,7 @@ def sink(parts: Sequence[pl.LazyFrame], place: Place, relpath: str, form: str = 
 
 def release_extract(
     known: Context, source: ParticipantExtract, rows_in: int, place: Place, formats: Sequence[str]
-) -> dict[str, Any]:
+) -> Accounting:
     """Write one extract of one participant: released rows under the policy in force, and excluded rows.
 
     Returns:
@@ -58,24 +58,30 @@ def release_extract(
         already = workspace.scan(SUBMITTED, source.participant, source.extract, number)
         if already is not None:
             gone.append(already.select("mpan_core", "token", "first_cause", "reasons").collect())
-    counts = {"released": 0, "excluded": 0}
+    rows_out = rows_gone = 0
     by_reason: Counter[str] = Counter()
     if released:
         for form in formats:
             sink(released, place, f"data/{source.participant}/{source.extract}", form)
-        counts["released"] = _rows(place, f"data/{source.participant}/{source.extract}", formats)
+        rows_out = _rows(place, f"data/{source.participant}/{source.extract}", formats)
         excluded = unnamed(pl.concat(gone), known)
         sink([excluded.lazy()], place, f"excluded/{source.participant}/{source.extract}")
         by_reason.update(dict(excluded.group_by("first_cause").len().sort("first_cause").iter_rows()))
-        counts["excluded"] = sum(by_reason.values())
-    if counts["released"] + counts["excluded"] != rows_in:
+        rows_gone = sum(by_reason.values())
+    if rows_out + rows_gone != rows_in:
         raise QualityError(
-            f"{rows_in} rows came in, {counts['released']} are released and {counts['excluded']} excluded",
+            f"{rows_in} rows came in, {rows_out} are released and {rows_gone} excluded",
             where=f"{source.participant}/{source.extract}",
             remedy="please report it: rows must balance",
         )
-    entry = {"participant": source.participant, "extract": source.extract, "rows_in": rows_in}
-    return {**entry, **counts, "by_reason": dict(sorted(by_reason.items()))}
+    return Accounting(
+        participant=source.participant,
+        extract=source.extract,
+        rows_in=rows_in,
+        released=rows_out,
+        excluded=rows_gone,
+        by_reason=dict(sorted(by_reason.items())),
+    )
 
 
 def unnamed(gone: pl.DataFrame, known: Context) -> pl.DataFrame:

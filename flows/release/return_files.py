@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 import polars as pl
 import pyarrow.parquet as pq
 
 from contracts.dtc.layout import DtcLayout
 from contracts.errors import EvidenceError
+from contracts.evidence import LackingItem, ReturnedFlow
 from contracts.model import Contract
 from flows.cut.config import Cut
 from flows.cut.partitions import ORDER
@@ -27,7 +28,6 @@ from transforms.release.source_form import SourceForm, as_text, dtc_header, dtc_
 BATCH = 131_072
 NOT_EXPRESSIBLE = "not-expressible"
 Place = Callable[[str], Path]
-Told = dict[str, Any]
 SENDER, SUPPLIER = ("Z", "SITD"), "X"
 
 
@@ -40,7 +40,7 @@ class ReturnedForm:
     how: SourceForm
 
 
-def write_form(forms: Sequence[ReturnedForm], place: Place, name: str, cut: Cut, mpid: str) -> dict[str, Told]:
+def write_form(forms: Sequence[ReturnedForm], place: Place, name: str, cut: Cut, mpid: str) -> dict[str, ReturnedFlow]:
     """Write the rows of one physical source as the participant's own kind of file; of Parquet nothing is written.
 
     Args:
@@ -48,10 +48,8 @@ def write_form(forms: Sequence[ReturnedForm], place: Place, name: str, cut: Cut,
         place: name of a file -> where to write it.
 
     Returns:
-        Extract -> of DTC files, ``not_expressible``: how many rows the flow cannot express, which stand in a CSV file
-        of their own, and ``lacking``: for want of which items; ``filled``: what was written for want of a value, as the
-        contract says; ``not_carried``: columns that the flow does not have, with rows that have a value;
-        ``left_empty`` and ``left_out``: items and groups of the flow that no column carries; ``file``.
+        Extract -> of DTC files, what became of its rows; rows that the flow cannot express are in a CSV file of their
+        own.
 
     Raises:
         EvidenceError: a value cannot be written in that form. PlaceError: the disk is unfit.
@@ -61,9 +59,7 @@ def write_form(forms: Sequence[ReturnedForm], place: Place, name: str, cut: Cut,
         path = place(f"{name}.usr")
         with disk(path), open(path, "wb") as file, _Left(place) as left:
             outer = sorted(forms, key=lambda form: _depth(form.contract, form.how.flow))  # meters before registers
-            told = _dtc(file, outer, left, cut, mpid)
-        extracts = [form.contract.extract for form in forms]
-        return {e: {"file": path.name, "not_expressible": left.counts[e], **told[e]} for e in extracts}
+            return _dtc(file, path.name, outer, left, cut, mpid)
     if how.form in ("csv", "database"):
         path = place(f"{name}.{'tsv' if how.delimiter == 'tab' else 'csv'}")
         with disk(path), open(path, "wb") as file:
@@ -129,7 +125,9 @@ def delimited(frame: pl.DataFrame, how: SourceForm, *, header: bool) -> bytes:
         raise EvidenceError(f"a value cannot be written in {how.encoding}", where="return") from None
 
 
-def _dtc(file: IO[bytes], forms: Sequence[ReturnedForm], left: _Left, cut: Cut, mpid: str) -> dict[str, Told]:
+def _dtc(
+    file: IO[bytes], name: str, forms: Sequence[ReturnedForm], left: _Left, cut: Cut, mpid: str
+) -> dict[str, ReturnedFlow]:
     layouts, owners = _layouts(forms, mpid)
     text = DtcText(layouts, cut.date)
     out = _DtcOut(file, text, layouts[0].label, cut, mpid)
@@ -154,16 +152,18 @@ def _dtc(file: IO[bytes], forms: Sequence[ReturnedForm], left: _Left, cut: Cut, 
             unsent += nobody.height
             _leave(nobody, forms, left)
     out.begin(None)
-    filled = text.filled()
-    addressee = [{"item": "ZHV", "name": "supplier that the file is sent to", "rows": unsent}] if unsent else []
+    filled = tuple(text.filled())
+    addressee = [LackingItem(item="ZHV", name="supplier that the file is sent to", rows=unsent)] if unsent else []
     return {
-        form.contract.extract: {
-            "filled": filled,
-            "lacking": [*text.lacking(own[n]), *addressee],
-            "not_carried": dict(sorted(lost[n].items())),
-            "left_empty": text.left_empty(),
-            "left_out": text.left_out(),
-        }
+        form.contract.extract: ReturnedFlow(
+            file=name,
+            not_expressible=left.counts[form.contract.extract],
+            filled=filled,
+            lacking=(*text.lacking(own[n]), *addressee),
+            not_carried=dict(sorted(lost[n].items())),
+            left_empty=tuple(text.left_empty()),
+            left_out=tuple(text.left_out()),
+        )
         for n, form in enumerate(forms)
     }
 

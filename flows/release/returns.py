@@ -9,14 +9,24 @@ Source: Q62, Q63 (augmented data goes back for loading), Q74 and Q83 (aligned ac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
+from contracts.evidence import (
+    ColumnSource,
+    Evidence,
+    Exclusions,
+    InputEvidence,
+    LimitsEvidence,
+    Lineage,
+    PolicyEvidence,
+    ReturnedFlow,
+)
+from contracts.evidence_results import LeakScan, RingFenceEvidence
 from flows.cut.config import Participant
 from flows.cut.context import Context, sources_of
 from flows.cut.parallel import map_parallel
@@ -25,10 +35,11 @@ from flows.keys.signing_key import PublicKey, Signer
 from flows.leak_scan.scan import Scanner, refuse
 from flows.pack.writer import PackWriter, SealedPack
 from flows.release.augmented import COUNTERPARTIES, counterparties, own_counts
+from flows.release.published import PublishedReturn
 from flows.release.return_files import ReturnedForm, returned_flow, write_form
 from flows.report.files import report_files
-from transforms.release.attestation import evidence_document
-from transforms.release.source_form import from_facts
+from transforms.release.attestation import ordered
+from transforms.release.source_form import form_of
 
 SHARED = (
     "cut",
@@ -50,20 +61,20 @@ class Released:
 
     pack: SealedPack
     root: Path  # where it lies until it is published
-    evidence: Mapping[str, Any]
+    evidence: Evidence
     signers: Sequence[Signer]
     awaiting: Sequence[PublicKey]
     scanner: Scanner
 
 
-def write_returns(known: Context, released: Released, held: ExitStack) -> list[tuple[PackWriter, dict[str, str]]]:
+def write_returns(known: Context, released: Released, held: ExitStack) -> list[tuple[PackWriter, PublishedReturn]]:
     """Write the return pack of every recipient that ``cut.yaml`` names, to be published with the release.
 
     Args:
         held: keeps the packs open until they are published.
 
     Returns:
-        The sealed pack, and participant, path and tag manifest's digest of each.
+        The sealed pack of each, and what is said of it.
 
     Raises:
         PlaceError: the disk is unfit. EvidenceError: a pack would not hold.
@@ -75,7 +86,7 @@ def write_returns(known: Context, released: Released, held: ExitStack) -> list[t
 
 def _write(
     known: Context, released: Released, participant: Participant, held: ExitStack
-) -> tuple[PackWriter, dict[str, str]]:
+) -> tuple[PackWriter, PublishedReturn]:
     cut = known.job.model.cut.id
     final = released.pack.path.parent / f"{cut}-return-{participant.mpid}"
     pack = held.enter_context(PackWriter(final, replace=True, hold=True))
@@ -94,12 +105,9 @@ def _write(
             path.write_bytes(content)
     info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": cut}
     sealed = pack.seal(info, evidence, released.signers, released.awaiting)
-    told = {
-        "participant": participant.mpid,
-        "pack": str(sealed.path),
-        "tagmanifest_sha256": sealed.tagmanifest_sha256,
-    }
-    return pack, told
+    return pack, PublishedReturn(
+        participant=participant.mpid, pack=str(sealed.path), tagmanifest_sha256=sealed.tagmanifest_sha256
+    )
 
 
 def _copy(release: Path, participant: Participant, pack: PackWriter) -> None:
@@ -126,16 +134,16 @@ def _counterparties(known: Context, participant: Participant, pack: PackWriter) 
             second_name(source, target)
 
 
-def _forms(known: Context, released: Released, participant: Participant, pack: PackWriter) -> dict[str, dict[str, Any]]:
+def _forms(known: Context, released: Released, participant: Participant, pack: PackWriter) -> dict[str, ReturnedFlow]:
     """Write the rows in the participant's own form; return what became of each extract of a flow.
 
     Extracts that came in one DTC file go back in one, also where it was one of several files of each.
     """
     shared: list[tuple[set[str], list[ReturnedForm]]] = []
     for entry in sources_of(known):
-        source = released.root / f"data/{participant.mpid}/{entry['extract']}.parquet"
-        if entry["participant"] == participant.mpid and source.is_file():
-            form = ReturnedForm(source, known.contracts[entry["extract"]], from_facts(entry))
+        source = released.root / f"data/{participant.mpid}/{entry.extract}.parquet"
+        if entry.participant == participant.mpid and source.is_file():
+            form = ReturnedForm(source, known.contracts[entry.extract], form_of(entry))
             came = _came_in(entry, form, participant.mpid)
             together = next((forms for met, forms in shared if met & came), None)
             if together is None:
@@ -143,7 +151,7 @@ def _forms(known: Context, released: Released, participant: Participant, pack: P
             else:
                 together.append(form)
                 next(met for met, forms in shared if forms is together).update(came)
-    left: dict[str, dict[str, Any]] = {}
+    left: dict[str, ReturnedFlow] = {}
     for _, forms in shared:
         name = "-".join(form.contract.extract for form in forms)
         left |= write_form(
@@ -156,79 +164,93 @@ def _forms(known: Context, released: Released, participant: Participant, pack: P
     return left
 
 
-def _came_in(entry: Mapping[str, Any], form: ReturnedForm, mpid: str) -> set[str]:
+def _came_in(entry: InputEvidence, form: ReturnedForm, mpid: str) -> set[str]:
     """Return what an extract shares with those that go back in one file with it: DTC files of one flow."""
     if form.how.form != "dtc":
-        return {str(entry["extract"])}
+        return {entry.extract}
     flow = returned_flow(form, mpid)
-    files = [file["hmac_sha256"] for file in entry.get("files", ())] or [entry["hmac_sha256"]]
+    files = [file.hmac_sha256 for file in entry.files] or [entry.hmac_sha256]
     return {f"{flow} {digest}" for digest in files}
 
 
 def return_evidence(
-    known: Context, released: Released, participant: Participant, root: Path, left: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
+    known: Context, released: Released, participant: Participant, root: Path, left: Mapping[str, ReturnedFlow]
+) -> Evidence:
     """Return the evidence of a return pack: the release's, as far as it is about this participant.
 
     Args:
-        left: extract -> what became of it in its flow, as :func:`write_form` tells.
+        left: extract -> what became of it in its flow, as :func:`write_form` says.
     """
     whole, mpid = released.evidence, participant.mpid
     extracts = {e.contract for e in participant.extracts}
-
-    def own(section: str) -> list[Any]:
-        return [entry for entry in whole.get(section, ()) if entry.get("participant") == mpid]
-
-    policy = whole.get("policy") or {}
-    treated = {name: columns for name, columns in policy.get("extracts", {}).items() if name in extracts}
-    scan = whole.get("leak_scan")
-    fence = whole.get("ring_fence")
-    limits = whole.get("limits")
-    accepted = [e for e in limits["accepted"] if e["participant"] == mpid] if limits else []
-    inputs = [facts for facts in sources_of(known) if facts["participant"] == mpid]
-    lineage = [_own_names(e, inputs) for e in whole.get("lineage", ()) if e["extract"] in extracts | {"augmented"}]
-    return evidence_document(
+    inputs = [source for source in sources_of(known) if source.participant == mpid]
+    lineage = [_own_names(e, inputs) for e in whole.lineage or () if e.extract in extracts | {"augmented"}]
+    aligned = [pair for pair in whole.alignment or () if mpid in (pair.left, pair.right)]
+    made = Evidence(
+        schema=whole.schema_,
         kind="return",
-        **{name: whole[name] for name in SHARED if name in whole},
-        policy={**policy, "extracts": treated} if policy else None,
-        contracts=[c for c in whole.get("contracts", ()) if c["extract"] in extracts],
-        inputs=[_returned(entry, left) for entry in inputs],
-        accounting=own("accounting"),
-        rules=own("rules"),
+        **{name: getattr(whole, name) for name in SHARED},
+        policy=_own_policy(whole.policy, extracts),
+        contracts=tuple(c for c in whole.contracts or () if c.extract in extracts),
+        inputs=tuple(_returned(source, left.get(source.extract)) for source in inputs),
+        accounting=tuple(row for row in whole.accounting if row.participant == mpid),
+        rules=tuple(row for row in whole.rules if row.participant == mpid),
         exclusions=_exclusions(root / "excluded" / mpid),
-        limits={**limits, "accepted": accepted} if limits else None,
-        alignment=[a for a in whole.get("alignment", ()) if mpid in (a["left"], a["right"])] or None,
-        augmentation=own_counts(known, mpid) or None,
-        ring_fence={"test_cases": [c for c in fence["test_cases"] if c.get("participant") == mpid]} if fence else None,
-        leak_scan={**scan, "scope": "the release that this pack was made from"} if scan else None,
-        lineage=lineage or None,
-        previous=[released.pack.reference],
+        limits=_own_limits(whole.limits, mpid),
+        alignment=tuple(aligned) or None,
+        augmentation=tuple(own_counts(known, mpid)) or None,
+        ring_fence=_own_cases(whole.ring_fence, mpid),
+        leak_scan=_of_release(whole.leak_scan),
+        lineage=tuple(lineage) or None,
+        previous=(released.pack.reference,),
     )
+    return ordered(made)
 
 
-def _own_names(entry: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _own_policy(policy: PolicyEvidence | None, extracts: Collection[str]) -> PolicyEvidence | None:
+    own = {name: columns for name, columns in ((policy and policy.extracts) or {}).items() if name in extracts}
+    return policy.model_copy(update={"extracts": own}) if policy else None
+
+
+def _own_limits(limits: LimitsEvidence | None, mpid: str) -> LimitsEvidence | None:
+    own = tuple(entry for entry in (limits.accepted if limits else ()) if entry.participant == mpid)
+    return limits.model_copy(update={"accepted": own}) if limits else None
+
+
+def _own_cases(fence: RingFenceEvidence | None, mpid: str) -> RingFenceEvidence | None:
+    own = tuple(case for case in (fence.test_cases if fence else ()) if case.participant == mpid)
+    return RingFenceEvidence(test_cases=own) if fence else None
+
+
+def _of_release(scan: LeakScan | None) -> LeakScan | None:
+    return scan.model_copy(update={"scope": "the release that this pack was made from"}) if scan else None
+
+
+def _own_names(entry: Lineage, inputs: Sequence[InputEvidence]) -> Lineage:
     """Return an entry of the lineage with the participant's own headings, and nobody else's."""
     own = [
-        {"column": facts["columns"][entry["column"]], "participants": [facts["participant"]]}
-        for facts in inputs
-        if facts["extract"] == entry["extract"] and entry["column"] in facts["columns"]
+        ColumnSource(column=source.columns[entry.column], participants=(source.participant,))
+        for source in inputs
+        if source.extract == entry.extract and entry.column in source.columns
     ]
-    return {**entry, "sources": own + [source for source in entry["sources"] if "participants" not in source]}
+    others = [source for source in entry.sources if source.participants is None]
+    return entry.model_copy(update={"sources": (*own, *others)})
 
 
-def _returned(entry: Mapping[str, Any], left: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _returned(source: InputEvidence, flow: ReturnedFlow | None) -> InputEvidence:
     """Return an entry of the inputs; of a flow, with what became of it in the return."""
-    told = left.get(entry["extract"])
-    return {**entry, "source_form": {**entry["source_form"], "returned": dict(told)}} if told else dict(entry)
+    if flow is None or source.source_form is None:
+        return source
+    return source.model_copy(update={"source_form": source.source_form.model_copy(update={"returned": flow})})
 
 
-def _exclusions(folder: Path) -> dict[str, Any]:
+def _exclusions(folder: Path) -> Exclusions:
     """Count the participant's excluded metering points by first cause; one without a pseudonym counts by its token."""
     files = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
     if not files:
-        return {"mpans": 0, "by_first_cause": {}}
+        return Exclusions(mpans=0, by_first_cause={})
     name = pl.coalesce("mpan_core", "token")
     points = pl.concat(pl.scan_parquet(f).select(name.alias("point"), "first_cause") for f in files)
     counts = points.unique("point").group_by("first_cause").len().sort("first_cause").collect()
     by_cause = {str(cause): int(count) for cause, count in counts.rows()}
-    return {"mpans": sum(by_cause.values()), "by_first_cause": by_cause}
+    return Exclusions(mpans=sum(by_cause.values()), by_first_cause=by_cause)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars as pl
 
 from contracts.errors import ConfigurationError, ResidueError
+from contracts.evidence_results import Risk
 from flows.cut.context import Context
 from flows.cut.partitions import JUDGED, frames, read_exclusions
 from transforms.augment.settlement_meter import settlement_meter
@@ -14,7 +13,7 @@ from transforms.pseudonymise.pseudonymiser import treat
 from transforms.release import disclosure_risk
 
 
-def measure(known: Context) -> dict[str, Any] | None:
+def measure(known: Context) -> Risk | None:
     """Return the risk section of the evidence; None where no registration is in the cut.
 
     Raises:
@@ -42,10 +41,10 @@ def measure(known: Context) -> dict[str, Any] | None:
     found = disclosure_risk.figures(
         disclosure_risk.merge_classes(parts, policy.quasi_identifiers)["size"], policy.quasi_identifiers
     )
-    return {**found, "thresholds": policy.thresholds} if policy.thresholds else found
+    return found.model_copy(update={"thresholds": policy.thresholds}) if policy.thresholds else found
 
 
-def refuse(known: Context, found: dict[str, Any] | None) -> None:
+def refuse(known: Context, found: Risk | None) -> None:
     """End the run where a threshold of the policy is passed.
 
     Raises:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
+from contracts.evidence import Accounting, Evidence, StageSeconds
 from flows.cut.config import Participant
 from flows.cut.context import Context, context, sources_of
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ALLOCATIONS, ParticipantExtract
+from flows.cut.progress import Kind
 from flows.cut.records import SourceFacts
 from flows.cut.workspace import disk
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
@@ -22,21 +23,19 @@ from flows.pack.writer import PackWriter, publish_together
 from flows.release import augmented as released
 from flows.release import expected_results, risk
 from flows.release import extracts as release
-from flows.release.evidence import _evidence, judged
+from flows.release.evidence import Measured, judged, release_evidence
+from flows.release.published import Published, SourceNote
 from flows.release.returns import Released, write_returns
 from flows.report.files import report_files
 from flows.report.formatting import counted
 
 
-def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def publish(cut_file: str, *, kind: Kind = "release", stages: Sequence[StageSeconds] = ()) -> Published:
     """Write and sign the pack of a cut.
 
     Args:
         kind: ``release``, or ``submission`` for a participant's own stages.
-        seconds: how long each stage took, for the evidence.
-
-    Returns:
-        Path of the pack and of its report, and the accounting of every extract.
+        stages: how long each stage took, for the evidence.
 
     Raises:
         QualityError: a row was lost. PlaceError: the disk is unfit. EvidenceError: the pack would not hold.
@@ -46,7 +45,7 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
     model = known.job.model
     signers, awaiting = _signers(known)
     final = known.job.path(model.release.folder) / f"{model.cut.id}-{kind}"
-    took = _Phases(seconds if seconds is not None else [])
+    took = _Phases(stages)
     with contextlib.ExitStack() as held:  # release and returns appear together or not at all
         pack = held.enter_context(PackWriter(final, replace=True, hold=True))
         with took.phase("write"):
@@ -58,10 +57,10 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
         with took.phase("risk"):
             singled_out = risk.measure(known)
             risk.refuse(known, singled_out)
-        found = {"leak_scan": scan.evidence(scanner), "risk": singled_out}
-        evidence = _evidence(known, kind, accounting, found, took.seconds, pack.root)
+        found = Measured(accounting, scan.evidence(scanner), singled_out)
+        evidence = release_evidence(known, kind, found, took.stages, pack.root)
         _report(known, pack, evidence, signers, awaiting)
-        scanner.document(evidence, "evidence")  # what is written about the data is searched like the data
+        scanner.document(evidence.document(), "evidence")  # what is written about the data is searched like the data
         scanner.folder(pack.root / "report", counts=True)
         scanner.folder(pack.root / "evidence", counts=True)
         scan.refuse(scanner)
@@ -72,36 +71,39 @@ def publish(cut_file: str, *, kind: str = "release", seconds: list[dict[str, Any
         with took.phase("return"):
             written = write_returns(known, made, held) if kind == "release" else []
         publish_together([pack, *(writer for writer, _ in written)])
-    returns = [told for _, told in written]
-    return {
-        "pack": str(sealed.path),
-        "report": str(sealed.path / "report" / "index.html"),
-        "tagmanifest_sha256": sealed.tagmanifest_sha256,
-        "accounting": accounting,
-        "returns": returns,
-        "sources": source_notes(known, kind),
-        "phases": took.phases,
-    }
+    return Published(
+        pack=str(sealed.path),
+        report=str(sealed.path / "report" / "index.html"),
+        tagmanifest_sha256=sealed.tagmanifest_sha256,
+        accounting=tuple(accounting),
+        returns=tuple(published for _, published in written),
+        sources=tuple(_note(facts, own=kind == "submission") for facts in sources_of(known)),
+        phases=took.phases,
+    )
 
 
-def source_notes(known: Context, kind: str) -> list[dict[str, Any]]:
-    """Return what a person is told of each source: columns that are missing, and, to its sender, what was not read."""
-    own = ("files", "dropped", "passed_over", "remarks") if kind == "submission" else ()
-    notes = []
-    for facts in sources_of(known):
-        told: dict[str, Any] = {name: facts.get(name, ()) for name in ("missing", "not_agreed", *own)}
-        told |= {name: counted(facts.get(name) or {}) for name in ("null_words", "unread_dates", "rounded")}
-        if "files" in told:
-            told["files"] = len(told["files"])
-        notes.append({"participant": facts["participant"], "extract": facts["extract"], **told})
-    return notes
+def _note(facts: SourceFacts, *, own: bool) -> SourceNote:
+    """Return what a person is told of a source: columns that are missing, and, to its sender, what was not read."""
+    return SourceNote(
+        participant=facts.participant,
+        extract=facts.extract,
+        missing=facts.missing,
+        not_agreed=facts.not_agreed,
+        null_words=tuple(counted(facts.null_words)),
+        unread_dates=tuple(counted(facts.unread_dates)),
+        rounded=tuple(counted(facts.rounded)),
+        files=len(facts.files) if own else None,
+        dropped=facts.dropped if own else None,
+        passed_over=facts.passed_over if own else None,
+        remarks=facts.remarks if own else None,
+    )
 
 
 class _Phases:
     """How long each part of the release took."""
 
-    def __init__(self, seconds: list[dict[str, Any]]) -> None:
-        self.seconds, self.phases = seconds, dict[str, float]()
+    def __init__(self, stages: Sequence[StageSeconds]) -> None:
+        self.stages, self.phases = list(stages), dict[str, float]()
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -109,7 +111,7 @@ class _Phases:
         began = time.monotonic()
         yield
         self.phases[name] = round(time.monotonic() - began, 3)
-        self.seconds.append({"stage": f"release: {name}", "seconds": self.phases[name]})
+        self.stages.append(StageSeconds(stage=f"release: {name}", seconds=self.phases[name]))
 
 
 def _signers(known: Context) -> tuple[list[Signer], list[PublicKey]]:
@@ -122,10 +124,10 @@ def _signers(known: Context) -> tuple[list[Signer], list[PublicKey]]:
     return signers, [approver] if isinstance(approver, PublicKey) else []
 
 
-def _payload(known: Context, pack: PackWriter, kind: str) -> list[dict[str, Any]]:
+def _payload(known: Context, pack: PackWriter, kind: Kind) -> list[Accounting]:
     model, workspace = known.job.model, known.workspace
 
-    def one(source: ParticipantExtract) -> dict[str, Any]:
+    def one(source: ParticipantExtract) -> Accounting:
         facts = workspace.recorded(SourceFacts, source.participant, source.extract)
         return release.release_extract(known, source, facts.rows if facts else 0, pack.path, model.release.formats)
 
@@ -148,7 +150,7 @@ def _payload(known: Context, pack: PackWriter, kind: str) -> list[dict[str, Any]
 
 
 def _report(
-    known: Context, pack: PackWriter, evidence: dict[str, Any], signers: list[Signer], awaiting: list[PublicKey]
+    known: Context, pack: PackWriter, evidence: Evidence, signers: list[Signer], awaiting: list[PublicKey]
 ) -> None:
     files = report_files(
         evidence,
@@ -159,7 +161,7 @@ def _report(
     for name, content in files.items():
         _write(pack.path(name), content)
     fence = known.job.model.ring_fence
-    if evidence.get("ring_fence") and fence is not None:  # so that a reader sees what was asked for
+    if evidence.ring_fence and fence is not None:  # so that a reader sees what was asked for
         plan = known.job.path(fence.plan)
         _write(pack.path(f"evidence/plan{plan.suffix}"), plan.read_bytes())
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
+from contracts.evidence import Evidence, InputEvidence, Publication, RegistersEvidence, Tool
+from contracts.evidence_results import RingFenceEvidence, Risk
 from flows.report import figures
 from flows.report.formatting import counted, listed, long_date, number, percent, plural, size
 from transforms.release.attestation import accounting_faults
@@ -47,9 +48,7 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def report_checks(
-    evidence: Mapping[str, Any], signed_by: Sequence[str], approvers: Sequence[str] = ()
-) -> list[ReportCheck]:
+def report_checks(evidence: Evidence, signed_by: Sequence[str], approvers: Sequence[str] = ()) -> list[ReportCheck]:
     """Return the answers in the order in which an auditor asks.
 
     Args:
@@ -58,18 +57,18 @@ def report_checks(
     found = [
         _which_cut(evidence),
         _whose_data(evidence),
-        *_which_build(evidence["tool"]),
-        *_which_market_data(evidence.get("publications") or ()),
+        *_which_build(evidence.tool),
+        *_which_market_data(evidence.publications or ()),
         _which_key(evidence),
         _complete(evidence),
         _excluded(evidence),
         *_beyond_limits(evidence),
         _raw_left(evidence),
-        *_sets_apart(evidence.get("ring_fence") or {}),
+        *_sets_apart(evidence.ring_fence),
         _signed(signed_by, approvers),
-        *_who_answers(evidence.get("registers") or {}),
+        *_who_answers(evidence.registers),
     ]
-    return found + _risk(evidence.get("risk") or {}) + _warnings(evidence)
+    return found + _risk(evidence.risk) + _warnings(evidence)
 
 
 def verdict(found: Sequence[ReportCheck]) -> Verdict:
@@ -83,33 +82,32 @@ def verdict(found: Sequence[ReportCheck]) -> Verdict:
     return Verdict(CheckState.NOTE if notes else CheckState.GOOD, headline[:1].upper() + headline[1:], notes)
 
 
-def _which_build(tool: Mapping[str, Any]) -> list[ReportCheck]:
+def _which_build(tool: Tool) -> list[ReportCheck]:
     """Say which build made the pack, where the evidence knows more than its version."""
-    if not tool.get("source_sha256"):
+    if tool.source_sha256 is None:
         return []
-    commit = f" Revision {tool['commit'][:12]}." if tool.get("commit") else ""
-    detail = f"Files of the product: SHA-256 {tool['source_sha256'][:16]}….{commit} Libraries are in evidence.json."
-    return [ReportCheck("Which build?", f"{tool['name']} {tool['version']}", detail, section="made")]
+    commit = f" Revision {tool.commit[:12]}." if tool.commit else ""
+    detail = f"Files of the product: SHA-256 {tool.source_sha256[:16]}….{commit} Libraries are in evidence.json."
+    return [ReportCheck("Which build?", f"{tool.name} {tool.version}", detail, section="made")]
 
 
-def _which_market_data(publications: Sequence[Mapping[str, Any]]) -> list[ReportCheck]:
+def _which_market_data(publications: Sequence[Publication]) -> list[ReportCheck]:
     """Say which publications the data was held against."""
     if not publications:
         return []
     said = [
-        f"{one['publication'].replace('_', ' ')} {one.get('version') or 'without a version'}"
-        + (f", latest entry of {long_date(one['latest'])}" if one.get("latest") else "")
-        + f" ({plural(one['files'], 'file')})"
+        f"{one.publication.replace('_', ' ')} {one.version or 'without a version'}"
+        + (f", latest entry of {long_date(one.latest)}" if one.latest else "")
+        + f" ({plural(one.files, 'file')})"
         for one in publications
     ]
-    short = ", ".join(str(one.get("version") or "no version") for one in publications)
+    short = ", ".join((one.version or "no version") for one in publications)
     return [ReportCheck("Which market data?", short, "; ".join(said).capitalize() + ".", section="made")]
 
 
-def _sets_apart(fence: Mapping[str, Any]) -> list[ReportCheck]:
+def _sets_apart(fence: RingFenceEvidence | None) -> list[ReportCheck]:
     """Say whether test cases share anything, as counted from allocations and population alone."""
-    found = fence.get("separation") or {}
-    if not found:
+    if fence is None or not (found := fence.separation):
         return []
     shared = found.get("repeated", 0) + found.get("in_two_phases", 0)
     split = sum(found.get(f"{what}_split", 0) for what in ("links", "premises", "meters"))
@@ -119,7 +117,7 @@ def _sets_apart(fence: Mapping[str, Any]) -> list[ReportCheck]:
         f"{number(found.get('premises', 0))} premises and {plural(found.get('meters', 0), 'meter')} "
         f"{number(split)} split."
     )
-    proof = "" if fence.get("undecided") else " Proven to be the largest allocation that the plan allows."
+    proof = "" if fence.undecided else " Proven to be the largest allocation that the plan allows."
     state = CheckState.BAD if shared else CheckState.NOTE if split else CheckState.GOOD
     short = (
         "Apart and whole"
@@ -132,61 +130,60 @@ def _sets_apart(fence: Mapping[str, Any]) -> list[ReportCheck]:
     return [ReportCheck("Are test sets apart?", short, detail + proof, state, section="fence", claim=claim)]
 
 
-def _who_answers(registers: Mapping[str, Any]) -> list[ReportCheck]:
+def _who_answers(registers: RegistersEvidence | None) -> list[ReportCheck]:
     """Say who ran the cut, under which standard and agreements, as the cut file states it."""
-    if not registers:
+    if registers is None:
         return []
-    stated = registers.get("participants") or ()
-    signed = sum((one.get("agreement") or {}).get("status") == "signed" for one in stated)
-    parts = [f"run by {registers['operator']}"] if registers.get("operator") else []
-    if standard := registers.get("standard"):
-        parts.append(f"standard {standard['name']} {standard['version']}, approved by {standard['approved_by']}")
-    if registers.get("custody"):
-        parts.append(f"custody of keys: {plural(len(registers['custody']), 'entry', 'entries')}")
+    stated = registers.participants or ()
+    signed = sum(one.agreement is not None and one.agreement.status == "signed" for one in stated)
+    parts = [f"run by {registers.operator}"] if registers.operator else []
+    if standard := registers.standard:
+        parts.append(f"standard {standard.name} {standard.version}, approved by {standard.approved_by}")
+    if registers.custody:
+        parts.append(f"custody of keys: {plural(len(registers.custody), 'entry', 'entries')}")
     parts.append(f"sharing agreements signed: {number(signed)} of {number(len(stated))} stated")
     return [
-        ReportCheck(
-            "Who answers for it?", registers.get("operator") or "Stated", "; ".join(parts) + ".", section="registers"
-        )
+        ReportCheck("Who answers for it?", registers.operator or "Stated", "; ".join(parts) + ".", section="registers")
     ]
 
 
-def _which_cut(evidence: Mapping[str, Any]) -> ReportCheck:
-    cut = evidence["cut"]
-    expires = f" To be relied on until {long_date(cut['expires'])}." if cut.get("expires") else ""
-    detail = f"Taken on {long_date(cut['date'])}. This is a {evidence['kind']} pack.{expires}"
-    return ReportCheck("Which cut?", cut["id"], detail, section="made")
+def _which_cut(evidence: Evidence) -> ReportCheck:
+    cut = evidence.cut
+    expires = f" To be relied on until {long_date(cut.expires)}." if cut.expires else ""
+    detail = f"Taken on {long_date(cut.date)}. This is a {evidence.kind} pack.{expires}"
+    return ReportCheck("Which cut?", cut.id, detail, section="made")
 
 
 MISSING_NAMED = 6  # columns that the first screen names
 
 
-def _whose_data(evidence: Mapping[str, Any]) -> ReportCheck:
-    who = {row["participant"]: row["role"] for row in evidence["inputs"]}
+def _whose_data(evidence: Evidence) -> ReportCheck:
+    who = {row.participant: row.role for row in evidence.inputs}
     roles = Counter(who.values())
     short = listed(sorted(who))
     detail = f"{plural(len(who), 'participant')}: " + ", ".join(f"{n} {role}" for role, n in sorted(roles.items()))
-    lacking = sorted({name for row in evidence["inputs"] for name in row.get("missing", ())})
+    lacking = sorted({name for row in evidence.inputs for name in row.missing})
     missing = f" Optional columns missing from a source: {listed(lacking, MISSING_NAMED)}." if lacking else ""
-    unasked = sorted({name for row in evidence["inputs"] for name in row.get("not_agreed") or ()})
-    for one in evidence.get("left_out") or ():
-        missing += f" Left out by name: {one['participant']} ({listed(one['extracts'])}): {one['reason']}."
+    unasked = sorted({name for row in evidence.inputs for name in row.not_agreed})
+    left_out = evidence.left_out or ()
+    for one in left_out:
+        missing += f" Left out by name: {one.participant} ({listed(list(one.extracts))}): {one.reason}."
     missing += f" Sent, not agreed and dropped: {listed(unasked, MISSING_NAMED)}." if unasked else ""
-    missing += _odd_values(evidence["inputs"])
+    missing += _odd_values(evidence.inputs)
     said = f"{detail}.{missing}" if who else "No input is named."
-    absent = [one["participant"] for one in evidence.get("left_out") or ()]
+    absent = [one.participant for one in left_out]
     claim = f"{listed(absent)} left out by name: what depends on {'it' if len(absent) == 1 else 'them'} is missing"
     state = CheckState.NOTE if absent else CheckState.PLAIN
     return ReportCheck("Whose data?", short, said, state, section="inputs", claim=claim if absent else "")
 
 
-def _odd_values(inputs: Sequence[Mapping[str, Any]]) -> str:
+def _odd_values(inputs: Sequence[InputEvidence]) -> str:
     """Say which columns had words for null, numbers that were rounded, and dates that could not be read."""
     words, shorter, unread = Counter[str](), Counter[str](), Counter[str]()
     for row in inputs:
-        words.update(row.get("null_words") or {})
-        shorter.update(row.get("rounded") or {})
-        unread.update({name: sum(whys.values()) for name, whys in (row.get("unread_dates") or {}).items()})
+        words.update(row.null_words)
+        shorter.update(row.rounded)
+        unread.update({name: sum(whys.values()) for name, whys in row.unread_dates.items()})
     said = ""
     for counts, told in (
         (words, "Words taken as null"),
@@ -198,49 +195,48 @@ def _odd_values(inputs: Sequence[Mapping[str, Any]]) -> str:
     return said
 
 
-def _which_key(evidence: Mapping[str, Any]) -> ReportCheck:
-    model = evidence["cut"]["trust_model"]
-    detail = f"Pseudonym scheme {evidence['scheme']}, trust model: {model}. Its holders can reverse it."
-    return ReportCheck("Under which key?", evidence["key_fingerprint"], detail, section="limits", code=True)
+def _which_key(evidence: Evidence) -> ReportCheck:
+    model = evidence.cut.trust_model
+    detail = f"Pseudonym scheme {evidence.scheme}, trust model: {model}. Its holders can reverse it."
+    return ReportCheck("Under which key?", evidence.key_fingerprint, detail, section="limits", code=True)
 
 
-def _complete(evidence: Mapping[str, Any]) -> ReportCheck:
-    question, rows = "Is it complete?", evidence["accounting"]
+def _complete(evidence: Evidence) -> ReportCheck:
+    question, rows = "Is it complete?", evidence.accounting
     if faults := accounting_faults(evidence):
         short = "No: rows are lost or counted twice."
         return ReportCheck(
             question, short, "; ".join(faults), CheckState.BAD, "rows", claim="Rows are lost or counted twice."
         )
-    total = sum(row["rows_in"] for row in rows)
-    released, excluded = (sum(row[name] for row in rows) for name in ("released", "excluded"))
+    total = sum(row.rows_in for row in rows)
+    released, excluded = (sum(getattr(row, name) for row in rows) for name in ("released", "excluded"))
     short = f"Yes: {number(total)} rows in = {number(released)} released + {number(excluded)} excluded."
     detail = f"Each of {plural(len(rows), 'extract')} balances by itself."
     return ReportCheck(question, short, detail, CheckState.GOOD, "rows", claim="every row is accounted for")
 
 
-def _excluded(evidence: Mapping[str, Any]) -> ReportCheck:
+def _excluded(evidence: Evidence) -> ReportCheck:
     reasons: Counter[str] = Counter()
-    for row in evidence["accounting"]:
-        reasons.update(row["by_reason"])
-    total = sum(row["rows_in"] for row in evidence["accounting"])
+    for row in evidence.accounting:
+        reasons.update(row.by_reason)
+    total = sum(row.rows_in for row in evidence.accounting)
     if not sum(reasons.values()):
         return ReportCheck("What was excluded, and why?", "Nothing.", "No rule excluded a row.", section="why")
-    mpans = evidence.get("exclusions", {}).get("mpans")
-    points = f" of {plural(mpans, 'metering point')}" if mpans is not None else ""
+    points = f" of {plural(evidence.exclusions.mpans, 'metering point')}" if evidence.exclusions else ""
     rows = sum(reasons.values())
     top = []
-    for cause in [found for found in figures.reasons(evidence) if found["rows"]][:3]:
-        fault = f": {cause['faults'][0].rstrip('.')}" if cause["faults"] else ""
-        others = f" and {plural(len(cause['faults']) - 1, 'other fault')}" if len(cause["faults"]) > 1 else ""
-        top.append(f"{cause['reason']} ({number(cause['rows'])}){fault}{others}")
+    for cause in [found for found in figures.reasons(evidence) if found.rows][:3]:
+        fault = f": {cause.faults[0].rstrip('.')}" if cause.faults else ""
+        others = f" and {plural(len(cause.faults) - 1, 'other fault')}" if len(cause.faults) > 1 else ""
+        top.append(f"{cause.reason} ({number(cause.rows)}){fault}{others}")
     short = f"{plural(rows, 'row')}{points}, {percent(rows, total)} of what came in."
     return ReportCheck("What was excluded, and why?", short, f"Mainly {'; '.join(top)}.", section="why")
 
 
-def _beyond_limits(evidence: Mapping[str, Any]) -> list[ReportCheck]:
+def _beyond_limits(evidence: Evidence) -> list[ReportCheck]:
     """Return what is excluded beyond the limit and was accepted by name; bad where an extract has nothing left."""
     question, found = "Is too much excluded?", []
-    empty = [f"{r['participant']}/{r['extract']}" for r in evidence["accounting"] if not r["released"]]
+    empty = [f"{r.participant}/{r.extract}" for r in evidence.accounting if not r.released]
     if empty:
         short = f"Nothing is released of {listed(empty)}."
         found.append(
@@ -248,29 +244,28 @@ def _beyond_limits(evidence: Mapping[str, Any]) -> list[ReportCheck]:
                 question, short, "Every row was excluded, or none was read.", CheckState.BAD, "rows", claim=short
             )
         )
-    limits = evidence.get("limits") or {"accepted": []}
-    beyond = [entry for entry in limits["accepted"] if f"{entry['participant']}/{entry['extract']}" not in empty]
+    accepted = evidence.limits.accepted if evidence.limits else ()
+    beyond = [entry for entry in accepted if f"{entry.participant}/{entry.extract}" not in empty]
     if beyond:
         told = [
-            f"{e['participant']}/{e['extract']}{' ' + e['rule'] if e['rule'] else ''} "
-            f"{number(e['excluded'])} of {number(e['rows'])}"
+            f"{e.participant}/{e.extract}{' ' + e.rule if e.rule else ''} {number(e.excluded)} of {number(e.rows)}"
             for e in beyond
         ]
         short = f"More than the limit is excluded, accepted by name: {listed(told)}."
-        detail = "; ".join(dict.fromkeys(str(e["reason"]) for e in beyond))
+        detail = "; ".join(dict.fromkeys(e.reason for e in beyond))
         found.append(ReportCheck(question, short, f"Reason given: {detail}.", CheckState.NOTE, "why", claim=short))
     return found
 
 
-def _raw_left(evidence: Mapping[str, Any]) -> ReportCheck:
-    question, scan = "Is any raw identifier left?", evidence.get("leak_scan")
+def _raw_left(evidence: Evidence) -> ReportCheck:
+    question, scan = "Is any raw identifier left?", evidence.leak_scan
     if scan is None:
         short, claim = "Nobody has looked yet.", "The pack was not searched for raw identifiers."
         return ReportCheck(question, short, "A release is searched as a whole.", CheckState.NOTE, "leaks", claim=claim)
-    looked = f"{plural(scan['files'], 'file')}, {size(scan['bytes'])}, searched for every one of "
-    looked += f"{plural(scan['identifiers'], 'raw identifier')} of the inputs."
-    if scan["confirmed"]:
-        short = f"Yes: {plural(scan['confirmed'], 'raw identifier')} found."
+    looked = f"{plural(scan.files, 'file')}, {size(scan.bytes)}, searched for every one of "
+    looked += f"{plural(scan.identifiers, 'raw identifier')} of the inputs."
+    if scan.confirmed:
+        short = f"Yes: {plural(scan.confirmed, 'raw identifier')} found."
         return ReportCheck(question, short, looked, CheckState.BAD, "leaks", claim=short.removeprefix("Yes: "))
     return ReportCheck(
         question, "None was found.", looked, CheckState.GOOD, "leaks", claim="no raw identifier was found"
@@ -289,47 +284,46 @@ def _signed(signed_by: Sequence[str], approvers: Sequence[str]) -> ReportCheck:
     return ReportCheck("Is it signed?", short, detail, CheckState.GOOD, "verify", claim="the pack is signed")
 
 
-def _risk(risk: Mapping[str, Any]) -> list[ReportCheck]:
+def _risk(risk: Risk | None) -> list[ReportCheck]:
     """Return how far the released columns single out a metering point; nothing where it was not measured."""
     if not risk:
         return []
-    question, limits = "Can a metering point be singled out?", risk.get("thresholds", {})
-    above = [
-        n.replace("_", " ") for n in sorted(limits) if isinstance(risk.get(n), int | float) and risk[n] > limits[n]
-    ]
+    question, limits = "Can a metering point be singled out?", risk.thresholds or {}
+    figures_of = {name: getattr(risk, name, None) for name in sorted(limits)}
+    above = [n.replace("_", " ") for n, f in figures_of.items() if isinstance(f, int | float) and f > limits[n]]
     if above:
         short = f"The risk of re-identification is above what the policy tolerates: {listed(above)}."
         detail = "Coarser columns or fewer rows would lower it; releasing as it is, is the controllers’ decision."
         return [ReportCheck(question, short, detail, CheckState.NOTE, "risk")]
-    sizes = risk.get("class_sizes") or [{"size": "", "metering_points": 0}]
-    alone, whole = sizes[0]["metering_points"], sum(entry["metering_points"] for entry in sizes)
-    knows = listed([str(name).replace("_", " ") for name in risk.get("quasi_identifiers", ())], 8)
+    counts = [band.metering_points for band in risk.class_sizes or ()] or [0]
+    alone, whole = counts[0], sum(counts)
+    knows = listed([name.replace("_", " ") for name in risk.quasi_identifiers or ()], 8)
     short = f"{percent(alone, whole)} of metering points are like no other, once identifiers are gone."
     limit = "within the limits that the policy sets" if limits else "the policy sets no limit"
     return [ReportCheck(question, short, f"For an intruder who knows {knows}; {limit}.", section="risk")]
 
 
-def _warnings(evidence: Mapping[str, Any]) -> list[ReportCheck]:
+def _warnings(evidence: Evidence) -> list[ReportCheck]:
     """Return what must stand on the first screen only when it is the case."""
     found = []
-    if evidence.get("policy", {}).get("half_hourly") == "real":
+    if evidence.policy and evidence.policy.half_hourly == "real":
         detail = "Five consecutive half-hour readings identify most homes. The policy asks for this by name."
         found.append(
             ReportCheck(
                 "Half-hourly data", "Real half-hourly readings are released.", detail, CheckState.NOTE, "policy"
             )
         )
-    crashed = sorted({row["rule"] for row in evidence["rules"] if row["crashed"]})
+    crashed = sorted({row.rule for row in evidence.rules if row.crashed})
     if crashed:
         short = f"{plural(len(crashed), 'rule')} could not be judged."
         found.append(ReportCheck("Were all rules judged?", short, f"{listed(crashed)}.", CheckState.NOTE, "rules"))
-    chance = evidence.get("coincident")
-    if chance and not chance["expected_low"] <= chance["count"] <= chance["expected_high"]:
+    chance = evidence.coincident
+    if chance and not chance.expected_low <= chance.count <= chance.expected_high:
         short = "Coincident pseudonyms are outside the band of chance."
-        band = f"{number(round(chance['expected_low']))} to {number(round(chance['expected_high']))}"
-        detail = f"{number(chance['count'])}, where chance gives {band}: perhaps the key was not applied."
+        band = f"{number(round(chance.expected_low))} to {number(round(chance.expected_high))}"
+        detail = f"{number(chance.count)}, where chance gives {band}: perhaps the key was not applied."
         found.append(ReportCheck("Was the key applied?", short, detail, CheckState.NOTE, "limits"))
-    if evidence.get("self_test", {}).get("passed") is False:
+    if (evidence.self_test or {}).get("passed") is False:
         short = "The pseudonym scheme did not reproduce its own vectors."
         found.append(
             ReportCheck("Did the scheme work?", short, "Nothing here can be relied on.", CheckState.BAD, "made")

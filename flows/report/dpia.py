@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from contracts.evidence import Evidence
 from flows.report import figures
 from flows.report.formatting import number, percent, plural, visible
-from flows.report.render import asset, content_security_policy, environment
+from flows.report.render import as_packed, asset, content_security_policy, environment
 
-Evidence = Mapping[str, Any]
 _TEXTS = {
     "purpose": "Purpose",
     "controller": "Controllers",
@@ -30,7 +29,7 @@ def dpia_html(evidence: Evidence) -> bytes:
         environment()
         .get_template("dpia.html.j2")
         .render(
-            evidence=evidence,
+            evidence=as_packed(evidence),
             css=Markup(css),  # noqa: S704 - our own file
             policy_header=content_security_policy(css),
             facts=_facts(evidence),
@@ -43,12 +42,12 @@ def dpia_html(evidence: Evidence) -> bytes:
 
 def dpia_markdown(evidence: Evidence) -> bytes:
     """Return the annex as Markdown in which no text of the evidence can become markup."""
-    cut, tool = evidence["cut"], evidence["tool"]
+    cut, tool = evidence.cut, evidence.tool
     lines = [
-        f"# Data protection impact assessment: annex to data cut {_plain(cut['id'])}",
+        f"# Data protection impact assessment: annex to data cut {_plain(cut.id)}",
         "",
-        f"{_plain(evidence['kind'])} pack, cut on {_plain(cut['date'])}, made from the contracts and the policy in "
-        f"force by {_plain(tool['name'])} {_plain(tool['version'])}; the assessment itself is the controllers’.",
+        f"{_plain(evidence.kind)} pack, cut on {_plain(cut.date)}, made from the contracts and the policy in "
+        f"force by {_plain(tool.name)} {_plain(tool.version)}; the assessment itself is the controllers’.",
         "",
         *(f"- **{name}:** {_plain(text)}" for name, text in _facts(evidence)),
         "",
@@ -57,13 +56,13 @@ def dpia_markdown(evidence: Evidence) -> bytes:
         "| Treatment | Fields | Basis | Residual risk |",
         "| --- | --- | --- | --- |",
         *(
-            f"| {' | '.join(_plain(row[k]) for k in ('treatment', 'fields', 'basis', 'residual_risk'))} |"
+            f"| {' | '.join(map(_plain, (row.treatment, row.fields, row.basis, row.residual_risk)))} |"
             for row in _rows(evidence)
         ),
         "",
         "## Measures",
         "",
-        *(f"- {_plain(line)}" for line in evidence["dpia"].get("measures", ())),
+        *(f"- {_plain(line)}" for line in (evidence.dpia and evidence.dpia.measures) or ()),
         "",
         "## What remains",
         "",
@@ -79,27 +78,36 @@ def _plain(text: object) -> str:
 
 
 def _facts(evidence: Evidence) -> list[tuple[str, str]]:
-    words, cut = evidence["dpia"], evidence["cut"]
-    facts = [(title, str(words[name])) for name, title in _TEXTS.items() if name in words]
-    custody = (
-        f"{cut['trust_model']}; key fingerprint {evidence['key_fingerprint']}, pseudonym scheme {evidence['scheme']}."
-    )
+    words = ((title, getattr(evidence.dpia, name, None)) for name, title in _TEXTS.items())
+    facts = [(title, text) for title, text in words if text is not None]
+    trust, fingerprint = evidence.cut.trust_model, evidence.key_fingerprint
+    custody = f"{trust}; key fingerprint {fingerprint}, pseudonym scheme {evidence.scheme}."
     return [*facts, ("Custody of the key", custody)]
 
 
-def _rows(evidence: Evidence) -> list[dict[str, str]]:
-    """Return fields by treatment; a column of the same name in several extracts stands once."""
+@dataclass(frozen=True, slots=True)
+class AnnexRow:
+    """Fields that share a treatment, why it is enough, and the risk that stays."""
+
+    treatment: str
+    fields: str
+    basis: str
+    residual_risk: str
+
+
+def _rows(evidence: Evidence) -> list[AnnexRow]:
+    """Return fields by treatment; a column of the same name in several extracts appears once."""
     rows = []
     for group in figures.treatments(evidence):
-        names = dict.fromkeys(name for part in group["extracts"] for run in part["columns"] for name in run.split(", "))
-        words = group["words"] or {"basis": "Not stated.", "residual_risk": "Not assessed."}
+        names = dict.fromkeys(name for part in group.extracts for run in part.columns for name in run.split(", "))
+        words = group.words
         rows.append(
-            {
-                "treatment": group["treatment"],
-                "fields": ", ".join(figures.ranges(sorted(names))),
-                "basis": words["basis"],
-                "residual_risk": words["residual_risk"],
-            }
+            AnnexRow(
+                treatment=group.treatment,
+                fields=", ".join(figures.ranges(sorted(names))),
+                basis=words.basis if words else "Not stated.",
+                residual_risk=words.residual_risk if words else "Not assessed.",
+            )
         )
     return rows
 
@@ -107,26 +115,22 @@ def _rows(evidence: Evidence) -> list[dict[str, str]]:
 def _remains(evidence: Evidence) -> list[str]:
     """Return the residual risks that this very cut measured."""
     total = figures.totals(evidence)
-    who = {row["participant"] for row in evidence["inputs"]}
+    who = {row.participant for row in evidence.inputs}
     lines = [
-        f"{number(total['released'])} of {number(total['rows_in'])} rows from {plural(len(who), 'participant')} are "
-        f"released; {percent(total['excluded'], total['rows_in'])} were excluded.",
-        f"Half-hourly readings: {evidence.get('policy', {}).get('half_hourly', 'not stated')}. Five consecutive real "
-        "readings identify most homes.",
+        f"{number(total.released)} of {number(total.rows_in)} rows from {plural(len(who), 'participant')} are "
+        f"released; {percent(total.excluded, total.rows_in)} were excluded.",
+        f"Half-hourly readings: {(evidence.policy and evidence.policy.half_hourly) or 'not stated'}. "
+        "Five consecutive real readings identify most homes.",
     ]
-    scan = evidence.get("leak_scan")
+    scan = evidence.leak_scan
     lines.append(
-        f"Search for {number(scan['identifiers'])} raw identifiers in {plural(scan['files'], 'file')}: "
-        f"{number(scan['confirmed'])} found."
+        f"Search for {number(scan.identifiers)} raw identifiers in {plural(scan.files, 'file')}: "
+        f"{number(scan.confirmed)} found."
         if scan
         else "The pack was not searched for raw identifiers at this stage."
     )
-    risk = {name: value for name, value in figures.flat(evidence.get("risk")) if isinstance(value, int | float)}
-    shown = [
-        f"{n.replace('_', ' ')} {number(risk[n])}"
-        for n in ("prosecutor_max", "journalist_max", "marketer")
-        if n in risk
-    ]
+    risks = ((name, getattr(evidence.risk, name, None)) for name in ("prosecutor_max", "journalist_max", "marketer"))
+    shown = [f"{name.replace('_', ' ')} {number(risk)}" for name, risk in risks if risk is not None]
     lines.append(f"Risk of singling out: {', '.join(shown)}." if shown else "Risk of singling out was not measured.")
     lines.append("Every holder of the cut key can reverse every pseudonym of the cut, whoever’s data it is.")
     return lines

@@ -11,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from contracts.errors import EvidenceError
+from contracts.evidence import Evidence
+from contracts.json_types import JsonObject
 from contracts.vocabulary import Classification
 from flows.pack import bag, payload
 from flows.pack.previous import baseline, read_evidence
 from flows.report import figures
+from flows.report.figure_types import RuleTrend, VolumeTrend
 
 SMALL = 10  # a value that fewer rows have is never shown
 WIDE = 5000  # a text column with more values than this is compared as identifiers are
@@ -59,12 +61,47 @@ class Drift:
     moved: Moved | None = None
 
 
-def compare(before: Path, now: Path) -> dict[str, Any]:
-    """Compare two packs.
+@dataclass(frozen=True, slots=True)
+class ComparedPack:
+    """One of two packs, and the cut it is of."""
 
-    Returns:
-        ``packs``, ``volumes`` by extract, ``rules`` with shares before and now, ``gone_rules``, and ``drift`` by
-        column, the largest first.
+    pack: str
+    tagmanifest_sha256: str
+    cut: str
+    date: str
+    kind: str
+    key_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackComparison:
+    """Two packs, the earlier first.
+
+    Attributes:
+        rules: with shares before and now; ``gone_rules``: those that the later pack does not judge.
+        drift: by column, the largest first.
+    """
+
+    packs: tuple[ComparedPack, ComparedPack]
+    volumes: tuple[VolumeTrend, ...]
+    rules: tuple[RuleTrend, ...]
+    gone_rules: tuple[str, ...]
+    drift: tuple[Drift, ...]
+
+    def document(self) -> JsonObject:
+        """Return it as JSON."""
+        names = ("extract", "rule", "effect", "evaluated", "failed", "before", "now", "change", "way")
+        return {
+            "packs": [asdict(pack) for pack in self.packs],
+            "volumes": [asdict(row) for row in self.volumes],
+            "rules": [{name: getattr(rule, name) for name in names} for rule in self.rules],
+            "gone_rules": [*self.gone_rules],
+            "drift": [asdict(entry) for entry in self.drift],
+        }
+
+
+def compare(before: Path, now: Path) -> PackComparison:
+    """Compare two packs.
 
     Raises:
         EvidenceError: a folder is no whole pack, or its evidence is not the sealed one.
@@ -72,25 +109,23 @@ def compare(before: Path, now: Path) -> dict[str, Any]:
     old, new = baseline(before), read_evidence(now)
     rules = figures.with_trend(figures.rules_by_id(new), old)
     drift = sorted(_drift(before, now, _classes(new)), key=lambda d: (-(d.drift or 0), d.extract, d.column))
-    keys = ("extract", "rule", "effect", "evaluated", "failed", "before", "now", "change", "way")
-    return {
-        "packs": [_side(before), _side(now)],
-        "volumes": figures.volumes(new["accounting"], old),
-        "rules": [{key: rule[key] for key in keys} for rule in rules],
-        "gone_rules": figures.gone_rules(rules, old),
-        "drift": [asdict(entry) for entry in drift],
-    }
+    return PackComparison(
+        packs=(_side(before), _side(now)),
+        volumes=tuple(figures.volumes(new, old)),
+        rules=tuple(rules),
+        gone_rules=tuple(figures.gone_rules(rules, old)),
+        drift=tuple(drift),
+    )
 
 
-def _side(pack: Path) -> dict[str, Any]:
-    evidence = read_evidence(pack)
-    names = ("kind", "key_fingerprint")
-    cut = {"cut": evidence["cut"]["id"], "date": evidence["cut"]["date"]}
-    return {**bag.pack_reference(pack), **cut, **{name: evidence[name] for name in names}}
+def _side(pack: Path) -> ComparedPack:
+    evidence, made = read_evidence(pack), bag.pack_reference(pack)
+    cut = evidence.cut
+    return ComparedPack(made.pack, made.tagmanifest_sha256, cut.id, cut.date, evidence.kind, evidence.key_fingerprint)
 
 
-def _classes(evidence: Mapping[str, Any]) -> dict[tuple[str, str], str]:
-    return {(row["extract"], row["column"]): row["classification"] for row in evidence.get("lineage", ())}
+def _classes(evidence: Evidence) -> dict[tuple[str, str], str]:
+    return {(row.extract, row.column): row.classification for row in evidence.lineage or ()}
 
 
 def _drift(before: Path, now: Path, classes: Mapping[tuple[str, str], str]) -> list[Drift]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+from contracts.evidence import Evidence, InputEvidence
+from contracts.evidence_types import Section
 from flows.report import figures
 from flows.report.csv_safe import csv_bytes
 from flows.report.dpia import dpia_html, dpia_markdown
 from flows.report.render import Attachments, render_report
-from transforms.release.attestation import canonical_bytes, strict_json
+from transforms.release.attestation import canonical_bytes
 
 # Table -> section of the evidence and its columns.
 _PLAIN = {
@@ -22,64 +23,72 @@ _PLAIN = {
     "augmentation": ("augmentation", "item stated derived manufactured undecided absent"),
     "inputs": ("inputs", "participant role extract file form rows bytes cut_date dropped_columns hmac_sha256"),
 }
+Row = Sequence[object]
 _CASES = "test_case phase stage participant wanted allocated short spares_wanted spares"
 
 
-def report_tables(evidence: Mapping[str, Any]) -> dict[str, bytes]:
+def report_tables(evidence: Evidence) -> dict[str, bytes]:
     """Return CSV by table name; a section that the evidence lacks has no table."""
-    tables = {name: (evidence.get(section) or [], columns) for name, (section, columns) in _PLAIN.items()}
-    inputs, columns = tables["inputs"]
-    tables["inputs"] = [{**row, "cut_date": row["cut_date"] or "not stated"} for row in inputs], columns
-    fence = evidence.get("ring_fence", {})
-    tables |= {
-        "excluded_by_reason": (_by_reason(evidence), "participant extract reason rows"),
-        "reasons": (
-            [{**row, "faults": "; ".join(row["faults"])} for row in figures.reasons(evidence)],
-            "reason faults asks rows mpans",
-        ),
-        "trend": (_trend(evidence), "extract rule failed evaluated share_before share_now way"),
-        "test_cases": (fence.get("test_cases") or [], _CASES),
-        "shortages": (fence.get("shortages") or [], "text"),
-        "lineage": (_lineage(evidence), "extract source_columns treatment column classification released description"),
-        "requirements": (_requirements(evidence), "id asks shown_by rows_at_fault"),
+    fence = evidence.ring_fence
+    plain = {name: (getattr(evidence, section) or (), columns) for name, (section, columns) in _PLAIN.items()}
+    plain["inputs"] = tuple(_dated(source) for source in evidence.inputs), plain["inputs"][1]
+    plain["test_cases"] = (fence.test_cases if fence else (), _CASES)
+    plain["shortages"] = ((fence.shortages if fence else None) or (), "text")
+    tables = {name: _table(rows, columns.split()) for name, (rows, columns) in plain.items() if rows}
+    computed = {
+        "excluded_by_reason": ("participant extract reason rows", _by_reason(evidence)),
+        "reasons": ("reason faults asks rows mpans", _reasons(evidence)),
+        "trend": ("extract rule failed evaluated share_before share_now way", _trend(evidence)),
+        "lineage": ("extract source_columns treatment column classification released description", _lineage(evidence)),
+        "requirements": ("id asks shown_by rows_at_fault", _requirements(evidence)),
     }
-    return {name: _table(rows, columns.split()) for name, (rows, columns) in tables.items() if rows}
+    return tables | {name: csv_bytes(columns.split(), rows) for name, (columns, rows) in computed.items() if rows}
 
 
-def _by_reason(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _dated(source: InputEvidence) -> InputEvidence:
+    return source.model_copy(update={"cut_date": source.cut_date or "not stated"})
+
+
+def _by_reason(evidence: Evidence) -> list[Row]:
+    return [(r.participant, r.extract, reason, n) for r in evidence.accounting for reason, n in r.by_reason.items()]
+
+
+def _reasons(evidence: Evidence) -> list[Row]:
+    return [(c.reason, "; ".join(c.faults), c.asks, c.rows, c.mpans) for c in figures.reasons(evidence)]
+
+
+def _trend(evidence: Evidence) -> list[Row]:
+    if evidence.baseline is None:
+        return []
+    rules = figures.with_trend(figures.rules_by_id(evidence), evidence.baseline)
+    return [(r.extract, r.rule, r.failed, r.evaluated, r.before, r.now, r.way) for r in rules]
+
+
+def _lineage(evidence: Evidence) -> list[Row]:
     return [
-        {"participant": row["participant"], "extract": row["extract"], "reason": reason, "rows": count}
-        for row in evidence["accounting"]
-        for reason, count in row["by_reason"].items()
-    ]
-
-
-def _trend(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
-    baseline = evidence.get("baseline")
-    rows = figures.with_trend(figures.rules_by_id(evidence), baseline) if baseline else []
-    return [{**row, "share_before": row["before"], "share_now": row["now"]} for row in rows]
-
-
-def _lineage(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {**row, "source_columns": "; ".join(name["column"] for name in row["names"])}
+        (
+            row.extract,
+            "; ".join(name.column for name in row.names),
+            row.treatment,
+            row.column,
+            row.classification,
+            row.released,
+            row.description,
+        )
         for row in figures.lineage(evidence)
     ]
 
 
-def _requirements(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {**row, "shown_by": "; ".join(row["rules"] or row.get("sections", ())), "rows_at_fault": row["failed"]}
-        for row in figures.requirements(evidence)
-    ]
+def _requirements(evidence: Evidence) -> list[Row]:
+    return [(r.id, r.asks, "; ".join(r.rules or r.sections), r.failed) for r in figures.requirements(evidence)]
 
 
-def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
-    return csv_bytes(columns, ([row.get(column) for column in columns] for row in rows))
+def _table(rows: Iterable[Section], columns: Sequence[str]) -> bytes:
+    return csv_bytes(columns, ([getattr(row, column) for column in columns] for row in rows))
 
 
 def report_files(
-    evidence: Mapping[str, Any],
+    evidence: Evidence,
     *,
     signed_by: Sequence[str],
     approvers: Sequence[str] = (),
@@ -93,11 +102,11 @@ def report_files(
         checkpoints: Great Expectations' results as JSON text, by participant and extract.
     """
     # As it will be read back from the pack: the order in which a run filled its sections must not show.
-    evidence = strict_json(canonical_bytes(evidence), where="evidence")
+    evidence = Evidence.model_validate_json(canonical_bytes(evidence.document()))
     tables = report_tables(evidence)
     found = {f"report/tables/{name}.csv": data for name, data in tables.items()}
     found |= {f"report/gx/{name}.json": text.encode() for name, text in (checkpoints or {}).items()}
-    annex = bool(evidence.get("dpia"))
+    annex = evidence.dpia is not None
     if annex:
         found |= {"report/dpia.html": dpia_html(evidence), "report/dpia.md": dpia_markdown(evidence)}
     attachments = Attachments(frozenset(tables), tuple(sorted(checkpoints or {})), annex)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from openlineage.client.generated.base import EventType, InputDataset, Job, OutputDataset, Run, RunEvent
@@ -29,51 +29,52 @@ from openlineage.client.generated.parent_run import Run as ParentRun
 from openlineage.client.generated.schema_dataset import SchemaDatasetFacet, SchemaDatasetFacetFields
 from openlineage.client.serde import Serde
 
+from contracts.evidence import Accounting, Evidence, InputEvidence, Lineage
+from contracts.json_types import JsonObject
 from transforms.release.attestation import canonical_bytes
 
-Event = dict[str, Any]
 PRODUCER = "https://datacut.example/producer"
 _NAMESPACE = uuid.UUID("6f1de5f8-0f0b-5c52-9a52-2f6d3f0c7a11")  # of this product's run ids, made once
 JOBS = "datacut"
 
 
-def events(evidence: Mapping[str, Any], tagmanifest_sha256: str) -> list[Event]:
+def events(evidence: Evidence, tagmanifest_sha256: str) -> list[JsonObject]:
     """Return a START and a COMPLETE event for the cut and for each of its extracts.
 
     Args:
         tagmanifest_sha256: digest of the pack's tag manifest: run ids follow from it, so that reading a pack twice
             names the same run.
     """
-    times, name = evidence["times"], f"{evidence['kind']}.{evidence['cut']['id']}"
+    times, name = evidence.times, f"{evidence.kind}.{evidence.cut.id}"
     parent = ParentRunFacet(
         run=ParentRun(runId=_run_id(tagmanifest_sha256, "")),
         job=ParentJob(namespace=JOBS, name=name),
         producer=PRODUCER,
     )
-    inputs: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
-    for source in evidence["inputs"]:
-        inputs[source["participant"], source["extract"]].append(source)
+    inputs: dict[tuple[str, str], list[InputEvidence]] = defaultdict(list)
+    for source in evidence.inputs:
+        inputs[source.participant, source.extract].append(source)
     runs: list[tuple[Run, str, list[InputDataset], list[OutputDataset]]] = [(Run(parent.run.runId), name, [], [])]
-    for row in evidence["accounting"]:
-        who, extract = row["participant"], row["extract"]
+    for row in evidence.accounting:
+        who, extract = row.participant, row.extract
         run = Run(_run_id(tagmanifest_sha256, f"{who}/{extract}"), facets={"parent": parent})
         read = [_input(source) for source in inputs[who, extract]]
         runs.append((run, f"{name}.{who}.{extract}", read, [_output(evidence, row)]))
     return [
         _event(kind, time, run, job, read, written)
-        for kind, time in ((EventType.START, times["started"]), (EventType.COMPLETE, times["finished"]))
+        for kind, time in ((EventType.START, times.started), (EventType.COMPLETE, times.finished))
         for run, job, read, written in runs
     ]
 
 
-def event_lines(found: Iterable[Event]) -> bytes:
+def event_lines(found: Iterable[JsonObject]) -> bytes:
     """Return events as newline-delimited JSON, the form that OpenLineage's file transport writes."""
     return b"".join(canonical_bytes(event) for event in found)
 
 
 def _event(
     kind: EventType, time: str, run: Run, job: str, read: list[InputDataset], written: list[OutputDataset]
-) -> Event:
+) -> JsonObject:
     job_type = JobTypeJobFacet(processingType="BATCH", integration="DATACUT", jobType="JOB", producer=PRODUCER)
     event = RunEvent(
         eventType=kind,
@@ -84,7 +85,7 @@ def _event(
         inputs=read,
         outputs=written if kind is EventType.COMPLETE else [],
     )
-    made: Event = Serde.to_dict(event)
+    made: JsonObject = Serde.to_dict(event)
     return made
 
 
@@ -92,43 +93,42 @@ def _run_id(tagmanifest_sha256: str, name: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{tagmanifest_sha256}/{name}"))
 
 
-def _file(source: Mapping[str, Any]) -> dict[str, str]:
+def _file(source: InputEvidence) -> dict[str, str]:
     """Return the name of a source as a dataset."""
     return {
-        "namespace": f"datacut:{source['participant']}",
-        "name": f"backup/{source['extract']}/{source['file']}",
+        "namespace": f"datacut:{source.participant}",
+        "name": f"backup/{source.extract}/{source.file}",
     }
 
 
-def _input(source: Mapping[str, Any]) -> InputDataset:
-    names = source.get("columns", {})
+def _input(source: InputEvidence) -> InputDataset:
     metrics = DataQualityMetricsInputDatasetFacet(
-        rowCount=source["rows"], bytes=source["bytes"], columnMetrics={}, producer=PRODUCER
+        rowCount=source.rows, bytes=source.bytes, columnMetrics={}, producer=PRODUCER
     )
     return InputDataset(
         **_file(source),
-        facets={"schema": _schema(names.values())} if names else {},
+        facets={"schema": _schema(source.columns.values())} if source.columns else {},
         inputFacets={"dataQualityMetrics": metrics},
     )
 
 
-def _output(evidence: Mapping[str, Any], row: Mapping[str, Any]) -> OutputDataset:
-    who, extract = row["participant"], row["extract"]
-    columns = [c for c in evidence.get("lineage", ()) if c["extract"] == extract and c["released"]]
-    facets: dict[str, Any] = {"schema": _schema(c["column"] for c in columns)} if columns else {}
+def _output(evidence: Evidence, row: Accounting) -> OutputDataset:
+    who, extract = row.participant, row.extract
+    columns = [c for c in evidence.lineage or () if c.extract == extract and c.released]
+    facets: dict[str, Any] = {"schema": _schema(c.column for c in columns)} if columns else {}  # of several classes
     if fields := _fields(evidence, row, columns):
         facets["columnLineage"] = ColumnLineageDatasetFacet(fields=fields, producer=PRODUCER)
     facets["dataQualityAssertions"] = DataQualityAssertionsDatasetFacet(
         assertions=[
-            Assertion(assertion=rule["rule"], success=rule["failed"] == 0 and not rule["crashed"])
-            for rule in evidence["rules"]
-            if (rule["participant"], rule["extract"]) == (who, extract)
+            Assertion(assertion=rule.rule, success=rule.failed == 0 and not rule.crashed)
+            for rule in evidence.rules
+            if (rule.participant, rule.extract) == (who, extract)
         ],
         producer=PRODUCER,
     )
-    statistics = OutputStatisticsOutputDatasetFacet(rowCount=row["released"], producer=PRODUCER)
+    statistics = OutputStatisticsOutputDatasetFacet(rowCount=row.released, producer=PRODUCER)
     return OutputDataset(
-        namespace=f"datacut:{evidence['cut']['id']}",
+        namespace=f"datacut:{evidence.cut.id}",
         name=f"data/{who}/{extract}",
         facets=facets,
         outputFacets={"outputStatistics": statistics},
@@ -140,28 +140,26 @@ def _schema(names: Iterable[str]) -> SchemaDatasetFacet:
     return SchemaDatasetFacet(fields=fields, producer=PRODUCER)
 
 
-def _fields(evidence: Mapping[str, Any], row: Mapping[str, Any], columns: list[Mapping[str, Any]]) -> dict[str, Fields]:
+def _fields(evidence: Evidence, row: Accounting, columns: list[Lineage]) -> dict[str, Fields]:
     """Return column lineage: for each released column, what it was called in this participant's own sources."""
     fields = {}
     for column in columns:
         origins = [
-            InputField(
-                **_file(source), field=source["columns"][column["column"]], transformations=[_transformation(column)]
-            )
-            for source in evidence["inputs"]
-            if (source["participant"], source["extract"]) == (row["participant"], row["extract"])
-            and column["column"] in source.get("columns", {})
+            InputField(**_file(source), field=source.columns[column.column], transformations=[_transformation(column)])
+            for source in evidence.inputs
+            if (source.participant, source.extract) == (row.participant, row.extract)
+            and column.column in source.columns
         ]
         if origins:
-            fields[column["column"]] = Fields(inputFields=origins)
+            fields[column.column] = Fields(inputFields=origins)
     return fields
 
 
-def _transformation(column: Mapping[str, Any]) -> Transformation:
-    kept = column["treatment"] == "keep"
+def _transformation(column: Lineage) -> Transformation:
+    kept = column.treatment == "keep"
     return Transformation(
         type="DIRECT",
         subtype="IDENTITY" if kept else "TRANSFORMATION",
-        description=column["treatment"],
+        description=column.treatment,
         masking=not kept,
     )

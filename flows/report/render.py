@@ -12,10 +12,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from pydantic import JsonValue
 
+from contracts.evidence import Evidence
 from flows.report import figures, formatting
 from flows.report.checks import report_checks, verdict
 from flows.report.sankey import flow
+from transforms.release.attestation import canonical_bytes, strict_json
 
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_SHORTAGES = 12
@@ -75,7 +78,7 @@ class Attachments:
 
 
 def render_report(
-    evidence: Mapping[str, Any],
+    evidence: Evidence,
     *,
     signed_by: Sequence[str],
     approvers: Sequence[str] = (),
@@ -84,22 +87,18 @@ def render_report(
     """Return the report of a pack as HTML in UTF-8; the same evidence gives the same bytes.
 
     Args:
-        evidence: a document that keeps ``contracts/schema/evidence-1.json``.
         signed_by: ids of the keys that will sign the pack.
         approvers: ids of the keys whose owners must sign it after reading.
-        beside: what lies beside the page, to be linked.
-
-    Raises:
-        jinja2.UndefinedError: the evidence lacks a section that its schema requires.
+        attachments: what lies beside the page, to be linked.
     """
     found = report_checks(evidence, signed_by, approvers)
-    sections = {k: title for k, title in SECTIONS.items() if k not in _OPTIONAL or evidence.get(_OPTIONAL[k])}
+    sections = {k: title for k, title in SECTIONS.items() if k not in _OPTIONAL or getattr(evidence, _OPTIONAL[k])}
     css, js = asset("report.css"), asset("report.js")
     page = (
         environment()
         .get_template("report.html.j2")
         .render(
-            evidence=evidence,
+            evidence=as_packed(evidence),
             signed_by=list(signed_by),
             approvers=list(approvers),
             attachments=attachments or Attachments(),
@@ -111,23 +110,28 @@ def render_report(
             js=Markup(js),  # noqa: S704 - our own file
             policy_header=content_security_policy(css, js),
             shown_shortages=SHOWN_SHORTAGES,
-            **_facts(evidence),
+            **_figures(evidence),
         )
     )
     return page.encode()
 
 
-def _facts(evidence: Mapping[str, Any]) -> dict[str, Any]:
+def as_packed(evidence: Evidence) -> JsonValue:
+    """Return evidence as a pack holds it: its keys sorted, however a run filled them."""
+    return strict_json(canonical_bytes(evidence.document()), where="evidence")
+
+
+def _figures(evidence: Evidence) -> Mapping[str, object]:
     """Return what the templates show, computed from the evidence."""
-    baseline = evidence.get("baseline")
+    baseline = evidence.baseline
     rules = figures.with_trend(figures.rules_by_id(evidence), baseline)
     return {
         "totals": figures.totals(evidence),
-        "flow": flow(evidence["accounting"]),
+        "flow": flow(evidence.accounting),
         "reasons": figures.reasons(evidence),
         "rules": rules,
         "gone_rules": figures.gone_rules(rules, baseline),
-        "volumes": figures.volumes(evidence["accounting"], baseline),
+        "volumes": figures.volumes(evidence, baseline),
         "matrix": figures.matrix(evidence),
         "augmentation": figures.augmentation(evidence),
         "associations": figures.associations(evidence),

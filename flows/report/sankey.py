@@ -7,9 +7,10 @@ scale, so it opens into its reasons through a wedge, enlarged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+from contracts.evidence import Accounting
 
 WIDTH = 1000.0
 LEFT, MIDDLE, RIGHT, BAR = 268.0, 570.0, 800.0, 11.0  # x of the three columns of bars, and their width
@@ -21,6 +22,17 @@ FAN = 400.0  # height of the enlarged reasons, if their labels need no more
 MOST_SOURCES = 44  # more sources than these are drawn by extract
 MOST_REASONS = 11
 OTHERS = "others"
+
+
+@dataclass(frozen=True, slots=True)
+class RowSource:
+    """Rows on the left: of one extract of one participant, or of all."""
+
+    participant: str
+    extract: str
+    rows_in: int
+    released: int
+    excluded: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +73,23 @@ class Sankey:
     enlarged: float = 1.0
 
 
-def flow(accounting: Sequence[Mapping[str, Any]]) -> Sankey:
+def flow(accounting: Sequence[Accounting]) -> Sankey:
     """Lay out the accounting; an empty one gives a picture of no height."""
     sources = _sources(accounting)
-    total = sum(source["rows_in"] for source in sources)
+    total = sum(source.rows_in for source in sources)
     picture = Sankey()
     if not total:
         return picture
     scale = max(TALL, SCALE * len(sources)) / total
-    released = sum(source["released"] for source in sources)
-    excluded = sum(source["excluded"] for source in sources)
+    released = sum(source.released for source in sources)
+    excluded = sum(source.excluded for source in sources)
     y = 0.0
     for source in sources:
-        tall = max(source["rows_in"] * scale, 1.0)
+        tall = max(source.rows_in * scale, 1.0)
         slot = max(tall, SLOT)
         top = y + (slot - tall) / 2
         picture.sources.append(
-            SankeyBar(LEFT, top, tall, "f0", source["participant"], source["rows_in"], y + slot / 2, source["extract"])
+            SankeyBar(LEFT, top, tall, "f0", source.participant, source.rows_in, y + slot / 2, source.extract)
         )
         y += slot + GAP
     left = y - GAP
@@ -91,23 +103,23 @@ def flow(accounting: Sequence[Mapping[str, Any]]) -> Sankey:
     return picture
 
 
-def _sources(accounting: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    rows = [dict(row) for row in accounting if row["rows_in"]]
+def _sources(accounting: Sequence[Accounting]) -> list[RowSource]:
+    rows = [RowSource(r.participant, r.extract, r.rows_in, r.released, r.excluded) for r in accounting if r.rows_in]
     if len(rows) <= MOST_SOURCES:
-        return sorted(rows, key=lambda row: (row["extract"], row["participant"]))
+        return sorted(rows, key=lambda row: (row.extract, row.participant))
     sums: dict[str, Counter[str]] = {}
     who: Counter[str] = Counter()
     for row in rows:
-        names = ("rows_in", "released", "excluded")
-        sums.setdefault(row["extract"], Counter()).update({name: row[name] for name in names})
-        who[row["extract"]] += 1
-    return [{"participant": f"{who[e]} participants", "extract": e, **sums[e]} for e in sorted(sums)]
+        counts = {"rows_in": row.rows_in, "released": row.released, "excluded": row.excluded}
+        sums.setdefault(row.extract, Counter()).update(counts)
+        who[row.extract] += 1
+    return [RowSource(f"{who[e]} participants", e, **sums[e]) for e in sorted(sums)]
 
 
-def _reasons(accounting: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+def _reasons(accounting: Sequence[Accounting]) -> list[tuple[str, int]]:
     counts: Counter[str] = Counter()
     for row in accounting:
-        counts.update({reason: count for reason, count in row["by_reason"].items() if count})
+        counts.update({reason: count for reason, count in row.by_reason.items() if count})
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     if len(ordered) <= MOST_REASONS:
         return ordered
@@ -116,7 +128,7 @@ def _reasons(accounting: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
     return [*kept, (f"{len(rest)} {OTHERS}", sum(count for _, count in rest))]
 
 
-def _ends(picture: Sankey, sources: list[dict[str, Any]], scale: float, released: int, excluded: int) -> None:
+def _ends(picture: Sankey, sources: list[RowSource], scale: float, released: int, excluded: int) -> None:
     """Draw the released and the excluded bar, and a ribbon from every source to each."""
     tall = max(released * scale, 1.0)
     thin = max(excluded * scale, 2.5) if excluded else 0.0
@@ -128,14 +140,15 @@ def _ends(picture: Sankey, sources: list[dict[str, Any]], scale: float, released
     at = [top, below]
     for bar, source in zip(picture.sources, sources, strict=True):
         y = bar.y
-        for lane, (name, kind) in enumerate((("released", "flow0"), ("excluded", "flow1"))):
-            if not source[name]:
+        lanes = (("released", "flow0", source.released), ("excluded", "flow1", source.excluded))
+        for lane, (name, kind, rows) in enumerate(lanes):
+            if not rows:
                 continue
-            begin = bar.height * source[name] / source["rows_in"]
-            end = (tall if lane == 0 else thin) * source[name] / (released if lane == 0 else excluded)
+            begin = bar.height * rows / source.rows_in
+            end = (tall if lane == 0 else thin) * rows / (released if lane == 0 else excluded)
             path = _band(LEFT + BAR, y, begin, MIDDLE, at[lane], end)
             label = f"{bar.label} {bar.note}".strip()
-            picture.ribbons.append(Ribbon(path, kind, label, name, source[name]))
+            picture.ribbons.append(Ribbon(path, kind, label, name, rows))
             y += begin
             at[lane] += end
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
 
+from contracts.evidence import Evidence
+from contracts.evidence_results import ItemCountsEvidence
 from flows.intake.source import DELIMITERS
 from flows.release.table_files import ParquetTable
 from flows.restore.real_identifiers import RealNames
-from transforms.release.source_form import from_facts
+from transforms.release.source_form import form_of
 
 TABLES = ("augmented", "expected", "counterparties", "allocations")
 PARTNERS = ("linked_mpan", "related_mpan", "unit")
@@ -23,8 +23,8 @@ BATCH = 65_536
 
 
 def restore_items(
-    pack: Path, participant: str, evidence: Mapping[str, Any], real: RealNames, folder: Path
-) -> tuple[list[dict[str, Any]], list[str]]:
+    pack: Path, participant: str, evidence: Evidence, real: RealNames, folder: Path
+) -> tuple[tuple[ItemCountsEvidence, ...], list[str]]:
     """Write each table of the pack under real MPANs, as CSV in the participant's delimiter and as Parquet.
 
     Columns out: as in the pack, ``mpan_core`` real; of another metering point the real MPAN where the backup holds it,
@@ -33,15 +33,15 @@ def restore_items(
     Returns:
         Per item how many values are present by source, absent or undecided; and the names of the files.
     """
-    words = {from_facts(entry).delimiter for entry in evidence["inputs"]} & set(DELIMITERS)
-    mark = DELIMITERS[min(words)] if len(words) == 1 and "dtc" not in {e["form"] for e in evidence["inputs"]} else ","
+    words = {form_of(entry).delimiter for entry in evidence.inputs} & set(DELIMITERS)
+    mark = DELIMITERS[min(words)] if len(words) == 1 and "dtc" not in {e.form for e in evidence.inputs} else ","
     files = []
     for name in TABLES:
         source = pack / f"data/{participant}/{name}.parquet"
         if source.is_file():
             _table(source, folder / name, real, mark)
             files += [f"{name}.csv", f"{name}.parquet"]
-    return [dict(entry) for entry in evidence.get("augmentation", ())], files
+    return evidence.augmentation or (), files
 
 
 def _table(source: Path, target: Path, real: RealNames, mark: str) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from contracts.evidence import Evidence, InputEvidence
 from flows.intake import SourceSpec
 from flows.restore.real_identifiers import ESME
 from transforms.column_map import ColumnMap
 from transforms.pseudonymise.mpan import normalise, order_key
-from transforms.release.source_form import SourceForm, from_facts
+from transforms.release.source_form import SourceForm, form_of
 
 Points = NDArray[np.uint64]
 
@@ -26,14 +25,14 @@ class RestoredExtract:
 
     pack: Path
     participant: str
-    entry: Mapping[str, Any]
-    evidence: Mapping[str, Any]
+    entry: InputEvidence
+    evidence: Evidence
     specs: tuple[SourceSpec, ...]
 
     @property
     def several(self) -> bool:
         """Whether it came as several files, and goes back file for file."""
-        return bool(self.entry.get("files"))
+        return bool(self.entry.files)
 
     @property
     def label(self) -> str:
@@ -43,12 +42,12 @@ class RestoredExtract:
     @property
     def name(self) -> str:
         """The extract's contract."""
-        return str(self.entry["extract"])
+        return self.entry.extract
 
     @property
     def how(self) -> SourceForm:
         """How the participant writes it."""
-        return from_facts(self.entry)
+        return form_of(self.entry)
 
     def file(self, room: str) -> Path:
         """Return its Parquet file in a room of the pack."""

@@ -6,12 +6,13 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
 
+from contracts.evidence_types import Maybe
 from contracts.load import load_all
 from contracts.model import Contract
 from flows.cleanse.listing import CleanseList
@@ -32,11 +33,43 @@ UNTOUCHED = ("keep", "pseudonymise", "synthetic")  # treatments after which a va
 REMAINING = {"point": pl.UInt64, "token": pl.String, "first_cause": pl.String, "reasons": pl.String}
 
 
+class RestoredFile(BaseModel):
+    """One of several files: how many of its rows came back."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    rows: int
+    returned: int
+
+
+class RestoredRows(BaseModel):
+    """What became of the rows of one extract.
+
+    Attributes:
+        excluded: rows by the first cause's reason code.
+        only_in_backup: rows that the pack neither returns nor excludes.
+        matching, differing, only_in_pack: records of the pack that agree with the backup, differ, are not in it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    extract: str
+    rows: int
+    returned: int
+    excluded: dict[str, int]
+    only_in_backup: int
+    matching: int
+    differing: int
+    only_in_pack: int
+    files: Maybe[tuple[RestoredFile, ...]] = None
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Rows:
     """What became of one extract: counts, names of load files, and what its pseudonyms stand for."""
 
-    facts: dict[str, Any]
+    facts: RestoredRows
     files: list[str]
     real: RealNames
 
@@ -90,28 +123,25 @@ def restore_extract(
     files = [*load.files, *listed.files]
     if agreement["matching"] < given.height:
         files += list_unmatched(folder / f"unmatched-{extract.name}.csv", given, met, real)
-    found = {
-        "extract": extract.name,
-        "rows": facts["rows"],
-        "returned": facts["returned"],
-        "excluded": dict(sorted(reasons.items())),
-        "only_in_backup": facts["rows"] - facts["returned"] - reasons.total(),
+    found = RestoredRows(
+        extract=extract.name,
+        rows=facts["rows"],
+        returned=facts["returned"],
+        excluded=dict(sorted(reasons.items())),
+        only_in_backup=facts["rows"] - facts["returned"] - reasons.total(),
         **agreement,
-    }
-    if extract.several:
-        found["files"] = load.counts()
+        files=tuple(RestoredFile(name=n, rows=r, returned=b) for n, r, b in load.counts()) if extract.several else None,
+    )
     return Rows(found, files, real)
 
 
 def _compared(extract: RestoredExtract, contract: Contract) -> list[str]:
     """Return the columns whose values pack and backup must agree on: those that no policy made coarser."""
-    treated = extract.evidence.get("policy", {}).get("extracts", {}).get(extract.name, {})
+    policy = extract.evidence.policy
+    treated = ((policy and policy.extracts) or {}).get(extract.name, {})
+    untouched = {name for name, how in treated.items() if str(getattr(how, "treatment", how)).startswith(UNTOUCHED)}
     names = set(pq.read_schema(extract.file("data")).names)
-    return [
-        c.name
-        for c in contract.staged
-        if c.name in names and str(treated.get(c.name, {}).get("treatment", "")).startswith(UNTOUCHED)
-    ]
+    return [c.name for c in contract.staged if c.name in names & untouched]
 
 
 def _digest(frame: pl.DataFrame, columns: list[str]) -> pl.Series:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Self
 
 import numpy as np
 import polars as pl
@@ -171,11 +171,11 @@ class LoadFiles:
             elif reader.form != "dtc" and not target.begun:
                 self._append(target, pl.DataFrame(schema=dict.fromkeys(reader.header, pl.String)), reader)
 
-    def counts(self) -> list[dict[str, Any]]:
-        """Return of each file its rows and how many of them came back."""
+    def counts(self) -> list[tuple[str, int, int]]:
+        """Return of each file its name, its rows and how many of them came back."""
         targets = (self._targets.get(file.number) for file in self._sources.files)
         return [
-            {"name": file.spec.file, "rows": file.rows, "returned": target.returned if target else 0}
+            (file.spec.file, file.rows, target.returned if target else 0)
             for file, target in zip(self._sources.files, targets, strict=True)
         ]
 

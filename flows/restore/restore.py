@@ -15,9 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from contracts.errors import ConfigurationError, EvidenceError, IntakeError, RefusedError
+from contracts.evidence import Evidence, InputEvidence, SourceFormEvidence
+from contracts.evidence_results import ItemCountsEvidence
+from contracts.json_types import JsonObject
 from contracts.model import plain
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import PostcodePolicy
@@ -31,7 +33,7 @@ from flows.pack.verify import VerificationPolicy, hold_together, verify_pack
 from flows.pack.writer import private_folder
 from flows.restore.augmented import restore_items
 from flows.restore.backup import RestoredExtract
-from flows.restore.extracts import restore_extract
+from flows.restore.extracts import RestoredRows, restore_extract
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
@@ -54,30 +56,30 @@ class Restored:
     participant: str
     cut: str
     verified: bool
-    extracts: list[dict[str, Any]] = field(default_factory=list)
-    items: list[dict[str, Any]] = field(default_factory=list)
+    extracts: list[RestoredRows] = field(default_factory=list)
+    items: tuple[ItemCountsEvidence, ...] = ()
     files: list[str] = field(default_factory=list)
     faults: int = 0
 
     @property
     def mismatches(self) -> int:
         """How many records of pack and backup did not match."""
-        return sum(e["differing"] + e["only_in_pack"] for e in self.extracts)
+        return sum(e.differing + e.only_in_pack for e in self.extracts)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return the report as plain values; it holds counts and names of columns alone."""
         return {
             "participant": self.participant,
             "cut": self.cut,
             "verified": self.verified,
-            "extracts": self.extracts,
-            "items": self.items,
-            "files": sorted(self.files),
+            "extracts": [entry.model_dump(mode="json") for entry in self.extracts],
+            "items": [item.model_dump(mode="json") for item in self.items],
+            "files": [*sorted(self.files)],
             "faults": self.faults,
         }
 
 
-def open_return(pack: Path, public_keys: list[PublicKey]) -> tuple[dict[str, Any], bool]:
+def open_return(pack: Path, public_keys: list[PublicKey]) -> tuple[Evidence, bool]:
     """Return the evidence of a return pack, and whether a signature vouches for it.
 
     Raises:
@@ -88,11 +90,11 @@ def open_return(pack: Path, public_keys: list[PublicKey]) -> tuple[dict[str, Any
     else:
         hold_together(pack)
     evidence = read_evidence(pack)
-    if evidence["kind"] != "return":
-        raise RefusedError(f"is a {evidence['kind']} pack, not a return", where=pack.name)
-    if evidence["scheme"] != SCHEME:
+    if evidence.kind != "return":
+        raise RefusedError(f"is a {evidence.kind} pack, not a return", where=pack.name)
+    if evidence.scheme != SCHEME:
         raise RefusedError("was made under another pseudonym scheme", where=pack.name)
-    if len({entry["participant"] for entry in evidence["inputs"]}) != 1:
+    if len({entry.participant for entry in evidence.inputs}) != 1:
         raise EvidenceError("is not about one participant", where=pack.name)
     return evidence, bool(public_keys)
 
@@ -117,23 +119,24 @@ def restore(
         KeyMaterialError, EvidenceError, RefusedError: key or pack are not to be used, or the backup is another's.
     """
     evidence, verified = open_return(pack, public_keys)
-    cut = evidence["cut"]["id"]
-    keys = read_keys(cut, evidence["key_fingerprint"])
-    policy = PostcodePolicy(evidence.get("policy", {}).get("postcode", PostcodePolicy.OUTWARD))
+    cut = evidence.cut.id
+    keys = read_keys(cut, evidence.key_fingerprint)
+    stated = evidence.policy.postcode if evidence.policy else None
+    policy = PostcodePolicy(stated or PostcodePolicy.OUTWARD)
     pseudonymiser = Pseudonymiser(keys, policy, lists=scheme_lists())
-    participant = evidence["inputs"][0]["participant"]
-    sources = {entry["extract"]: sources_of(backup, participant, entry) for entry in evidence["inputs"]}
+    participant = evidence.inputs[0].participant
+    sources = {entry.extract: sources_of(backup, participant, entry) for entry in evidence.inputs}
     found = Restored(participant, cut, verified)
     with private_folder(out) as folder, CleanseList(folder / NAME) as cleanse:
         real = None
-        for entry in evidence["inputs"]:
-            as_of = date.fromisoformat(evidence["cut"]["date"])
-            specs = tuple(replace(spec, as_of=as_of) for spec in sources[entry["extract"]])
+        for entry in evidence.inputs:
+            as_of = date.fromisoformat(evidence.cut.date)
+            specs = tuple(replace(spec, as_of=as_of) for spec in sources[entry.extract])
             extract = RestoredExtract(pack, participant, entry, evidence, specs)
             rows = restore_extract(extract, folder, pseudonymiser, progress, cleanse)
             found.extracts.append(rows.facts)
             found.files += rows.files
-            if not rows.facts["returned"] and rows.facts["only_in_pack"]:
+            if not rows.facts.returned and rows.facts.only_in_pack:
                 remedy = "name the backup that this return was made from"
                 where = f"{participant}/{extract.name}"
                 raise RefusedError("no record of the pack is of this backup", where=where, remedy=remedy)
@@ -193,45 +196,44 @@ def _tidy(folder: Path, *names: str) -> None:
                 (folder / above).rmdir()
 
 
-def sources_of(backup: Path, participant: str, entry: Mapping[str, Any]) -> tuple[SourceSpec, ...]:
+def sources_of(backup: Path, participant: str, entry: InputEvidence) -> tuple[SourceSpec, ...]:
     """Return where one extract of the backup lies: beside each other in a folder, or as a ``cut.yaml`` says.
 
     Raises:
         IntakeError: the folder has no such file. ConfigurationError: the ``cut.yaml`` names no such source.
     """
-    label = f"{participant}/{entry['extract']}"
+    label = f"{participant}/{entry.extract}"
     if backup.is_file():
         job = load_cut(backup)
         specs = tuple(
             job.source(member, extract)
             for member in job.model.participants
             for extract in member.extracts
-            if (member.mpid, extract.contract) == (participant, entry["extract"]) and not extract.source.pack
+            if (member.mpid, extract.contract) == (participant, entry.extract) and not extract.source.pack
         )
         if specs:
             return specs
         raise ConfigurationError("names no backup of this extract", where=f"{backup.name}, {label}")
-    form = entry.get("source_form", {})
+    how = entry.source_form or SourceFormEvidence()
     like = SourceSpec(
         name=label,
-        form=entry["form"],
-        encoding=form.get("encoding") or "auto",
-        delimiter=(form.get("delimiter") or "auto") if entry["form"] == "csv" else "auto",
+        form=entry.form,
+        encoding=how.encoding or "auto",
+        delimiter=(how.delimiter or "auto") if entry.form == "csv" else "auto",
         root=backup,
         columns=_own_names(entry),
-        harmless=tuple(entry.get("dropped", ())),  # what was dropped once may be there again
+        harmless=entry.dropped,  # what was dropped once may be there again
     )
-    if not entry.get("files"):
-        name = str(entry["file"])
-        return (replace(like, path=_place(backup, participant, name, label), file=name),)
-    files = {_on_disk(backup, participant, str(file["name"]), label): None for file in entry["files"]}
+    if not entry.files:
+        return (replace(like, path=_place(backup, participant, entry.file, label), file=entry.file),)
+    files = {_on_disk(backup, participant, file.name, label): None for file in entry.files}
     return (replace(like, form="auto", encoding="auto", delimiter="auto", paths=tuple(files)),)
 
 
-def _own_names(entry: Mapping[str, Any]) -> Mapping[str, str]:
+def _own_names(entry: InputEvidence) -> Mapping[str, str]:
     """Return the columns that only the participant's ``cut.yaml`` told: no name of our list led to their headings."""
-    aliases, names = entry.get("aliases", {}), entry.get("columns", {})
-    return {n: heading for n, heading in names.items() if aliases.get(n) == n and plain(heading) != plain(n)}
+    names = entry.columns.items()
+    return {n: heading for n, heading in names if entry.aliases.get(n) == n and plain(heading) != plain(n)}
 
 
 def _place(backup: Path, participant: str, name: str, label: str) -> Path:

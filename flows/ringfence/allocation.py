@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
+from pydantic import BaseModel, ConfigDict
 
 from contracts.errors import ConfigurationError, RingFenceError
+from contracts.evidence_results import Coverage, Shortage
 from contracts.ringfence.model import Demand, State
 from flows.ringfence.hash_chain import canonical
 from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt
 from flows.ringfence.plan import AllocationPlan, check_attributes, read_plan
 from flows.ringfence.schema import ROW
-from transforms.ringfence.allocate import Allocation, Pool, check_demands, prepare, solve
+from transforms.ringfence.allocate import Allocation, Pool, RoundFacts, check_demands, prepare, solve
 from transforms.ringfence.outstanding import CASE, fulfilment, lost, missing, serving, units_had
 from transforms.ringfence.population import RESERVED, population_digest
 from transforms.ringfence.result_frames import demand_columns
@@ -68,12 +69,31 @@ class AllocationOutcome:
 
     allocations: pl.DataFrame
     fulfilment: pl.DataFrame
-    shortages: list[dict[str, Any]]
-    coverage: list[dict[str, Any]]
-    facts: list[dict[str, Any]]
+    shortages: Sequence[Shortage]
+    coverage: Sequence[Coverage]
+    facts: Sequence[RoundFacts]
     ledger_head: str
     batch: int
     replayed: bool
+
+
+class Solution(BaseModel):
+    """What the ledger keeps of an allocation beside its events: why units are missing, and how good the choice is.
+
+    Attributes:
+        eligible: per demand, its key and how many units satisfy it.
+        short: units missing over all demands.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    algorithm: str = ALGORITHM
+    request: str = ""
+    eligible: tuple[tuple[int, str, str, str, str, str, int | None], ...] = ()
+    short: int = 0
+    shortages: tuple[Shortage, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    facts: tuple[RoundFacts, ...] = ()
 
 
 def make_request(population: Path, plan_file: Path, cut_id: str, key: bytes) -> AllocationRequest:
@@ -161,18 +181,18 @@ def _until_fresh(
 ) -> Receipt:
     for _ in range(ATTEMPTS):
         version = ledger.version(change.campaign)
-        body, rows = solve_missing(ledger, request)
+        solution, rows = solve_missing(ledger, request)
         if ledger.version(change.campaign) == version:
             try:
-                return write(replace(change, base=version, body=body), rows)
+                return write(replace(change, base=version, body=solution.model_dump(mode="json")), rows)
             except RingFenceError:
                 if ledger.version(change.campaign) == version:
                     raise
     raise RingFenceError("the ledger keeps changing during planning", where="ledger", remedy="try again later")
 
 
-def solve_missing(ledger: Ledger, request: AllocationRequest) -> tuple[dict[str, Any], pl.DataFrame]:
-    """Return the body and the rows of a batch that gives the demands what they lack."""
+def solve_missing(ledger: Ledger, request: AllocationRequest) -> tuple[Solution, pl.DataFrame]:
+    """Return what gives the demands what they lack, and its rows for the ledger."""
     held, back = ledger.reservations(request.cut), ledger.given_back(request.cut)
     lacking = missing(request.demands, units_had(_usable(request, serving(held, back))))
     used = back.filter(pl.col("was") != State.COMMITTED.value)
@@ -184,22 +204,26 @@ def solve_missing(ledger: Ledger, request: AllocationRequest) -> tuple[dict[str,
         taken=held["mpan"],
         histories=used.select("mpan", "phase", "stage"),
     )
-    body = {
-        "algorithm": ALGORITHM,
-        "request": request.digest,
-        "eligible": _eligible(solved),
-        "short": 0 if solved.fulfilment.is_empty() else int(solved.fulfilment["short"].sum()),
-        "shortages": solved.shortages,
-        "coverage": solved.coverage.to_dicts(),
-        "facts": solved.facts,
-    }
-    return body, reservation_rows(solved, request.demands)
+    solution = Solution(
+        request=request.digest,
+        eligible=_eligible(solved),
+        short=0 if solved.fulfilment.is_empty() else int(solved.fulfilment["short"].sum()),
+        shortages=tuple(solved.shortages),
+        coverage=tuple(coverage_rows(solved.coverage)),
+        facts=tuple(solved.facts),
+    )
+    return solution, reservation_rows(solved, request.demands)
 
 
-def _eligible(solved: Allocation) -> list[list[Any]]:
+def coverage_rows(coverage: pl.DataFrame) -> list[Coverage]:
+    """Return how representative a choice is, as the evidence has it."""
+    return [Coverage.model_validate(row) for row in coverage.to_dicts()]
+
+
+def _eligible(solved: Allocation) -> tuple[tuple[int, str, str, str, str, str, int | None], ...]:
     if solved.fulfilment.is_empty():
-        return []
-    return [list(row) for row in solved.fulfilment.select(*CASE, "eligible").rows()]
+        return ()
+    return tuple(solved.fulfilment.select(*CASE, "eligible").rows())
 
 
 def _usable(request: AllocationRequest, held: pl.DataFrame) -> pl.DataFrame:
@@ -226,39 +250,39 @@ def outcome(ledger: Ledger, receipt: Receipt, request: AllocationRequest) -> All
         )
     elif (last := ledger.latest(request.cut, COMMIT)) is not None:
         receipt = replace(last, replayed=receipt.replayed)
-    body = receipt.body
+    solution = Solution.model_validate(receipt.body)
     counted = serving(held, back)
     usable = _usable(request, counted)
     live = usable.join(held, on=["mpan", *CASE], how="semi").rename({"mpan": "mpan_core"})
-    eligible = {tuple(row[:-1]): row[-1] for row in body["eligible"]}
+    eligible = {row[:6]: row[6] for row in solution.eligible}
     filled = fulfilment(request.demands, units_had(usable), eligible)
     return AllocationOutcome(
         live.select(ALLOCATION_COLUMNS).sort(
             "round", "test_case", "participant", "participant_role", "unit", "mpan_core"
         ),
         filled,
-        [*body["shortages"], *_since(int(filled["short"].sum()) - body["short"], counted.height - usable.height)],
-        body["coverage"],
-        body["facts"],
+        [*solution.shortages, *_since(int(filled["short"].sum()) - solution.short, counted.height - usable.height)],
+        solution.coverage,
+        solution.facts,
         ledger.head(request.cut),
         receipt.number,
         receipt.replayed,
     )
 
 
-def _since(short: int, gone: int) -> list[dict[str, Any]]:
+def _since(short: int, gone: int) -> list[Shortage]:
     """Say what came to be missing after the last solution: reservations given back, or lost to the population."""
-    found: list[dict[str, Any]] = []
+    found = []
     if gone:
         text = (
             f"{gone:,} reserved metering points are not usable in the population any more and do not count: "
             "quarantine them with datacut ringfence release --quarantine."
         )
-        found.append({"text": text, "kind": "lost", "short": gone})
+        found.append(Shortage(text=text, kind="lost", short=gone))
     if short > 0:
         text = (
             f"{short:,} units were given back, withdrawn or lost since the allocation was last solved: "
             "replace them with datacut ringfence top-up."
         )
-        found.append({"text": text, "kind": "since", "short": short})
+        found.append(Shortage(text=text, kind="since", short=short))
     return found

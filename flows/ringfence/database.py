@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,15 @@ from contracts.errors import ConfigurationError, PlaceError
 from flows.ringfence.schema import ROW, reservation
 
 CHUNK = 20_000
-WHOLE_NUMBERS = ("round", "reuse", "pooled", "place", "batch")
+WHOLE_NUMBERS = ("round", "reuse", "pooled", "place", "batch", "number", "base", "events")
 
 
-def schema_of(names: tuple[str, ...]) -> dict[str, Any]:
+def schema_of(names: tuple[str, ...]) -> dict[str, type[pl.DataType]]:
     """Return the frame schema of ledger columns."""
     return {name: pl.Int64 if name in WHOLE_NUMBERS else pl.String for name in names}
 
 
-def put(connection: Connection, table: Table, rows: pl.DataFrame, same: dict[str, Any]) -> None:
+def put(connection: Connection, table: Table, rows: pl.DataFrame, same: Mapping[str, str | int]) -> None:
     """Insert the rows of a frame, each with the values of ``same`` added."""
     for part in rows.iter_slices(CHUNK):
         connection.execute(insert(table), [{**row, **same} for row in part.to_dicts()])

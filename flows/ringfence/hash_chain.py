@@ -37,7 +37,7 @@ def events_digest(parts: Iterable[pl.DataFrame]) -> tuple[str, int]:
     return digest.hexdigest(), number
 
 
-def seal(header: Mapping[str, Any], previous: str, events: str, body: str) -> str:
+def seal(header: Mapping[str, str | int], previous: str, events: str, body: str) -> str:
     """Return the digest of a batch.
 
     Args:

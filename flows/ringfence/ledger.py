@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, Engine, RowMapping, insert, inspect, select
 from sqlalchemy.exc import IntegrityError
 
 from contracts.errors import ConfigurationError, EvidenceError, RingFenceError
+from contracts.json_types import JsonObject
 from contracts.ringfence.model import State
 from flows.ringfence import hash_chain, schema
 from flows.ringfence.database import RESERVED, drop, engine_of, get, place_of, put, reading, set_state, writing
@@ -42,7 +42,7 @@ class Change:
     at: str
     reason: str
     base: int | None = None
-    body: dict[str, Any] = field(default_factory=dict)
+    body: JsonObject = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a change that does not say who, when and why.
@@ -67,7 +67,7 @@ class Receipt:
     sha256: str
     events: int
     replayed: bool
-    body: dict[str, Any]
+    body: JsonObject
 
 
 class Ledger:
@@ -137,12 +137,12 @@ class Ledger:
             row = connection.execute(query.order_by(batch.c.number.desc()).limit(1)).mappings().first()
         return _receipt(row, replayed=True) if row is not None else None
 
-    def batches(self, campaign: str) -> list[dict[str, Any]]:
-        """Return what every batch says about itself, without its body; the oldest first."""
-        shown = [column for column in batch.c if column.name != "body"]
-        query = select(*shown).where(batch.c.campaign == campaign).order_by(batch.c.number)
+    def batches(self, campaign: str) -> pl.DataFrame:
+        """Return what every batch says about itself (all columns but its body), the oldest first."""
+        names = tuple(column.name for column in batch.c if column.name != "body")
+        query = select(*(batch.c[name] for name in names)).where(batch.c.campaign == campaign)
         with reading(self.engine) as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            return get(connection, query.order_by(batch.c.number), names)
 
     def events(self, campaign: str, *, mpan: str | None = None, number: int | None = None) -> pl.DataFrame:
         """Return events (``tables.EVENT`` and batch) in order: of a metering point, or of a batch."""
@@ -187,8 +187,8 @@ class Ledger:
                     return found
                 _refuse_stale(connection, change, self.engine)
                 receipt = _append(connection, change, COMMIT, _events(rows, State.COMMITTED))
-                same = {"state": State.COMMITTED.value, "batch": receipt.number, "campaign": change.campaign}
-                put(connection, reservation, rows.select(ROW), same)
+                same: dict[str, str | int] = {"state": State.COMMITTED.value, "batch": receipt.number}
+                put(connection, reservation, rows.select(ROW), {**same, "campaign": change.campaign})
                 return receipt
         except IntegrityError:
             raise RingFenceError(
@@ -281,7 +281,7 @@ def _append(connection: Connection, change: Change, kind: str, rows: pl.DataFram
     digest, events = hash_chain.events_digest([rows])
     body = hash_chain.canonical(change.body)
     base = -1 if change.base is None else change.base
-    header = {
+    header: dict[str, str | int] = {
         "campaign": change.campaign,
         "number": number,
         "kind": kind,

@@ -22,13 +22,13 @@ def check_ledger(found: Verification, url: str) -> Check:
         ConfigurationError: the pack has no ring-fence, or the URL is unfit or holds a password.
         PlaceError, EvidenceError: the ledger cannot be opened.
     """
-    evidence = found.evidence or {}
-    head = evidence.get("ring_fence", {}).get("ledger_head")
-    if head is None:
+    evidence = found.evidence
+    head = evidence.ring_fence.ledger_head if evidence and evidence.ring_fence else None
+    if evidence is None or head is None:
         raise ConfigurationError("the pack has no ledger head", where=found.pack)
     refuse_password(url)
     with Ledger(url, make=False) as ledger:
-        seen = audit(ledger, evidence["cut"]["id"], [head])
+        seen = audit(ledger, evidence.cut.id, [head])
     words = f"{seen.batches:,} changes and {seen.events:,} events are chained, the head in the evidence among them"
     return Check("ledger", words, tuple(PackFault(FILE, fault) for fault in seen.faults))
 

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from contracts.errors import ConfigurationError, RingFenceError
+from contracts.evidence_results import Shortage
+from contracts.json_types import JsonObject
 from contracts.ringfence.model import State
 from contracts.ringfence.plan import HUB
 from flows.cut.config import Job, load_cut
@@ -22,6 +23,7 @@ from flows.keys.cut_key import RING_FENCE_FIELD
 from flows.ringfence.allocation import (
     AllocationOutcome,
     AllocationRequest,
+    Solution,
     commit_plan,
     make_request,
     outcome,
@@ -49,6 +51,22 @@ class Actor:
     def change(self, cut: str, key: str, request: str) -> Change:
         """Return a change made now."""
         return Change(cut, key, request, self.name, datetime.now(UTC).isoformat(timespec="seconds"), self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class FenceStatus:
+    """Counts by state and by test case, the changes, and the head of the ledger's chain."""
+
+    cut: str
+    head: str
+    states: pl.DataFrame
+    test_cases: pl.DataFrame
+    changes: pl.DataFrame
+
+    def document(self) -> JsonObject:
+        """Return it as JSON."""
+        frames = {"states": self.states, "test_cases": self.test_cases, "changes": self.changes}
+        return {"cut": self.cut, "head": self.head, **{name: [*frame.to_dicts()] for name, frame in frames.items()}}
 
 
 class RingFence:
@@ -99,7 +117,7 @@ class RingFence:
         key = f"top-up/{request.digest}/{self.ledger.version(self.cut)}"
         return outcome(self.ledger, top_up(self.ledger, actor.change(self.cut, key, request.digest), request), request)
 
-    def shortages(self, test_case: str, plan: int | None) -> list[dict[str, Any]]:
+    def shortages(self, test_case: str, plan: int | None) -> list[Shortage]:
         """Return the shortages of the last allocation, or of a plan; of all test cases, or of one.
 
         Raises:
@@ -109,8 +127,8 @@ class RingFence:
         receipt = self.ledger.latest(self.cut, kind, number=plan)
         if receipt is None:
             raise RingFenceError("nothing was allocated yet", where=f"cut {self.cut}", remedy="datacut run, or top-up")
-        found: list[dict[str, Any]] = receipt.body.get("shortages", [])
-        return [s for s in found if not test_case or any(_is(test_case, name) for name in s.get("test_cases", []))]
+        found = Solution.model_validate(receipt.body).shortages
+        return [s for s in found if not test_case or any(_is(test_case, name) for name in s.test_cases or ())]
 
     # -- changing ---------------------------------------------------------------------------------------------
 
@@ -138,7 +156,7 @@ class RingFence:
 
     # -- looking ----------------------------------------------------------------------------------------------
 
-    def status(self, selection: Selection) -> dict[str, Any]:
+    def status(self, selection: Selection) -> FenceStatus:
         """Return counts by state, stage and participant, the changes, and the head of the chain."""
         held = self.ledger.reservations(self.cut, selection)
         by = ["phase", "stage", "test_case", "participant", "state"]
@@ -146,13 +164,8 @@ class RingFence:
             pl.col("unit").n_unique().alias("units"), pl.len().alias("metering_points")
         ).sort(by)  # fmt: skip
         states = held.group_by("state").agg(pl.col("unit").n_unique().alias("units"), pl.len().alias("metering_points"))
-        return {
-            "cut": self.cut,
-            "head": self.ledger.head(self.cut),
-            "states": states.sort("state").to_dicts(),
-            "test_cases": counts.to_dicts(),
-            "changes": self.ledger.batches(self.cut),
-        }
+        head, changes = self.ledger.head(self.cut), self.ledger.batches(self.cut)
+        return FenceStatus(self.cut, head, states.sort("state"), counts, changes)
 
     def listing(self, selection: Selection) -> pl.DataFrame:
         """Return the reservations selected, a row for each metering point."""
@@ -161,13 +174,7 @@ class RingFence:
 
     def history(self, mpan: str) -> pl.DataFrame:
         """Return all that ever happened to a metering point: what, for which test case, by whom, when and why."""
-        changes = pl.DataFrame(
-            [
-                {name: row[name] for name in ("number", "actor", "at", "reason")}
-                for row in self.ledger.batches(self.cut)
-            ],
-            schema={"number": pl.Int64, "actor": pl.String, "at": pl.String, "reason": pl.String},
-        )
+        changes = self.ledger.batches(self.cut).select("number", "actor", "at", "reason")
         events = self.ledger.events(self.cut, mpan=mpan).rename({"batch": "number"})
         shown = ["number", "at", "kind", "test_case", "participant", "stage", "role", "actor", "reason"]
         return events.join(changes, on="number", how="left", maintain_order="left").select(shown)

@@ -8,10 +8,11 @@ from pathlib import Path
 import polars as pl
 
 from contracts.errors import RingFenceError
+from contracts.evidence_results import CaseCounts, RingFenceEvidence
 from flows.cut.config import Job
 from flows.cut.context import Context, now
 from flows.cut.partitions import ALLOCATIONS
-from flows.cut.records import RingFenceResult, RingFenceSection
+from flows.cut.records import RingFenceResult
 from flows.cut.workspace import disk, second_name
 from flows.keys.cut_key import RING_FENCE_FIELD
 from flows.ringfence.allocation import AllocationOutcome, plan_and_commit
@@ -68,17 +69,17 @@ def run_ring_fence(known: Context, plan: Path) -> RingFenceResult:
     return done
 
 
-def ring_fence_evidence(result: AllocationOutcome, plan: Path, apart: dict[str, int]) -> RingFenceSection:
+def ring_fence_evidence(result: AllocationOutcome, plan: Path, apart: dict[str, int]) -> RingFenceEvidence:
     """Return the ring-fence's section of the evidence."""
-    cases = result.fulfilment.to_dicts()
-    return RingFenceSection(
+    cases = tuple(CaseCounts.model_validate(row) for row in result.fulfilment.to_dicts())
+    return RingFenceEvidence(
         plan=plan.name,
         plan_sha256=hashlib.sha256(plan.read_bytes()).hexdigest(),
-        undecided=sum(fact["undecided_groups"] for fact in result.facts),
+        undecided=sum(fact.undecided_groups for fact in result.facts),
         separation=apart,
-        phases=tuple(sorted({str(case["phase"]) for case in cases})),
-        test_cases=tuple(cases),
+        phases=tuple(sorted({case.phase for case in cases})),
+        test_cases=cases,
         shortages=tuple(result.shortages),
-        coverage=tuple(row for row in result.coverage if row["scope"] == "stage"),
+        coverage=tuple(row for row in result.coverage if row.scope == "stage"),
         ledger_head=result.ledger_head,
     )

@@ -3,90 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import polars as pl
 from rich.console import Console
 from rich.table import Table
+
+from contracts.evidence_results import Coverage, Shortage
+from contracts.json_types import JsonObject
+from transforms.ringfence.allocate import RoundFacts
 
 MOST_CASES = 40
 SUMS = ("wanted", "allocated", "short", "spares_wanted", "spares")
 HEADS = ("Wanted", "Given", "Short", "Spares wanted", "Spares")
 
 
-def totals(fulfilment: pl.DataFrame, *names: str) -> list[dict[str, Any]]:
-    """Return fulfilment summed over test cases, by the columns named."""
-    summed = [pl.len().alias("test_cases"), pl.col("can_run").sum().alias("can_run"), *(pl.col(n).sum() for n in SUMS)]
-    if not names:
-        return fulfilment.select(summed).to_dicts()
-    return fulfilment.group_by(names).agg(summed).sort(names).to_dicts()
+@dataclass(frozen=True, slots=True)
+class FenceReport:
+    """What was allocated, what is missing and why, and how like the pool the choice is."""
+
+    fulfilment: pl.DataFrame
+    shortages: Sequence[Shortage]
+    coverage: Sequence[Coverage]
+    facts: Sequence[RoundFacts]
+
+    def totals(self, *names: str) -> pl.DataFrame:
+        """Return fulfilment summed over test cases, by the columns named."""
+        summed = [pl.len().alias("test_cases"), pl.col("can_run").sum(), *(pl.col(name).sum() for name in SUMS)]
+        if not names:
+            return self.fulfilment.select(summed)
+        return self.fulfilment.group_by(names).agg(summed).sort(names)
+
+    def document(self) -> JsonObject:
+        """Return it as JSON."""
+        return {
+            "total": self.totals().row(0, named=True),
+            "phases": [*self.totals("phase", "stage").to_dicts()],
+            "participants": [*self.totals("participant").to_dicts()],
+            "test_cases": [*self.fulfilment.to_dicts()],
+            "shortages": [entry.model_dump(mode="json") for entry in self.shortages],
+            "coverage": [entry.model_dump(mode="json") for entry in self.coverage],
+            "facts": [asdict(entry) for entry in self.facts],
+        }
 
 
-def document(
-    fulfilment: pl.DataFrame,
-    shortages: list[dict[str, Any]],
-    coverage: list[dict[str, Any]],
-    facts: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """Return the whole report as data."""
-    return {
-        "total": totals(fulfilment)[0],
-        "phases": totals(fulfilment, "phase", "stage"),
-        "participants": totals(fulfilment, "participant"),
-        "test_cases": fulfilment.to_dicts(),
-        "shortages": shortages,
-        "coverage": coverage,
-        "facts": facts,
-    }
-
-
-def show(console: Console, said: dict[str, Any]) -> None:
-    """Print a report (as ``document`` returns it) for a test manager."""
-    total = said["total"]
+def show(console: Console, report: FenceReport) -> None:
+    """Print a report for a test manager."""
+    total = report.totals().row(0, named=True)
     console.print(
         f"{total['can_run']:,} of {total['test_cases']:,} test cases can run: {total['allocated']:,} of "
         f"{total['wanted']:,} units, {total['spares']:,} of {total['spares_wanted']:,} spares.",
         highlight=False,
     )
-    _totals(console, "By phase and stage", said["phases"], ("phase", "stage"))
-    _totals(console, "By participant", said["participants"], ("participant",))
-    short = [case for case in said["test_cases"] if case["short"]]
-    if short:
+    _totals(console, "By phase and stage", report.totals("phase", "stage"), ("phase", "stage"))
+    _totals(console, "By participant", report.totals("participant"), ("participant",))
+    short = report.fulfilment.filter(pl.col("short") > 0)
+    if short.height:
         _cases(console, short)
-    if undecided := sum(fact["undecided_groups"] for fact in said["facts"]):
+    if undecided := sum(fact.undecided_groups for fact in report.facts):
         console.print(f"{undecided} groups of test cases were decided without proof that no better choice exists.")
-    for entry in said["shortages"]:
-        console.print(f"- {entry['text']}", highlight=False, soft_wrap=True)
-    _coverage(console, said["coverage"])
+    for entry in report.shortages:
+        console.print(f"- {entry.text}", highlight=False, soft_wrap=True)
+    _coverage(console, report.coverage)
 
 
-def _totals(console: Console, title: str, rows: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
+def _totals(console: Console, title: str, rows: pl.DataFrame, names: Sequence[str]) -> None:
     table = _table(title, [*(name.capitalize() for name in names)], ["Cases", "Can run", *HEADS])
-    for row in rows:
-        numbers = [row["test_cases"], row["can_run"], *(row[name] for name in SUMS)]
-        table.add_row(*(row[name] for name in names), *(f"{number:,}" for number in numbers))
+    for row in rows.select(*names, "test_cases", "can_run", *SUMS).rows():
+        table.add_row(*row[: len(names)], *(f"{number:,}" for number in row[len(names) :]))
     console.print(table)
 
 
-def _cases(console: Console, rows: Sequence[dict[str, Any]]) -> None:
-    more = f" (the first {MOST_CASES} of {len(rows):,})" if len(rows) > MOST_CASES else ""
+def _cases(console: Console, rows: pl.DataFrame) -> None:
+    more = f" (the first {MOST_CASES} of {rows.height:,})" if rows.height > MOST_CASES else ""
+    words, numbers = ("test_case", "participant", "stage"), ("priority", "wanted", "allocated", "short", "eligible")
     names = ["Test case", "Participant", "Stage"]
     table = _table(f"Short test cases{more}", names, ["Priority", "Wanted", "Given", "Short", "Eligible"])
-    for row in rows[:MOST_CASES]:
-        numbers = [row["priority"], row["wanted"], row["allocated"], row["short"], row["eligible"]]
-        said = ["" if number is None else f"{number:,}" for number in numbers]
-        table.add_row(row["test_case"], row["participant"], row["stage"], *said)
+    for row in rows.head(MOST_CASES).select(*words, *numbers).rows():
+        table.add_row(*row[:3], *("" if number is None else f"{number:,}" for number in row[3:]))
     console.print(table)
 
 
-def _coverage(console: Console, rows: Sequence[dict[str, Any]]) -> None:
-    stages = [row for row in rows if row["scope"] == "stage" and not row["attribute"]]
+def _coverage(console: Console, rows: Sequence[Coverage]) -> None:
+    stages = [row for row in rows if row.scope == "stage" and not row.attribute]
     if not stages:
         return
     table = _table("Likeness to the pool", ["Stage"], ["Round", "Metering points", "Mean distance", "Pairs of values"])
     for row in stages:
-        pairs = "" if row["pairwise"] is None else f"{row['pairwise']:.0%}"
-        table.add_row(row["name"], str(row["round"]), f"{row['metering_points']:,}", f"{row['distance']:.3f}", pairs)
+        pairs = "" if row.pairwise is None else f"{row.pairwise:.0%}"
+        table.add_row(row.name, str(row.round), f"{row.metering_points:,}", f"{row.distance or 0:.3f}", pairs)
     console.print(table)
 
 

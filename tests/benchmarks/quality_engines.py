@@ -47,7 +47,7 @@ def prepare(folder: Path, mpans: int) -> Counts:
     generate(SampleRequest(mpans, 1, 0.05), folder)
     cut = str(folder / "cut.yaml")
     plan = pipeline.prepare(cut)
-    return {f"{mpid}/{extract}": pipeline.pseudonymise(cut, mpid, extract)["rows"] for mpid, extract in plan["sources"]}
+    return {f"{mpid}/{extract}": pipeline.pseudonymise(cut, mpid, extract).rows for mpid, extract in plan.sources}
 
 
 def row_verdicts(folder: Path) -> Callable[[], Counts]:
@@ -56,11 +56,11 @@ def row_verdicts(folder: Path) -> Callable[[], Counts]:
 
     cut = str(folder / "cut.yaml")
     plan = pipeline.prepare(cut)
-    assert plan["resumed"]
+    assert plan.resumed
 
     def run() -> Counts:
         pipeline.tabulate(cut)
-        pipeline.judge_part(cut, list(range(plan["partitions"])))
+        pipeline.judge_part(cut, list(range(plan.partitions)))
         return {}
 
     return run

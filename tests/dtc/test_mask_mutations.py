@@ -147,7 +147,7 @@ def run(count: int, seed: int, name: str, tmp_path, rules, pseudonymiser, monkey
             codes[0] += 1
             body = (out / "in.usr").read_bytes()
             body = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
-            written = body + b"|" + json.dumps(report.document()).encode()
+            written = body + b"|" + json.dumps(report.manifest().document()).encode()
         assert not survivors(names, written), (seed, name, number, data)
     assert sum(codes.values()) == count
     assert set(codes) <= {0, 11, 12}

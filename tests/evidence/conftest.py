@@ -11,7 +11,7 @@ import pytest
 
 from flows.keys.signing_key import PublicKey, Signer, load_signer, new_signing_key
 from flows.pack.writer import PackWriter, SealedPack
-from tests.evidence.specimen import specimen
+from tests.evidence.specimen import model, specimen
 
 Seal = Callable[..., SealedPack]
 
@@ -55,7 +55,7 @@ def seal(operator: Signer) -> Seal:
         with PackWriter(final, replace=replace) as writer:
             fill(writer)
             writer.path("report/index.html").write_bytes(b"<!doctype html><title>Report</title>\n")
-            return writer.seal({"Source-Organization": "Test"}, evidence, chosen)
+            return writer.seal({"Source-Organization": "Test"}, model(evidence), chosen)
 
     return make
 

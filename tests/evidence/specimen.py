@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
-from transforms.release.attestation import evidence_document
+from contracts.errors import EvidenceError
+from contracts.evidence import EVIDENCE_SCHEMA, Evidence, InputEvidence, RuleCountEvidence
+from flows.pack.schema import parse_evidence
+from transforms.release.attestation import ORDER
 
 EXTRACTS = {
     "LDSO": ("registration",),
@@ -136,7 +141,24 @@ def specimen(
             {"participant": "LATE", "role": "SUP", "extracts": ["portfolio"], "reason": "did not deliver by the day"}
         ]
         sections["tool"] |= {"source_sha256": "0" * 64, "libraries": {"polars": "2.1.0"}, "python": "3.11.7"}
-    return evidence_document(kind=kind, **(sections | changes))
+    document = {"schema": EVIDENCE_SCHEMA, "kind": kind, **sections, **to_jsonable_python(changes)}
+    return {
+        name: sorted(part, key=itemgetter(*ORDER[name])) if name in ORDER else part
+        for name, part in document.items()
+        if part is not None
+    }
+
+
+def model(document: Any) -> Evidence:
+    """Return evidence as its model, read as strictly as a verifier reads it.
+
+    Raises:
+        EvidenceError: it breaks its schema.
+    """
+    evidence, faults = parse_evidence(document)
+    if evidence is None:
+        raise EvidenceError("; ".join(faults), where="evidence")
+    return evidence
 
 
 def _registers(who: list[tuple[str, str]]) -> dict[str, Any]:
@@ -179,8 +201,8 @@ def _from_contracts(sections: dict[str, Any]) -> dict[str, Any]:
     policy = {"half_hourly": "synthetic", "postcode": "outward", "approval": "two signatures", "extracts": treatments}
     return {
         "policy": policy,
-        "lineage": dumped(lineage_section(used, sections["inputs"], items())),
-        "requirements": dumped(requirements_section(sections["rules"], items())),
+        "lineage": dumped(lineage_section(used, map(InputEvidence.model_validate, sections["inputs"]), items())),
+        "requirements": dumped(requirements_section(map(RuleCountEvidence.model_validate, sections["rules"]), items())),
         "dpia": dpia_section(used).model_dump(mode="json"),
     }
 
@@ -216,6 +238,8 @@ def _input(rng: random.Random, row: dict[str, Any], role: str) -> dict[str, Any]
         "cut_date": "2023-08-19",
         "dropped_columns": rng.choice([0, 0, 0, 2, 7]),
         "columns": {"mpan_core": rng.choice(["MPAN_CORE", "mpan"]), "postcode": "POSTCODE"},
+        **{name: [] for name in ("files", "passed_over", "dropped", "missing", "remarks")},
+        **{name: {} for name in ("aliases", "null_words", "rounded", "unread_dates")},
     }
 
 
@@ -314,6 +338,8 @@ def _test_case(rng: random.Random, number: int, who: list[tuple[str, str]]) -> d
         "allocated": wanted - short,
         "spares": 0 if short else spares,
         "short": short,
+        "minimum": None,
+        "eligible": wanted,
     }
 
 

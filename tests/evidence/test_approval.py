@@ -17,7 +17,7 @@ from flows.pack.approve import approve_pack
 from flows.pack.verify import PackFaultError, VerificationPolicy, verify_pack
 from flows.pack.writer import PackWriter
 from tests.evidence.conftest import fill
-from tests.evidence.specimen import specimen
+from tests.evidence.specimen import model, specimen
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def waiting(tmp_path: Path, operator: Signer, approver: Signer) -> Path:
         fill(writer)
         writer.path("report/index.html").write_bytes(b"<!doctype html><title>Report</title>\n")
         evidence = specimen(2, 0, kind="submission")
-        return writer.seal({}, evidence, [operator], [approver.public]).path
+        return writer.seal({}, model(evidence), [operator], [approver.public]).path
 
 
 def blamed(pack: Path, *keys: PublicKey) -> str:
@@ -88,7 +88,7 @@ class TestApproval:
     def test_nobody_approves_their_own_pack(self, tmp_path: Path, operator: Signer) -> None:
         writer = PackWriter(tmp_path / "own")
         with pytest.raises(EvidenceError, match="one key is used for two people"), writer:
-            writer.seal({}, specimen(2, 0, kind="submission"), [operator], [operator.public])
+            writer.seal({}, model(specimen(2, 0, kind="submission")), [operator], [operator.public])
         assert not (tmp_path / "own").exists()
 
     def test_a_key_file_says_whether_it_signs_now_or_later(self, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ class TestApproval:
             fill(writer)
             writer.path("report/index.html").write_bytes(b"x")
             signer, later = load_signer(tmp_path / "op.pem"), load_signer(tmp_path / "ap.pem").public
-            writer.seal({}, specimen(2, 0, kind="submission"), [signer], [later])
+            writer.seal({}, model(specimen(2, 0, kind="submission")), [signer], [later])
         arguments = ["approve", str(tmp_path / "p"), "--key", str(tmp_path / "ap.pem")]
         done = CliRunner().invoke(build(), [*arguments, "--public-key", str(tmp_path / "op.pub")])
         assert done.exit_code == 0, done.output
@@ -120,7 +120,7 @@ class TestChain:
         with PackWriter(tmp_path / name) as writer:
             fill(writer)
             writer.path("report/index.html").write_bytes(name.encode())
-            return writer.seal({}, specimen(2, 0, kind="submission", previous=previous), [signer]).path
+            return writer.seal({}, model(specimen(2, 0, kind="submission", previous=previous)), [signer]).path
 
     @pytest.fixture
     def family(self, tmp_path: Path, operator, approver) -> dict[str, Path]:
@@ -159,11 +159,11 @@ class TestBaseline:
     def test_counts_are_summed_over_participants(self, pack: Path) -> None:
         found = chain.baseline(pack)
         evidence = json.loads((pack / bag.EVIDENCE).read_bytes())
-        for row in found["rows"]:
-            same = [r for r in evidence["accounting"] if r["extract"] == row["extract"]]
-            assert row["rows_in"] == sum(r["rows_in"] for r in same)
-            assert row["rows_in"] == row["released"] + row["excluded"]
-        assert found["tagmanifest_sha256"] == bag.pack_reference(pack)["tagmanifest_sha256"]
+        for row in found.rows:
+            same = [r for r in evidence["accounting"] if r["extract"] == row.extract]
+            assert row.rows_in == sum(r["rows_in"] for r in same)
+            assert row.rows_in == row.released + row.excluded
+        assert found.tagmanifest_sha256 == bag.pack_reference(pack).tagmanifest_sha256
 
     def test_evidence_other_than_the_sealed_one_is_refused(self, pack: Path) -> None:
         (pack / bag.EVIDENCE).write_bytes((pack / bag.EVIDENCE).read_bytes().replace(b'"scheme":"1"', b'"scheme":"2"'))

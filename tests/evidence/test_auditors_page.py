@@ -85,7 +85,7 @@ def test_the_openssl_recipe(signed, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert "Verified Successfully" in first
-    assert second == bag.pack_reference(pack)["tagmanifest_sha256"]
+    assert second == bag.pack_reference(pack).tagmanifest_sha256
     (pack / "data/SUPA/more.csv").write_bytes(b"x")
     assert "data/SUPA/more.csv" in run().stdout
     assert run().returncode != 0

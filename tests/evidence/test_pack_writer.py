@@ -19,7 +19,7 @@ from flows.pack import writer as writing
 from flows.pack.verify import verify_pack
 from flows.pack.writer import MARKER, PackWriter, clean_stale, private_folder, publish_together
 from tests.evidence.conftest import fill
-from tests.evidence.specimen import specimen
+from tests.evidence.specimen import model, specimen
 
 # Everything a writer does to a disk goes through these; a fault or a kill at each call in turn leaves no gap.
 STEPS = ("mkdir", "open", "fsync", "rename", "rmdir", "unlink")
@@ -30,7 +30,7 @@ from pathlib import Path
 from flows.keys.signing_key import load_signer
 from flows.pack.writer import PackWriter
 from tests.evidence.conftest import fill
-from tests.evidence.specimen import specimen
+from tests.evidence.specimen import model, specimen
 
 final, key, last, replace = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "1"
 evidence, signer, count = specimen(1, 0, kind="submission", scheme="2"), load_signer(key), 0
@@ -49,7 +49,7 @@ for name in ("mkdir", "open", "fsync", "rename", "rmdir", "unlink"):
 with PackWriter(final, replace=replace) as writer:
     fill(writer)
     writer.path("report/index.html").write_bytes(b"x")
-    writer.seal({}, evidence, [signer])
+    writer.seal({}, model(evidence), [signer])
 print(count)
 """
 
@@ -57,7 +57,7 @@ print(count)
 def write(final: Path, signer: Signer, *, replace: bool = False, scheme: str = "1") -> None:
     with PackWriter(final, replace=replace) as writer:
         fill(writer)
-        writer.seal({}, specimen(1, 0, kind="submission", scheme=scheme), [signer])
+        writer.seal({}, model(specimen(1, 0, kind="submission", scheme=scheme)), [signer])
 
 
 def leftovers(parent: Path) -> list[str]:
@@ -152,7 +152,7 @@ def test_a_fault_at_any_step_publishes_nothing(tmp_path: Path, operator: Signer,
             assert "\n" not in fault.line()
         assert final.exists() is (replace or not fault)
         if final.exists():
-            scheme = verify_pack(final, [operator.public]).evidence["scheme"]
+            scheme = verify_pack(final, [operator.public]).evidence.scheme
             assert scheme == ("1" if fault else "2")
         if not reached:
             break
@@ -205,7 +205,7 @@ def test_only_a_pack_can_be_replaced(tmp_path: Path, operator: Signer) -> None:
 
 def test_a_pack_is_replaced_when_asked(pack: Path, operator: Signer) -> None:
     write(pack, operator, replace=True, scheme="2")
-    assert verify_pack(pack, [operator.public]).evidence["scheme"] == "2"
+    assert verify_pack(pack, [operator.public]).evidence.scheme == "2"
     assert leftovers(pack.parent) == []
 
 
@@ -214,7 +214,7 @@ def test_nothing_is_seen_before_the_seal(tmp_path: Path, operator: Signer) -> No
     with PackWriter(final) as writer:
         fill(writer)
         assert not final.exists()
-        writer.seal({}, specimen(1, 0, kind="submission"), [operator])
+        writer.seal({}, model(specimen(1, 0, kind="submission")), [operator])
         assert final.exists()
     assert [entry.name for entry in tmp_path.iterdir()] == ["pack"]
 
@@ -224,7 +224,7 @@ def test_a_live_writer_is_not_cleaned_up(tmp_path: Path, operator: Signer) -> No
         fill(writer)
         assert clean_stale(tmp_path) == 0
         write(tmp_path / "two", operator)
-        writer.seal({}, specimen(1, 0, kind="submission"), [operator])
+        writer.seal({}, model(specimen(1, 0, kind="submission")), [operator])
     verify_pack(tmp_path / "one", [operator.public])
 
 
@@ -268,7 +268,7 @@ def test_paths_outside_the_rooms_are_refused(tmp_path: Path, path: str) -> None:
 def seal_a_link(final: Path, signer: Signer) -> None:
     with PackWriter(final) as writer:
         writer.path("data/SUPA/a.csv").symlink_to("/etc/passwd")
-        writer.seal({}, specimen(1, 0, kind="submission"), [signer])
+        writer.seal({}, model(specimen(1, 0, kind="submission")), [signer])
 
 
 def test_a_link_in_a_pack_cannot_be_sealed(tmp_path: Path, operator: Signer) -> None:
@@ -282,12 +282,12 @@ def test_evidence_that_does_not_balance_cannot_be_sealed(tmp_path: Path, operato
     evidence = specimen(1, 0, kind="submission")
     evidence["accounting"][0]["rows_in"] += 1
     with pytest.raises(EvidenceError, match="rows in"), PackWriter(tmp_path / "pack") as writer:
-        writer.seal({}, evidence, [operator])
+        writer.seal({}, model(evidence), [operator])
 
 
 def test_a_pack_without_a_signer_or_seal_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EvidenceError), PackWriter(tmp_path / "pack") as writer:
-        writer.seal({}, specimen(1, 0, kind="submission"), [])
+        writer.seal({}, model(specimen(1, 0, kind="submission")), [])
     with pytest.raises(EvidenceError, match="was not sealed"), PackWriter(tmp_path / "pack"):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -322,7 +322,7 @@ def test_packs_that_are_held_appear_together(tmp_path, operator):
         writers = [held.enter_context(PackWriter(tmp_path / name, hold=True)) for name in ("one", "two")]
         for writer in writers:
             fill(writer)
-            writer.seal({}, specimen(1, 0, kind="submission"), [operator])
+            writer.seal({}, model(specimen(1, 0, kind="submission")), [operator])
         assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
         publish_together(writers)
         assert sorted(path.name for path in tmp_path.iterdir() if path.name in ("one", "two")) == ["one", "two"]
@@ -333,7 +333,7 @@ def test_when_one_pack_cannot_be_put_in_its_place_none_is(tmp_path, operator):
         writers = [held.enter_context(PackWriter(tmp_path / name, hold=True)) for name in ("one", "two")]
         for writer in writers:
             fill(writer)
-            writer.seal({}, specimen(1, 0, kind="submission"), [operator])
+            writer.seal({}, model(specimen(1, 0, kind="submission")), [operator])
         (tmp_path / "two").mkdir()  # somebody else's
         with pytest.raises(PlaceError):
             publish_together(writers)

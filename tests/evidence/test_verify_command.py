@@ -50,7 +50,7 @@ def test_a_good_pack_in_json(pack: Path, public_file: Path) -> None:
     document = json.loads(run(pack, "--public-key", public_file, "--json").stdout)
     assert document["verified"] is True
     assert document["faults"] == []
-    assert document["tagmanifest_sha256"] == bag.pack_reference(pack)["tagmanifest_sha256"]
+    assert document["tagmanifest_sha256"] == bag.pack_reference(pack).tagmanifest_sha256
 
 
 def failed(result: Result) -> Mapping[str, Any]:

@@ -27,6 +27,8 @@ import yaml
 import flows.intake
 import flows.pseudonymise.source
 from flows import pipeline
+from flows.cut.context import context
+from flows.cut.records import SourceFacts
 from flows.sample import SampleRequest, generate
 from tests.command import Done, datacut
 
@@ -253,7 +255,8 @@ def test_the_evidence_says_what_date_was_stated(place, contract, name, source, t
     cut = str(place.cut(contract, name, **source))
     pipeline.prepare(cut, "submission")
     try:
-        assert pipeline.pseudonymise(cut, "EELC", contract)["cut_date"] == told
+        pipeline.pseudonymise(cut, "EELC", contract)
+        assert context(cut).workspace.recorded(SourceFacts, "EELC", contract).cut_date == told
     finally:
         pipeline.finish(cut)
 

@@ -125,9 +125,9 @@ def test_real_headings_give_the_same_tables(bare):
     assert same(found, bare)
     assert found.version == 233
     (told,) = found.publication()
-    assert told == {"publication": "market domain data", "place": "mdd", "files": 9, "version": "233",
+    assert told.model_dump() == {"publication": "market domain data", "place": "mdd", "files": 9, "version": "233",
                     "latest": "2023-08-20"}  # fmt: skip
-    assert {entry["file"] for entry in found.evidence()} == {
+    assert {entry.file for entry in found.evidence()} == {
         f"{definition.file}_233.csv" for definition in definitions().values() if definition.name in found.origins
     }
 
@@ -266,7 +266,7 @@ def test_an_absent_table_is_told_and_its_rules_cannot_be_judged(tmp_path):
     (folder / "Valid_MTC_SSC_Combination.csv").unlink()
     found = load_reference(folder, CUT)
     assert "valid_mtc_ssc" not in found.tables
-    assert found.publication()[0]["absent"] == ["valid_mtc_ssc"]
+    assert found.publication()[0].absent == ("valid_mtc_ssc",)
 
 
 def test_tables_of_distributors_need_their_ids(tmp_path):
@@ -282,7 +282,7 @@ def test_a_few_keys_astray_are_told_and_do_not_stop(tmp_path):
     path = folder / "Line_Loss_Factor_Class.csv"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(line for line in lines if not line.startswith("EELC,R,01/04/1996,1,")))
-    assert load_reference(folder, CUT).publication()[0]["astray"] == {"line_loss_factor_classes": 1}
+    assert load_reference(folder, CUT).publication()[0].astray == {"line_loss_factor_classes": 1}
 
 
 @pytest.mark.parametrize("form", ["file", "folder", "zip", "gzip", "blank line first"])

@@ -59,9 +59,9 @@ def test_dip_ids_of_both_entities(tmp_path, form):
     assert found.dip_ids.rows() == [("SUPA", "SUP", "23000A1234"), ("SUPC", "SUP", "23000A1236")]
     assert dict(found.unused) == {"MDR": 1}
     assert found.unknown == 1
-    told = {entry["table"]: entry for entry in found.evidence()}
-    assert (told["isd/M16"]["version"], told["isd/M16"]["latest"], told["isd/M16"]["rows"]) == ("12", "2025-03-04", 6)
-    assert (told["isd/M18"]["version"], told["isd/M18"]["latest"]) == ("3", "2025-03-01")
+    told = {entry.table: entry for entry in found.evidence()}
+    assert (told["isd/M16"].version, told["isd/M16"].latest, told["isd/M16"].rows) == ("12", "2025-03-04", 6)
+    assert (told["isd/M18"].version, told["isd/M18"].latest) == ("3", "2025-03-01")
 
 
 def test_the_latest_version_is_taken_by_its_number(tmp_path):

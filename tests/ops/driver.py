@@ -10,6 +10,7 @@ import sys
 from contracts import errors
 from flows import pipeline
 from flows.cli import main
+from flows.cut.progress import StepCounts
 from flows.orchestration import flows
 
 
@@ -17,7 +18,7 @@ def run(cut: str, fault: str, times: int) -> None:
     """Run the command with a stage that fails at first."""
     original, left = pipeline.tabulate, [times]
 
-    def failing(cut_file: str) -> dict[str, object]:
+    def failing(cut_file: str) -> StepCounts:
         if left[0]:
             left[0] -= 1
             raise getattr(errors, fault)("cannot be written", where="the work folder", remedy="free some space")

@@ -100,10 +100,10 @@ def judge(cut_file: Path) -> Context:
     """Run the stages up to augmentation and return the context, its work folder still there."""
     name = str(cut_file)
     plan = pipeline.prepare(name)
-    for mpid, extract in plan["sources"]:
+    for mpid, extract in plan.sources:
         pipeline.pseudonymise(name, mpid, extract)
     pipeline.tabulate(name)
-    pipeline.judge_part(name, list(range(plan["partitions"])))
+    pipeline.judge_part(name, list(range(plan.partitions)))
     pipeline.judge(name)
     pipeline.align(name)
     pipeline.augment(name)

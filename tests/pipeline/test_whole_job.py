@@ -23,7 +23,7 @@ def undisturbed(pristine, tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("undisturbed") / "cut"
     shutil.copytree(pristine, folder)
-    return Path(run_plain(folder / "cut.yaml")["pack"])
+    return Path(run_plain(folder / "cut.yaml").pack)
 
 
 def evidence(pack: Path) -> dict:
@@ -74,7 +74,7 @@ def test_payload_does_not_depend_on_partitions(cut, undisturbed, partitions):
     from flows.pipeline import run_plain
 
     cut.write_text(cut.read_text() + f"\npartitions: {partitions}\n")
-    assert digests(Path(run_plain(cut)["pack"])) == digests(undisturbed)
+    assert digests(Path(run_plain(cut).pack)) == digests(undisturbed)
 
 
 def test_payload_does_not_depend_on_the_order_of_rows(cut, undisturbed):
@@ -84,7 +84,7 @@ def test_payload_does_not_depend_on_the_order_of_rows(cut, undisturbed):
         head, *rows = (cut.parent / name).read_bytes().splitlines(keepends=True)
         random.Random(5).shuffle(rows)
         (cut.parent / name).write_bytes(head + b"".join(rows))
-    assert digests(Path(run_plain(cut)["pack"])) == digests(undisturbed)
+    assert digests(Path(run_plain(cut).pack)) == digests(undisturbed)
 
 
 def test_running_again_gives_the_same_bytes(cut, undisturbed, datacut):

@@ -60,7 +60,7 @@ def packs(pristine, tmp_path_factory) -> tuple[Path, Path]:
         if overlay:
             (folder / "policy.yaml").write_text(overlay)
             cut.write_text(cut.read_text().replace("  scheme: 1", "  policy: {overlay: policy.yaml}\n  scheme: 1"))
-        made.append(Path(run_plain(cut, kind="submission")["pack"]))
+        made.append(Path(run_plain(cut, kind="submission").pack))
     return made[0], made[1]
 
 

@@ -49,10 +49,10 @@ def judged(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     shutil.copytree(pristine, folder)
     name = str(folder / "cut.yaml")
     plan = pipeline.prepare(name)
-    for mpid, extract in plan["sources"]:
+    for mpid, extract in plan.sources:
         pipeline.pseudonymise(name, mpid, extract)
     pipeline.tabulate(name)
-    pipeline.judge_part(name, list(range(plan["partitions"])))
+    pipeline.judge_part(name, list(range(plan.partitions)))
     pipeline.judge(name)
     yield context(name)
     pipeline.finish(name)

@@ -38,16 +38,16 @@ def test_finished_sources_are_not_read_again(cut):
     """A second process goes on where the first one stopped, and starts anew when an input has changed."""
     name = str(cut)
     plan = pipeline.prepare(name)
-    assert not plan["resumed"]
-    pipeline.pseudonymise(name, *plan["sources"][0])
+    assert not plan.resumed
+    pipeline.pseudonymise(name, *plan.sources[0])
     staged = cut.parent / "work"
     before = {p: p.stat().st_mtime_ns for p in staged.rglob("*.arrow")}
     forget()
-    assert pipeline.prepare(name)["resumed"]
-    pipeline.pseudonymise(name, *plan["sources"][0])
+    assert pipeline.prepare(name).resumed
+    pipeline.pseudonymise(name, *plan.sources[0])
     assert {p: p.stat().st_mtime_ns for p in staged.rglob("*.arrow")} == before
     (cut.parent / "EELC" / "registration.csv").touch()
-    assert not pipeline.prepare(name)["resumed"]
+    assert not pipeline.prepare(name).resumed
     assert not list(staged.rglob("*.arrow"))
     pipeline.finish(name)
 
@@ -55,7 +55,7 @@ def test_finished_sources_are_not_read_again(cut):
 def test_a_removal_that_is_cut_short_is_gone_on_with(cut, monkeypatch):
     """The marker goes last: without it the next run would take the rest for somebody else's and refuse."""
     name = str(cut)
-    pipeline.pseudonymise(name, *pipeline.prepare(name)["sources"][0])
+    pipeline.pseudonymise(name, *pipeline.prepare(name).sources[0])
 
     def killed(path, **_):
         (Path(path) / MARKER).unlink(missing_ok=True)  # a folder's files go in any order
@@ -66,14 +66,14 @@ def test_a_removal_that_is_cut_short_is_gone_on_with(cut, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             pipeline.finish(name)
     forget()
-    assert pipeline.prepare(name)["sources"]
+    assert pipeline.prepare(name).sources
     pipeline.finish(name)
     assert not any((cut.parent / "work").iterdir())
 
 
 def test_half_written_pieces_are_written_again(cut):
     name = str(cut)
-    first, *_ = pipeline.prepare(name)["sources"]
+    first, *_ = pipeline.prepare(name).sources
     pipeline.pseudonymise(name, *first)
     (note,) = (cut.parent / "work").rglob(f"sources/{first[0]}-{first[1]}.json")
     whole = {p.name: p.read_bytes() for p in (cut.parent / "work").rglob("*.arrow")}

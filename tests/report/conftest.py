@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from flows.report.files import report_files
+from tests.evidence.specimen import model
 from tests.report.chromium import PROGRAM, Chromium
 
 AXE = "axe-core@4.14.1"
@@ -52,7 +53,7 @@ def report(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes the report folder of an evidence and returns its page."""
 
     def make(evidence: dict[str, Any], **options: Any) -> Path:
-        for name, data in report_files(evidence, **{"signed_by": ["0123456789abcdef"], **options}).items():
+        for name, data in report_files(model(evidence), **{"signed_by": ["0123456789abcdef"], **options}).items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)

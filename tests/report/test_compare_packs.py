@@ -15,7 +15,7 @@ from flows.cli.main import build
 from flows.keys.signing_key import Signer, load_signer, new_signing_key
 from flows.pack.writer import PackWriter
 from flows.report.drift import compare
-from tests.evidence.specimen import specimen
+from tests.evidence.specimen import model, specimen
 
 ROWS = 1000
 Made = Callable[..., Path]
@@ -51,91 +51,91 @@ def make(tmp_path: Path, signer: Signer) -> Made:
                 place = writer.path(f"data/{who}/registration.{form}")
                 part.write_parquet(place) if form == "parquet" else part.write_csv(place)
             writer.path("report/index.html").write_bytes(b"x")
-            return writer.seal({}, specimen(4, 0, seed, **changes), [signer]).path
+            return writer.seal({}, model(specimen(4, 0, seed, **changes)), [signer]).path
 
     return pack
 
 
 def drift(before: Path, now: Path) -> dict[str, dict]:
-    return {entry["column"]: entry for entry in compare(before, now)["drift"]}
+    return {entry.column: entry for entry in compare(before, now).drift}
 
 
 def test_a_pack_does_not_differ_from_itself(make: Made) -> None:
     pack = make("a", frame())
     found = compare(pack, pack)
-    assert {entry["drift"] for entry in found["drift"]} == {0.0}
-    assert {rule["way"] for rule in found["rules"]} == {"same"}
-    assert not any(entry["moved"] for entry in found["drift"])
-    assert all(row["before"]["rows_in"] == row["now"]["rows_in"] for row in found["volumes"])
+    assert {entry.drift for entry in found.drift} == {0.0}
+    assert {rule.way for rule in found.rules} == {"same"}
+    assert not any(entry.moved for entry in found.drift)
+    assert all(row.before.rows_in == row.now.rows_in for row in found.volumes)
 
 
 def test_codes_drift_by_the_share_of_rows_that_moved(make: Made) -> None:
     moved = ["01"] * 400 + ["03"] * 595 + ["08"] * 5
     entry = drift(make("a", frame()), make("b", frame(5000, profile_class=moved)))["profile_class"]
-    assert entry["measure"] == "codes"
-    assert entry["drift"] == pytest.approx(0.2)
-    assert entry["moved"]["value"] in ("01", "03")
-    assert abs(entry["moved"]["before"] - entry["moved"]["now"]) == pytest.approx(0.2)
+    assert entry.measure == "codes"
+    assert entry.drift == pytest.approx(0.2)
+    assert entry.moved.value in ("01", "03")
+    assert abs(entry.moved.before - entry.moved.now) == pytest.approx(0.2)
 
 
 def test_a_value_of_few_rows_is_never_shown(make: Made) -> None:
     few = ["01"] * 600 + ["03"] * 391 + ["08"] * 9
     entry = drift(make("a", frame()), make("b", frame(profile_class=few)))["profile_class"]
-    assert entry["drift"] == pytest.approx(0.004)
-    assert entry["moved"]["value"] == "03"
+    assert entry.drift == pytest.approx(0.004)
+    assert entry.moved.value == "03"
 
 
 def test_dates_drift_by_their_order(make: Made) -> None:
     later = frame().with_columns(pl.col("supplier_effective_from").dt.offset_by("1y"))
     entry = drift(make("a", frame()), make("b", later))["supplier_effective_from"]
-    assert (entry["measure"], entry["drift"]) == ("values", 1.0)
+    assert (entry.measure, entry.drift) == ("values", 1.0)
     one_day = frame().with_columns(pl.col("supplier_effective_from").dt.offset_by("1d"))
-    assert drift(make("c", frame()), make("d", one_day))["supplier_effective_from"]["drift"] < 0.05
+    assert drift(make("c", frame()), make("d", one_day))["supplier_effective_from"].drift < 0.05
 
 
 def test_missing_values_are_a_value(make: Made) -> None:
     gaps = [None] * 250 + ["01"] * 350 + ["03"] * 395 + ["08"] * 5
     entry = drift(make("a", frame()), make("b", frame(profile_class=gaps)))["profile_class"]
-    assert (entry["missing_before"], entry["missing_now"]) == (0.0, 0.25)
-    assert entry["drift"] == pytest.approx(0.25)
+    assert (entry.missing_before, entry.missing_now) == (0.0, 0.25)
+    assert entry.drift == pytest.approx(0.25)
 
 
 class TestIdentifiers:
     def test_other_pseudonyms_of_the_same_shape_do_not_drift(self, make: Made) -> None:
         entry = drift(make("a", frame()), make("b", frame(50_000)))["mpan_core"]
-        assert (entry["measure"], entry["drift"], entry["shared"]) == ("identifiers", 0.0, 0)
+        assert (entry.measure, entry.drift, entry.shared) == ("identifiers", 0.0, 0)
 
     def test_one_key_for_two_cuts_shows(self, make: Made) -> None:
         entry = drift(make("a", frame()), make("b", frame(400)))["mpan_core"]
-        assert entry["shared"] == 600
+        assert entry.shared == 600
 
     def test_more_rows_under_one_identifier_drift(self, make: Made) -> None:
         doubled = mpans(0, 500) * 2
         entry = drift(make("a", frame()), make("b", frame(mpan_core=doubled)))["mpan_core"]
-        assert entry["drift"] == 1.0
+        assert entry.drift == 1.0
 
     @pytest.mark.requirement("Q67")
     def test_no_identifier_ever_reaches_the_result(self, make: Made) -> None:
         one, two = frame(), frame(mpan_core=["1012345678901"] * ROWS, postcode=["ZZ9 9ZZ"] * ROWS)
-        found = json.dumps(compare(make("a", one), make("b", two)))
+        found = json.dumps(compare(make("a", one), make("b", two)).document())
         for value in (*mpans(0), "1012345678901", "ZZ9 9ZZ", "AB1 1AA"):
             assert value not in found
 
 
 def test_columns_that_came_or_went(make: Made) -> None:
     found = drift(make("a", frame()), make("b", frame().drop("postcode").with_columns(pl.lit(1).alias("extra"))))
-    assert (found["postcode"]["measure"], found["postcode"]["drift"]) == ("gone", None)
-    assert (found["extra"]["measure"], found["extra"]["drift"]) == ("new", None)
+    assert (found["postcode"].measure, found["postcode"].drift) == ("gone", None)
+    assert (found["extra"].measure, found["extra"].drift) == ("new", None)
 
 
 def test_a_pack_of_csv_against_one_of_parquet(make: Made) -> None:
     found = drift(make("a", frame(), form="csv"), make("b", frame()))
-    assert {entry["drift"] for entry in found.values()} == {0.0}
+    assert {entry.drift for entry in found.values()} == {0.0}
 
 
 def test_an_empty_side(make: Made) -> None:
     found = drift(make("a", frame()[:0]), make("b", frame()))
-    assert {entry["drift"] for entry in found.values()} == {None}
+    assert {entry.drift for entry in found.values()} == {None}
 
 
 def test_evidence_that_was_changed_is_refused(make: Made) -> None:

@@ -11,10 +11,10 @@ from flows.cli.main import build
 from flows.keys.signing_key import load_signer, new_signing_key
 from flows.pack.writer import PackWriter
 from flows.report.openlineage import event_lines, events
-from tests.evidence.specimen import sha, specimen
+from tests.evidence.specimen import model, sha, specimen
 
 EVIDENCE = specimen(8, 4)
-EVENTS = events(EVIDENCE, sha("tags"))
+EVENTS = events(model(EVIDENCE), sha("tags"))
 
 
 def test_one_start_and_one_end_of_each_run() -> None:
@@ -26,9 +26,9 @@ def test_one_start_and_one_end_of_each_run() -> None:
 
 
 def test_reading_a_pack_twice_names_the_same_runs_and_another_pack_others() -> None:
-    assert events(EVIDENCE, sha("tags")) == EVENTS
+    assert events(model(EVIDENCE), sha("tags")) == EVENTS
     ids = {event["run"]["runId"] for event in EVENTS}
-    assert ids.isdisjoint(event["run"]["runId"] for event in events(EVIDENCE, sha("other")))
+    assert ids.isdisjoint(event["run"]["runId"] for event in events(model(EVIDENCE), sha("other")))
 
 
 def test_counts_columns_and_parents() -> None:
@@ -90,7 +90,7 @@ def test_the_command_writes_a_file_once(tmp_path: Path) -> None:
     new_signing_key(tmp_path / "k.pem", tmp_path / "k.pub")
     with PackWriter(tmp_path / "p") as writer:
         writer.path("report/index.html").write_bytes(b"x")
-        writer.seal({}, EVIDENCE, [load_signer(tmp_path / "k.pem")])
+        writer.seal({}, model(EVIDENCE), [load_signer(tmp_path / "k.pem")])
     arguments = ["lineage", str(tmp_path / "p"), "--out", str(tmp_path / "events.ndjson")]
     assert CliRunner().invoke(build(), arguments).exit_code == 0
     assert len((tmp_path / "events.ndjson").read_text().splitlines()) == len(EVENTS)

@@ -20,6 +20,7 @@ from flows.pack.schema import schema_faults
 from flows.pack.verify import PackFaultError, VerificationPolicy, verify_pack
 from flows.report.files import report_files
 from flows.report.openlineage import events
+from tests.evidence.specimen import model
 from tests.report.chromium import Chromium
 
 pytestmark = pytest.mark.slow
@@ -55,7 +56,7 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         if name == "approved":
             configure(root / name / "cut.yaml", approver="keys/approver.pub", compare_with=str(made["one"]))
             expire(root / name / "cut.yaml")
-        made[name] = Path(run_plain(root / name / "cut.yaml")["pack"])
+        made[name] = Path(run_plain(root / name / "cut.yaml").pack)
     return made
 
 
@@ -87,7 +88,7 @@ def test_the_report_says_what_the_evidence_says(packs) -> None:
         checkpoints = {p.stem: p.read_text("utf-8") for p in (pack / "report/gx").glob("*.json")}
         signers = [(s["keyid"], s["role"]) for s in found["signers"]]
         again = report_files(
-            found,
+            model(found),
             signed_by=[keyid for keyid, role in signers if role == "operator"],
             approvers=[keyid for keyid, role in signers if role == "approver"],
             checkpoints=checkpoints,
@@ -143,7 +144,7 @@ def test_a_pack_expires_on_the_day_that_was_named(packs) -> None:
 
 def test_the_trend_is_against_the_cut_that_was_named(packs) -> None:
     found = evidence(packs["approved"])["baseline"]
-    assert found["tagmanifest_sha256"] == bag.pack_reference(packs["one"])["tagmanifest_sha256"]
+    assert found["tagmanifest_sha256"] == bag.pack_reference(packs["one"]).tagmanifest_sha256
     assert (packs["approved"] / "report/tables/trend.csv").is_file()
     assert not (packs["one"] / "report/tables/trend.csv").exists()
 
@@ -155,7 +156,7 @@ def test_verification_takes_seconds(packs) -> None:
 
 
 def test_every_extract_has_its_events(packs) -> None:
-    found = events(evidence(packs["one"]), "0" * 64)
+    found = events(model(evidence(packs["one"])), "0" * 64)
     outputs = {d["name"] for event in found for d in event["outputs"]}
     assert outputs == {f"data/{r['participant']}/{r['extract']}" for r in evidence(packs["one"])["accounting"]}
     lineage = [d["facets"]["columnLineage"]["fields"] for e in found for d in e["outputs"]]

@@ -20,7 +20,7 @@ from flows.report.dpia import dpia_html, dpia_markdown
 from flows.report.files import report_files
 from flows.report.render import SECTIONS, content_security_policy, render_report
 from flows.report.sankey import MOST_SOURCES, flow
-from tests.evidence.specimen import specimen
+from tests.evidence.specimen import model, specimen
 from tests.report.hostile import TEXTS, spoil
 
 SIGNED = {"signed_by": ["0123456789abcdef"]}
@@ -54,7 +54,7 @@ def evidence() -> dict:
 
 @pytest.fixture(scope="module")
 def page(evidence: dict) -> bytes:
-    return report_files(evidence, **SIGNED, checkpoints={"EELC-registration": "{}"})["report/index.html"]
+    return report_files(model(evidence), **SIGNED, checkpoints={"EELC-registration": "{}"})["report/index.html"]
 
 
 def text(page: bytes) -> str:
@@ -80,7 +80,7 @@ class TestContent:
     def test_a_source_that_stated_no_date_is_told(self, evidence: dict, page: bytes) -> None:
         assert "stated no cut date" not in text(page)
         first, *rest = evidence["inputs"]
-        files = report_files({**evidence, "inputs": [{**first, "cut_date": None}, *rest]}, **SIGNED)
+        files = report_files(model({**evidence, "inputs": [{**first, "cut_date": None}, *rest]}), **SIGNED)
         assert "1 source stated no cut date" in text(files["report/index.html"])
         assert "not stated" in text(files["report/index.html"])
         assert b"not stated" in files["report/tables/inputs.csv"]
@@ -91,14 +91,14 @@ class TestContent:
         assert {p.decode() for p in pointers} <= set(evidence)
 
     def test_the_same_evidence_gives_the_same_bytes(self, evidence: dict) -> None:
-        assert report_files(evidence, **SIGNED) == report_files(specimen(8, 40), **SIGNED)
+        assert report_files(model(evidence), **SIGNED) == report_files(model(specimen(8, 40)), **SIGNED)
 
     def test_times_of_the_run_stand_in_the_evidence_alone(self, evidence: dict) -> None:
         later = {"started": "2031-01-01T00:00:00Z", "finished": "2031-01-02T00:00:00Z"}
-        assert report_files({**evidence, "times": later}, **SIGNED) == report_files(evidence, **SIGNED)
+        assert report_files(model({**evidence, "times": later}), **SIGNED) == report_files(model(evidence), **SIGNED)
 
     def test_every_file_is_linked_and_every_link_leads_somewhere(self, evidence: dict) -> None:
-        files = report_files(evidence, **SIGNED, checkpoints={"EELC-registration": "{}"})
+        files = report_files(model(evidence), **SIGNED, checkpoints={"EELC-registration": "{}"})
         page = Skeleton(files["report/index.html"])
         linked = {f"report/{a}" for a in page.addresses if not a.startswith(("#", "../evidence/"))}
         anchors = set(re.findall(r'id="([\w-]+)"', files["report/index.html"].decode()))
@@ -108,7 +108,7 @@ class TestContent:
         assert unlinked == {"report/tables/excluded_by_reason.csv", "report/tables/shortages.csv"}
 
     def test_a_submission_has_no_empty_sections(self) -> None:
-        page = render_report(specimen(2, 0, kind="submission"), **SIGNED)
+        page = render_report(model(specimen(2, 0, kind="submission")), **SIGNED)
         for name in ("alignment", "fence", "risk", "lineage"):
             assert f'id="{name}"'.encode() not in page
         assert "was not searched" in text(page)
@@ -118,13 +118,13 @@ class TestContent:
 
     def test_small_counts_of_people_are_masked(self, evidence: dict) -> None:
         risk = {**evidence["risk"], "population_unique": 7}
-        shown = text(render_report({**evidence, "risk": risk}, **SIGNED))
+        shown = text(render_report(model({**evidence, "risk": risk}), **SIGNED))
         assert re.search(r"population unique\s+<10", shown)
 
 
 class TestFirstScreen:
     def questions(self, **changes) -> dict:
-        found = report_checks(specimen(4, 4, **changes), ["aa"])
+        found = report_checks(model(specimen(4, 4, **changes)), ["aa"])
         return {answer.question: answer for answer in found}
 
     def test_the_questions_in_their_order(self) -> None:
@@ -146,19 +146,19 @@ class TestFirstScreen:
 
     def test_a_leak_makes_the_verdict_bad(self) -> None:
         scan = {"files": 1, "bytes": 1, "identifiers": 5, "confirmed": 2}
-        found = report_checks(specimen(4, 4, leak_scan=scan), ["aa"])
+        found = report_checks(model(specimen(4, 4, leak_scan=scan)), ["aa"])
         assert verdict(found).state is CheckState.BAD
         assert verdict(found).reasons == ("2 raw identifiers found.",)
 
     def test_lost_rows_make_the_verdict_bad(self) -> None:
         accounting = specimen(4, 4)["accounting"]
         accounting[0] = {**accounting[0], "released": accounting[0]["released"] - 1}
-        found = verdict(report_checks(specimen(4, 4, accounting=accounting), ["aa"]))
+        found = verdict(report_checks(model(specimen(4, 4, accounting=accounting)), ["aa"]))
         assert found.state is CheckState.BAD
         assert "lost" in found.reasons[0]
 
     def test_no_signature_makes_the_verdict_bad(self) -> None:
-        assert verdict(report_checks(specimen(4, 4), [])).state is CheckState.BAD
+        assert verdict(report_checks(model(specimen(4, 4)), [])).state is CheckState.BAD
 
     def test_what_an_auditor_should_note(self) -> None:
         policy = {**specimen(4, 4)["policy"], "half_hourly": "real"}
@@ -172,21 +172,21 @@ class TestFirstScreen:
         assert "<0.01 % of metering points are like no other" in self.questions(risk=low)[question].short
 
     def test_a_waiting_approver_is_named(self) -> None:
-        found = {a.question: a for a in report_checks(specimen(4, 4), ["aa"], ["bb"])}
+        found = {a.question: a for a in report_checks(model(specimen(4, 4)), ["aa"], ["bb"])}
         assert "key bb must approve" in found["Is it signed?"].short
 
 
 class TestFlowPicture:
     @pytest.mark.parametrize("participants", [1, 8, 30])
     def test_every_row_flows_somewhere(self, participants: int) -> None:
-        accounting = specimen(participants, 0)["accounting"]
+        accounting = model(specimen(participants, 0)).accounting
         picture = flow(accounting)
-        assert sum(r.count for r in picture.ribbons) == sum(row["rows_in"] for row in accounting)
+        assert sum(r.count for r in picture.ribbons) == sum(row.rows_in for row in accounting)
         assert sum(b.count for b in picture.sources) == sum(b.count for b in picture.ends)
-        assert sum(b.count for b in picture.reasons) == sum(row["excluded"] for row in accounting)
+        assert sum(b.count for b in picture.reasons) == sum(row.excluded for row in accounting)
 
     def test_bars_are_to_one_scale_and_stay_apart(self) -> None:
-        picture = flow(specimen(8, 0)["accounting"])
+        picture = flow(model(specimen(8, 0)).accounting)
         scales = [bar.height / bar.count for bar in picture.sources if bar.height > 1.5]
         assert max(scales) - min(scales) < 1e-9
         for bars in (picture.sources, picture.reasons):
@@ -195,9 +195,9 @@ class TestFlowPicture:
             assert all(bar.y >= 0 and bar.y + bar.height <= picture.height + 1 for bar in bars)
 
     def test_many_sources_are_drawn_by_extract(self) -> None:
-        accounting = specimen(60, 0)["accounting"]
+        accounting = model(specimen(60, 0)).accounting
         assert len(accounting) > MOST_SOURCES
-        assert len(flow(accounting).sources) == len({row["extract"] for row in accounting})
+        assert len(flow(accounting).sources) == len({row.extract for row in accounting})
 
     def test_nothing_gives_no_picture(self) -> None:
         assert flow([]).height == 0
@@ -205,20 +205,20 @@ class TestFlowPicture:
 
 class TestTrend:
     def test_shares_before_and_now(self, evidence: dict) -> None:
-        rules = figures.with_trend(figures.rules_by_id(evidence), evidence["baseline"])
-        ways = {rule["way"] for rule in rules}
+        rules = figures.with_trend(figures.rules_by_id(model(evidence)), model(evidence).baseline)
+        ways = {rule.way for rule in rules}
         assert {"up", "same", "new"} <= ways
         for rule in rules:
-            if rule["way"] == "up":
-                assert rule["now"] > rule["before"]
-            if rule["way"] == "down":
-                assert rule["now"] < rule["before"]
-        assert figures.gone_rules(rules, evidence["baseline"]) == ["portfolio: DQ99_retired"]
+            if rule.way == "up":
+                assert rule.now > rule.before
+            if rule.way == "down":
+                assert rule.now < rule.before
+        assert figures.gone_rules(rules, model(evidence).baseline) == ["portfolio: DQ99_retired"]
 
     def test_without_an_earlier_cut_nothing_is_said(self, evidence: dict) -> None:
         alone = {k: v for k, v in evidence.items() if k != "baseline"}
-        assert b"Trend" not in render_report(alone, **SIGNED)
-        assert {r["way"] for r in figures.with_trend(figures.rules_by_id(alone), None)} == {None}
+        assert b"Trend" not in render_report(model(alone), **SIGNED)
+        assert {r.way for r in figures.with_trend(figures.rules_by_id(model(alone)), None)} == {None}
 
 
 class TestInert:
@@ -231,8 +231,8 @@ class TestInert:
         attacked = spoil(specimen(3, 4), attack)
         options = {"signed_by": [attack], "approvers": [attack]}
         files, others = (
-            report_files(innocent, signed_by=["plain"], approvers=["plain"]),
-            report_files(attacked, **options),
+            report_files(model(innocent), signed_by=["plain"], approvers=["plain"]),
+            report_files(model(attacked), **options),
         )
         for name in ("report/index.html", "report/dpia.html"):
             calm, tried = Skeleton(files[name]), Skeleton(others[name])
@@ -243,7 +243,7 @@ class TestInert:
 
     @pytest.mark.parametrize("attack", TEXTS, ids=range(len(TEXTS)))
     def test_no_cell_of_a_table_is_a_formula(self, attack: str) -> None:
-        files = report_files(spoil(specimen(3, 4), attack), **SIGNED)
+        files = report_files(model(spoil(specimen(3, 4), attack)), **SIGNED)
         tables = [data for name, data in files.items() if name.endswith(".csv")]
         assert len(tables) > 8
         for data in tables:
@@ -255,8 +255,8 @@ class TestInert:
 
     @pytest.mark.parametrize("attack", TEXTS, ids=range(len(TEXTS)))
     def test_the_markdown_annex_stays_a_table_of_texts(self, attack: str) -> None:
-        calm = dpia_markdown(spoil(specimen(3, 4), "plain")).decode()
-        tried = dpia_markdown(spoil(specimen(3, 4), attack)).decode()
+        calm = dpia_markdown(model(spoil(specimen(3, 4), "plain"))).decode()
+        tried = dpia_markdown(model(spoil(specimen(3, 4), attack))).decode()
         assert tried.count("\n") == calm.count("\n")
         for line, other in zip(tried.splitlines(), calm.splitlines(), strict=True):
             assert line[:2] == other[:2]
@@ -285,7 +285,7 @@ class TestInert:
 class TestAnnex:
     @pytest.mark.requirement("Q58", "Q55")
     def test_every_column_of_the_contracts_stands_in_the_annex(self, evidence: dict) -> None:
-        words = text(dpia_html(evidence))
+        words = text(dpia_html(model(evidence)))
         for columns in evidence["policy"]["extracts"].values():
             for name in columns:
                 assert name in words or re.sub(r"\d+$", "", name) in words
@@ -293,8 +293,8 @@ class TestAnnex:
         assert "Not assessed." not in words
 
     def test_both_forms_say_the_same(self, evidence: dict) -> None:
-        page = " ".join(text(dpia_html(evidence)).split())
-        plain = " ".join(re.sub(r"\\(.)", r"\1", dpia_markdown(evidence).decode()).replace("|", " ").split())
+        page = " ".join(text(dpia_html(model(evidence))).split())
+        plain = " ".join(re.sub(r"\\(.)", r"\1", dpia_markdown(model(evidence)).decode()).replace("|", " ").split())
         for row in evidence["dpia"]["treatments"]:
             assert row["residual_risk"] in page
             assert row["residual_risk"] in plain
@@ -303,7 +303,7 @@ class TestAnnex:
 
 
 def test_thirty_participants_and_a_thousand_test_cases_stay_under_five_megabytes() -> None:
-    files = report_files(specimen(30, 1000), **SIGNED)
+    files = report_files(model(specimen(30, 1000)), **SIGNED)
     assert len(files["report/index.html"]) < 5_000_000
 
 
@@ -321,12 +321,12 @@ def test_the_first_screen_names_causes_as_faults(evidence: dict) -> None:
         ],
     }
     (found,) = [
-        answer for answer in report_checks(changed, **SIGNED) if answer.question.startswith("What was excluded")
+        answer for answer in report_checks(model(changed), **SIGNED) if answer.question.startswith("What was excluded")
     ]
     assert found.detail == (
         "Mainly DQ20 (7): the metering point is disconnected and 1 other fault; companion (2): "
         "another metering point of the same premises is excluded."
     )
-    page = text(report_files(changed, **SIGNED)["report/index.html"])
+    page = text(report_files(model(changed), **SIGNED)["report/index.html"])
     assert "the metering point is unknown" in page
     assert "nothing of the kind" not in page

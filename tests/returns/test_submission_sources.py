@@ -13,12 +13,14 @@ import pytest
 import yaml
 
 from contracts.errors import RefusedError
+from contracts.evidence import PolicyEvidence
 from contracts.load import load_all
 from flows.keys.signing_key import load_signer, new_signing_key
 from flows.pack.writer import PackWriter
 from flows.pseudonymise.submission import treated_columns
 from flows.sample import SampleRequest, generate
 from tests.command import Done, datacut
+from tests.evidence.specimen import model
 from tests.returns.conftest import CUT, submit
 from transforms.quality.lookups import columns_behind
 
@@ -112,14 +114,14 @@ def test_treated_columns_are_those_that_the_evidence_states():
     contract = load_all()["metering"]
     stated = {c.name: {"treatment": c.treatment.describe()} for c in contract.columns}
     stated |= {"esme_id": {"treatment": "token"}, "make_and_model": "generalise (first 4)"}
-    evidence = {"policy": {"extracts": {"metering": stated}}}
-    usual = set(treated_columns({"policy": {"extracts": {"metering": {c.name: c.treatment.describe() for c in
-                contract.columns}}}}, contract, "MOPA/metering"))  # fmt: skip
-    found = set(treated_columns(evidence, contract, "MOPA/metering"))
+    shipped = {c.name: c.treatment.describe() for c in contract.columns}
+    usual = set(treated_columns(PolicyEvidence(extracts={"metering": shipped}), contract, "MOPA/metering"))
+    policy = PolicyEvidence.model_validate({"extracts": {"metering": stated}})
+    found = set(treated_columns(policy, contract, "MOPA/metering"))
     assert found - usual == {"esme_id", "make_and_model"}
     del stated["esme_id"]
     with pytest.raises(RefusedError, match="does not state what was done to esme_id"):
-        treated_columns(evidence, contract, "MOPA/metering")
+        treated_columns(PolicyEvidence.model_validate({"extracts": {"metering": stated}}), contract, "MOPA/metering")
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ def sign_again(folder: Path, name: str, change: Callable[[pl.DataFrame], pl.Data
         for room in ("data", "excluded"):
             for path in (p for p in (old / room).rglob("*") if p.is_file()):
                 writer.path(str(path.relative_to(old))).write_bytes(path.read_bytes())
-        writer.seal({}, evidence, [load_signer(folder / "keys/signing.pem")])
+        writer.seal({}, model(evidence), [load_signer(folder / "keys/signing.pem")])
     shutil.rmtree(old)
     new.rename(old)
 

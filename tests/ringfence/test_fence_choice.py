@@ -138,7 +138,7 @@ def test_all_or_nothing_runs_as_many_test_cases_as_can_be():
         full = got.filter(pl.col("short") == 0)
         runs = [full.filter(pl.col("priority") == tier).height for tier in tiers]
         assert runs == whole_reference(rows, wants), seed
-        assert result.facts[0]["undecided_groups"] == 0
+        assert result.facts[0].undecided_groups == 0
         gained += full.height - plain.filter(pl.col("short") == 0).height
     assert gained > 0
 
@@ -148,6 +148,6 @@ def test_all_or_nothing_says_who_was_given_up():
     demands = [Demand(name, 5, criteria=(Criterion("a", ("x",)),)) for name in ("A", "B")]
     result = allocate(frame, demands, KEY, AllocationPolicy(whole_test_cases=True))
     assert sorted(result.fulfilment["allocated"].to_list()) == [0, 5]
-    told = [entry for entry in result.shortages if entry["kind"] == "given up"]
+    told = [entry for entry in result.shortages if entry.kind == "given up"]
     assert len(told) == 1
-    assert "cannot run with fewer than 5 units" in told[0]["text"]
+    assert "cannot run with fewer than 5 units" in told[0].text

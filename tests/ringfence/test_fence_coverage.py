@@ -61,7 +61,7 @@ def crowded(people) -> tuple[pl.DataFrame, pl.DataFrame, list[Demand]]:
         *(Demand(f"L{n}", 250, stage="fun", criteria=(Criterion("ldso", (f"LDSO{n:02d}",)),)) for n in range(9)),
     ]
     result = allocate(people, demands, KEY)
-    assert result.facts[0]["contested_specifications"] == len(demands)
+    assert result.facts[0].contested_specifications == len(demands)
     return result.rows, result.coverage, demands
 
 
@@ -106,7 +106,7 @@ def test_nobody_gets_the_leavings_of_others(people):
     narrow = [Demand(f"N{n}", 200, criteria=(Criterion("sup", (f"SUP{n:02d}",)),)) for n in range(8)]
     broad = [Demand(f"B{n}", 400, criteria=(Criterion("dom", ("D",)),)) for n in range(3)]
     result = allocate(people, narrow + broad, KEY)
-    assert result.facts[0]["contested_specifications"] < len(narrow) + 1
+    assert result.facts[0].contested_specifications < len(narrow) + 1
     fits = usable(people).filter(pl.col("dom") == "D")
     rng = random.Random(3)
     sample = fits[rng.sample(range(fits.height), 400)]

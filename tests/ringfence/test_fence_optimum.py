@@ -34,7 +34,7 @@ def test_five_hundred_small_instances_meet_the_exact_optimum(block):
         assert faults(rows, wants, out) == [], seed
         assert fill_of(out, wants) == best_fill(rows, wants), seed
         assert result.fulfilment["allocated"].sum() == most_units(rows, wants), seed
-        assert result.facts[0]["undecided_groups"] == 0
+        assert result.facts[0].undecided_groups == 0
 
 
 def test_forbidding_pairs_for_singles_is_exact_too():

@@ -172,6 +172,4 @@ def test_undecided_groups_are_told(monkeypatch):
     demands = [Demand(f"T{n}", 5 + n % 7) for n in range(12)]
     result = allocate(frame, demands, KEY, AllocationPolicy(whole_test_cases=True))
     got = result.fulfilment
-    assert (
-        got.filter((pl.col("allocated") > 0) & (pl.col("short") > 0)).is_empty() or result.facts[0]["undecided_groups"]
-    )
+    assert got.filter((pl.col("allocated") > 0) & (pl.col("short") > 0)).is_empty() or result.facts[0].undecided_groups

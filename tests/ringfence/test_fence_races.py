@@ -45,7 +45,7 @@ def check(url: str, folder: Path, asked: int, span: int) -> tuple[int, int]:
     with Ledger(url) as ledger:
         found = verify_ledger(ledger, CUT)
         held = ledger.reservations(CUT)
-        batches = {row["idempotency_key"]: row["number"] for row in ledger.batches(CUT)}
+        batches = dict(ledger.batches(CUT).select("idempotency_key", "number").rows())
     assert held["mpan"].n_unique() == held.height == UNITS * len(accepted)  # 0 double
     assert batches == accepted  # 0 lost, 0 that nobody was told of
     for name in accepted:

@@ -72,7 +72,7 @@ def test_a_run_commits_once_and_says_the_same_again(people, tmp_path, ledger_url
     assert first.fulfilment.equals(again.fulfilment)
     assert (first.shortages, first.coverage, first.ledger_head) == (again.shortages, again.coverage, again.ledger_head)
     assert first.fulfilment["allocated"].to_list()[:3] == [30, 9, 40]
-    assert first.shortages[0]["test_cases"] == ["F-2 (SUPB)"]
+    assert first.shortages[0].test_cases == ["F-2 (SUPB)"]
     with Ledger(ledger_url) as ledger:
         assert verify_ledger(ledger, CUT, [first.ledger_head]).batches == 1
 
@@ -119,8 +119,8 @@ def test_a_withdrawal_frees_what_was_not_issued_and_a_top_up_replaces_for_others
     after = run(people, plan, ledger_url)
     assert after.replayed
     assert set(after.allocations["mpan_core"]) == of["SUPA"]
-    assert after.shortages[-1]["kind"] == "since"
-    assert "replace them with datacut ringfence top-up" in after.shortages[-1]["text"]
+    assert after.shortages[-1].kind == "since"
+    assert "replace them with datacut ringfence top-up" in after.shortages[-1].text
     rest = plan_file(tmp_path, *[each for each in BASIC if "SUPB" not in each], line("X-1", 9, kind="PAIR", who="SUPC"))
     replaced = run(people, rest, ledger_url)
     issued = set(first.allocations.filter(pl.col("test_case") == "C-2")["mpan_core"])
@@ -154,8 +154,8 @@ def test_what_leaves_the_population_does_not_count_and_is_told(people, tmp_path,
     second = run(fewer, plan, ledger_url)
     assert not lost & set(second.allocations["mpan_core"])
     assert second.fulfilment.filter(pl.col("test_case") == "C-2")["allocated"].to_list() == [9]
-    told = [entry for entry in second.shortages if entry["kind"] == "lost"]
-    assert told[0]["short"] == 2
+    told = [entry for entry in second.shortages if entry.kind == "lost"]
+    assert told[0].short == 2
     with Ledger(ledger_url) as ledger:
         assert lost <= set(ledger.reservations(CUT)["mpan"])
 

@@ -141,7 +141,7 @@ def test_many_distinct_values_do_not_make_many_profiles():
     got = [float(m) * 1.5 for m in result.rows["mpan"].cast(pl.Int64)]
     assert len(got) == 50
     assert all(100 <= value <= 200 for value in got)
-    assert result.facts[0]["unit_profiles"] < 10
+    assert result.facts[0].unit_profiles < 10
 
 
 def test_an_unknown_attribute_and_a_double_mpan_are_refused():
@@ -174,7 +174,7 @@ def test_no_unit_at_all_is_a_shortage_not_a_fault():
     result = allocate(empty, [want(3)], KEY)
     assert result.rows.is_empty()
     assert result.fulfilment["short"].to_list() == [3]
-    assert result.shortages[0]["text"].startswith("TC wants 3 units, but no free unit satisfies it: 3 short.")
+    assert result.shortages[0].text.startswith("TC wants 3 units, but no free unit satisfies it: 3 short.")
 
 
 @pytest.mark.requirement("Q84")

@@ -66,17 +66,17 @@ def test_figures_agree_with_a_plain_count(found, parts):
     assert {row[:-1]: row[-1] for row in together.select(*NAMES, "size").rows()} == dict(wanted)
     got = disclosure_risk.figures(together["size"], NAMES)
     for name, value in plain_figures(list(wanted.values())).items():
-        assert got[name] == pytest.approx(value, abs=1e-6), name
-    assert got["metering_points"] == len(found) == sum(band["metering_points"] for band in got["class_sizes"])
-    assert got["classes"] == len(wanted)
+        assert getattr(got, name) == pytest.approx(value, abs=1e-6), name
+    assert got.metering_points == len(found) == sum(band.metering_points for band in got.class_sizes)
+    assert got.classes == len(wanted)
 
 
 def test_figures_of_a_worked_example():
     """Classes of 1, 4, 5, 10, 11, 100 and 101 metering points: 232 in all."""
     got = disclosure_risk.figures(pl.Series([5, 1, 101, 4, 100, 10, 11]), ["outward"])
-    assert [band["metering_points"] for band in got["class_sizes"]] == [1, 4, 15, 111, 101]
-    assert got["prosecutor_max"] == got["journalist_max"] == 1.0
-    assert got["prosecutor_mean"] == got["marketer"] == pytest.approx(7 / 232, abs=1e-6)
+    assert [band.metering_points for band in got.class_sizes] == [1, 4, 15, 111, 101]
+    assert got.prosecutor_max == got.journalist_max == 1.0
+    assert got.prosecutor_mean == got.marketer == pytest.approx(7 / 232, abs=1e-6)
     assert disclosure_risk.passed(got, {"marketer": 7 / 232 + 1e-6, "prosecutor_max": 1.0}) == []
     assert disclosure_risk.passed(got, {"prosecutor_max": 0.2, "marketer": 0.01}) == [
         "marketer is 0.030172, above 0.01",

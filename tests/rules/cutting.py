@@ -210,7 +210,7 @@ class MiniCut:
         carried = {name: name for name in frame.columns if frame[name].null_count() < frame.height}
         facts = SourceFacts(
             participant=participant, role="", extract=extract, file="", form="csv", bytes=0, rows=0, hmac_sha256="",
-            cut_date=None, dropped_columns=0, columns=dict(carried), source_form={},
+            cut_date=None, dropped_columns=0, columns=dict(carried),
         )  # fmt: skip
         self.workspace.record(facts, participant, extract)
         self.extracts.append(ParticipantExtract(participant, extract))

@@ -108,15 +108,15 @@ def test_a_policy_that_fails_ends_the_run(tmp_path, reference):
 
 @pytest.mark.requirement("Q83")
 def test_a_participants_agreement_and_its_trend(tmp_path, reference):
-    now = [row.model_dump() for row in cut(tmp_path, reference)]
-    before = [{**r, "disagree": 0} for r in now]
-    found = {r["participant"]: r for r in align.by_participant(now, before)}
+    now = cut(tmp_path, reference)
+    before = [row.model_copy(update={"disagree": 0}) for row in now]
+    found = {row.participant: row for row in align.by_participant(now, before)}
     assert set(found) == {"EELC", "MOPA", "SUPA", "SUPB"}
-    assert (found["SUPA"]["compared"], found["SUPA"]["disagree"], found["SUPA"]["missing"]) == (12, 2, 2)
-    assert (found["SUPA"]["share"], found["SUPA"]["before"], found["SUPA"]["change"]) == (0.166667, 0.0, 0.166667)
-    assert found["SUPB"]["change"] == 0.0
-    assert found["EELC"]["beyond"] == sum(r["outcome"] == "beyond" for r in now if r["left"] == "EELC")
-    assert {r["before"] for r in align.by_participant(now)} == {None}
+    assert (found["SUPA"].compared, found["SUPA"].disagree, found["SUPA"].missing) == (12, 2, 2)
+    assert (found["SUPA"].share, found["SUPA"].before, found["SUPA"].change) == (0.166667, 0.0, 0.166667)
+    assert found["SUPB"].change == 0.0
+    assert found["EELC"].beyond == sum(row.outcome == "beyond" for row in now if row.left == "EELC")
+    assert {row.before for row in align.by_participant(now)} == {None}
 
 
 SPEC = Comparison(

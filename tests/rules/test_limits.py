@@ -106,7 +106,7 @@ def test_a_spoilt_column_ends_the_run_and_says_why(cut, heading, value, words):
 @pytest.mark.requirement("Q48")
 def test_a_share_within_the_limit_is_no_reason(cut):
     changed(cut, "MPAN Core", lambda _: "NULL", share=0.15)
-    assert run_plain(cut, kind="submission")["accounting"][0]["excluded"] > 10
+    assert run_plain(cut, kind="submission").accounting[0].excluded > 10
 
 
 @pytest.mark.requirement("Q48")
@@ -132,7 +132,7 @@ def test_what_is_accepted_by_name_is_published_and_told(cut):
     allow = [{"extract": "registration", "rule": rule, "reason": "the class is new"} for rule in sorted(rules)]
     policy(cut, {"allow": allow})
     done = run_plain(cut, kind="submission")
-    evidence = json.loads((Path(done["pack"]) / "evidence/evidence.json").read_text())
+    evidence = json.loads((Path(done.pack) / "evidence/evidence.json").read_text())
     told = evidence["limits"]["accepted"]
     assert {entry["rule"] for entry in told} == rules
     assert {entry["reason"] for entry in told} == {"the class is new"}
@@ -145,7 +145,7 @@ def test_what_is_accepted_by_name_is_published_and_told(cut):
 def test_nothing_is_released_with_a_red_banner_only_by_name(cut):
     changed(cut, "MPAN Core", lambda _: "NULL")
     policy(cut, {"allow": [{"extract": "registration", "participant": "EELC", "reason": "a trial"}]})
-    page = Path(run_plain(cut, kind="submission")["report"]).read_text()
+    page = Path(run_plain(cut, kind="submission").report).read_text()
     assert '<div class="verdict bad">' in page
 
 

@@ -109,15 +109,13 @@ def _rows(item: Item, known: Container[str]) -> list[str]:
 def _scheme(item: Item, row: Decision) -> list[str]:
     if row.scheme is None:
         return []
-    name = str(row.scheme.get("scheme", ""))
+    name, given = row.scheme.scheme, row.scheme.model_fields_set
     if name not in SCHEMES:
         return [f"manufactures by {name or 'nothing'}; there are {', '.join(SCHEMES)}"]
-    if set(row.scheme) != {"scheme", *SCHEMES[name]}:
+    if given != {"scheme", *SCHEMES[name]}:
         return [f"needs {', '.join(SCHEMES[name]) or 'nothing'} for {name}"]
-    weights = row.scheme.get("weights")
-    if weights is None:
-        return []
-    if not weights or not all(isinstance(w, int) and not isinstance(w, bool) and w > 0 for w in weights.values()):
+    weights = row.scheme.weights
+    if "weights" in given and not (weights and all(weight > 0 for weight in weights.values())):
         return ["has weights that are no positive whole numbers"]
     strange = sorted(set(weights) - set(item.values)) if item.values else []
     return [f"may choose {', '.join(strange)}, which is not a value of the item"] if strange else []

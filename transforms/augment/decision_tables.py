@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from contracts.augmentation.model import Condition, Decision, Item, Outcome, Statement, ValueSource, stated_column
+from contracts.augmentation.model import (
+    Condition,
+    Decision,
+    Item,
+    Manufacture,
+    Outcome,
+    Statement,
+    ValueSource,
+    stated_column,
+)
 from contracts.errors import ContractError
 from transforms.augment.manufacture import CHOICE, DIP_ID, EUI64, TOKEN36, Manufacturer, meter_text
 
@@ -60,9 +69,10 @@ def reads(item: Item) -> set[str]:
 
 
 def _read_by_scheme(row: Decision) -> set[str]:
-    scheme = row.scheme or {}
-    texts = [str(scheme[name]) for name in ("mpid", "role") if name in scheme]
-    return set(scheme.get("of", ())).union(*(sql(t, where=row.rule).meta.root_names() for t in texts))
+    if row.scheme is None:
+        return set()
+    texts = filter(None, (row.scheme.mpid, row.scheme.role))
+    return set(row.scheme.of).union(*(sql(text, where=row.rule).meta.root_names() for text in texts))
 
 
 def needed(items: Sequence[Item], wanted: Sequence[str]) -> list[Item]:
@@ -195,21 +205,21 @@ def _manufacture(frame: pl.DataFrame, item: Item, row: Decision, number: int, ma
         return frame
     seen = {POINT, *_read_by_scheme(row)}
     some = frame.select(name for name in frame.columns if name in seen)[where]
-    made = _made(item.item, row.scheme or {}, some, maker)
+    made = _made(item.item, row.scheme, some, maker)
     column = frame[item.item].clone().scatter(where, made.cast(frame.schema[item.item]))
     return frame.with_columns(column)
 
 
-def _made(item: str, scheme: Mapping[str, object], some: pl.DataFrame, maker: Manufacturer) -> pl.Series:
+def _made(item: str, given: Manufacture | None, some: pl.DataFrame, maker: Manufacturer) -> pl.Series:
     points = some[POINT].to_numpy()
-    match scheme["scheme"], scheme:
-        case str(kind), {"weights": dict(weights)} if kind == CHOICE:
+    match given:
+        case Manufacture(scheme=kind, weights=weights) if kind == CHOICE:
             return maker.choose(item, points, weights)
-        case str(kind), {"of": list(columns)} if kind == EUI64:
+        case Manufacture(scheme=kind, of=columns) if kind == EUI64:
             return maker.eui64(item, meter_text(some, columns))
-        case str(kind), _ if kind == TOKEN36:
+        case Manufacture(scheme=kind) if kind == TOKEN36:
             return maker.token36(item, points)
-        case str(kind), {"mpid": str(mpid), "role": str(role)} if kind == DIP_ID:
+        case Manufacture(scheme=kind, mpid=mpid, role=role) if kind == DIP_ID:
             pairs = some.select(sql(mpid, where=item).alias("mpid"), sql(role, where=item).alias("role"))
             return maker.dip_ids(item, pairs["mpid"], pairs["role"])
     raise ContractError("is not a manufacturing scheme with its parameters", where=item)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
+
+from pydantic import JsonValue
 
 from contracts.errors import EvidenceError
+from contracts.evidence import Evidence
+from contracts.evidence_types import Section
+from contracts.json_types import JsonObject
 
-EVIDENCE_SCHEMA = "evidence/1"
 SUBJECT = "tagmanifest-sha256.txt"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"  # in-toto attestation framework, spec v1
 PREDICATE_TYPE = "https://datacut.example/evidence/1"
@@ -28,27 +31,14 @@ ORDER = {
 }
 
 
-def evidence_document(*, kind: str, **sections: Any) -> dict[str, Any]:
-    """Assemble the evidence of a run.
-
-    Args:
-        kind: ``submission``, ``release`` or ``return``.
-        sections: sections of ``contracts/schema/evidence-1.json`` by name; ``None`` leaves a section out.
-
-    Returns:
-        The document, its lists in an order that depends on their content alone.
-    """
-    held = {name: section for name, section in sections.items() if section is not None}
-    return ordered({"schema": EVIDENCE_SCHEMA, "kind": kind, **held})
-
-
-def ordered(document: Mapping[str, Any]) -> dict[str, Any]:
+def ordered(evidence: Evidence) -> Evidence:
     """Return evidence with its lists in an order that depends on their content alone."""
-    return {name: _ordered(part, ORDER[name]) if name in ORDER else part for name, part in document.items()}
+    found = {name: getattr(evidence, name) for name in ORDER}
+    return evidence.model_copy(update={name: _sorted(rows, ORDER[name]) for name, rows in found.items() if rows})
 
 
-def _ordered(rows: Iterable[Mapping[str, Any]], keys: tuple[str, ...]) -> list[dict[str, Any]]:
-    return sorted((dict(row) for row in rows), key=lambda row: [str(row.get(key, "")) for key in keys])
+def _sorted(rows: Iterable[Section], keys: Sequence[str]) -> tuple[Section, ...]:
+    return tuple(sorted(rows, key=lambda row: [str(getattr(row, key)) for key in keys]))
 
 
 def canonical_bytes(document: object) -> bytes:
@@ -64,30 +54,31 @@ def canonical_bytes(document: object) -> bytes:
         raise EvidenceError("holds something that JSON cannot say", where="evidence") from None
 
 
-def strict_json(data: bytes, *, where: str) -> Any:
+def strict_json(data: bytes, *, where: str) -> JsonValue:
     """Parse UTF-8 JSON without the usual laxities: no repeated key, no NaN or Infinity.
 
     Raises:
         EvidenceError: the bytes are not strict JSON; names ``where`` and quotes nothing of the content.
     """
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def once(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
         found = dict(pairs)
         if len(found) != len(pairs):
             raise ValueError("a key is repeated")
         return found
 
-    def never(constant: str) -> Any:
+    def never(constant: str) -> JsonValue:
         raise ValueError(f"{constant} is not JSON")
 
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=once, parse_constant=never)
+        found: JsonValue = json.loads(data.decode("utf-8"), object_pairs_hook=once, parse_constant=never)
     except (ValueError, RecursionError) as fault:
         reason = "a key is repeated" if str(fault) == "a key is repeated" else "cannot be parsed"
         raise EvidenceError(f"is not strict JSON: {reason}", where=where) from None
+    return found
 
 
-def statement(evidence: Mapping[str, Any], *, tagmanifest_sha256: str) -> dict[str, Any]:
+def statement(evidence: JsonObject, *, tagmanifest_sha256: str) -> JsonObject:
     """Return the in-toto Statement v1 that binds evidence to a tag manifest, and so to every file of a pack.
 
     Source: in-toto attestation framework, ``spec/v1/statement.md``; RFC 8493 section 2.2.1 (tag manifest).
@@ -96,11 +87,11 @@ def statement(evidence: Mapping[str, Any], *, tagmanifest_sha256: str) -> dict[s
         "_type": STATEMENT_TYPE,
         "subject": [{"name": SUBJECT, "digest": {"sha256": tagmanifest_sha256}}],
         "predicateType": PREDICATE_TYPE,
-        "predicate": dict(evidence),
+        "predicate": evidence,
     }
 
 
-def statement_parts(document: object, *, where: str) -> tuple[str, dict[str, Any]]:
+def statement_parts(document: object, *, where: str) -> tuple[str, JsonObject]:
     """Return the tag manifest's digest and the evidence that a statement carries.
 
     Raises:
@@ -128,27 +119,27 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def gate_faults(evidence: Mapping[str, Any]) -> list[str]:
+def gate_faults(evidence: Evidence) -> list[str]:
     """Name every gate that the evidence itself says was not passed; such a pack must never be relied on."""
     faults = []
-    if found := evidence.get("leak_scan", {}).get("confirmed"):
+    if evidence.leak_scan and (found := evidence.leak_scan.confirmed):
         faults.append(f"says that {found} raw identifiers survived")
-    if evidence.get("self_test", {}).get("passed") is False:
+    if (evidence.self_test or {}).get("passed") is False:
         faults.append("says that the pseudonym scheme failed its self-test")
     return faults
 
 
-def accounting_faults(evidence: Mapping[str, Any]) -> list[str]:
+def accounting_faults(evidence: Evidence) -> list[str]:
     """Name every extract whose rows do not balance.
 
     Rows in = released + excluded, and the rows by reason add up to excluded: a row is never lost in silence.
     """
     faults = []
-    for row in evidence.get("accounting", ()):
-        name = f"{row['participant']} {row['extract']}"
-        if row["rows_in"] != row["released"] + row["excluded"]:
-            faults.append(f"{name}: {row['rows_in']} rows in, {row['released']} released, {row['excluded']} excluded")
-        reasons = sum(row["by_reason"].values())
-        if reasons != row["excluded"]:
-            faults.append(f"{name}: {row['excluded']} rows excluded, {reasons} with a reason")
+    for row in evidence.accounting:
+        name = f"{row.participant} {row.extract}"
+        if row.rows_in != row.released + row.excluded:
+            faults.append(f"{name}: {row.rows_in} rows in, {row.released} released, {row.excluded} excluded")
+        reasons = sum(row.by_reason.values())
+        if reasons != row.excluded:
+            faults.append(f"{name}: {row.excluded} rows excluded, {reasons} with a reason")
     return faults

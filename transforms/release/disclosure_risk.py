@@ -10,9 +10,10 @@ Source: NIST SP 800-188; ARX risk model; ICO guidance on anonymisation (singling
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import polars as pl
+
+from contracts.evidence_results import ClassSize, Risk
 
 SIZES = ((1, "1"), (4, "2 to 4"), (10, "5 to 10"), (100, "11 to 100"), (None, "more than 100"))
 CONSUMPTION_BANDS = (0, 1_000, 2_000, 3_000, 5_000, 10_000, 50_000, 100_000)  # kWh a year
@@ -50,7 +51,7 @@ def merge_classes(parts: Sequence[pl.DataFrame], quasi_identifiers: Sequence[str
     return whole.group_by(list(quasi_identifiers)).agg(pl.col("size").sum())
 
 
-def figures(sizes: pl.Series, quasi_identifiers: Sequence[str]) -> dict[str, Any]:
+def figures(sizes: pl.Series, quasi_identifiers: Sequence[str]) -> Risk:
     """Return the figures of the evidence.
 
     Args:
@@ -60,24 +61,27 @@ def figures(sizes: pl.Series, quasi_identifiers: Sequence[str]) -> dict[str, Any
     bands, least = [], 1
     for most, words in SIZES:
         inside = sizes.filter(sizes >= least) if most is None else sizes.filter((sizes >= least) & (sizes <= most))
-        bands.append({"size": words, "metering_points": int(inside.sum())})
+        bands.append(ClassSize(size=words, metering_points=int(inside.sum())))
         least = (most or 0) + 1
     worst = 1 / int(sizes.sort()[0]) if points else 0.0
     mean = sizes.len() / points if points else 0.0
-    return {
-        "quasi_identifiers": list(quasi_identifiers),
-        "metering_points": points,
-        "classes": sizes.len(),
-        "class_sizes": bands,
-        "prosecutor_max": round(worst, 6),
-        "prosecutor_mean": round(mean, 6),
-        "journalist_max": round(worst, 6),
-        "marketer": round(mean, 6),
-    }
+    return Risk(
+        quasi_identifiers=tuple(quasi_identifiers),
+        metering_points=points,
+        classes=sizes.len(),
+        class_sizes=tuple(bands),
+        prosecutor_max=round(worst, 6),
+        prosecutor_mean=round(mean, 6),
+        journalist_max=round(worst, 6),
+        marketer=round(mean, 6),
+    )
 
 
-def passed(found: dict[str, Any], thresholds: Mapping[str, float]) -> list[str]:
+def passed(found: Risk, thresholds: Mapping[str, float]) -> list[str]:
     """Name every figure that is above its threshold, with both."""
+    figures = {name: getattr(found, name) for name in thresholds}
     return [
-        f"{name} is {found[name]:g}, above {most:g}" for name, most in sorted(thresholds.items()) if found[name] > most
+        f"{name} is {figures[name]:g}, above {most:g}"
+        for name, most in sorted(thresholds.items())
+        if figures[name] > most
     ]

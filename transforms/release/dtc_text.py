@@ -17,6 +17,7 @@ import polars as pl
 
 from contracts.dtc.layout import CUT_DATE, DtcLayout, Place, group_of, layout_columns
 from contracts.dtc.model import FlowItem
+from contracts.evidence import EmptyItem, FilledItem, LackingItem, UnwrittenGroup
 
 LAYOUT = "_layout"
 _DAY, _MOMENT = "%Y%m%d", "%Y%m%d%H%M%S"
@@ -61,26 +62,26 @@ class DtcText:
         texts = [str(frame.select(self._record(layout, g, {})).item()) for g in singles]
         return "".join(texts), len(texts)
 
-    def filled(self) -> list[dict[str, str | int]]:
+    def filled(self) -> list[FilledItem]:
         """Return what was written in place of a value that no row has: item, its name, what, in how many records."""
         found: Counter[tuple[str, str, str]] = Counter()
         for (number, at), count in self._filled_in.items():
             layout = self._layouts[number]
             found[*_named(layout, at), layout.fills[at]] += count
         return [
-            {"item": item, "name": name, "written": value, "records": n}
+            FilledItem(item=item, name=name, written=value, records=n)
             for (item, name, value), n in sorted(found.items())
         ]
 
-    def lacking(self, numbers: Collection[int]) -> list[dict[str, str | int]]:
+    def lacking(self, numbers: Collection[int]) -> list[LackingItem]:
         """Return the mandatory items without which rows of some layouts are not expressible: item, its name, rows."""
         found: Counter[tuple[str, str]] = Counter()
         for (number, at), count in self._lacking.items():
             if number in numbers:
                 found[_named(self._layouts[number], at)] += count
-        return [{"item": item, "name": name, "rows": n} for (item, name), n in sorted(found.items())]
+        return [LackingItem(item=item, name=name, rows=n) for (item, name), n in sorted(found.items())]
 
-    def left_empty(self) -> list[dict[str, str]]:
+    def left_empty(self) -> list[EmptyItem]:
         """Return the items of written groups that have no value in any record: no column of ours carries them."""
         there = {at for layout in self._layouts for at in (*layout.fields.values(), *layout.fills, *layout.marks)}
         folds = [layout.fold for layout in self._layouts if layout.fold is not None]
@@ -92,14 +93,14 @@ class DtcText:
             for item in known.items
             if (group, item.position) not in there
         ]
-        return [{"item": f"{group}.{item.item}", "name": item.name} for group, item in found]
+        return [EmptyItem(item=f"{group}.{item.item}", name=item.name) for group, item in found]
 
-    def left_out(self) -> list[dict[str, str]]:
+    def left_out(self) -> list[UnwrittenGroup]:
         """Return the groups of the flow of which no record is written, each with its parent and cardinality."""
         flow = self._layouts[0].catalogue
         written = self._written()
         return [
-            {"group": group.name, "below": group.parent, "cardinality": str(group.cardinality)}
+            UnwrittenGroup(group=group.name, below=group.parent, cardinality=str(group.cardinality))
             for group in (flow.groups.values() if flow is not None else ())
             if group.name not in written
         ]

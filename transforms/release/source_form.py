@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
+from contracts.evidence import InputEvidence, SourceFormEvidence
 from contracts.model import Contract
 from contracts.vocabulary import Form
 from transforms.column_map import ColumnMap
@@ -43,31 +43,30 @@ class SourceForm:
     dates: Mapping[str, str]
     quote: str = "double"
 
-    def facts(self) -> dict[str, Any]:
+    def evidence(self) -> SourceFormEvidence:
         """Return what the evidence keeps beside ``form`` and ``columns``."""
-        return {
-            "delimiter": self.delimiter,
-            "encoding": self.encoding,
-            "flow": self.flow,
-            "order": list(self.order),
-            "dates": dict(self.dates),
-            "quote": self.quote,
-        }
+        return SourceFormEvidence(
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+            flow=self.flow,
+            order=self.order,
+            dates=dict(self.dates),
+            quote=self.quote,
+        )
 
 
-def from_facts(inputs: Mapping[str, Any]) -> SourceForm:
+def form_of(source: InputEvidence) -> SourceForm:
     """Return how a source is written, from its entry in the evidence's ``inputs``."""
-    how = inputs.get("source_form", {})
-    names = dict(inputs.get("columns", {}))
+    how = source.source_form or SourceFormEvidence()
     return SourceForm(
-        form=str(inputs["form"]),
-        delimiter=str(how.get("delimiter") or ""),
-        encoding=str(how.get("encoding") or "utf-8"),
-        flow=str(how.get("flow") or ""),
-        order=tuple(how.get("order") or names),
-        names=names,
-        dates=dict(how.get("dates", {})),
-        quote=str(how.get("quote") or "double"),
+        form=source.form,
+        delimiter=how.delimiter or "",
+        encoding=how.encoding or "utf-8",
+        flow=how.flow or "",
+        order=how.order or tuple(source.columns),
+        names=source.columns,
+        dates=how.dates or {},
+        quote=how.quote or "double",
     )
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError
+from contracts.evidence_results import Shortage
 from contracts.ringfence.model import HAS_LINK, AllocationPolicy, Demand, Pick, UnitKind
 from transforms.ringfence.all_or_nothing import decide_all_or_nothing
 from transforms.ringfence.contested import Contested, Problem, find_contested
@@ -36,6 +36,25 @@ from transforms.ringfence.units import FREE, Units, build_units, limit, take, ta
 Ints = NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class RoundFacts:
+    """Counts of the population and of the solution of one round."""
+
+    round: int
+    metering_points: int
+    units: int
+    free_units: int
+    unit_profiles: int
+    contested_specifications: int
+    contested_classes: int
+    wanted: int
+    allocated: int
+    spares_wanted: int
+    spares_allocated: int
+    pairs_on_singles: int
+    undecided_groups: int
+
+
 @dataclass(frozen=True)
 class Allocation:
     """What the rounds give out.
@@ -50,9 +69,9 @@ class Allocation:
 
     rows: pl.DataFrame
     fulfilment: pl.DataFrame
-    shortages: list[dict[str, Any]]
+    shortages: list[Shortage]
     coverage: pl.DataFrame
-    facts: list[dict[str, Any]]
+    facts: list[RoundFacts]
 
 
 @dataclass(frozen=True)
@@ -258,21 +277,21 @@ def _report(pool: Pool, solved: Round, with_coverage: bool) -> Allocation:
         pool.population, problem.demands, (solved.demand, solved.spare, roots), (owner, rows, serves)
     )
     filled = fulfilment_rows(problem, solved.contested, solved.filled)
-    facts = {
-        "round": problem.demands[0].round,
-        "metering_points": len(pool.population.ids),
-        "units": int(pool.profiles.counts.sum()),
-        "free_units": int(problem.free.sum()),
-        "unit_profiles": pool.profiles.size,
-        "contested_specifications": len(solved.contested.specifications),
-        "contested_classes": len(solved.contested.supply),
-        "wanted": int(problem.base.sum()),
-        "allocated": int(solved.filled.base.sum()),
-        "spares_wanted": int(problem.spare.sum()),
-        "spares_allocated": int(solved.filled.spare.sum()),
-        "pairs_on_singles": _pairs_on_singles(pool, solved),
-        "undecided_groups": solved.unproven,
-    }
+    facts = RoundFacts(
+        round=problem.demands[0].round,
+        metering_points=len(pool.population.ids),
+        units=int(pool.profiles.counts.sum()),
+        free_units=int(problem.free.sum()),
+        unit_profiles=pool.profiles.size,
+        contested_specifications=len(solved.contested.specifications),
+        contested_classes=len(solved.contested.supply),
+        wanted=int(problem.base.sum()),
+        allocated=int(solved.filled.base.sum()),
+        spares_wanted=int(problem.spare.sum()),
+        spares_allocated=int(solved.filled.spare.sum()),
+        pairs_on_singles=_pairs_on_singles(pool, solved),
+        undecided_groups=solved.unproven,
+    )
     given = pool.profiles_in_order[solved.at]
     causes = explain(pool.profiles, problem, solved.contested, solved.plain, solved.filled, given)
     measured = (

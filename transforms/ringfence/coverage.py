@@ -9,10 +9,9 @@ one in a thousand of the eligible metering points that the choice holds at least
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,7 +28,7 @@ ENOUGH_UNITS = 100
 SHARE_THAT_COUNTS = 0.001
 SHOWN_ABSENT = 12
 
-COVERAGE_SCHEMA: dict[str, Any] = {
+COVERAGE_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "round": pl.Int64,
     "scope": pl.String,
     "name": pl.String,

@@ -93,7 +93,7 @@ def fulfilment(demands: Sequence[Demand], have: Have, eligible: Mapping[tuple[An
         }
         for demand, (base, spare) in zip(ordered, got, strict=True)
     ]
-    schema: dict[str, Any] = dict.fromkeys(rows[0] if rows else (), pl.Int64)
+    schema: dict[str, type[pl.DataType]] = dict.fromkeys(rows[0] if rows else (), pl.Int64)
     if rows:
         schema["kind"], schema["can_run"] = pl.String, pl.Boolean
     return pl.concat([demand_columns(ordered), pl.DataFrame(rows, schema=schema)], how="horizontal")

@@ -6,11 +6,11 @@ No solver's term reaches a reader. Every missing base unit is in exactly one ent
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.evidence_results import MissingUnits, RelaxationEvidence, Shortage
 from contracts.ringfence.model import Criterion, Demand
 from transforms.ringfence.all_or_nothing import needed
 from transforms.ringfence.causes import ShortageCause, find_causes
@@ -29,7 +29,7 @@ Ints = NDArray[np.int64]
 
 def explain(
     profiles: Profiles, problem: Problem, contested: Contested, plain: Fill, filled: Fill, given: NDArray[np.int32]
-) -> list[dict[str, Any]]:
+) -> list[Shortage]:
     """Return one entry for each cause of missing units, spares last.
 
     Args:
@@ -39,11 +39,6 @@ def explain(
         plain: what could be filled; ``filled``: what was, after any all-or-nothing decision.
         given: unit profile of every unit given out.
 
-    Returns:
-        Entries with ``text`` and, as data: ``kind`` (alone, together, given up, spares), ``round``, ``test_cases``
-        (all that compete), ``short``, ``falls_on`` (test case and its missing units), ``wanted``, ``eligible``
-        (free units that satisfy any of them), ``minimal``, ``withheld`` (units that would satisfy but may not be
-        used, by reason), ``relaxations`` (test case, criterion, units it would free).
     """
     left = problem.free - np.bincount(given, minlength=len(problem.free))
     causes = find_causes(problem, contested, plain)
@@ -53,9 +48,7 @@ def explain(
     return told + _given_up(problem, plain, filled) + _spares(problem, filled)
 
 
-def _cause(
-    profiles: Profiles, problem: Problem, cause: ShortageCause, steps: dict[int, list[Relaxation]]
-) -> dict[str, Any]:
+def _cause(profiles: Profiles, problem: Problem, cause: ShortageCause, steps: dict[int, list[Relaxation]]) -> Shortage:
     demands = [problem.demands[number] for number in cause.demands]
     offered = [
         (number, step) for number in cause.falls_on for step in steps.get(int(problem.asks[number]), [])[:SHOWN_STEPS]
@@ -73,37 +66,35 @@ def _cause(
         _withheld_text(withheld),
         _steps_text(problem, offered, alone=alone),
     ]
-    return {
-        "text": " ".join(part for part in parts if part),
-        "kind": "alone" if alone else "together",
-        "round": demands[0].round,
-        "test_cases": [demand.label() for demand in demands],
-        "short": cause.short,
-        "falls_on": _on(problem, cause.falls_on),
-        "wanted": cause.wanted,
-        "eligible": cause.eligible,
-        "minimal": cause.minimal,
-        "withheld": withheld,
-        "relaxations": [
-            {
-                "test_case": problem.demands[number].label(),
-                "side": step.side,
-                "attribute": step.attribute,
-                "drop": step.said,
-                "frees": step.frees,
-                "also_accept": step.value,
-                "also_accept_frees": step.value_frees,
-            }
+    return Shortage(
+        text=" ".join(part for part in parts if part),
+        kind="alone" if alone else "together",
+        round=demands[0].round,
+        test_cases=tuple(demand.label() for demand in demands),
+        short=cause.short,
+        falls_on=_on(problem, cause.falls_on),
+        wanted=cause.wanted,
+        eligible=cause.eligible,
+        minimal=cause.minimal,
+        withheld=withheld,
+        relaxations=tuple(
+            RelaxationEvidence(
+                test_case=problem.demands[number].label(),
+                side=step.side,
+                attribute=step.attribute,
+                drop=step.said,
+                frees=step.frees,
+                also_accept=step.value,
+                also_accept_frees=step.value_frees,
+            )
             for number, step in offered
-        ],
-    }
+        ),
+    )
 
 
-def _on(problem: Problem, units: dict[int, int]) -> list[dict[str, Any]]:
-    return [
-        {"test_case": problem.demands[number].label(), "priority": problem.demands[number].priority, "short": missing}
-        for number, missing in sorted(units.items())
-    ]
+def _on(problem: Problem, units: dict[int, int]) -> tuple[MissingUnits, ...]:
+    lacking = ((problem.demands[number], missing) for number, missing in sorted(units.items()))
+    return tuple(MissingUnits(test_case=d.label(), priority=d.priority, short=missing) for d, missing in lacking)
 
 
 def _withheld(profiles: Profiles, problem: Problem, cause: ShortageCause) -> dict[str, int]:
@@ -171,26 +162,26 @@ def _steps_text(problem: Problem, offered: list[tuple[int, Relaxation]], *, alon
     return "To relax: " + "; ".join(said) + "."
 
 
-def _given_up(problem: Problem, plain: Fill, filled: Fill) -> list[dict[str, Any]]:
+def _given_up(problem: Problem, plain: Fill, filled: Fill) -> list[Shortage]:
     """Tell which test cases an all-or-nothing decision left without units that they could have had."""
     least, found = needed(problem), []
     for number in np.flatnonzero(filled.base < plain.base):
         demand, had, got = problem.demands[int(number)], int(plain.base[number]), int(filled.base[number])
         found.append(
-            {
-                "text": f"{demand.label()} cannot run with fewer than {_units(int(least[number]))}; {had:,} could be "
+            Shortage(
+                text=f"{demand.label()} cannot run with fewer than {_units(int(least[number]))}; {had:,} could be "
                 f"had, and {f'{got:,} were' if got else 'none was'} given, so that others can run (all or nothing).",
-                "kind": "given up",
-                "round": demand.round,
-                "test_cases": [demand.label()],
-                "short": had - got,
-                "falls_on": _on(problem, {int(number): had - got}),
-            }
+                kind="given up",
+                round=demand.round,
+                test_cases=(demand.label(),),
+                short=had - got,
+                falls_on=_on(problem, {int(number): had - got}),
+            )
         )
     return found
 
 
-def _spares(problem: Problem, filled: Fill) -> list[dict[str, Any]]:
+def _spares(problem: Problem, filled: Fill) -> list[Shortage]:
     """Tell in one entry which spares are missing: no test depends on them."""
     missing = problem.spare - filled.spare
     on = {int(number): int(missing[number]) for number in np.flatnonzero(missing)}
@@ -199,13 +190,13 @@ def _spares(problem: Problem, filled: Fill) -> list[dict[str, Any]]:
     names = [problem.demands[number].label() for number in on]
     total = sum(on.values())
     return [
-        {
-            "text": f"{total:,} spare unit{' is' if total == 1 else 's are'} missing, from {_names(names)}. "
+        Shortage(
+            text=f"{total:,} spare unit{' is' if total == 1 else 's are'} missing, from {_names(names)}. "
             "Spares never take a unit that a test case wants.",
-            "kind": "spares",
-            "round": problem.demands[0].round,
-            "test_cases": names,
-            "short": total,
-            "falls_on": _on(problem, on),
-        }
+            kind="spares",
+            round=problem.demands[0].round,
+            test_cases=tuple(names),
+            short=total,
+            falls_on=_on(problem, on),
+        )
     ]
