@@ -88,7 +88,7 @@ class DtcText:
         there |= {(fold.group, place) for fold in folds for place in (fold.position, fold.flag_position)}
         found = [
             (group, item)
-            for group in self._written()
+            for group in sorted(self._written())
             if (known := group_of(self._layouts[0], group)) is not None
             for item in known.items
             if (group, item.position) not in there
