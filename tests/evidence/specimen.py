@@ -238,7 +238,7 @@ def _input(rng: random.Random, row: dict[str, Any], role: str) -> dict[str, Any]
         "cut_date": "2023-08-19",
         "dropped_columns": rng.choice([0, 0, 0, 2, 7]),
         "columns": {"mpan_core": rng.choice(["MPAN_CORE", "mpan"]), "postcode": "POSTCODE"},
-        **{name: [] for name in ("files", "passed_over", "dropped", "missing", "remarks")},
+        **{name: [] for name in ("files", "passed_over", "dropped", "missing", "not_agreed", "remarks")},
         **{name: {} for name in ("aliases", "null_words", "rounded", "unread_dates")},
     }
 
