@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from contracts.evidence_types import (
     Count,
+    Date,
     Maybe,
     Name,
     Section,
@@ -56,6 +57,44 @@ class Searched(Section):
     confirmed: Count
 
 
+class ChanceHits(Section):
+    """Hits of short identifiers in one place that chance explains."""
+
+    kind: Name
+    written: str = _of("How it is written there: alone, in groups, as a number.")
+    where: str
+    candidates: Count
+    hits: Count
+    expected: float = _of("Hits that chance gives: raw identifiers of a sort over all values of that sort.")
+    most: Count = _of("The upper end of the band: more would have ended the run.")
+
+
+class RecallOfKind(Section):
+    """How many leaks of one kind were planted, and found."""
+
+    kind: str
+    planted: Count
+    found: Count
+
+
+class RecallLimit(Section):
+    """A kind of leak that the scan cannot find, and why."""
+
+    kind: str
+    reason: str
+
+
+class Recall(Section):
+    """What the scan was measured to find in a campaign of planted leaks, before this run."""
+
+    date: Date
+    version: str = _of("Version of the product that was measured.")
+    metering_points: Count
+    seed: Count
+    kinds: tuple[RecallOfKind, ...]
+    limits: tuple[RecallLimit, ...]
+
+
 class LeakScan(Section):
     """The search of the whole pack for raw identifiers."""
 
@@ -67,6 +106,20 @@ class LeakScan(Section):
         "Class of identifier -> what was searched and found: a count, or an object of counts."
     )
     scope: Maybe[str] = _maybe("What was searched, where that is not this pack.")
+    known: Maybe[dict[str, Count]] = _maybe(
+        "Raw identifiers that were looked for, by kind, as keyed digests that intake took."
+    )
+    by_chance: Maybe[tuple[ChanceHits, ...]] = _maybe(
+        "Every place in which short identifiers were hit no more often than chance hits them."
+    )
+    canaries: Maybe[dict[str, Count]] = _maybe(
+        "Invented identifiers of the run that were written raw into a scratch file, and found there, by kind."
+    )
+    recall: Maybe[Recall] = None
+    unknown: Maybe[tuple[Name, ...]] = _maybe(
+        "Sources that came as submission packs: their raw identifiers are not known here, and were looked for by their "
+        "sender."
+    )
 
 
 class ClassSize(Section):

@@ -8,6 +8,7 @@ and goes on from there.
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from flows.cleanse.listing import cleanse_file
 from flows.cleanse.verdicts import write_cleanse
 from flows.cut import partitions
 from flows.cut.config import ExtractConfig, Job, Participant, load_cut
-from flows.cut.context import Context, context, forget, now, run_digest, work_folder
+from flows.cut.context import Context, context, forget, now, run_digest, scan_key, work_folder
 from flows.cut.deliveries import input_state, note, noted_refusal
 from flows.cut.installed import require
 from flows.cut.parallel import map_parallel
@@ -57,7 +58,10 @@ from flows.cut.records import (
 )
 from flows.cut.run_lock import alone
 from flows.cut.workspace import MARKER, disk
+from flows.intake.raw_digests import DigestTaker
 from flows.keys.signing_key import load_approver, load_signer
+from flows.leak_scan.canaries import require_canaries
+from flows.leak_scan.digests_of_run import digests_file
 from flows.pseudonymise.source import pseudonymise_source
 from flows.pseudonymise.submission import exclude_submitted, take_submission
 from flows.quality import after_augmentation, coincident, exclusions, rule_counts, verdicts
@@ -241,7 +245,9 @@ def prepare(cut_file: str, kind: Kind = "release") -> RunPlan:
             known.workspace.remove()
         forget()
         known = context(cut_file)
-        known.workspace.record(Begun(at=now(), digest=digest))
+        known.workspace.record(
+            Begun(at=now(), digest=digest, fingerprint=known.keys.fingerprint(), salt=secrets.token_hex(16))
+        )
     return RunPlan(
         sources=tuple((h.participant, h.extract) for h in known.extracts),
         partitions=known.workspace.partitions,
@@ -331,6 +337,9 @@ def pseudonymise(cut_file: str, mpid: str, extract: str) -> StepCounts:
         return StepCounts(rows=done.rows, bytes=done.bytes)
     participant, source = _find(known.job, mpid, extract)
     read = take_submission if source.source.pack else pseudonymise_source
+    taker = DigestTaker(scan_key(known), digests_file(known.workspace, mpid, extract))
+    if not source.source.pack:
+        require_canaries(known, known.contracts[extract], taker, f"{mpid}/{extract}")
     with noted_refusal(known.job, participant, extract):
         facts = read(
             known.job,
@@ -341,6 +350,7 @@ def pseudonymise(cut_file: str, mpid: str, extract: str) -> StepCounts:
             workspace=known.workspace,
             contract=known.contracts[extract],
             progress=current_listener().rows,
+            taker=taker,
         )
     known.workspace.record(facts, mpid, extract)
     note(known.job, participant, extract, "accepted", rows=facts.rows)

@@ -13,6 +13,7 @@ from pathlib import Path
 import contracts
 from contracts.augmentation import associations, services, tables
 from contracts.augmentation.model import Associations, Services, Tables
+from contracts.errors import KeyMaterialError
 from contracts.load import RESULTS, load_all
 from contracts.model import Contract
 from contracts.overlay import NONE, apply, read_overlay
@@ -20,7 +21,7 @@ from contracts.scheme import scheme_lists
 from flows.cut.build import source_digest, tool_version
 from flows.cut.config import Job, load_cut
 from flows.cut.partitions import ParticipantExtract
-from flows.cut.records import SourceFacts
+from flows.cut.records import Begun, SourceFacts
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace, partition_count
 from flows.intake.market_domain_data import Reference, load_reference
@@ -122,6 +123,22 @@ def load_context(job: Job, root: Path, count: int) -> Context:
         associations=associations(job.path(chosen.associations)) if chosen.associations else associations(),
         services=services(),
     )
+
+
+def scan_key(known: Context) -> bytes:
+    """Return the key of this run's digests of raw identifiers: from the cut key and the run's salt, and never written.
+
+    Raises:
+        KeyMaterialError: the run was begun under another key, or was not begun at all.
+    """
+    begun = known.workspace.recorded(Begun)
+    if begun is None or begun.fingerprint != known.keys.fingerprint():
+        raise KeyMaterialError(
+            "this process has another cut key than the run was begun under",
+            where=str(known.job.model.cut.key),
+            remedy="give every worker the same key file",
+        )
+    return known.keys.field(f"leak-scan/{begun.salt}").material()
 
 
 def work_folder(job: Job) -> Path:

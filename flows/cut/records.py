@@ -39,11 +39,17 @@ class Record(BaseModel):
 
 
 class Begun(Record):
-    """A run has begun: when, and the digest of all that decides what it makes."""
+    """A run has begun: when, the digest of all that decides what it makes, and under which key.
+
+    Attributes:
+        salt: random, of this run; the key of the leak scan's digests is derived from the cut key with it.
+    """
 
     NAME: ClassVar[str] = "begun"
     at: str
     digest: str
+    fingerprint: str
+    salt: str
 
 
 class WrittenPieces(Record):

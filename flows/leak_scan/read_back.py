@@ -1,45 +1,51 @@
-"""Reads any file of a pack back for the leak scan: names, metadata, columns, lines; in pieces, whatever its size."""
+"""Reads any file of a pack back for the leak scan: as blocks of bytes, a Parquet file also as its columns."""
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum, auto
 from pathlib import Path
 
-import polars as pl
+import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-BATCH = 262_144
+BATCH = 65_536
 BLOCK = 1 << 20
-CSV_BLOCK = 4 << 20  # 32 of them are read ahead, whatever the reader of a file is told
-OVERLAP = 128  # characters of a text that are searched again with the next block
+OVERLAP = 256  # bytes of a text that are searched again with the next block
 FEW = 4  # bytes a cell, uncompressed, below which a column is read as its distinct values
-
-
-class PieceKind(Enum):
-    """What a piece is made of."""
-
-    TEXTS = auto()  # lines, names, metadata: no postcode may stand here
-    COLUMN = auto()
-    DISTINCT = auto()  # the distinct values of a column, which may come again
+MAGIC = b"PAR1"
 
 
 @dataclass(frozen=True, slots=True)
-class ScanPiece:
-    """Some values of a file and where they stand; ``cells`` is how many values they stand for."""
+class Block:
+    """Some bytes of a file.
 
-    kind: PieceKind
-    values: pl.Series
+    Attributes:
+        line: how many line breaks stand before them.
+        words: they are names and metadata of a table: no value of a row may stand there.
+        binary: they are no text.
+    """
+
+    data: NDArray[np.uint8]
     where: str
-    cells: int
+    line: int = 0
+    words: bool = False
+    binary: bool = False
 
 
-def pieces(path: Path, name: str) -> Iterator[ScanPiece]:
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows of a table; ``row`` is how many stand before them."""
+
+    batch: pa.RecordBatch
+    where: str
+    row: int
+
+
+def pieces(path: Path, name: str) -> Iterator[Block | Rows]:
     """Yield all that a file holds.
 
     Args:
@@ -47,67 +53,66 @@ def pieces(path: Path, name: str) -> Iterator[ScanPiece]:
     """
     if path.suffix == ".parquet":
         yield from _parquet(path, name)
-    elif path.suffix == ".csv":
-        yield from _csv(path, name)
     else:
-        for number, lines in enumerate(_blocks(path)):
-            yield _texts(lines, f"{name}, block {number + 1}")
+        yield from _blocks(path, name)
 
 
-def _texts(texts: Iterable[str], where: str) -> ScanPiece:
-    values = pl.Series("", list(texts), dtype=pl.String)
-    return ScanPiece(PieceKind.TEXTS, values, where, values.len())
+def text_block(text: str, where: str) -> Block:
+    """Return names and metadata as a block."""
+    return Block(np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8), where, words=True)
 
 
-def _parquet(path: Path, name: str) -> Iterator[ScanPiece]:
+def _parquet(path: Path, name: str) -> Iterator[Block | Rows]:
+    """Yield names and metadata as texts, the footer and page indexes as they lie there, and the rows."""
     file = pq.ParquetFile(path)
-    yield _texts(_metadata(file), f"{name}, names and metadata")
-    for column, bounds in _statistics(file).items():
-        yield ScanPiece(
-            PieceKind.COLUMN, pl.Series(column, bounds), f"{name}, statistics of column {column}", len(bounds)
-        )
+    yield text_block("\n".join(_metadata(file)), f"{name}, names and metadata")
+    yield from _beside_pages(path, file, name)
     few = [column for column, size in _cell_sizes(file).items() if size < FEW]
-    file = pq.ParquetFile(path, read_dictionary=few)
-    wanted = [f.name for f in file.schema_arrow if _textual(f.type) or _wide(f.type)]
-    yield from _batches(file.iter_batches(batch_size=BATCH, columns=wanted), name)
-
-
-def _csv(path: Path, name: str) -> Iterator[ScanPiece]:
-    with path.open(encoding="utf-8") as stream:
-        header = next(csv.reader(stream), [])
-    yield _texts(header, f"{name}, header")
-    if header:
-        as_text = pa_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.large_string()))
-        reader = pa_csv.open_csv(
-            path,
-            read_options=pa_csv.ReadOptions(block_size=CSV_BLOCK),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-            convert_options=as_text,
-        )
-        yield from _batches(reader, name)
-
-
-def _batches(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[ScanPiece]:
     at = 0
-    for batch in batches:
-        for column, array in zip(batch.schema.names, batch.columns, strict=True):
-            where = f"{name}, column {column}, rows from {at + 1}"
-            if pa.types.is_dictionary(array.type):
-                values = pl.Series(column, array.dictionary.cast(pa.large_string()))
-                yield ScanPiece(PieceKind.DISTINCT, values, where, batch.num_rows)
-            else:
-                yield ScanPiece(PieceKind.COLUMN, pl.Series(column, array), where, batch.num_rows)
+    for batch in pq.ParquetFile(path, read_dictionary=few).iter_batches(batch_size=BATCH):
+        yield Rows(batch, name, at)
         at += batch.num_rows
+
+
+def _metadata(file: pq.ParquetFile) -> Iterator[str]:
+    """Yield every text of a Parquet file that is no value: names, and key-value metadata of the file and its fields."""
+    schema = file.schema_arrow
+    yield from schema.names
+    yield file.metadata.created_by or ""
+    for held in (schema.metadata, *(field.metadata for field in schema)):
+        for key, value in (held or {}).items():
+            yield f"{key.decode('utf-8', 'replace')} {value.decode('utf-8', 'replace')}"
+
+
+def _beside_pages(path: Path, file: pq.ParquetFile, name: str) -> Iterator[Block]:
+    """Yield what lies between and after the pages of a Parquet file: page indexes, the footer, anything else."""
+    pages: list[tuple[int, int]] = []
+    meta = file.metadata
+    for group in range(meta.num_row_groups):
+        row_group = meta.row_group(group)
+        for number in range(row_group.num_columns):
+            chunk = row_group.column(number)
+            begin = chunk.data_page_offset
+            if chunk.dictionary_page_offset:
+                begin = min(begin, chunk.dictionary_page_offset)
+            pages.append((begin, begin + chunk.total_compressed_size))
+    size, at, held = path.stat().st_size, len(MAGIC), b""
+    with path.open("rb") as stream:
+        for begin, end in [*sorted(pages), (size, size)]:
+            stream.seek(at)
+            while at < begin:
+                some = stream.read(min(BLOCK, begin - at))
+                held += some + b"\n"
+                at += len(some)
+                if len(held) >= BLOCK:
+                    yield Block(np.frombuffer(held, np.uint8), f"{name}, footer and page indexes", binary=True)
+                    held = held[-OVERLAP:]
+            at = max(at, end)
+    yield Block(np.frombuffer(held, np.uint8), f"{name}, footer and page indexes", binary=True)
 
 
 def _textual(kind: pa.DataType) -> bool:
     return bool(pa.types.is_large_string(kind) or pa.types.is_string(kind) or pa.types.is_dictionary(kind))
-
-
-def _wide(kind: pa.DataType) -> bool:
-    """Tell whether a column of numbers could carry an MPAN."""
-    wide = (pa.types.is_int64, pa.types.is_uint64, pa.types.is_decimal, pa.types.is_float64)
-    return any(test(kind) for test in wide)
 
 
 def _cell_sizes(file: pq.ParquetFile) -> dict[str, float]:
@@ -122,38 +127,12 @@ def _cell_sizes(file: pq.ParquetFile) -> dict[str, float]:
     return {name: size / max(1, file.metadata.num_rows) for name, size in sizes.items() if name in text}
 
 
-def _metadata(file: pq.ParquetFile) -> Iterator[str]:
-    """Yield every text of a Parquet file that is no value: names and key-value metadata."""
-    yield from file.schema_arrow.names
-    for key, value in (file.schema_arrow.metadata or {}).items():
-        yield f"{key.decode('utf-8', 'replace')} {value.decode('utf-8', 'replace')}"
-    yield file.metadata.created_by or ""
-
-
-def _statistics(file: pq.ParquetFile) -> dict[str, list[str]]:
-    """Return the bounds of each column that the footer states, as texts."""
-    found: dict[str, list[str]] = {}
-    for group in range(file.metadata.num_row_groups):
-        for column in range(file.metadata.num_columns):
-            chunk = file.metadata.row_group(group).column(column)
-            known = chunk.statistics
-            if known is not None and known.has_min_max:
-                found.setdefault(chunk.path_in_schema, []).extend((str(known.min), str(known.max)))
-    return found
-
-
-def _blocks(path: Path) -> Iterator[list[str]]:
-    """Yield the lines of a text file, in blocks; a line longer than a block comes in overlapping pieces."""
-    held = ""
+def _blocks(path: Path, name: str) -> Iterator[Block]:
+    """Yield a file in blocks that overlap a little: what stands across a border is whole in one of them."""
+    held, line = b"", 0
     with path.open("rb") as stream:
         while chunk := stream.read(BLOCK):
-            text = held + chunk.decode("utf-8", "replace")
-            lines = text.split("\n")
-            held = lines.pop()
-            if lines:
-                yield lines
-            if len(held) > BLOCK:
-                yield [held]
-                held = held[-OVERLAP:]
-    if held:
-        yield [held]
+            data = held + chunk
+            yield Block(np.frombuffer(data, np.uint8), name, line)
+            held = data[-OVERLAP:]
+            line += data.count(b"\n") - held.count(b"\n")

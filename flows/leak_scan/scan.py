@@ -1,14 +1,15 @@
 """The leak scan: after writing, every file of a pack is searched for every raw identifier of the inputs (DQ32, Q67).
 
-It reads back what was written, names, columns, metadata and texts included, and knows a raw value by its pseudonym
-(``transforms.release.leak_candidates``). A hit is told by its place, never by its value, and ends the run.
+It looks up what stands in a file in digests that intake took of the sources before anything else touched them
+(``transforms.leak_scan``). It reads back what was written, names, columns, metadata and texts included. A hit is told
+by its place, never by its value. Hits of short identifiers that chance explains are shown beside the number that chance
+gives; more than that ends the run.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -18,278 +19,262 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.errors import ResidueError
-from contracts.evidence_results import LeakScan, Searched
-from contracts.vocabulary import Field, Form
 from flows.cut.parallel import map_parallel
-from flows.cut.partitions import ParticipantExtract
-from flows.cut.workspace import Workspace
-from flows.leak_scan.read_back import PieceKind, ScanPiece, pieces
-from flows.pseudonymise.pseudonym_index import coincident, keys_of, pseudonym_index
-from transforms.pseudonymise import mpan
-from transforms.pseudonymise.pseudonymiser import Pseudonymiser
-from transforms.release import leak_candidates
+from flows.leak_scan.findings import LeakFindings
+from flows.leak_scan.read_back import Block, Rows, pieces, text_block
+from flows.leak_scan.table import search_rows
+from flows.leak_scan.text_tables import TextTable, owners
+from transforms.leak_scan.candidates import Windows, windows
+from transforms.leak_scan.condensed import Condensed
+from transforms.leak_scan.digests import Digests, Kind
+from transforms.leak_scan.known import OWN, Hits, Known, own_by_chance
+from transforms.leak_scan.raw_columns import PAIRED
+from transforms.leak_scan.spellings import DEEPEST, rewritten
 
-ROOT = Path(__file__).parents[1]
-SAID = (
-    "contracts/**/*.yaml",
-    "flows/report/**/*.*",
-    "flows/report/dpia.py",
-)  # what evidence and report are written from
+ROOT = Path(__file__).parents[2]
+SAID = ("contracts/**/*.yaml", "flows/report/**/*.*", "flows/release/*.py")  # what evidence and report are written from
 TEXTS = frozenset({".py", ".yaml", ".j2", ".js", ".css"})
+POSTCODE_SHAPE = r"(?i)\b[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][ABD-HJLNP-UW-Z]{2}\b"
+TABLES = frozenset({".csv", ".tsv", ".psv", ".usr", ".txt", ".dtc"})
 
 
 @cache
-def product_vocabulary() -> frozenset[str]:
-    """Return the words of contracts and report that the leak scan would take for a meter serial number (DQ32)."""
+def product_words() -> Digests:
+    """Return the hashes of words of contracts and report that the scan could take for a meter serial (DQ32)."""
     files = [path for said in SAID for path in sorted(ROOT.glob(said)) if path.suffix in TEXTS]
-    lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
-    return frozenset(
-        leak_candidates.serial_candidates(leak_candidates.plain(pl.Series("", lines, dtype=pl.String)))["value"]
-    )
+    text = b"\n".join(path.read_bytes() for path in files)
+    return np.unique(_plain_hashes(text))
 
 
-SHOWN_PLACES = 5
-MOST_BY_CHANCE = 1_000  # hits of one piece that may be digits in keyed texts; a leak of more needs no second look
-Rows = NDArray[np.int64]
-KINDS = tuple(leak_candidates.CANDIDATES)
-SMALLEST_MPAN = 10**12
-# Serial numbers and UPRNs are short: among millions of raw ones some stand in any column of random digits by chance,
-# under either name. Such columns are compared at intake, each row with its own raw value (leak_candidates.own_row).
-PSEUDONYMS = ("meter_serial_number", "uprn")
-KEYED = ("token", "css_registration_id")  # keyed random texts, as the ids of DIP participants are
-DIP_ID = "_dip_id"
-MEASURED = (Form.INTEGER, Form.DECIMAL, Form.DATE)
-COUNT_DIGITS = 11  # in a document a number of up to so many digits is a count of rows or bytes
+def _plain_hashes(text: bytes) -> Digests:
+    words = {word for word in _words(text) if any(c in b"0123456789" for c in word)}
+    return np.array([hash(word) & 0xFFFFFFFFFFFFFFFF for word in words], np.uint64)
 
 
-@dataclass(slots=True)
-class LeakFindings:
-    """What was searched and found.
-
-    Attributes:
-        files, bytes, cells: how much was read; a cell is a value of a table or a line of a text.
-        searched: candidates looked up, by field.
-        confirmed: raw identifiers found, by field.
-        places: where the first of them stand, in words without a value.
-    """
-
-    files: int = 0
-    bytes: int = 0
-    cells: int = 0
-    searched: Counter[str] = field(default_factory=Counter)
-    confirmed: Counter[str] = field(default_factory=Counter)
-    places: list[str] = field(default_factory=list)
-
-    def hit(self, kind: str, where: str, count: int) -> None:
-        """Note raw identifiers at a place."""
-        self.confirmed[kind] += count
-        self.places.append(f"{kind} in {where}")
-
-    def add(self, other: LeakFindings) -> None:
-        """Add what was found elsewhere."""
-        self.files, self.bytes, self.cells = (
-            self.files + other.files, self.bytes + other.bytes, self.cells + other.cells
-        )  # fmt: skip
-        self.searched.update(other.searched)
-        self.confirmed.update(other.confirmed)
-        self.places = (self.places + other.places)[:SHOWN_PLACES]
+def _words(text: bytes) -> Iterator[bytes]:
+    condensed = Condensed(np.frombuffer(text, np.uint8))
+    data = condensed.data.tobytes()
+    found = condensed.words
+    for start, length in zip(found.start.tolist(), found.length.tolist(), strict=True):
+        yield data[start : start + length]
 
 
 @dataclass(frozen=True, slots=True)
-class _How:
-    """How files are searched; see :meth:`Scanner.folder`."""
+class How:
+    """How files are searched.
 
-    counts: bool = False
-    forms: bool = False
-    says: bool = False  # the product's own words stand here beside what it found
+    Attributes:
+        document: the product's own words stand there beside what it found: evidence, report, names, metadata. No
+            postcode may stand there at all.
+        table: how a text table is laid out.
+    """
 
-    def kinds(self, kinds: tuple[Field, ...]) -> tuple[Field, ...]:
-        """Return which of the fields to look for."""
-        return tuple(kind for kind in kinds if kind in (Field.MPAN, Field.ESME_ID)) if self.forms else kinds
-
-    def candidates(self, kind: Field, texts: pl.Series) -> pl.DataFrame:
-        """Return what could be an identifier; where documents count rows and bytes or say something, none of that."""
-        found = leak_candidates.CANDIDATES[kind](texts)
-        if self.says and kind is Field.METER_SERIAL:
-            found = found.filter(~pl.col("value").is_in(list(product_vocabulary())))
-        if not self.counts or kind not in (Field.UPRN, Field.METER_SERIAL):
-            return found
-        return found.filter(~pl.col("value").str.contains(f"^[0-9]{{1,{COUNT_DIGITS}}}$"))
+    document: bool = False
+    table: TextTable | None = None
 
 
 class Scanner:
     """Searches files for the raw identifiers of one cut.
 
     Args:
-        workspace: where the pseudonyms of every judged row lie.
-        extracts: all extracts of all participants.
-        pseudonymiser: turns what stands in an output into what it would be called if it were raw.
+        known: digests of the raw identifiers.
     """
 
-    def __init__(
-        self, workspace: Workspace, extracts: Sequence[ParticipantExtract], pseudonymiser: Pseudonymiser
-    ) -> None:
-        self._pseudonymiser = pseudonymiser
-        columns = [c for contract in workspace.contracts.values() for c in contract.columns]
-        self._measured = frozenset(c.name for c in columns if c.form in MEASURED)
-        self._indexes = {kind: pseudonym_index(workspace, extracts, kind) for kind in leak_candidates.CANDIDATES}
-        own = coincident(self._indexes[Field.MPAN], pseudonymiser)
-        self._coincident = np.append(own, False)  # the last place stands for what is no pseudonym of the cut
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._seen: set[tuple[int, ...]] = set()
         self._clean: set[tuple[str, int, int]] = set()
         self.findings = LeakFindings()
         self._adding = Lock()
 
     @property
-    def identifiers(self) -> int:
-        """How many raw identifiers are looked for."""
-        return sum(int(index.keys.size) for index in self._indexes.values())
+    def identifiers(self) -> dict[str, int]:
+        """How many raw identifiers are looked for, by kind."""
+        return {kind.word: len(held) for kind, held in self._known.sets.items()}
 
     def folder(self, root: Path, *, counts: bool = False, forms: bool = False) -> None:
         """Search every file below a folder, as many at once as there are cores.
 
         Args:
-            counts: its tables hold counts and the product's own words, as a report's do.
-            forms: its texts are load files under a participant's own names of columns, of rows that were searched as
-                Parquet: MPANs and ESME ids are looked for again.
+            counts: its files are the product's own documents, as a report's are.
+            forms: what was searched already under another name is not read again.
         """
         files = sorted(p for p in root.rglob("*") if p.is_file())
-        how = _How(counts=counts, forms=forms, says=counts)
-        for found in map_parallel(lambda path: self._file(path, path.relative_to(root).as_posix(), how), files):
+        how = How(document=counts)
+
+        def one(path: Path) -> LeakFindings:
+            return self.file(path, path.relative_to(root).as_posix(), how)
+
+        for found in map_parallel(one, files):
             with self._adding:
                 self.findings.add(found)
 
     def document(self, document: object, where: str) -> None:
-        """Search every text of a JSON document, keys included."""
-        texts = pl.Series("", list(_strings(document)), dtype=pl.String)
-        self._piece(ScanPiece(PieceKind.TEXTS, texts, where, texts.len()), self.findings, _How(says=True))
+        """Search every text and number of a JSON document, keys included."""
+        texts = "\n".join(_strings(document))
+        self.block(text_block(texts, where), self.findings, How(document=True))
 
-    def _file(self, path: Path, name: str, how: _How) -> LeakFindings:
+    def file(self, path: Path, name: str, how: How = How()) -> LeakFindings:
+        """Search one file and its name; the same bytes under another name are searched once."""
         found = LeakFindings(files=1, bytes=path.stat().st_size)
-        self._piece(ScanPiece(PieceKind.TEXTS, pl.Series("", [name]), "the name of a file", 1), found, _How())
-        how = replace(how, forms=how.forms and path.suffix != ".parquet")
+        self.block(text_block(name, f"the name {_safe(name)}"), found, How(document=True))
+        mark = _state(path)
+        with self._adding:
+            if mark in self._seen:
+                return found
+        how = replace(how, document=how.document or path.suffix not in TABLES | {".parquet"})
+        table = None
         for piece in pieces(path, name):
-            self._piece(piece, found, how)
+            if isinstance(piece, Rows):
+                self._rows(piece, found)
+                continue
+            if path.suffix in TABLES:
+                table = table or TextTable.of(piece.data)
+            self.block(piece, found, How(document=how.document or piece.words, table=table))
+        found.settle()
+        with self._adding:
+            self._seen.add(mark)
         return found
 
-    def _piece(self, piece: ScanPiece, found: LeakFindings, how: _How) -> None:
-        found.cells += piece.cells
-        if piece.kind is PieceKind.TEXTS:
-            self._texts(piece, found, how)
-        elif piece.kind is PieceKind.DISTINCT and how == _How():
-            self._distinct(piece, found)
-        else:
-            self._column(piece, found, how)
+    def has_seen(self, path: Path) -> bool:
+        """Tell whether a file was searched, under this name or another, and is as it was then."""
+        return _state(path) in self._seen
 
-    def _texts(self, piece: ScanPiece, found: LeakFindings, how: _How) -> None:
-        texts = piece.values.drop_nulls()
-        self._search(texts, how.kinds(KINDS), piece, found, how)
-        if not how.forms and (
-            count := int(leak_candidates.plain(texts).str.contains(leak_candidates.POSTCODE_SHAPE).sum())
-        ):
-            found.hit("postcode", piece.where, count)
+    def _rows(self, rows: Rows, found: LeakFindings) -> None:
+        found.cells += rows.batch.num_rows * rows.batch.num_columns
+        search_rows(self, rows, found)
 
-    def _distinct(self, piece: ScanPiece, found: LeakFindings) -> None:
-        """Search distinct values, unless the same ones of the same column were searched before."""
-        values = piece.values
-        mark = (values.name, values.len(), int(values.hash(seed=1).sum() or 0))
-        if mark not in self._clean:
-            before = found.confirmed.total()
-            self._column(piece, found, _How())
-            if found.confirmed.total() == before:
-                self._clean.add(mark)
+    @property
+    def plain(self) -> How:
+        """How tables are searched."""
+        return How()
 
-    def _column(self, piece: ScanPiece, found: LeakFindings, how: _How) -> None:
-        values, kinds = piece.values, how.kinds(searched_fields(piece.values.name, self._measured))
-        if values.dtype != pl.String:  # a number can be an MPAN; shorter ones are numbers like any other
-            if not values.abs().ge(SMALLEST_MPAN).any():
-                return
-            values, kinds = values.cast(pl.String).str.replace(r"\.0+$", ""), (Field.MPAN,)
-        texts = values.drop_nulls()
-        if not texts.str.len_bytes().ge(leak_candidates.SHORTEST_SERIAL).any():
-            return
-        self._search(texts, kinds, piece, found, how)
+    def otherwise(self, data: bytes, where: str, found: LeakFindings) -> None:
+        """Search what some texts say once ways of writing are undone, and not the texts themselves."""
+        raw = np.frombuffer(data, np.uint8)
+        for name, reading in rewritten(raw, Condensed(raw)):
+            self.block(Block(np.frombuffer(reading, np.uint8), where), found, How(), form=name, depth=1)
 
-    def _search(
-        self, texts: pl.Series, kinds: tuple[Field, ...], piece: ScanPiece, found: LeakFindings, how: _How
+    def block(self, block: Block, found: LeakFindings, how: How, *, form: str = "", depth: int = 0) -> None:
+        """Search some bytes, and what they say once ways of writing are undone."""
+        if how.document and not depth:
+            self._postcodes(block, found)
+        text = Condensed(block.data)
+        for some in windows(text):
+            self.note(text, some, block, found, how, form=form)
+        if depth < DEEPEST:
+            for name, data in rewritten(block.data, text, binary=block.binary):
+                again = Block(np.frombuffer(data, np.uint8), block.where, block.line, binary=block.binary)
+                self.block(again, found, how, form=form or name, depth=depth + 1)
+
+    def note(
+        self, text: Condensed, some: Windows, block: Block, found: LeakFindings, how: How, *, form: str = ""
     ) -> None:
-        """Look in texts without nulls for the raw values of some fields, the MPAN among them."""
-        sieved = leak_candidates.sieve(texts, kinds)
-        if sieved.bare.any():
-            self._bare(texts.filter(pl.Series(sieved.bare)), piece, found)
-        for kind in kinds:
-            some = texts.filter(pl.Series(sieved.able[kind]))
-            if some.len():
-                some = some if kind is Field.MPAN else leak_candidates.plain(some)
-                candidates = how.candidates(kind, some)
-                found.searched[kind.value] += candidates.height
-                self._confirm(kind, some, self._raw_rows(kind, candidates), piece, found)
+        """Look up windows of a block of bytes."""
+        hits = self._known.search(text, some)
+        if not hits.count:
+            found.note(hits, block.where, "", form=f"{form}, {hits.form}" if form else "")
+            return
+        some = self._known.once(text, some)
+        hits = self._known.search(text, some)
+        if how.document and some.kind is Kind.METER_SERIAL:
+            hits = _not_ours(hits, text, some)
+        if how.table is not None and not form:
+            self._by_column(text, some, hits, block, found, how.table)
+            return
+        if some.kind is Kind.POSTCODE and not block.binary:
+            hits = replace(hits, expected=0.0)  # in prose stands no postcode but a leaked one
+        first = _line(block, text, hits) if hits.count and not form and not block.binary else ""
+        found.note(hits, block.where, first, form=f"{form}, {hits.form}" if form else "")
 
-    def _bare(self, texts: pl.Series, piece: ScanPiece, found: LeakFindings) -> None:
-        """Look for raw MPANs among texts of thirteen digits."""
-        hits, valid = self._mpans(texts)
-        found.searched[Field.MPAN.value] += int(valid.sum())
-        if hits.any():
-            found.hit(Field.MPAN.value, f"{piece.where}{_row(piece, texts[int(hits.argmax())])}", int(hits.sum()))
+    def _by_column(
+        self, text: Condensed, some: Windows, hits: Hits, block: Block, found: LeakFindings, table: TextTable
+    ) -> None:
+        """Note hits of a text table by column, and those whose own row had the value by themselves."""
+        names = np.array(table.columns(block, text.positions[hits.start]), dtype=object)
+        found.hit_blocks(hits, block.where)
+        for name in sorted(set(names[hits.hit])):
+            inside = names == name
+            part = Windows(some.kind, some.form, some.start[inside], some.length[inside])
+            here = self._known.search(text, part)
+            if some.kind is Kind.POSTCODE and "postcode" not in _bare(name) and table.names:
+                here = replace(here, expected=0.0)
+            found.note(here, f"{block.where}, column {_shown(name)}", _line(block, text, here), column_of=block.where)
+            if some.kind in PAIRED:
+                own = replace(here, form=OWN, hit=here.hit & self._own(text, here), expected=own_by_chance(here))
+                if own.count:
+                    found.note(own, f"{block.where}, column {_shown(name)}", _line(block, text, own))
 
-    def _confirm(self, kind: Field, texts: pl.Series, rows: Rows, piece: ScanPiece, found: LeakFindings) -> None:
-        if kind is Field.MPAN and 0 < rows.size <= MOST_BY_CHANCE:
-            rows = self._beside_keyed(texts, rows)
-        if rows.size:
-            found.hit(kind.value, f"{piece.where}{_row(piece, texts[int(rows.min())])}", rows.size)
+    def _own(self, text: Condensed, hits: Hits) -> NDArray[np.bool_]:
+        """Tell which windows hold what the row of a metering point beside them had."""
+        found = np.zeros(hits.digests.size, np.bool_)
+        for owner in owners(text, self._known, hits.start):
+            found |= self._known.pairs.contains(self._known.digester.of_pairs(owner, hits.digests))
+        return found
 
-    def _raw_rows(self, kind: Field, candidates: pl.DataFrame) -> Rows:
-        """Return the rows of the candidates that are raw identifiers of the cut."""
-        rows: Rows = candidates["row"].to_numpy()
-        if candidates.is_empty():
-            return rows
-        if kind is Field.MPAN:
-            return rows[self._mpans(candidates["value"])[0]]
-        again = self._pseudonymiser.values(kind, candidates["value"])
-        present = again.is_not_null()
-        hits: Rows = rows[present.to_numpy()][self._indexes[kind].contains(keys_of(kind, again.filter(present)))]
-        return hits
+    def _postcodes(self, block: Block, found: LeakFindings) -> None:
+        shown = pl.Series([block.data.tobytes().decode("utf-8", "replace")]).str.count_matches(POSTCODE_SHAPE)[0]
+        nothing = np.zeros(shown, np.uint64)
+        hits = Hits(Kind.POSTCODE, "in a document", nothing, nothing.astype(np.int64), np.ones(shown, np.bool_), 0.0)
+        found.note(hits, block.where, "")
 
-    def _mpans(self, values: pl.Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Tell which values are raw MPANs of the cut, and which are valid MPAN cores at all.
+    @property
+    def known(self) -> Known:
+        """What is looked for."""
+        return self._known
 
-        A pseudonym of the cut, which is what nearly every such value is, was looked up once and for all.
-        """
-        keys, valid = mpan.keys(values)
-        known = self._indexes[Field.MPAN]
-        positions = np.where(valid, known.positions(keys), -1)
-        hits: NDArray[np.bool_] = self._coincident[positions]
-        strange = np.flatnonzero(valid & (positions < 0))
-        hits[strange] = known.contains(self._pseudonymiser.permuted(keys[strange]))
-        return hits, valid
-
-    def _beside_keyed(self, texts: pl.Series, rows: Rows) -> Rows:
-        """Return the rows that hold an MPAN outside of what a key drew, where chance puts one now and then."""
-        left = [leak_candidates.without_keyed(text) for text in texts.gather(rows)]
-        again = self._raw_rows(Field.MPAN, leak_candidates.mpan_candidates(pl.Series("", left, dtype=pl.String)))
-        return rows[np.unique(again)]
-
-
-def _row(piece: ScanPiece, text: str) -> str:
-    """Say in which row of a piece a text stands; what was searched may have been picked out of it."""
-    same = leak_candidates.plain(piece.values.cast(pl.String).fill_null("")) == leak_candidates.plain(pl.Series([text]))
-    return f", row {same.arg_true()[0] + 1}" if same.any() else ""
+    def new(self, column: str, size: int, content: int) -> bool:
+        """Tell whether the distinct values of a column were not searched before, and note that they are now."""
+        mark = (column, size, content)
+        with self._adding:
+            fresh = mark not in self._clean
+            self._clean.add(mark)
+        return fresh
 
 
-def searched_fields(column: str, measured: Collection[str]) -> tuple[Field, ...]:
-    """Return the fields whose raw values are looked for in a column of that name.
+def _not_ours(hits: Hits, text: Condensed, some: Windows) -> Hits:
+    """Leave out hits that are a word of the product: a change proposal is called like some meter."""
+    hit = hits.hit.copy()
+    for at in np.flatnonzero(hit):
+        start = int(hits.start[at])
+        length = int(some.length[np.flatnonzero(some.start == start)[0]])
+        word = text.data[start : start + length].tobytes()
+        hit[at] = np.uint64(hash(word) & 0xFFFFFFFFFFFFFFFF) not in product_words()
+    return replace(hits, hit=hit)
 
-    Args:
-        measured: columns that hold amounts or dates, which a CSV file spells like any digits.
-    """
-    if column in KEYED or column.endswith(DIP_ID) or column in measured:
-        return (Field.MPAN,)
-    return (Field.MPAN, Field.ESME_ID) if column in PSEUDONYMS else KINDS
+
+def _line(block: Block, text: Condensed, hits: Hits) -> str:
+    at = int(text.positions[hits.start[int(hits.hit.argmax())]])
+    breaks = int(np.count_nonzero(block.data[:at] == ord("\n")))
+    return f", line {block.line + breaks + 1}"
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    state = path.stat()
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+
+def _bare(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum())
+
+
+def _shown(name: str) -> str:
+    """Return a column's name as a place is told; one with many digits may be a value."""
+    return name if sum(char.isdigit() for char in name) <= 4 else "whose name may be data"
+
+
+def _safe(name: str) -> str:
+    return "of a file" if any(c.isdigit() for c in name) else f"of {name}"
 
 
 def _strings(node: object) -> Iterator[str]:
     match node:
         case str():
             yield node
+        case bool() | None:
+            return
+        case int() | float():
+            yield str(node)
         case dict():
             for key, value in node.items():
                 yield from (*_strings(key), *_strings(value))
@@ -298,21 +283,8 @@ def _strings(node: object) -> Iterator[str]:
                 yield from _strings(value)
 
 
-def evidence(scanner: Scanner) -> LeakScan:
-    """Return the scan's section of the evidence."""
-    found = scanner.findings
-    kinds = sorted({*found.searched, *found.confirmed, *(kind.value for kind in leak_candidates.CANDIDATES)})
-    return LeakScan(
-        files=found.files,
-        bytes=found.bytes,
-        identifiers=scanner.identifiers,
-        confirmed=found.confirmed.total(),
-        classes={k: Searched(candidates=found.searched[k], confirmed=found.confirmed[k]) for k in kinds},
-    )
-
-
 def refuse(scanner: Scanner) -> None:
-    """End the run if a raw identifier survived.
+    """End the run if a raw identifier survived, or more of them than chance explains.
 
     Raises:
         ResidueError: names the places of the first ones, never a value.

@@ -27,6 +27,7 @@ from flows.cut.workspace import Workspace
 from flows.intake import FirstRows, SourceFiles, SourceSpec, key_digest
 from flows.intake.half_hours import day_headings
 from flows.intake.joined import FileRead, FilesReader
+from flows.intake.raw_digests import DigestTaker, Taken
 from flows.intake.source import KEPT_DIGITS, safe_name, telling
 from transforms.column_map import ColumnMap, map_columns, only_agreed, shown
 from transforms.conform import bad, conform, normalise_mpans
@@ -70,12 +71,14 @@ def pseudonymise_source(  # noqa: PLR0913 - what a cut is, and what is wanted of
     contract: Contract,
     progress: Progress = silent,
     first: FirstRows | None = None,
+    taker: DigestTaker | None = None,
 ) -> SourceFacts:
     """Read one source and write its pseudonymised partitions.
 
     Args:
         contract: the extract's contract under the policy in force.
         first: of a source that is only looked at, what is wanted of it; there is no digest of its files then.
+        taker: takes digests of the raw identifiers for the leak scan, from the batches as they were read.
 
     Columns out (room ``staged``): the contract's released columns, ``_token``, ``_faults`` (intake rules), ``_order``,
     ``_row``.
@@ -100,10 +103,14 @@ def pseudonymise_source(  # noqa: PLR0913 - what a cut is, and what is wanted of
             said = _stated(reader)
             check_cut_date(said, cut.date, where=where)
             columns = source_columns(contract, reader)
-            hide = partial(_hidden, contract=contract, columns=columns, pseudonymiser=pseudonymiser, spec=reader.spec)
+            hide = partial(
+                _hidden, contract=contract, columns=columns, pseudonymiser=pseudonymiser, spec=reader.spec, taker=taker
+            )
             notes = SourceNotes()
             rows = first.of(reader.batches(), len(reader.numbers))
-            for batch, seen, met, failed in map_ordered(hide, rows, WORKERS // job.sources):
+            for batch, seen, met, failed, taken in map_ordered(hide, rows, WORKERS // job.sources):
+                if taker and taken:
+                    taker.add(taken)
                 found.dates = {**seen, **found.dates}
                 notes.add(met)
                 found.signs = added(found.signs, failed)
@@ -114,6 +121,8 @@ def pseudonymise_source(  # noqa: PLR0913 - what a cut is, and what is wanted of
             found.notes.add(notes)
             found.add(reader, columns, dated=said is not None)
     writer.close()
+    if taker:
+        taker.close()
     workspace.record(SignCounts(counts=found.signs), participant.mpid, extract.contract)
     return _facts(job, participant, specs, files, found, contract)
 
@@ -287,12 +296,19 @@ def _redacted_name(spec: SourceSpec, extract: str) -> str:
 
 
 def _hidden(
-    batch: pl.DataFrame, contract: Contract, columns: ColumnMap, pseudonymiser: Pseudonymiser, spec: SourceSpec
-) -> tuple[pl.DataFrame, dict[str, str], SourceNotes, Signs]:
-    """Return a batch under pseudonyms, how its dates are written, what was met, and how values without form look."""
+    batch: pl.DataFrame,
+    contract: Contract,
+    columns: ColumnMap,
+    pseudonymiser: Pseudonymiser,
+    spec: SourceSpec,
+    taker: DigestTaker | None,
+) -> tuple[pl.DataFrame, dict[str, str], SourceNotes, Signs, Taken | None]:
+    """Return a batch under pseudonyms, how its dates are written, what was met, signs, digests."""
+    raw = taker.before(batch, contract, columns) if taker else None
     done, notes = _anonymised(batch, contract, columns, pseudonymiser, spec)
+    taken = taker.after(raw, done[contract.key[0]]) if taker and raw else None
     failed = signs(batch, done, contract, columns, causes())
-    return done, written_dates(batch, contract, columns), notes, failed
+    return done, written_dates(batch, contract, columns), notes, failed, taken
 
 
 def pseudonymise_batch(

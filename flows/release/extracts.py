@@ -36,6 +36,11 @@ def sink(parts: Sequence[pl.LazyFrame], place: Place, relpath: str, form: str = 
             )
 
 
+def sink_table(frame: pl.LazyFrame, path: Path) -> None:
+    """Write one table as a release's Parquet files are written."""
+    sink([frame], lambda _: path, path.stem)
+
+
 def release_extract(
     known: Context, source: ParticipantExtract, rows_in: int, place: Place, formats: Sequence[str]
 ) -> Accounting:

@@ -33,6 +33,7 @@ from flows.cut.parallel import map_parallel
 from flows.cut.workspace import disk, second_name
 from flows.keys.signing_key import PublicKey, Signer
 from flows.leak_scan.scan import Scanner, refuse
+from flows.leak_scan.section import require_searched
 from flows.pack.writer import PackWriter, SealedPack
 from flows.release.augmented import COUNTERPARTIES, counterparties, own_counts
 from flows.release.published import PublishedReturn
@@ -103,6 +104,11 @@ def _write(
         path = pack.path(name)
         with disk(path):
             path.write_bytes(content)
+    released.scanner.document(evidence.document(), "evidence of a return")
+    released.scanner.folder(pack.root / "report", counts=True)
+    released.scanner.folder(pack.root)
+    refuse(released.scanner)
+    require_searched(released.scanner, pack.root)
     info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": cut}
     sealed = pack.seal(info, evidence, released.signers, released.awaiting)
     return pack, PublishedReturn(

@@ -19,11 +19,15 @@ from flows.cut.records import SourceFacts
 from flows.cut.workspace import disk
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
 from flows.leak_scan import scan
+from flows.leak_scan.canaries import scan_canaries
+from flows.leak_scan.digests_of_run import run_scanner
+from flows.leak_scan.section import leak_scan_section, require_known, require_searched
 from flows.pack.writer import PackWriter, publish_together
 from flows.release import augmented as released
 from flows.release import expected_results, risk
 from flows.release import extracts as release
 from flows.release.evidence import Measured, judged, release_evidence
+from flows.release.guards import require_held
 from flows.release.published import Published, SourceNote
 from flows.release.returns import Released, write_returns
 from flows.report.files import report_files
@@ -51,19 +55,24 @@ def publish(cut_file: str, *, kind: Kind = "release", stages: Sequence[StageSeco
         with took.phase("write"):
             accounting = _payload(known, pack, kind)
         with took.phase("leak scan"):
-            scanner = scan.Scanner(known.workspace, known.extracts, known.pseudonymiser)
+            scanner = run_scanner(known)
+            require_known(known, scanner)
+            found_raw = scan_canaries(known, scanner, release.sink_table)
             scanner.folder(pack.root)
             scan.refuse(scanner)
+            require_searched(scanner, pack.root)
+            require_held(known, pack.root)
         with took.phase("risk"):
             singled_out = risk.measure(known)
             risk.refuse(known, singled_out)
-        found = Measured(accounting, scan.evidence(scanner), singled_out)
+        found = Measured(accounting, leak_scan_section(known, scanner, found_raw), singled_out)
         evidence = release_evidence(known, kind, found, took.stages, pack.root)
         _report(known, pack, evidence, signers, awaiting)
         scanner.document(evidence.document(), "evidence")  # what is written about the data is searched like the data
         scanner.folder(pack.root / "report", counts=True)
         scanner.folder(pack.root / "evidence", counts=True)
         scan.refuse(scanner)
+        require_searched(scanner, pack.root)
         info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": model.cut.id}
         with took.phase("seal"):
             sealed = pack.seal(info, evidence, signers, awaiting)

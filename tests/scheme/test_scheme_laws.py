@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import Field
-from tests.scheme import plain_scheme as plain
+from transforms.leak_scan import plain_scheme as plain
 from transforms.pseudonymise import premises_key
 from transforms.pseudonymise.address import COLUMNS
 from transforms.pseudonymise.keys import FieldKeys

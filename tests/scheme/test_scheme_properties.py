@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contracts.errors import KeyMaterialError
 from contracts.scheme import scheme_lists
-from tests.scheme import plain_scheme as plain
+from transforms.leak_scan import plain_scheme as plain
 from transforms.pseudonymise import ff1, identifiers
 from transforms.pseudonymise.address import COLUMNS, addresses
 from transforms.pseudonymise.keys import FieldKeys, Subkey

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from contracts.errors import RefusedError
 from flows.cli.main import build
-from tests.scheme import plain_scheme
+from transforms.leak_scan import plain_scheme
 from transforms.pseudonymise import ff1
 from transforms.pseudonymise.identifiers import encrypt_numerals
 from transforms.pseudonymise.keyed_hash import hmac_sha256

@@ -1,6 +1,7 @@
 """A second, slow implementation of pseudonym scheme 1, written from its text alone, and the inverse of FF1.
 
-Standard library and the AES block of `cryptography` only; shares no code with the product.
+Standard library and the AES block of ``cryptography`` only; shares no code with the pseudonymiser. Tests hold the two
+against each other, and every run recomputes the pseudonyms of its canaries by it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import hashlib
 import hmac
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -18,11 +19,13 @@ WEIGHTS = [3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43]
 
 
 def hkdf(key: bytes, info: bytes) -> bytes:
+    """HKDF-SHA-256 without salt, 32 bytes (RFC 5869)."""
     prk = hmac.new(bytes(32), key, hashlib.sha256).digest()
     return hmac.new(prk, info + b"\x01", hashlib.sha256).digest()
 
 
 def field_key(cut_key: bytes, cut_id: str, field: str) -> bytes:
+    """Field key of a cut."""
     return hkdf(cut_key, f"datacut/1/{cut_id}/{field}".encode())
 
 
@@ -68,6 +71,7 @@ def _digits(value: int, radix: int, n: int) -> list[int]:
 
 
 def ff1(key: bytes, radix: int, tweak: bytes, digits: list[int]) -> list[int]:
+    """FF1 of NIST SP 800-38G, ten rounds."""
     u, v, f = _rounds(key, radix, tweak, len(digits))
     a, b = _value(digits[:u], radix), _value(digits[u:], radix)
     for i in range(10):
@@ -77,6 +81,7 @@ def ff1(key: bytes, radix: int, tweak: bytes, digits: list[int]) -> list[int]:
 
 
 def ff1_inverse(key: bytes, radix: int, tweak: bytes, digits: list[int]) -> list[int]:
+    """The inverse of :func:`ff1`."""
     u, v, f = _rounds(key, radix, tweak, len(digits))
     a, b = _value(digits[:u], radix), _value(digits[u:], radix)
     for i in range(9, -1, -1):
@@ -86,10 +91,12 @@ def ff1_inverse(key: bytes, radix: int, tweak: bytes, digits: list[int]) -> list
 
 
 def check_digit(twelve: str) -> str:
+    """Check digit of an MPAN core."""
     return str(sum(int(d) * w for d, w in zip(twelve, WEIGHTS, strict=True)) % 11 % 10)
 
 
 def mpan(key: bytes, value: str) -> str:
+    """Pseudonym of an MPAN core."""
     body = ff1(key, 10, value[:2].encode(), [int(d) for d in value[2:12]])
     twelve = value[:2] + "".join(map(str, body))
     return twelve + check_digit(twelve)
@@ -108,6 +115,7 @@ def _serial_places(text: str) -> tuple[list[int], int]:
 
 
 def meter_serial(key: bytes, value: str) -> str:
+    """Pseudonym of a meter serial; empty where the scheme covers none."""
     text = value.strip().upper()
     places, radix = _serial_places(text)
     if not places:
@@ -124,6 +132,7 @@ def meter_serial(key: bytes, value: str) -> str:
 
 
 def esme_id(key: bytes, value: str) -> str:
+    """Pseudonym of an EUI-64."""
     joiners = re.sub(r"[0-9A-Fa-f]", "", value)
     pairs = re.sub(r"[^0-9A-Fa-f]", "", value).upper()
     out = f"{int(pairs[:2], 16) ^ 2:02X}" + pairs[2:6]
@@ -133,10 +142,12 @@ def esme_id(key: bytes, value: str) -> str:
 
 
 def uprn(key: bytes, value: str) -> str:
+    """Pseudonym of a UPRN."""
     return "".join(map(str, ff1(key, 10, b"", [int(d) for d in value.zfill(12)])))
 
 
-def premises(lines: list[str], postcode: str, street_types: dict[str, str]) -> str:
+def premises(lines: Sequence[str], postcode: str, street_types: Mapping[str, str]) -> str:
+    """The premises key of an address."""
     text = " ".join([*lines, "".join(postcode.split())])
     text = unicodedata.normalize("NFKC", text).upper()
     words = re.sub("[^A-Z0-9]", " ", text).split()
@@ -144,7 +155,7 @@ def premises(lines: list[str], postcode: str, street_types: dict[str, str]) -> s
 
 
 def address(
-    key: bytes, lines: list[str], postcode: str, streets: list[str], street_types: dict[str, str]
+    key: bytes, lines: Sequence[str], postcode: str, streets: Sequence[str], street_types: Mapping[str, str]
 ) -> tuple[str, str, str]:
     """Return number, street and inward part."""
     digest = hmac.new(key, premises(lines, postcode, street_types).encode(), hashlib.sha256).digest()

@@ -1,0 +1,36 @@
+"""Where a run keeps the digests of its raw identifiers, and the scanner that knows them all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.cut.context import Context, scan_key
+from flows.cut.records import TreatedColumns
+from flows.cut.workspace import Workspace
+from flows.intake.raw_digests import ROOM
+from flows.leak_scan.known import load_known
+from flows.leak_scan.scan import Scanner
+
+
+def digests_file(workspace: Workspace, participant: str, extract: str) -> Path:
+    """Return the file of one source's digests."""
+    return workspace.root / ROOM / f"{participant}-{extract}.npz"
+
+
+def run_scanner(known: Context) -> Scanner:
+    """Return a scanner for all raw identifiers that this run read.
+
+    Of a submission pack no raw identifier is known here: its sender looked for them (:func:`unknown_sources`).
+
+    Raises:
+        ResidueError: digests of a source are missing.
+    """
+    own = [h for h in known.extracts if known.workspace.recorded(TreatedColumns, h.participant, h.extract) is None]
+    files = [(h.extract, digests_file(known.workspace, h.participant, h.extract)) for h in own]
+    return Scanner(load_known(scan_key(known), files))
+
+
+def unknown_sources(known: Context) -> list[str]:
+    """Return the sources of which no raw identifier is known here: they came as submission packs."""
+    packs = [h for h in known.extracts if known.workspace.recorded(TreatedColumns, h.participant, h.extract)]
+    return [f"{h.participant}/{h.extract}" for h in packs]

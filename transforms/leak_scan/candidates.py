@@ -1,0 +1,166 @@
+"""What in a text could be a raw identifier: windows of its letters and digits, by kind and by the way it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from transforms.leak_scan.condensed import Condensed, Spans, joined
+from transforms.leak_scan.digests import Bytes, Ints, Kind, words
+
+CORE, MPAN, SUPPLY_NUMBER = 12, 13, 21
+SEPARATORS = 6  # characters that may stand between groups of digits
+ESME_DIGITS = 16
+SERIAL = range(6, 16)
+SERIAL_DIGITS = 4
+UPRN = range(6, 13)
+ALONE, SHORT, WITHIN, APART = "alone", "without check digit", "within digits", "in groups"
+_A, _Z, _0, _9 = 65, 90, 48, 57
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Places of a condensed text that could be one kind of identifier.
+
+    Attributes:
+        form: how it is written there: alone, without its check digit, within more digits, in groups.
+        start, length: in letters and digits.
+    """
+
+    kind: Kind
+    form: str
+    start: Ints
+    length: Ints
+
+
+def windows(text: Condensed, *, addresses: bool = True) -> Iterator[Windows]:
+    """Yield what could be an identifier."""
+    if not text.size:
+        return
+    runs = text.digit_runs
+    yield from _mpans(text, runs)
+    yield from _words(text)
+    if addresses:
+        yield house_and_street(text)
+
+
+def _mpans(text: Condensed, runs: Spans) -> Iterator[Windows]:
+    """Yield twelve digits that could be an MPAN without its check digit, which follows from them."""
+    for form, digits in ((ALONE, MPAN), (SHORT, CORE)):
+        alone = runs.start[runs.length == digits]
+        yield Windows(Kind.MPAN, form, alone, np.full(alone.size, CORE))
+    long = runs.of(runs.length > MPAN)
+    if long.start.size:
+        each = long.length - CORE + 1
+        first = np.repeat(long.start - np.append(0, np.cumsum(each)[:-1]), each)
+        inside = first + np.arange(each.sum())
+        yield Windows(Kind.MPAN, WITHIN, inside, np.full(inside.size, CORE))
+    if runs.start.size > 1:
+        start, length = joined(runs, (CORE, MPAN, SUPPLY_NUMBER), most=SUPPLY_NUMBER, farthest=SEPARATORS)
+        start = np.where(length == SUPPLY_NUMBER, start + SUPPLY_NUMBER - MPAN, start)
+        yield Windows(Kind.MPAN, APART, start, np.full(start.size, CORE))
+
+
+def _words(text: Condensed) -> Iterator[Windows]:
+    """Yield words, and neighbouring words, that could be a meter serial, UPRN, ESME id or postcode."""
+    found = text.words
+    digits = text.digits_before[found.start + found.length] - text.digits_before[found.start]
+    yield from _serials(text, found, digits)
+    figures = np.flatnonzero((digits == found.length) & (found.length >= UPRN.start) & (found.length < UPRN.stop))
+    yield Windows(Kind.UPRN, ALONE, found.start[figures], found.length[figures])
+    hexes = text.hexes_before[found.start + found.length] - text.hexes_before[found.start] == found.length
+    whole = found.start[hexes & (found.length == ESME_DIGITS)]
+    yield Windows(Kind.ESME_ID, ALONE, whole, np.full(whole.size, ESME_DIGITS))
+    pairs = found.of(hexes & (found.length <= 8))
+    if pairs.start.size > 1:
+        close = pairs.gap.copy()
+        close[1:] = np.where(pairs.start[1:] == pairs.start[:-1] + pairs.length[:-1], close[1:], SEPARATORS + 1)
+        pairs = Spans(pairs.start, pairs.length, close, pairs.at)
+        start, length = joined(pairs, (ESME_DIGITS,), most=8, farthest=1)
+        yield Windows(Kind.ESME_ID, APART, start, length)
+    yield from _postcodes(text, found)
+
+
+def _serials(text: Condensed, found: Spans, digits: Ints) -> Iterator[Windows]:
+    enough = digits >= SERIAL_DIGITS
+    whole = enough & (found.length >= SERIAL.start) & (found.length < SERIAL.stop)
+    yield Windows(Kind.METER_SERIAL, ALONE, found.start[whole], found.length[whole])
+    beside = np.flatnonzero(found.gap == 1)
+    for count in (2, 3):
+        last = beside if count == 2 else beside[beside + 1 < found.start.size] + 1
+        if count == 3:
+            last = last[found.gap[last] == 1]
+        first = last - count + 1
+        length = found.start[last] + found.length[last] - found.start[first]
+        held = text.digits_before[found.start[first] + length] - text.digits_before[found.start[first]]
+        good = (length >= SERIAL.start) & (length <= 10) & (held >= SERIAL_DIGITS)
+        yield Windows(Kind.METER_SERIAL, APART, found.start[first[good]], length[good])
+
+
+def _postcodes(text: Condensed, found: Spans) -> Iterator[Windows]:
+    whole = (found.length >= 5) & (found.length <= 7)
+    yield _shaped(text, found.start[whole], found.length[whole], ALONE)
+    last = np.flatnonzero((found.length == 3) & (found.gap <= 2))
+    before = found.length[last - 1] if last.size else last
+    last = last[(before >= 2) & (before <= 4)]
+    yield _shaped(text, found.start[last] - found.length[last - 1], found.length[last - 1] + 3, APART)
+
+
+def _shaped(text: Condensed, start: Ints, length: Ints, form: str) -> Windows:
+    end = start + length
+    letter = _letters(text.data)
+    good = letter[start] & ~letter[end - 3] & letter[end - 2] & letter[end - 1]
+    good &= ~(letter[start + 1] & letter[np.minimum(start + 2, end - 1)])  # an area has one or two letters
+    return Windows(Kind.POSTCODE, form, start[good], length[good])
+
+
+def _letters(data: Bytes) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return data >= _A
+
+
+def house_and_street(text: Condensed) -> Windows:
+    """Return a house number and the next two words, where words that stand beside a number are names."""
+    found = text.words
+    if found.start.size < 3:
+        nothing = np.zeros(0, np.int64)
+        return Windows(Kind.ADDRESS_LINE, ALONE, nothing, nothing)
+    digits = text.digits_before[found.start + found.length] - text.digits_before[found.start]
+    number = (digits > 0) & (found.length <= 4) & text.is_digit[found.start] & (found.length - digits <= 1)
+    name = digits == 0
+    first = np.flatnonzero(number[:-2] & name[1:-1] & name[2:] & (found.length[1:-1] >= 3) & (found.length[2:] >= 2))
+    close = (found.gap[first + 1] <= SEPARATORS) & (found.gap[first + 2] <= SEPARATORS)
+    first = first[close]
+    end = found.start[first + 2] + found.length[first + 2]
+    return Windows(Kind.ADDRESS_LINE, ALONE, found.start[first], end - found.start[first])
+
+
+def significant(text: Condensed, found: Windows) -> Windows:
+    """Return windows of digits without noughts in front."""
+    start, length = found.start.copy(), found.length.copy()
+    for _ in range(UPRN.stop):
+        nought = (text.data[start] == _0) & (length > 1)
+        if not nought.any():
+            break
+        start[nought] += 1
+        length[nought] -= 1
+    return Windows(found.kind, found.form, start, length)
+
+
+def check_digit_holds(data: Bytes, starts: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Tell which windows of thirteen digits are an MPAN core: weighted sum modulo 11 modulo 10 (DTC J0003)."""
+    digits = data[starts[:, None] + np.arange(MPAN)].astype(np.int64) - _0
+    weights = np.array((3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43))
+    good: np.ndarray[tuple[int], np.dtype[np.bool_]] = digits[:, :CORE] @ weights % 11 % 10 == digits[:, CORE]
+    return good
+
+
+def distributors(data: Bytes, starts: Ints) -> Ints:
+    """Return the first two digits of each window."""
+    first = words(data, starts)
+    return (
+        ((first & np.uint64(255)).astype(np.int64) - _0) * 10
+        + ((first >> np.uint64(8)) & np.uint64(255)).astype(np.int64)
+        - _0
+    )

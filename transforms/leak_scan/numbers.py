@@ -1,0 +1,75 @@
+"""Columns that are no text, as the digits of what they could hold: numbers, times, halves in two columns, bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from transforms.leak_scan.candidates import CORE, MPAN
+
+Numbers = NDArray[np.uint64]
+LEAST = 10**6  # a smaller number by itself is no identifier
+LARGEST = 10**15
+_TIME_UNITS = {"ns": (1, 10**3, 10**6, 10**9), "us": (1, 10**3, 10**6), "ms": (1, 10**3)}
+
+
+def whole_numbers(values: pl.Series) -> Iterator[Numbers]:
+    """Yield what the cells of a numeric or temporal column could stand for, nulls and small numbers left out."""
+    values = values.drop_nulls()
+    if not values.len():
+        return
+    kind = values.dtype
+    if isinstance(kind, pl.Decimal):
+        unscaled = values.cast(pl.Decimal(38, kind.scale)).to_physical().cast(pl.Float64)
+        size = float(unscaled.abs().max() or 0)  # type: ignore[arg-type]
+        if size < LEAST:
+            return
+        numbers = values.to_physical().abs().cast(pl.UInt64, strict=False).drop_nulls().to_numpy()
+        for places in range(kind.scale + 1):
+            step = np.uint64(10**places)
+            yield from _large(numbers[numbers % step == 0] // step if places else numbers)
+    elif kind.is_float():
+        found = values.cast(pl.Float64).to_numpy()
+        found = np.abs(found[np.isfinite(found)])
+        whole = found[(found >= LEAST) & (found < LARGEST) & (found == np.floor(found))]
+        yield from _large(whole.astype(np.uint64))
+        thousands = found[(found >= LEAST / 1000) & (found < LARGEST / 1000) & (found != np.floor(found))] * 1000
+        yield from _large(np.rint(thousands).astype(np.uint64))
+    elif kind.is_integer():
+        yield from _large(values.cast(pl.Int128).abs().cast(pl.UInt64, strict=False).drop_nulls().to_numpy())
+    elif isinstance(kind, pl.Datetime | pl.Duration):
+        physical = values.to_physical().abs().cast(pl.UInt64).to_numpy()
+        for unit in _TIME_UNITS[kind.time_unit]:
+            yield from _large(physical[physical % np.uint64(unit) == 0] // np.uint64(unit))
+    elif kind == pl.Time:
+        yield from _large(values.to_physical().cast(pl.UInt64).to_numpy())
+
+
+def _large(numbers: Numbers) -> Iterator[Numbers]:
+    found = numbers[(numbers >= LEAST) & (numbers < LARGEST)]
+    if found.size:
+        yield found
+
+
+def halves(columns: list[pl.Series]) -> Iterator[tuple[str, pl.Series]]:
+    """Yield what two columns of digits together say, row by row, where that has the length of an MPAN.
+
+    The second half may have lost noughts in front, as numbers do. Names the two columns.
+    """
+    texts = [(c.name, c.cast(pl.String), c.dtype == pl.String) for c in columns]
+    for left, first, _ in texts:
+        for right, second, is_text in texts:
+            if left == right:
+                continue
+            frame = pl.DataFrame({"a": first, "b": second}).drop_nulls()
+            long = pl.col("a").str.len_bytes()
+            for total in (CORE, MPAN):
+                after = total - long
+                padded = pl.col("b") if is_text else pl.col("b").str.zfill(after)
+                fits = (after >= 2) & (long >= 2) & (padded.str.len_bytes() == after)
+                both = frame.filter(fits).select(pl.col("a") + padded).to_series()
+                if both.len():
+                    yield f"{left} and {right}", both
