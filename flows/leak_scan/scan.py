@@ -92,12 +92,11 @@ class Scanner:
         """How many raw identifiers are looked for, by kind."""
         return {kind.word: len(held) for kind, held in self._known.sets.items()}
 
-    def folder(self, root: Path, *, counts: bool = False, forms: bool = False) -> None:
-        """Search every file below a folder, as many at once as there are cores.
+    def folder(self, root: Path, *, counts: bool = False) -> None:
+        """Search every file below a folder, as many at once as there are cores; what was searched before is left out.
 
         Args:
             counts: its files are the product's own documents, as a report's are.
-            forms: what was searched already under another name is not read again.
         """
         files = sorted(p for p in root.rglob("*") if p.is_file())
         how = How(document=counts)

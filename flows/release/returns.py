@@ -93,7 +93,7 @@ def _write(
     pack = held.enter_context(PackWriter(final, replace=True, hold=True))
     _counterparties(known, participant, pack)
     left = _forms(known, released, participant, pack)
-    released.scanner.folder(pack.root, forms=True)  # what was not searched with the release
+    released.scanner.folder(pack.root)  # what was not searched with the release
     refuse(released.scanner)
     _copy(released.root, participant, pack)
     evidence = return_evidence(known, released, participant, pack.root, left)

@@ -40,10 +40,10 @@ class Campaign:
         generate(SampleRequest(mpans, seed, 0.0), folder / "sample")
         self.cut = str(folder / "sample" / "cut.yaml")
         plan = pipeline.prepare(self.cut)
-        for mpid, extract in plan["sources"]:
+        for mpid, extract in plan.sources:
             pipeline.pseudonymise(self.cut, mpid, extract)
         pipeline.tabulate(self.cut)
-        pipeline.judge_part(self.cut, list(range(plan["partitions"])))
+        pipeline.judge_part(self.cut, list(range(plan.partitions)))
         pipeline.judge(self.cut)
         self.known = context(self.cut)
         self.registration, self.raw_registration = self._tables("EELC", "registration", "EELC/registration.csv")
