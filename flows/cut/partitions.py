@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 import polars.selectors as cs
 
@@ -133,9 +134,12 @@ class PartitionWriter:
         if count == 1:
             self._hold(0, batch)
             return
-        number = _partition(pl.col(ORDER), count)
-        for key, piece in batch.with_columns(number).partition_by("_part", as_dict=True).items():
-            self._hold(int(key[0]), piece.drop("_part"))
+        number = batch.select(_partition(pl.col(ORDER), count)).to_series().to_numpy()
+        rows = np.argsort(number, kind="stable")  # by counting: numbers are small
+        ends = np.cumsum(np.bincount(number, minlength=count))
+        for key, (end, begin) in enumerate(zip(ends, [0, *ends[:-1]], strict=True)):
+            if begin < end:
+                self._hold(key, batch[rows[begin:end]])
 
     def _hold(self, number: int, piece: pl.DataFrame) -> None:
         self._held.setdefault(number, []).append(piece)

@@ -11,6 +11,7 @@ from datetime import date
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from contracts.model import Contract, column_type
 from flows.cut.partitions import (
@@ -27,6 +28,7 @@ from flows.cut.workspace import Workspace
 from flows.quality.cross_partition import ALL, EXTRACT, SENDERS, cross_partition_tables, local_tables, plain_tables
 from flows.quality.silent import silent_rules
 from transforms.quality import exclusions, rules
+from transforms.quality.code_tuples import CodeTuples, code_columns, mpan_columns
 from transforms.quality.lookups import PARTICIPANT, Tables, derive
 
 SPANNING = "tables"
@@ -67,11 +69,16 @@ def judge_partition(
         shared: reference tables and those of :func:`flows.quality.cross_partition.spanning_tables`.
     """
     names = {h.extract for h in extracts}
-    loaded = {e: f for e in names if (f := load(workspace, extracts, e, number)) is not None}
+    loaded = {
+        e: in_order(f, workspace.contracts[e]) for e in names if (f := load(workspace, extracts, e, number)) is not None
+    }
+    tuples: dict[str, CodeTuples | None] = {}
     if "registration" in loaded:
         contract, plain = workspace.contracts["registration"], plain_tables(shared)
         own = [d.name for d in contract.derived if not d.table.startswith((EXTRACT, ALL, SENDERS))]
-        loaded["registration"] = derive(loaded["registration"], contract, plain, cut_date, only=own)
+        frame = derive(loaded["registration"], contract, plain, cut_date, only=mpan_columns(contract))
+        tuples["registration"] = CodeTuples.of(frame, code_columns(contract))
+        loaded["registration"] = derive(frame, contract, plain, cut_date, only=own, tuples=tuples["registration"])
     tables = dict(shared)
     for extract in names:  # a table that is held but empty here still judges: nothing is found in it
         if extract not in in_part:
@@ -82,9 +89,11 @@ def judge_partition(
     causes = []
     for extract in sorted(loaded):
         contract = workspace.contracts[extract]
-        ordered = in_order(loaded.pop(extract), contract)
         without, passing = missing.get(extract, {}), silent.get(extract, {})
-        whole = rules.judge(ordered, contract, tables, cut_date, uncarried=without, silent=passing)
+        frame = loaded.pop(extract)
+        whole = rules.judge(
+            frame, contract, tables, cut_date, uncarried=without, silent=passing, tuples=tuples.get(extract)
+        )
         causes.append(exclusions.faulty(whole.lazy(), contract))
         for h in extracts:
             if h.extract == extract:
@@ -106,20 +115,35 @@ def in_order(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     """Return rows in canonical order: by order key and contract key, what still ties by all other columns.
 
     The order depends on the rows alone, not on the order in which they came. Rows without a pseudonym stand last, by
-    their token.
+    their token. Order keys are sorted as integers; texts are compared of those rows alone that share one.
     """
+    index = frame[ORDER].arg_sort(nulls_last=True).to_numpy()
+    named = frame.height - frame[ORDER].null_count()
+    keys = frame[ORDER].gather(index[:named]).to_numpy()
+    same = keys[1:] == keys[:-1]
+    tied = np.ones(frame.height, dtype=bool)  # those without a key among themselves
+    tied[:named] = False
+    tied[1:named] |= same
+    tied[: max(named - 1, 0)] |= same
+    places = np.flatnonzero(tied)
+    if places.size:
+        index = index.copy()
+        index[places] = index[places][_tie_order(frame, index[places], contract)]
+    return frame[index] if (index[1:] < index[:-1]).any() else frame
+
+
+def _tie_order(frame: pl.DataFrame, rows: NDArray[np.uint32], contract: Contract) -> NDArray[np.uint32]:
+    """Return the order of some rows by order key, contract key, and what still ties by all other columns."""
     keys = [ORDER, *(c for c in contract.key if c != "mpan_core")]
     rest = [c.name for c in contract.staged if c.name not in contract.key]
-    ordered = frame.sort(keys, nulls_last=True)
+    index = frame.select(keys)[rows].select(pl.arg_sort_by(keys, nulls_last=True)).to_series()
+    ordered = frame.select(keys)[rows[index.to_numpy()]]
     alike = pl.all_horizontal(pl.col(c).eq_missing(pl.col(c).shift(1)) for c in keys)
     tied = ordered.select((alike | alike.shift(-1) | pl.col(ORDER).is_null()).fill_null(value=False)).to_series()
-    if not tied.any():
-        return ordered
-    places = tied.arg_true()
-    some = ordered.select([*keys, "_token", PARTICIPANT, *rest]).filter(tied).with_columns(places.alias("_place"))
-    resorted = some.sort(ORDER, "_token", *keys[1:], PARTICIPANT, *rest, nulls_last=True)["_place"]
-    if (resorted == places).all():
-        return ordered
-    index = np.arange(ordered.height)
-    index[places.to_numpy()] = resorted.to_numpy()
-    return ordered[index]
+    done: NDArray[np.uint32] = index.to_numpy().copy()
+    if tied.any():
+        some = done[tied.arg_true().to_numpy()]
+        by = [ORDER, "_token", *keys[1:], PARTICIPANT, *rest]
+        again = frame.select(by)[rows[some]].select(pl.arg_sort_by(by, nulls_last=True)).to_series()
+        done[tied.arg_true().to_numpy()] = some[again.to_numpy()]
+    return done

@@ -6,9 +6,10 @@ by their order key (an integer) instead of their text.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import polars as pl
 
@@ -16,10 +17,12 @@ from contracts.conditions import sql
 from contracts.model import Contract, Derived, Rule
 from contracts.vocabulary import LOOK_UPS, Expectation, RuleStage
 from transforms.pseudonymise.mpan import order_key
+from transforms.quality.code_tuples import CodeTuples
 
 ORDER = "_order"
 PARTICIPANT = "participant"
 CUT_DATE = "cut_date"
+SPARSE = 4  # of so many rows at most one has a key: only those are looked up
 MPAN = "mpan_core"
 OF_EXTRACTS = ("extract", "all")  # kinds of tables that are made of another extract's rows
 Tables = Mapping[str, pl.DataFrame]
@@ -109,7 +112,12 @@ class _Wanted:
 
 
 def derive(
-    frame: pl.DataFrame, contract: Contract, tables: Tables, cut_date: date, only: Collection[str] | None = None
+    frame: pl.DataFrame,
+    contract: Contract,
+    tables: Tables,
+    cut_date: date,
+    only: Collection[str] | None = None,
+    tuples: CodeTuples | None = None,
 ) -> pl.DataFrame:
     """Add the contract's derived columns that a frame does not have yet.
 
@@ -118,40 +126,80 @@ def derive(
     Args:
         only: names of the derived columns wanted; those that they rest on must be named too. ``None`` for all but
             those for tables over all partitions.
+        tuples: of the frame; what rests on codes alone is looked up once a tuple, and added to them.
     """
     if CUT_DATE not in frame.columns:
         frame = frame.with_columns(pl.lit(cut_date).alias(CUT_DATE))
+    if tuples is not None and CUT_DATE not in tuples.rows.columns:
+        tuples.rows = tuples.rows.with_columns(pl.lit(cut_date).alias(CUT_DATE))
     asked = [d for d in contract.derived if (not d.spanning if only is None else d.name in only)]
     wanted = [d for d in asked if d.name not in frame.columns]
     while wanted:
         first = wanted[0]
         if first.sql:
-            frame, wanted = frame.with_columns(sql(first.sql).alias(first.name)), wanted[1:]
+            made = _once(frame, tuples, [first.sql], partial(_select, name=first.name, text=first.sql))
+            frame, wanted = frame.hstack(made), wanted[1:]
         elif first.table not in tables:
             frame, wanted = frame.with_columns(pl.lit(None, pl.String).alias(first.name)), wanted[1:]
         else:
             alike = [d for d in wanted if (d.table, d.keys) == (first.table, first.keys)]
             columns = [_Wanted(d.name, d.value, d.where) for d in alike]
-            frame = frame.hstack(_look_up(frame, tables[first.table], first.keys, columns))
+            table, keys = tables[first.table], first.keys
+            frame = frame.hstack(
+                _once(frame, tuples, keys.values(), partial(_look_up, table=table, keys=keys, wanted=columns))
+            )
             wanted = [d for d in wanted if d not in alike]
     return frame
 
 
-def look_up(frame: pl.DataFrame, contract: Contract, rules: Sequence[Rule], tables: Tables) -> pl.DataFrame:
-    """Add ``_in_<rule>`` for each look-up rule: true where the row keeps it, or lacks a part of the key."""
+def _select(rows: pl.DataFrame, name: str, text: str) -> pl.DataFrame:
+    return rows.select(sql(text).alias(name))
+
+
+def _once(
+    frame: pl.DataFrame,
+    tuples: CodeTuples | None,
+    texts: Iterable[str],
+    work_out: Callable[[pl.DataFrame], pl.DataFrame],
+) -> pl.DataFrame:
+    """Work out columns of some SQL expressions: once a tuple where they read nothing but codes, else row by row."""
+    if tuples is not None and tuples.know({root for text in texts for root in sql(text).meta.root_names()}):
+        return tuples.add(work_out(tuples.rows))
+    return work_out(frame)
+
+
+def look_up(
+    frame: pl.DataFrame,
+    contract: Contract,
+    rules: Sequence[Rule],
+    tables: Tables,
+    tuples: CodeTuples | None = None,
+) -> pl.DataFrame:
+    """Add ``_in_<rule>`` for each look-up rule: true where the row keeps it, or lacks a part of the key.
+
+    Args:
+        tuples: as of :func:`derive`.
+    """
     waiting = [rule for rule in rules if rule.expectation in LOOK_UPS]
-    added: list[pl.Series] = []
+    added: list[pl.DataFrame] = []
     while waiting:
         name, keys = table_of(contract, waiting[0]), _keys(waiting[0])
         alike = [rule for rule in waiting if (table_of(contract, rule), _keys(rule)) == (name, keys)]
-        columns = [_Wanted(found(rule.id), where=str(rule.kwargs.get("where", ""))) for rule in alike]
-        hits = _look_up(frame, tables[name], keys, columns)
-        absent = frame.select(pl.any_horizontal(sql(text).is_null() for text in keys.values())).to_series()
-        for rule in alike:
-            hit = hits[found(rule.id)].fill_null(value=False)
-            added.append((absent | (hit if rule.expectation == Expectation.IN_REFERENCE else ~hit)).alias(hit.name))
+        added.append(_once(frame, tuples, keys.values(), partial(_found, table=tables[name], keys=keys, rules=alike)))
         waiting = [rule for rule in waiting if rule not in alike]
-    return frame.hstack(added)
+    return pl.concat([frame, *added], how="horizontal") if added else frame
+
+
+def _found(rows: pl.DataFrame, table: pl.DataFrame, keys: Mapping[str, str], rules: Sequence[Rule]) -> pl.DataFrame:
+    """Return ``_in_<rule>`` of rules that look up the same keys in the same table."""
+    columns = [_Wanted(found(rule.id), where=str(rule.kwargs.get("where", ""))) for rule in rules]
+    hits = _look_up(rows, table, keys, columns)
+    absent = rows.select(pl.any_horizontal(sql(text).is_null() for text in keys.values())).to_series()
+    verdicts = []
+    for rule in rules:
+        hit = hits[found(rule.id)].fill_null(value=False)
+        verdicts.append((absent | (hit if rule.expectation == Expectation.IN_REFERENCE else ~hit)).alias(hit.name))
+    return pl.DataFrame(verdicts)
 
 
 def _keys(rule: Rule) -> Mapping[str, str]:
@@ -182,8 +230,13 @@ def _look_up(
     read = {root for w in wanted for text in (w.value, w.where) if text for root in sql(text).meta.root_names()}
     narrow = table.select(*right, *(pl.col(root) for root in sorted(read)))
     values = narrow.drop_nulls(names).group_by(names).agg(w.aggregate() for w in wanted)
-    joined = frame.select(left).join(values, on=names, how="left", maintain_order="left")
-    return joined.select(w.name for w in wanted)
+    asked = frame.select(left)
+    present = asked.select(pl.all_horizontal(pl.all().is_not_null())).to_series()
+    if present.sum() * SPARSE > asked.height:
+        joined = asked.join(values, on=names, how="left", maintain_order="left")
+        return joined.select(w.name for w in wanted)
+    few = asked.filter(present).join(values, on=names, how="left", maintain_order="left").select(w.name for w in wanted)
+    return few.select(pl.all().gather((present.cum_sum() - 1).set(~present, None)))
 
 
 def rests_on(contract: Contract, names: Collection[str]) -> list[Derived]:

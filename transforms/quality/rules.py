@@ -21,7 +21,8 @@ from contracts.errors import ContractError
 from contracts.model import Contract, Rule
 from contracts.vocabulary import LOOK_UPS, Effect, Expectation, RuleStage
 from transforms.conform import bad
-from transforms.quality.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, found, judged, look_up
+from transforms.quality.code_tuples import CodeTuples
+from transforms.quality.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, found, judged, look_up, rule_columns
 
 MASK = "_faults"
 WORD = 64  # rules of a mask column; a contract with more of them has more columns
@@ -35,6 +36,7 @@ def judge(
     *,
     uncarried: Mapping[str, Collection[str]],
     silent: Mapping[str, Collection[str]] = MappingProxyType({}),
+    tuples: CodeTuples | None = None,
 ) -> pl.DataFrame:
     """Judge every rule of the quality stage that can be judged with the tables at hand.
 
@@ -46,13 +48,14 @@ def judge(
         cut_date: the cut's date.
         uncarried: participant -> columns that its source does not carry; rules ``carried`` by one pass its rows over.
         silent: participant -> ids of rules that pass its rows over (:func:`flows.quality.silent.silent_rules`).
+        tuples: of the frame; rules that read codes alone are judged once a tuple.
     """
     mine = judged(contract, RuleStage.QUALITY, tables)
-    frame = look_up(derive(frame, contract, tables, cut_date), contract, mine, tables)
+    frame = look_up(derive(frame, contract, tables, cut_date, tuples=tuples), contract, mine, tables, tuples)
     masks = {name: frame[name].to_numpy().copy() for name in mask_columns(contract)}
-    kept = frame.select(holds(rule).alias(rule.id) for rule in mine) if mine else pl.DataFrame()
+    broken_by = _broken_rows(frame, mine, tuples)
     for rule in mine:
-        rows = (~kept[rule.id]).arg_true()
+        rows = broken_by[rule.id]
         without = [who for who, ids in silent.items() if rule.id in ids]
         if rule.carried:
             without += [who for who, columns in uncarried.items() if rule.carried in columns]
@@ -60,6 +63,29 @@ def judge(
             rows = rows.filter(~frame[PARTICIPANT].gather(rows).is_in(without))
         _mark(masks, contract, rule, rows.to_numpy())
     return frame.with_columns(pl.Series(name, mask) for name, mask in masks.items())
+
+
+def _broken_rows(frame: pl.DataFrame, mine: Sequence[Rule], tuples: CodeTuples | None) -> dict[str, pl.Series]:
+    """Return the rows that break each rule, by rule id; excuses apart."""
+    once = [rule for rule in mine if tuples is not None and _reads_codes(rule, tuples)]
+    each = [rule for rule in mine if rule not in once]
+    kept = frame.select(holds(rule).alias(rule.id) for rule in each)
+    broken_rows = {rule.id: (~kept[rule.id]).arg_true() for rule in each}
+    if tuples is not None and once:
+        kept = tuples.rows.select(holds(rule).alias(rule.id) for rule in once)
+        for rule in once:
+            lost = ~kept[rule.id].to_numpy()
+            rows = np.flatnonzero(lost[tuples.number]) if lost.any() else np.empty(0, np.uint32)
+            broken_rows[rule.id] = pl.Series(rows, dtype=pl.UInt32)
+    return broken_rows
+
+
+def _reads_codes(rule: Rule, tuples: CodeTuples) -> bool:
+    if rule.expectation == Expectation.UNIQUE:
+        return False
+    condition = str(rule.kwargs.get("row_condition", ""))
+    own = {found(rule.id)} if rule.expectation in LOOK_UPS else rule_columns(rule)
+    return tuples.know({*own, *(sql(condition).meta.root_names() if condition else ())})
 
 
 def rests_on(rule: Rule, contract: Contract) -> frozenset[str]:
