@@ -1,7 +1,7 @@
 """CODE TUPLES: rows that agree in all their codes, so that what reads codes alone is worked out once for all of them.
 
-Of a quarter of a million registrations some two thousand differ in their codes. Rows are grouped by a hash of the codes;
-two tuples of one hash would be a fault that the second count, which looks at every row, does not share.
+Of a quarter of a million registrations some two thousand differ in their codes. Rows are grouped by a hash of the
+codes; two tuples of one hash would be a fault that the second count, which looks at every row, does not share.
 """
 
 from __future__ import annotations
