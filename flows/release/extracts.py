@@ -53,7 +53,7 @@ def release_extract(
         QualityError: a row was lost or made.
     """
     contract, workspace = known.contracts[source.extract], known.workspace
-    released, gone = [], []
+    released, gone, submitted = [], [], []
     for number in range(workspace.partitions):
         frame = workspace.scan(JUDGED, source.participant, source.extract, number)
         if frame is not None:
@@ -62,14 +62,14 @@ def release_extract(
             gone.append(out.collect())
         already = workspace.scan(SUBMITTED, source.participant, source.extract, number)
         if already is not None:
-            gone.append(already.select("mpan_core", "token", "first_cause", "reasons").collect())
+            submitted.append(already.select("mpan_core", "token", "first_cause", "reasons").collect())
     rows_out = rows_gone = 0
     by_reason: Counter[str] = Counter()
     if released:
         for form in formats:
             sink(released, place, f"data/{source.participant}/{source.extract}", form)
         rows_out = _rows(place, f"data/{source.participant}/{source.extract}", formats)
-        excluded = unnamed(pl.concat(gone), known)
+        excluded = unnamed(pl.concat([*in_one_order(gone), *in_one_order(submitted)]), known)
         sink([excluded.lazy()], place, f"excluded/{source.participant}/{source.extract}")
         by_reason.update(dict(excluded.group_by("first_cause").len().sort("first_cause").iter_rows()))
         rows_gone = sum(by_reason.values())
@@ -87,6 +87,15 @@ def release_extract(
         excluded=rows_gone,
         by_reason=dict(sorted(by_reason.items())),
     )
+
+
+def in_one_order(parts: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Return the excluded rows of all partitions with those that have no pseudonym last.
+
+    They lie in the first partition, so that their place would tell how many partitions there are.
+    """
+    nameless = pl.col("mpan_core").is_null()
+    return [*(part.filter(~nameless) for part in parts), *(part.filter(nameless) for part in parts)]
 
 
 def unnamed(gone: pl.DataFrame, known: Context) -> pl.DataFrame:

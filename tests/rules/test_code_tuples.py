@@ -12,6 +12,7 @@ from contracts.load import load_all
 from contracts.model import column_type
 from contracts.vocabulary import RuleStage
 from flows.quality.verdicts import in_order
+from flows.release.extracts import in_one_order
 from transforms.quality import rules
 from transforms.quality.code_tuples import CodeTuples, code_columns
 from transforms.quality.lookups import judged
@@ -87,3 +88,14 @@ def test_the_order_of_rows_is_that_of_sorting_by_all_keys(seed):
     wanted = with_key.sort(["_order", *keys, "_token", "participant", *rest], nulls_last=True)
     lost = data.filter(pl.col("_order").is_null()).sort(["_token", *keys, "participant", *rest], nulls_last=True)
     assert in_order(shuffled, contract).equals(pl.concat([wanted, lost]))
+
+
+@pytest.mark.parametrize("cuts", [(), (2,), (1, 2, 3)])
+def test_excluded_rows_without_a_pseudonym_stand_last_however_many_partitions(cuts):
+    named = ["1000000000016", "1000000000025", "1000000000034", "1000000000043"]
+    bounds = [0, *cuts, len(named)]
+    parts = [
+        pl.DataFrame({"mpan_core": named[a:b] + [None] * (2 if a == 0 else 0)}, schema={"mpan_core": pl.String})
+        for a, b in itertools.pairwise(bounds)
+    ]
+    assert pl.concat(in_one_order(parts))["mpan_core"].to_list() == [*named, None, None]
