@@ -229,6 +229,7 @@ class RingFenceEvidence(Section):
     phases: Maybe[tuple[JsonValue, ...]] = None
     test_cases: tuple[CaseCounts, ...]
     shortages: Maybe[tuple[Shortage, ...]] = None
+    ledger_id: Maybe[str] = _maybe("Which ledger remembers it.")
     ledger_head: Maybe[str] = _maybe(
         "Digest of the ledger's last batch; it covers the moment of the commit, so it varies as the times do."
     )

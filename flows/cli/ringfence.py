@@ -43,6 +43,7 @@ def register(app: typer.Typer) -> None:
         cls=WholeSentences, no_args_is_help=True, help="Allocate metering points to test cases, and manage the ledger."
     )
     for name, command in (
+        ("init", init_command),
         ("plan", plan_command),
         ("commit", commit_command),
         ("status", status_command),
@@ -52,9 +53,70 @@ def register(app: typer.Typer) -> None:
         ("release", release_command),
         ("explain", explain_command),
         ("verify", verify_command),
+        ("backup", backup_command),
+        ("restore", restore_command),
+        ("migrate", migrate_command),
     ):
         group.command(name)(command)
     app.add_typer(group, name="ringfence")
+
+
+def init_command(cut: CutPath, as_json: AsJson = False) -> None:
+    """Make the ledger of a cut, once, and print its id.
+
+    A first run makes it as well, where nothing says that the cut had one. Exit code 17 where there is or was one.
+    """
+    from flows.cut.config import load_cut
+    from flows.ringfence.system_of_record import begin_ledger
+
+    with begin_ledger(load_cut(cut)) as ledger:
+        found = ledger.id
+    if as_json:
+        typer.echo(json.dumps({"ledger_id": found}))
+        return
+    typer.echo(found)
+    typer.echo("That is the ledger's id. Next: set ring_fence.ledger_id to it; back it up after each change.", err=True)
+
+
+def backup_command(
+    cut: CutPath,
+    out: Annotated[Path, typer.Option(help="New file for the backup.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Copy the ledger into one file while it may be in use, and check the copy. Any engine."""
+    from flows.ringfence.copies import backup
+    from flows.ringfence.operations import open_ring_fence
+
+    with open_ring_fence(cut) as fence:
+        count = backup(fence.ledger, out)
+    typer.echo(json.dumps({"backup": str(out), "changes": count}) if as_json else f"{out}: {count:,} changes, checked")
+
+
+def restore_command(
+    backup: Annotated[Path, typer.Argument(help="File that datacut ringfence backup wrote.", show_default=False)],
+    cut: CutPath,
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup in the place of a ledger that is gone, on any engine, and check it against what is known of it."""
+    from flows.cut.config import load_cut
+    from flows.ringfence.copies import restore
+    from flows.ringfence.system_of_record import open_ledger
+
+    job = load_cut(cut)
+    count = restore(backup, job.ledger_url)
+    open_ledger(job).close()
+    typer.echo(json.dumps({"changes": count}) if as_json else f"Restored: {count:,} changes, checked")
+
+
+def migrate_command(cut: CutPath, as_json: AsJson = False) -> None:
+    """Bring a ledger of an earlier version of datacut to this one; its history stays as it is. Back it up first."""
+    from flows.cut.config import load_cut
+    from flows.ringfence.copies import migrate
+    from flows.ringfence.schema import FORMAT
+
+    had = migrate(load_cut(cut).ledger_url)
+    words = f"Format {had} became {FORMAT}" if had != FORMAT else f"It has format {FORMAT} already"
+    typer.echo(json.dumps({"from": had, "to": FORMAT}) if as_json else words)
 
 
 def plan_command(  # noqa: PLR0913, PLR0917 - options, each by name

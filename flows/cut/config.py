@@ -250,6 +250,7 @@ class RingFenceConfig(Strict):
 
     plan: Path
     ledger: str = "sqlite:///ledger.db"
+    ledger_id: str | None = None  # of the one ledger that may be used, as datacut ringfence init prints it
 
 
 class Release(Strict):

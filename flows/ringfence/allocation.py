@@ -140,11 +140,19 @@ def plan_and_commit(  # noqa: PLR0917 - as ``flows.pipeline`` calls it
         RingFenceError: the allocation did not pass its proof, or the ledger moved on again and again.
         PlaceError: the ledger's database is unfit.
     """
-    request = make_request(population, plan_file, cut_id, key)
-    change = Change(cut_id, f"run/{request.digest}", request.digest, actor, at, f"plan {request.plan.name}")
     with Ledger(ledger_url) as ledger:
-        receipt = ledger.find(cut_id, change.idempotency_key) or top_up(ledger, change, request)
-        return outcome(ledger, receipt, request)
+        return commit_request(ledger, make_request(population, plan_file, cut_id, key), actor, at)
+
+
+def commit_request(ledger: Ledger, request: AllocationRequest, actor: str, at: str) -> AllocationOutcome:
+    """Allocate what a request asks for and commit it; the same request is committed once.
+
+    Raises:
+        RingFenceError: the allocation did not pass its proof, or the ledger moved on again and again.
+    """
+    change = Change(request.cut, f"run/{request.digest}", request.digest, actor, at, f"plan {request.plan.name}")
+    receipt = ledger.find(request.cut, change.idempotency_key) or top_up(ledger, change, request)
+    return outcome(ledger, receipt, request)
 
 
 def top_up(ledger: Ledger, change: Change, request: AllocationRequest) -> Receipt:

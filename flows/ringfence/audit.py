@@ -15,7 +15,7 @@ from sqlalchemy import Connection, RowMapping, inspect, select, text
 from contracts.errors import EvidenceError
 from contracts.ringfence.model import NEXT_STATES, State
 from flows.ringfence import hash_chain
-from flows.ringfence.database import RESERVED, get, parts, place_of, reading
+from flows.ringfence.database import RESERVED, damage, get, parts, place_of, reading
 from flows.ringfence.ledger import Ledger
 from flows.ringfence.schema import EVENT, HISTORY, ROW, batch, event, reservation
 
@@ -59,7 +59,7 @@ def audit(ledger: Ledger, campaign: str, anchors: Sequence[str] = ()) -> Audit:
         rows = list(
             connection.execute(select(batch).where(batch.c.campaign == campaign).order_by(batch.c.number)).mappings()
         )
-        faults = [*_missing_triggers(connection), *_numbers(connection, campaign, rows)]
+        faults = [*damage(connection), *_missing_triggers(connection), *_numbers(connection, campaign, rows)]
         previous, events = hash_chain.genesis(campaign), 0
         heads = {previous}
         for row in rows:

@@ -109,6 +109,52 @@ def engine_of(url: str, *, make: bool = True) -> Engine:
     raise ConfigurationError("is neither sqlite:///FILE nor postgresql://...", where="ledger")
 
 
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite ledger; nothing for a server.
+
+    Raises:
+        ConfigurationError: it is no URL.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError("is not a database URL", where="ledger") from None
+    named = parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:"
+    return Path(str(parsed.database)) if named else None
+
+
+def damage(connection: Connection) -> list[str]:
+    """Look at the tables without believing their indexes; name what does not hold.
+
+    A damaged index lets a second reservation of one metering point in, and answers that nothing is there.
+    """
+    if connection.dialect.name == "sqlite":
+        told = [str(line) for (line,) in connection.execute(text("PRAGMA integrity_check(5)"))]
+        faults = [] if told == ["ok"] else [f"the database is damaged ({len(told)} faults or more)"]
+        table = f"{reservation.name} NOT INDEXED"
+    else:
+        for kind in ("indexscan", "indexonlyscan", "bitmapscan"):
+            connection.execute(text(f"SET LOCAL enable_{kind} = off"))
+        faults, table = [], reservation.name
+    twice = f"SELECT count(*) FROM (SELECT 1 AS one FROM {table} GROUP BY campaign, mpan HAVING count(*) > 1) AS twice"  # noqa: S608
+    found = int(connection.execute(text(twice)).scalar_one())
+    if connection.dialect.name != "sqlite":
+        for kind in ("indexscan", "indexonlyscan", "bitmapscan"):
+            connection.execute(text(f"SET LOCAL enable_{kind} = on"))
+        faults += _index_answers(connection)
+    return [*faults, f"{found} metering points are reserved twice"] if found else faults
+
+
+def _index_answers(connection: Connection) -> list[str]:
+    """Compare what PostgreSQL's index says of reservations with what the table holds."""
+    rows = int(connection.execute(text(f"SELECT count(*) FROM {reservation.name}")).scalar_one())  # noqa: S608
+    connection.execute(text("SET LOCAL enable_seqscan = off"))
+    query = f"SELECT count(*) FROM (SELECT campaign, mpan FROM {reservation.name} ORDER BY campaign, mpan) AS kept"  # noqa: S608
+    indexed = int(connection.execute(text(query)).scalar_one())
+    connection.execute(text("SET LOCAL enable_seqscan = on"))
+    return [] if rows == indexed else ["an index does not hold what its table holds"]
+
+
 def _sqlite(url: URL, *, make: bool) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ConfigurationError("names no file: sqlite:///FILE", where="ledger")

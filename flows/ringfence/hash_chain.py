@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from flows.ringfence.schema import EVENT, FORMAT
+from flows.ringfence.schema import CHAIN, EVENT
 
 SEPARATOR, END = "\x1f", "\n"
 HEADER = (
@@ -19,7 +19,7 @@ HEADER = (
 
 def genesis(campaign: str) -> str:
     """Return what stands for the batch before a campaign's first."""
-    return hashlib.sha256(f"datacut ringfence ledger {FORMAT}/{campaign}".encode()).hexdigest()
+    return hashlib.sha256(f"datacut ringfence ledger {CHAIN}/{campaign}".encode()).hexdigest()
 
 
 def events_digest(parts: Iterable[pl.DataFrame]) -> tuple[str, int]:

@@ -17,11 +17,24 @@ from contracts.errors import ConfigurationError, EvidenceError, RingFenceError
 from contracts.json_types import JsonObject
 from contracts.ringfence.model import State
 from flows.ringfence import hash_chain, schema
-from flows.ringfence.database import RESERVED, drop, engine_of, get, place_of, put, reading, set_state, writing
+from flows.ringfence.database import (
+    RESERVED,
+    damage,
+    drop,
+    engine_of,
+    get,
+    place_of,
+    put,
+    reading,
+    set_state,
+    sqlite_file,
+    writing,
+)
 from flows.ringfence.schema import EVENT, ROW, batch, event, reservation
 from flows.ringfence.transitions import Selection, returned, settle
 
 PLAN, COMMIT = "plan", "commit"
+DAMAGED = "nothing was committed; restore it from a backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +105,12 @@ class Ledger:
                 found = schema.create(connection)
         if found != schema.FORMAT:
             what = "holds no ledger" if found is None else f"has format {found}, this version reads {schema.FORMAT}"
-            raise EvidenceError(what, where=place_of(self.engine))
+            old = found is not None and found < schema.FORMAT
+            raise EvidenceError(
+                what, where=place_of(self.engine), remedy="bring it up with datacut ringfence migrate" if old else ""
+            )
+        with reading(self.engine) as connection:
+            self.id = str(connection.execute(select(schema.identity.c.id)).scalar_one())
 
     def close(self) -> None:
         """Give the connections back."""
@@ -112,6 +130,17 @@ class Ledger:
         """Return the digest of a campaign's last batch (or of its emptiness)."""
         with reading(self.engine) as connection:
             return _last(connection, campaign)[1]
+
+    def last(self, campaign: str) -> tuple[int, str]:
+        """Return number and digest of a campaign's last batch."""
+        with reading(self.engine) as connection:
+            return _last(connection, campaign)
+
+    def digests(self, campaign: str) -> list[str]:
+        """Return the digest of every batch of a campaign, the oldest first."""
+        query = select(batch.c.sha256).where(batch.c.campaign == campaign).order_by(batch.c.number)
+        with reading(self.engine) as connection:
+            return [str(found) for (found,) in connection.execute(query)]
 
     def version(self, campaign: str) -> int:
         """Return the number of the last batch that changed a reservation."""
@@ -189,6 +218,8 @@ class Ledger:
                 receipt = _append(connection, change, COMMIT, _events(rows, State.COMMITTED))
                 same: dict[str, str | int] = {"state": State.COMMITTED.value, "batch": receipt.number}
                 put(connection, reservation, rows.select(ROW), {**same, "campaign": change.campaign})
+                if faults := damage(connection):
+                    raise EvidenceError("; ".join(faults), where=place_of(self.engine), remedy=DAMAGED)
                 return receipt
         except IntegrityError:
             raise RingFenceError(
@@ -218,6 +249,23 @@ class Ledger:
             drop(connection, change.campaign, chosen["mpan"].filter(back))
             set_state(connection, change.campaign, chosen["mpan"].filter(~back), to.value, receipt.number)
             return receipt
+
+
+def has_ledger(url: str) -> bool:
+    """Tell whether there is a ledger at a URL; makes nothing.
+
+    Raises:
+        ConfigurationError: the URL is unfit. PlaceError: the server is away, or the file is no database.
+    """
+    file = sqlite_file(url)
+    if file is not None and (not file.is_file() or not file.stat().st_size):
+        return False
+    engine = engine_of(url, make=False)
+    try:
+        with reading(engine) as connection:
+            return inspect(connection).has_table(schema.ledger.name)
+    finally:
+        engine.dispose()
 
 
 def _last(connection: Connection, campaign: str) -> tuple[int, str]:

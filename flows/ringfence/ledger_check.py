@@ -27,7 +27,11 @@ def check_ledger(found: Verification, url: str) -> Check:
     if evidence is None or head is None:
         raise ConfigurationError("the pack has no ledger head", where=found.pack)
     refuse_password(url)
+    wanted = evidence.ring_fence.ledger_id if evidence.ring_fence else None
     with Ledger(url, make=False) as ledger:
+        if wanted and wanted != ledger.id:
+            fault = PackFault(FILE, f"names ledger {wanted[:8]}, and this is ledger {ledger.id[:8]}")
+            return Check("ledger", "", (fault,))
         seen = audit(ledger, evidence.cut.id, [head])
     words = f"{seen.batches:,} changes and {seen.events:,} events are chained, the head in the evidence among them"
     return Check("ledger", words, tuple(PackFault(FILE, fault) for fault in seen.faults))

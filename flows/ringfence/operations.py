@@ -31,8 +31,9 @@ from flows.ringfence.allocation import (
     top_up,
 )
 from flows.ringfence.hash_chain import canonical
-from flows.ringfence.ledger import COMMIT, PLAN, Change, Ledger, Receipt
-from flows.ringfence.stage import pool_file
+from flows.ringfence.ledger import COMMIT, PLAN, Change, Receipt
+from flows.ringfence.pool import pool_file
+from flows.ringfence.system_of_record import note_head, open_ledger
 from flows.ringfence.transitions import Selection
 
 
@@ -84,7 +85,7 @@ class RingFence:
         if self.job.model.ring_fence is None:
             raise ConfigurationError("has no ring_fence section", where=str(cut))
         self.cut = self.job.model.cut.id
-        self.ledger = Ledger(self.job.ledger_url)
+        self.ledger = open_ledger(self.job)
 
     # -- planning ---------------------------------------------------------------------------------------------
 
@@ -105,17 +106,24 @@ class RingFence:
         """Solve what is missing and write it down as a plan, which holds nothing."""
         request = self.request()
         key = f"plan/{request.digest}/{self.ledger.version(self.cut)}"
-        return outcome(self.ledger, propose(self.ledger, actor.change(self.cut, key, request.digest), request), request)
+        planned = self._noted(propose(self.ledger, actor.change(self.cut, key, request.digest), request))
+        return outcome(self.ledger, planned, request)
 
     def commit(self, actor: Actor, number: int | None) -> Receipt:
         """Commit the last plan, or the one with a number, as it stands."""
-        return commit_plan(self.ledger, actor.change(self.cut, "commit", "commit"), number)
+        return self._noted(commit_plan(self.ledger, actor.change(self.cut, "commit", "commit"), number))
+
+    def _noted(self, receipt: Receipt) -> Receipt:
+        """Note a change beside the packs."""
+        note_head(self.job, self.ledger)
+        return receipt
 
     def top_up(self, actor: Actor) -> AllocationOutcome:
         """Solve what is missing, for old and new test cases, and commit it; what stands is not touched."""
         request = self.request()
         key = f"top-up/{request.digest}/{self.ledger.version(self.cut)}"
-        return outcome(self.ledger, top_up(self.ledger, actor.change(self.cut, key, request.digest), request), request)
+        done = self._noted(top_up(self.ledger, actor.change(self.cut, key, request.digest), request))
+        return outcome(self.ledger, done, request)
 
     def shortages(self, test_case: str, plan: int | None) -> list[Shortage]:
         """Return the shortages of the last allocation, or of a plan; of all test cases, or of one.
@@ -138,7 +146,7 @@ class RingFence:
         request = hashlib.sha256(canonical({"to": to.value, "pool": pool, **wanted}).encode()).hexdigest()
         version = self.ledger.version(self.cut)
         change = replace(actor.change(self.cut, f"{to.value}/{version}/{request}", request), base=version)
-        return self.ledger.move(change, selection, to, pool=pool)
+        return self._noted(self.ledger.move(change, selection, to, pool=pool))
 
     def involving(self, mpid: str) -> frozenset[str]:
         """Return the metering points that a participant supplies or serves in the population of the last run.

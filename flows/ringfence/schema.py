@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+from datetime import UTC, datetime
+
 from sqlalchemy import (
     Column,
     Connection,
@@ -16,14 +19,25 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    update,
 )
 
-FORMAT = 1
-"""Version of the tables and of the chain; another number is another ledger."""
+FORMAT = 2
+"""Version of the tables; another number is another ledger, or one to migrate (:mod:`flows.ringfence.copies`)."""
+
+CHAIN = 1
+"""Version of the chain of digests: a migration leaves every digest as it is."""
 
 METADATA = MetaData()
 
 ledger = Table("ringfence_ledger", METADATA, Column("format", Integer, primary_key=True))
+
+identity = Table(
+    "ringfence_identity",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("made", String(40), nullable=False),
+)
 
 batch = Table(
     "ringfence_batch",
@@ -105,10 +119,33 @@ def create(connection: Connection) -> int:
     found = connection.execute(select(ledger.c.format)).scalars().all()
     if found:
         return int(found[0])
+    guard(connection)
+    connection.execute(insert(ledger).values(format=FORMAT))
+    connection.execute(insert(identity).values(id=secrets.token_hex(16), made=_now()))
+    return FORMAT
+
+
+def guard(connection: Connection) -> None:
+    """Make the triggers that keep the history append-only."""
     for statement in _TRIGGERS[connection.dialect.name]:
         connection.execute(text(statement))
-    connection.execute(insert(ledger).values(format=FORMAT))
-    return FORMAT
+
+
+def migrate(connection: Connection) -> int:
+    """Bring a ledger of an earlier format to this one; return the format it had. History and digests stay as they are.
+
+    Format 1 had no id.
+    """
+    had = int(connection.execute(select(ledger.c.format)).scalar_one())
+    if had == 1:
+        identity.create(connection, checkfirst=True)
+        connection.execute(insert(identity).values(id=secrets.token_hex(16), made=_now()))
+        connection.execute(update(ledger).values(format=FORMAT))
+    return had
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _sqlite() -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.cut.config import load_cut
-from flows.ringfence.stage import keep_pool, pool_file
+from flows.ringfence.pool import keep_pool, pool_file
 
 TEXT = """\
 cut: {id: T, date: 2023-08-19, key: cut.key}
