@@ -92,7 +92,7 @@ def test_running_again_gives_the_same_bytes(cut, undisturbed, datacut):
         done = datacut("run", cut, "--plain", "--json")
         assert done.returncode == 0, done.stderr
         assert digests(Path(json.loads(done.stdout)["pack"])) == digests(undisturbed)
-    left = [p.name for p in (cut.parent / "out").iterdir() if "-return-" not in p.name]
+    left = [p.name for p in (cut.parent / "out").iterdir() if p.is_dir() and "-return-" not in p.name]
     assert left == [undisturbed.name]
 
 

@@ -2,7 +2,8 @@
 
 ``python -m tests.recovery.kills --mpans 50000 --kills 100 --seed 1`` prints one line per kill and a verdict. What is
 checked each time: no partial pack is ever visible, the rerun ends well, its payload digests are those of the
-undisturbed run, the ledger holds every allocation once, and nothing of ours is left behind.
+undisturbed run, the ledger holds every allocation once, and nothing of ours is left behind. Each check says how often
+it looked and at how much; a check that never looked is a fault of the campaign.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Tally:
 
     kills: int = 0
     stages: Counter[str] = field(default_factory=Counter)
+    looked: Counter[str] = field(default_factory=Counter)  # check -> what it looked at
     faults: list[str] = field(default_factory=list)
 
 
@@ -43,24 +45,50 @@ def digests(pack: Path) -> dict[str, str]:
     return {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
 
 
-def partial_packs(out: Path) -> list[str]:
+def partial_packs(out: Path, tally: Tally) -> list[str]:
     """Name every visible folder that is not a whole pack; a hidden one is a writer's own."""
-    if not out.is_dir():
-        return []
-    visible = [p for p in out.iterdir() if not p.name.startswith(".")]
+    visible = [p for p in out.iterdir() if p.is_dir() and not p.name.startswith(".")] if out.is_dir() else []
+    tally.looked["folders for a whole pack"] += len(visible)
     return [p.name for p in visible if not all((p / name).is_file() for name in PACK_FILES)]
 
 
-def doubles(ledger: Path) -> int:
-    """Return how many metering points the ledger reserves more than once."""
-    if not ledger.is_file():
-        return 0
+def doubles(ledger: Path, tally: Tally) -> int:
+    """Return how many metering points the ledger reserves more than once; its indexes are not believed.
+
+    Raises:
+        sqlite3.OperationalError: there is no such table: then the check would prove nothing.
+    """
     with sqlite3.connect(ledger) as connection:
-        tables = {row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")}
-        if "claim" not in tables:
-            return 0
-        query = "select count(*) from (select mpan from claim group by mpan having count(*) > 1)"
+        table = "ringfence_reservation not indexed"
+        tally.looked["reservations for doubles"] += int(
+            connection.execute(f"select count(*) from {table}").fetchone()[0]
+        )
+        query = f"select count(*) from (select 1 from {table} group by campaign, mpan having count(*) > 1)"
         return int(connection.execute(query).fetchone()[0])
+
+
+KEPT = ("prefect", ".pool.parquet", ".lock", ".deliveries")
+"""What stays in the folder of work: run history, the pool for later top-ups, an empty lock, notes on deliveries."""
+
+
+def left_behind(cut: Path, tally: Tally) -> list[str]:
+    """Name what a run leaves behind and should not."""
+    places = [cut.parent / "out", cut.parent / "work"]
+    found = [p for place in places for p in place.iterdir()]
+    tally.looked["names for what is left behind"] += len(found)
+    hidden = [p.name for p in found if p.parent.name == "out" and p.name.startswith(".")]
+    return hidden + [p.name for p in found if p.parent.name == "work" and not p.name.endswith(KEPT)]
+
+
+def payloads(cut: Path, tally: Tally) -> list[dict[str, str]]:
+    """Return the digests of every release."""
+    found = [digests(p) for p in (cut.parent / "out").iterdir() if p.name.endswith("-release")]
+    tally.looked["payload files for their digest"] += sum(map(len, found))
+    return found
+
+
+CHECKS = ("folders for a whole pack", "reservations for doubles", "names for what is left behind",
+          "payload files for their digest")  # fmt: skip
 
 
 def run(cut: Path, *, plain: bool, kill_after: float | None = None) -> tuple[int, str]:
@@ -84,22 +112,20 @@ def trial(cut: Path, wanted: dict[str, str], moment: float, *, plain: bool, tall
     code, stage = run(cut, plain=plain, kill_after=moment)
     tally.kills += 1
     tally.stages[stage if code < 0 else "ended before"] += 1
-    for name in partial_packs(cut.parent / "out"):
+    for name in partial_packs(cut.parent / "out", tally):
         tally.faults.append(f"after a kill in {stage}: {name} is visible and not whole")
     code, _ = run(cut, plain=plain)
     if code != 0:
         tally.faults.append(f"after a kill in {stage}: the rerun ends with {code}")
         return
-    packs = [p for p in (cut.parent / "out").iterdir() if p.name.endswith("-release")]
-    if [digests(p) for p in packs] != [wanted]:
+    for name in partial_packs(cut.parent / "out", tally):
+        tally.faults.append(f"after a kill in {stage} and a rerun: {name} is not whole")
+    if payloads(cut, tally) != [wanted]:
         tally.faults.append(f"after a kill in {stage}: another payload")
-    if doubles(cut.parent / "ledger.db"):
+    if doubles(cut.parent / "ledger.db", tally):
         tally.faults.append(f"after a kill in {stage}: metering points are reserved twice")
-    left = [p.name for p in (cut.parent / "out").iterdir() if p.name.startswith(".")]
-    kept = ("prefect", ".pool.parquet")  # the run history, and the ring-fence's pool for later top-ups
-    work = [p.name for p in (cut.parent / "work").iterdir() if not p.name.endswith(kept)]
-    if left or work:
-        tally.faults.append(f"after a kill in {stage}: left behind {left} {work}")
+    if left := left_behind(cut, tally):
+        tally.faults.append(f"after a kill in {stage}: left behind {left}")
 
 
 def campaign(folder: Path, mpans: int, kills: int, seed: int, *, plain: bool, tell: bool = False) -> Tally:
@@ -125,6 +151,7 @@ def campaign(folder: Path, mpans: int, kills: int, seed: int, *, plain: bool, te
             told = "; ".join(tally.faults[before:]) or "well"
             sys.stdout.write(f"{number + 1:4d}  killed after {moment:6.2f} s  {told}\n")
             sys.stdout.flush()
+    tally.faults += [f"no check looked at {what}" for what in CHECKS if kills and not tally.looked[what]]
     return tally
 
 
@@ -139,6 +166,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         tally = campaign(Path(folder), asked.mpans, asked.kills, asked.seed, plain=not asked.prefect, tell=True)
     sys.stdout.write(f"{tally.kills} kills, in {dict(tally.stages.most_common())}\n")
+    sys.stdout.write("".join(f"looked at {count:,} {what}\n" for what, count in tally.looked.items()))
     sys.stdout.write("\n".join(tally.faults) + "\n" if tally.faults else "every rerun ended in the undisturbed pack\n")
     return 1 if tally.faults else 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from flows import pipeline
 from flows.cut.context import forget
 from flows.cut.workspace import MARKER
 from flows.sample import SampleRequest, generate
-from tests.recovery.kills import campaign, digests
+from tests.recovery.kills import Tally, campaign, digests, doubles, left_behind, partial_packs, payloads
 
 DATACUT = Path(sys.executable).with_name("datacut")
 
@@ -32,6 +33,7 @@ def test_killed_at_random_moments(tmp_path):
     tally = campaign(tmp_path, mpans=1_000, kills=2, seed=2, plain=True)
     assert tally.faults == []
     assert tally.kills == 2
+    assert all(tally.looked.values()), tally.looked
 
 
 def test_finished_sources_are_not_read_again(cut):
@@ -117,7 +119,7 @@ def test_a_full_disk_is_told_in_one_line_and_nothing_is_half_published(cut, tmp_
             )
             codes.append(done.returncode)
             visible = (
-                [p.name for p in (small / "out").iterdir() if not p.name.startswith(".")]
+                [p.name for p in (small / "out").iterdir() if p.is_dir() and not p.name.startswith(".")]
                 if (small / "out").is_dir()
                 else []
             )
@@ -136,3 +138,24 @@ def test_a_full_disk_is_told_in_one_line_and_nothing_is_half_published(cut, tmp_
     assert codes[-1] == 0
     assert codes.count(19) >= 8
     shutil.rmtree(small)
+
+
+def test_each_check_of_the_campaign_sees_what_it_looks_for(tmp_path: Path) -> None:
+    tally = Tally()
+    pack = tmp_path / "out" / "C-release"
+    pack.mkdir(parents=True)
+    (pack / "manifest-sha256.txt").write_text(f"{'0' * 64}  data/x\n")
+    assert partial_packs(tmp_path / "out", tally) == ["C-release"]
+    assert payloads(tmp_path / "cut.yaml", tally) == [{"data/x": "0" * 64}]
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "C").mkdir()
+    (tmp_path / "work" / ".C.lock").touch()
+    (tmp_path / "out" / ".C-release.new").mkdir()
+    assert left_behind(tmp_path / "cut.yaml", tally) == [".C-release.new", "C"]
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            doubles(tmp_path / "ledger.db", tally)
+        connection.execute("create table ringfence_reservation (campaign, mpan)")
+        connection.executemany("insert into ringfence_reservation values ('C', ?)", [("1",), ("1",), ("2",)])
+    assert doubles(tmp_path / "ledger.db", tally) == 1
+    assert tally.looked["reservations for doubles"] == 3
