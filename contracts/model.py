@@ -148,6 +148,7 @@ class Spelling:
     Attributes:
         nulls: words for null in every form; case does not count.
         nulls_unless_held: words for null where the form of a column has no such value.
+        fillers: characters that fill the column of an identifier where there is none -> from how many of it on.
         first_year, last_year: years that a date can have.
         special_days: days outside these years that are meant: open ends, and day nought of spreadsheets.
         century_turn: a declared two-digit year below it is of the century of 2000.
@@ -156,6 +157,7 @@ class Spelling:
 
     nulls: tuple[str, ...] = ()
     nulls_unless_held: tuple[str, ...] = ()
+    fillers: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     first_year: int = 1900
     last_year: int = 2200
     special_days: tuple[datetime.date, ...] = ()

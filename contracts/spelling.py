@@ -26,6 +26,7 @@ def spelling(file: Path = FILE) -> Spelling:
     return Spelling(
         nulls=tuple(found.nulls.always),
         nulls_unless_held=tuple(found.nulls.unless_held),
+        fillers=MappingProxyType(dict(found.nulls.fillers)),
         first_year=found.dates.first_year,
         last_year=found.dates.last_year,
         special_days=(*found.dates.open_ends, *found.dates.zero_days),

@@ -75,6 +75,9 @@ def read_file(path: Path, error: type[DataCutError], *, where: str = "") -> byte
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe or device may never end
             raise error("is not a regular file", where=where)
+        if path.is_dir():
+            inside = [name for name in ("cut.yaml", "CUT.yaml") if (path / name).is_file()]
+            raise error("is a folder", where=where, remedy=f"name the file in it: {path / (inside or ['cut.yaml'])[0]}")
         return path.read_bytes()
     except OSError as fault:
         raise error("cannot be read", where=where, remedy=fault.strerror or "") from None

@@ -37,6 +37,7 @@ _WORDS: Mapping[str, Any] = {"": None, "~": None} | {
 _TAGS = {None, "!", "tag:yaml.org,2002:str"}
 # libyaml's words -> ours
 _PROBLEMS = (
+    ("tab character", "a tab: indent with spaces"),
     ("cannot start any token", "a tab, or a character that must be in quotes"),
     ("mapping values are not allowed", "a colon too many, or an indentation that does not fit"),
     ("did not find expected key", "an indentation that does not fit, or a bracket or quote that is not closed"),

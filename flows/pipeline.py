@@ -234,7 +234,7 @@ def prepare(cut_file: str, kind: Kind = "release") -> RunPlan:
         raise ConfigurationError("the work folder holds other files", where=str(work), remedy="set work: in cut.yaml")
     known = context(cut_file)
     if kind == "submission":
-        with disk(work):
+        with disk(cleanse_file(known.job)):
             cleanse_file(known.job).unlink(missing_ok=True)  # what an earlier run found
     require_ready(known, kind)
     digest = run_digest(known)

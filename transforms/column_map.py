@@ -221,4 +221,5 @@ def _lacks(contract: Contract, required: Sequence[str], dropped: Sequence[str], 
     else:
         if dropped:
             remedy = f"if one of these is it, say so with `columns: {{{required[0]}: ...}}`: {listed(dropped)}{more}"
-    return IntakeError(f"lacks the required column {', '.join(required)}", where=where, remedy=remedy)
+    named = "column" if len(required) == 1 else "columns"
+    return IntakeError(f"lacks the required {named} {', '.join(required)}", where=where, remedy=remedy)

@@ -8,6 +8,8 @@ from collections.abc import Collection
 from contracts.model import Column, Spelling
 from contracts.vocabulary import Form
 
+IDENTIFIERS = (Form.MPAN, Form.METER_SERIAL, Form.ESME_ID, Form.UPRN)
+LONGEST = 21  # an MPAN with its top line
 HOLDING = (Form.CODE, Form.TEXT)  # forms whose values may be words; a column's pattern says which
 
 
@@ -24,7 +26,15 @@ def null_words(column: Column, spelling: Spelling, own: Collection[str], pattern
         value = word.upper() if column.form is Form.CODE else word
         if held is None or not held.search(value):
             words.append(word)
+    if column.form in IDENTIFIERS:
+        words += fillers(spelling)
     return spellings(words)
+
+
+def fillers(spelling: Spelling) -> list[str]:
+    """Return what stands in the column of an identifier for none: noughts, nines and the like, of every length."""
+    pairs = ["-".join([pair] * 8) for pair in ("00", "FF")]  # an ESME id has eight of them
+    return [*pairs, *(mark * n for mark, least in spelling.fillers.items() for n in range(least, LONGEST + 1))]
 
 
 def spellings(words: Collection[str]) -> tuple[str, ...]:

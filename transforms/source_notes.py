@@ -107,7 +107,7 @@ def judge_whole(notes: SourceNotes, columns: ColumnMap, *, where: str) -> None:
             raise IntakeError(
                 f"column {heading} has dates with two-digit years, {counts[Reading.TWO_DIGITS]:,} of {filled:,}",
                 where=where,
-                remedy=f"export four digits, or say how they are written: `dates: {{{name}: dd/mm/yy}}` of the source",
+                remedy=f"export four digits, or say how they are written: `dates: {{{name}: dd/mm/yy}}` or dd-mon-yy",
             )
         if counts[Reading.SERIAL_DAY] and counts[Reading.READ] and order == AUTO:
             raise IntakeError(

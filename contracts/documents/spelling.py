@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from typing import Annotated
+
+from pydantic import Field
 
 from contracts.strict import Strict
 
@@ -12,6 +15,7 @@ class NullsDocument(Strict):
 
     always: list[str]
     unless_held: list[str]
+    fillers: dict[Annotated[str, Field(min_length=1, max_length=1)], Annotated[int, Field(ge=1)]]
 
 
 class DatesDocument(Strict):

@@ -116,7 +116,7 @@ def check(cut_file: Path, *, rows: int | None = ROWS, progress: Progress = silen
     with _scratch(job) as folder:
         known = load_context(job, folder, 1 if rows is not None else partitions(job))
         found = Checked(fingerprint=known.keys.fingerprint())
-        with disk(folder):
+        with disk(cleanse_file(job)):
             cleanse_file(job).unlink(missing_ok=True)
         found.notes += _of_cut(known)
         try:

@@ -21,7 +21,7 @@ from contracts.model import Contract, plain
 from contracts.vocabulary import Form
 from flows.intake import Limits, Reader, SourceSpec, open_source
 from flows.intake.detect import open_bytes
-from flows.intake.files import expand
+from flows.intake.files import CLEANSE, expand
 from flows.intake.joined import flow_of
 from flows.intake.source import safe_name
 from transforms.column_map import map_columns, shown
@@ -117,6 +117,8 @@ def _files(paths: Sequence[Path], found: ProposedCut) -> list[Path]:
             specs, skipped = expand(SourceSpec(name=path.name or "backup", paths=(whole,), root=whole))
             files += [spec.path for spec in specs if spec.path is not None]
             found.beside += [safe_name(name) for name in skipped]
+        elif path.name == CLEANSE:
+            found.unread.append(f"{CLEANSE}: is the list of rows to put right, not a backup")
         else:
             files.append(path.absolute())
     return list(dict.fromkeys(files))

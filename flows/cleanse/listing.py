@@ -20,8 +20,8 @@ from contracts.errors import DataCutError
 from flows.cut.config import Job, load_cut
 from flows.cut.workspace import disk
 from flows.files import whole
+from flows.intake.files import CLEANSE
 
-NAME = "cleanse.csv"
 HEADER = (
     "participant", "extract", "file", "row", "mpan_core", "column", "heading", "rule", "reason", "effect", "broken_by",
     "rule_id",
@@ -32,7 +32,7 @@ FORMULA = "^[ \\n]*[=+\\-@\\t\\r\uff1d\uff0b\uff0d\uff20]"
 
 def cleanse_file(job: Job) -> Path:
     """Return where the list of a cut is written: beside its work folder."""
-    return job.path(job.model.work) / NAME
+    return job.path(job.model.work) / CLEANSE
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Cleansed:
         if not self.lines:
             return f"{shown(self.path)}: no row of the backup breaks a rule"
         return (
-            f"{shown(self.path)}: {self.lines:,} faults by row and real MPAN. It is for you alone: no pack holds it; "
+            f"{shown(self.path)}: {self.lines:,} {'fault' if self.lines == 1 else 'faults'} by row and real MPAN. It is for you alone: no pack holds it; "
             "do not send it, and delete it when you are done"
         )
 

@@ -6,6 +6,7 @@ Relative paths are taken from the folder of ``cut.yaml``. Faults are collected a
 from __future__ import annotations
 
 import datetime
+import re
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +17,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from contracts.errors import ConfigurationError
 from contracts.load import load_all
 from contracts.strict import PlacedError, Strict, matching, none_of
-from contracts.validation import load_model, read_file
+from contracts.validation import load_document, load_model, read_file
 from contracts.vocabulary import Form, PostcodePolicy
 from flows.cut.registers import Duties, Registers
 from flows.intake import SourceSpec
@@ -164,6 +165,8 @@ class SourceConfig(Strict):
 
 
 def _source(value: object) -> object:
+    if isinstance(value, str) and re.match(r"(path|url|query|pack|form)\s*:", value):
+        raise ValueError("a space is missing after the colon")
     return {"path": value} if isinstance(value, str | list) else value
 
 
@@ -198,7 +201,12 @@ class ExtractConfig(Strict):
         return self
 
     @model_validator(mode="after")
-    def _dates_of_columns(self, info: ValidationInfo) -> ExtractConfig:
+    def _of_the_contract(self, info: ValidationInfo) -> ExtractConfig:
+        columns, _ = (info.context or {}).get("columns", {}).get(self.contract, (list(self.source.columns), ()))
+        for name in sorted(set(self.source.columns) - set(columns)):
+            if self.source.columns[name] in columns:
+                raise ValueError(f"`columns` is turned round: write {self.source.columns[name]}: and then your heading")
+            raise ValueError(none_of(name, sorted(columns), f"column of {self.contract}"))
         known = (info.context or {}).get("dates", {}).get(self.contract, self.source.dates)
         for name in sorted(set(self.source.dates) - set(known) - {EVERY}):
             raise ValueError(none_of(name, sorted(known), "column of dates"))
@@ -360,7 +368,16 @@ class Job:
             as_of=self.model.cut.date,
             agreed=extract.agreed,
             identities=self.identities,
+            own=self._own_places,
         )
+
+    @cached_property
+    def _own_places(self) -> frozenset[Path]:
+        """Places of the cut itself: in a folder of backups they are none."""
+        model = self.model
+        named = [model.work, model.release.folder, model.release.signing_key, model.cut.key]
+        named += [path for path in (model.reference.market_domain_data, model.reference.industry_standing_data) if path]
+        return frozenset({self.file.absolute(), *(self.path(path) for path in named)})
 
     def _name(self, path: Path, *, several: bool) -> str:
         """Return what its owner calls a file: of several, its path below the folder of ``cut.yaml``."""
@@ -415,5 +432,11 @@ def load_cut(file: Path) -> Job:
         "dates": {name: [c.name for c in one.columns if c.form is Form.DATE] for name, one in known.items()},
     }
     raw = read_file(file, ConfigurationError)
-    model, _ = load_model(raw, CutFile, ConfigurationError, where=str(file), context=context)
+    try:
+        model, _ = load_model(raw, CutFile, ConfigurationError, where=str(file), context=context)
+    except ConfigurationError:
+        if isinstance(load_document(raw, ConfigurationError, where=str(file)).value, dict):
+            raise
+        remedy = "datacut init proposes one for a backup"
+        raise ConfigurationError("is not a cut.yaml", where=str(file), remedy=remedy) from None
     return Job(file, model)

@@ -17,7 +17,7 @@ from flows.intake.files import beside
 from flows.intake.gzip_stream import DAMAGED, ByteStream, GzipStream
 from flows.intake.raw_file import RawFile
 from flows.intake.sealed_stream import AGE, SealedStream
-from flows.intake.source import MIB, Limits
+from flows.intake.source import MIB, Limits, safe_name
 from flows.intake.zip_stream import ZipStream, judge_name, list_members
 
 ZIP, GZIP = (b"PK\3\4", b"PK\5\6"), b"\x1f\x8b"
@@ -25,6 +25,8 @@ TAR, TAR_AT = b"ustar", 257
 PEEK = 512
 _INNER_LIMIT = 256 * MIB  # an archive within an archive is read in memory
 _DEEPEST = 2
+SAVE_AS = 'open it, choose Save As "CSV UTF-8 (comma delimited)" with identifiers as text, and send that file'
+_LOCAL_HEADER = 30  # bytes before the name of the first member of a zip
 _UNPACK = "unpack the outer archive"
 
 
@@ -44,8 +46,31 @@ class Bytes:
         """Return bytes at a position."""
         return self._data[offset : offset + count]
 
+    @property
+    def digests(self) -> bool:
+        """Whoever read them took the digest."""
+        return False
+
     def finish(self) -> None:
         """There is nothing to check."""
+
+    def require_unchanged(self) -> None:
+        """They cannot change."""
+
+
+def in_memory(stream: ByteStream, label: str, what: str) -> Bytes:
+    """Take in the rest of a member that must be whole to be read.
+
+    Raises:
+        RefusedError: it is too large for that.
+    """
+    parts, size = [], 0
+    while part := stream.read(MIB):
+        parts.append(part)
+        size += len(part)
+        if size > _INNER_LIMIT:
+            raise RefusedError(f"holds {what} of more than {_INNER_LIMIT // MIB} MB", where=label, remedy=_UNPACK)
+    return Bytes(b"".join(parts), label)
 
 
 class Peeked:
@@ -80,6 +105,19 @@ class Entry:
 
     name: str
     stream: ByteStream | None
+
+
+def refuse_office(raw: RawFile | Bytes, label: str) -> None:
+    """Refuse a workbook by the name of the first member of its archive."""
+    head = raw.pread(_LOCAL_HEADER + 256, 0)
+    if not head.startswith(ZIP):
+        return
+    length = int.from_bytes(head[26:28], "little")
+    name = head[_LOCAL_HEADER : _LOCAL_HEADER + length].decode("utf-8", "replace")
+    if name in ("[Content_Types].xml", "_rels/.rels") or name.startswith(("xl/", "docProps/", "customXml/")):
+        raise IntakeError("is an Excel workbook (xlsx), not a table", where=label, remedy=SAVE_AS)
+    if name == "mimetype" and b"opendocument" in head:
+        raise IntakeError("is an OpenDocument file (ods), not a table", where=label, remedy=SAVE_AS)
 
 
 def is_archive(start: bytes) -> bool:
@@ -222,13 +260,9 @@ class _Labelled:
 
 def _in_memory(name: str, peeked: Peeked, label: str, limits: Limits, depth: int) -> Iterator[Entry]:
     """Yield the files of an archive within the archive, which is read into memory."""
-    parts, size = [], 0
-    while part := peeked.read(MIB):
-        parts.append(part)
-        size += len(part)
-        if size > _INNER_LIMIT:
-            raise RefusedError(f"holds an archive of more than {_INNER_LIMIT // MIB} MB", where=label, remedy=_UNPACK)
-    for entry in entries(Bytes(b"".join(parts), label), limits, depth=depth + 1):
+    inner = in_memory(peeked, label, "an archive")
+    refuse_office(inner, f"{label}: {safe_name(name)}" if name else label)
+    for entry in entries(inner, limits, depth=depth + 1):
         yield Entry("/".join(filter(None, (name, entry.name))), entry.stream)
 
 

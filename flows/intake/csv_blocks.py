@@ -278,7 +278,10 @@ class BlockReader:
         quoted = self._quotes and b'"' in data
         lines, delimiters = self._judge_controls(data)
         self._judge_returns(data)
-        records = self._judge_quoted(data) if quoted else self._judge_plain(data, lines)
+        if quoted:
+            data, records = self._judge_formulas(data)
+        else:
+            records = self._judge_plain(data, lines)
         block = Block(self.decoder.decode(data, self._line), self._line, lines, records, delimiters, quoted)
         self._line += lines
         return block
@@ -337,6 +340,17 @@ class BlockReader:
             at = int(ends[np.argmax(lengths)] - lengths.max() + 1)
             raise self._fault(f"has a record of more than {longest} bytes", at, data, REQUOTE)
         return len(ends)
+
+    def _judge_formulas(self, data: bytes) -> tuple[bytes, int]:
+        """Judge text with quotation marks; cells such as ``="012"`` that stand bare are quoted as RFC 4180 has it."""
+        try:
+            return data, self._judge_quoted(data)
+        except IntakeError:
+            mark = re.escape(self.delimiter)
+            quoted = re.sub(rb"(?<![^\n" + mark + rb'])="([^"\n]*)"(?=\r?\n|' + mark + rb"|$)", rb'"=""\1"""', data)
+            if quoted == data:
+                raise
+            return quoted, self._judge_quoted(quoted)
 
     def _judge_quotes(self, data: bytes, text: Bytes, quotes: Positions) -> None:
         """A mark opens after a delimiter, a line end or its own double; it closes before one of these."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from contracts.dtc.layout import DtcLayout
 from contracts.errors import ConfigurationError, IntakeError, RefusedError
 from flows.intake.across_files import AcrossFiles
-from flows.intake.archives import Peeked
+from flows.intake.archives import SAVE_AS, Peeked, in_memory, refuse_office
 from flows.intake.csv_reader import DelimitedReader
 from flows.intake.gzip_stream import ByteStream, GzipStream, PlainStream
 from flows.intake.raw_file import Digest, RawFile
@@ -19,12 +20,23 @@ from flows.intake.zip_stream import ZipStream, find_member
 
 _GZIP, _ZIP, _PARQUET, _SEALED_PARQUET = b"\x1f\x8b", (b"PK\3\4", b"PK\5\6"), b"PAR1", b"PARE"
 _ARCHIVES = (_GZIP, *_ZIP, b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x28\xb5\x2f\xfd")
-_OTHERS = (b"%PDF", b"SQLite format 3\0", b"ARROW1", b"ORC")
+# What begins so is no table: beginnings in small letters, and what it is.
+_OTHERS: tuple[tuple[bytes, str], ...] = (
+    (b"%pdf", "a PDF document"), (b"{\\rtf", "an RTF document"), (b"%!ps", "a PostScript document"),
+    (b"sqlite format 3\0", "an SQLite database"), (b"\0\1\0\0standard", "an Access database"),
+    (b"pgdmp", "a dump of PostgreSQL in its own form"), (b"-- postgresql database dump", "a dump of a database in SQL"),
+    (b"arrow1", "an Arrow file"), (b"fea1", "a Feather file"), (b"obj\1", "an Avro file"),
+    (b"\x89hdf", "an HDF5 file"), (b"<?xml", "XML"), (b"<!doctype html", "a web page (HTML)"),
+    (b"<html", "a web page (HTML)"), (b"<table", "a web page (HTML)"), (b"\x7felf", "a program"),
+)  # fmt: skip
+_JSON = re.compile(rb"\s*(?:\[\s*)*\{\s*\"|\s*\[\s*[\[\"]")
+_SQL = re.compile(
+    rb"(?is)(?:\s|--[^\n]*\n|/\*.*?\*/;?)*(?:insert\s+into|create\s+(?:table|database|schema)|drop\s+table|use\s+\[?\w+\]?"
+    rb"\s*;?\s*\n|set\s+\w+\s*(?:=|on|off|to)|copy\s+\S+\s*\(|begin\s*;|delimiter\s)"
+)
 _OFFICE = b"\xd0\xcf\x11\xe0"
-_SAVE_AS = 'open it, choose Save As "CSV UTF-8 (comma delimited)" with identifiers as text, and send that file'
 _DTC = (b"ZHV|", b"ZHD|")
 _MARK = b"\xef\xbb\xbf"
-_LOCAL_HEADER = 30  # bytes before the name of the first member of a zip
 
 
 def open_reader(
@@ -72,11 +84,15 @@ def text_reader(
     limits: Limits,
     across: AcrossFiles | None = None,
 ) -> Reader:
-    """Return the reader of a stream of text, unpacked; ``across`` as :class:`DtcReader` takes it.
+    """Return the reader of a stream of text, or of Parquet in an archive; ``across`` as :class:`DtcReader` takes it.
 
     Raises:
         IntakeError, RefusedError: it is no text, or not of the form that it is declared to be.
     """
+    if is_parquet(stream.start, spec):
+        from flows.intake.parquet_reader import ParquetReader
+
+        return ParquetReader(spec, in_memory(stream, spec.name, "Parquet"), limits)
     stream = widened(spec, stream)
     if is_flow(stream.start, spec):
         from flows.intake.dtc_reader import DtcReader
@@ -132,19 +148,6 @@ def _stream(raw: RawFile, start: bytes, spec: SourceSpec, limits: Limits) -> Byt
     return PlainStream(raw, limits)
 
 
-def refuse_office(raw: RawFile, label: str) -> None:
-    """Refuse a workbook by the name of the first member of its archive."""
-    head = raw.pread(_LOCAL_HEADER + 256, 0)
-    if not head.startswith(_ZIP):
-        return
-    length = int.from_bytes(head[26:28], "little")
-    name = head[_LOCAL_HEADER : _LOCAL_HEADER + length].decode("utf-8", "replace")
-    if name in ("[Content_Types].xml", "_rels/.rels") or name.startswith(("xl/", "docProps/", "customXml/")):
-        raise IntakeError("is an Excel workbook (xlsx), not a table", where=label, remedy=_SAVE_AS)
-    if name == "mimetype" and b"opendocument" in head:
-        raise IntakeError("is an OpenDocument file (ods), not a table", where=label, remedy=_SAVE_AS)
-
-
 def _refuse_foreign(start: bytes, label: str) -> None:
     """Refuse what is plainly no table, with a better word than a fault of its text."""
     if start.startswith(_ARCHIVES):
@@ -153,12 +156,23 @@ def _refuse_foreign(start: bytes, label: str) -> None:
             where=label,
             remedy="send it as zip or gzip",
         )
-    if start.startswith(_PARQUET):
-        raise RefusedError("is Parquet inside an archive", where=label, remedy="Parquet needs no compression")
     if start.startswith(_OFFICE):
-        raise IntakeError("is an Excel workbook (xls) or another Office document", where=label, remedy=_SAVE_AS)
-    if start.startswith(_OTHERS):
-        raise IntakeError("is a document or database, not a table", where=label, remedy="export it as CSV")
+        raise IntakeError("is an Excel workbook (xls) or another Office document", where=label, remedy=SAVE_AS)
+    if what := _other_kind(start.removeprefix(_MARK).lstrip()):
+        remedy = SAVE_AS if what.startswith("a web") else "export the table as CSV, with a header"
+        raise IntakeError(f"is {what}, not a table", where=label, remedy=remedy)
+
+
+def _other_kind(start: bytes) -> str:
+    """Return what else than a table a file is by its beginning; empty where nothing is recognised."""
+    small = start[:64].lower()
+    if found := next((what for mark, what in _OTHERS if small.startswith(mark)), ""):
+        return found
+    if start.startswith(b"ORC") and start[3:4] < b" ":
+        return "an ORC file"
+    if _JSON.match(start):
+        return "JSON"
+    return "a dump of a database in SQL" if _SQL.match(start) else ""
 
 
 def is_parquet(start: bytes, spec: SourceSpec) -> bool:

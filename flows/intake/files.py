@@ -14,8 +14,10 @@ from flows.intake.source import SourceSpec, safe_name
 
 # What lies beside backups and is none: told by name, never read.
 _BESIDE = re.compile(
-    r"\.(pdf|docx?|md|html?|log|ya?ml|json|xml|md5|sha1|sha256|sig|asc|png|jpg|ini|db|tmp|part|filepart|crdownload|bak|lock)"
+    r"\.(pdf|docx?|md|html?|log|ya?ml|json|xml|md5|sha1|sha256|sig|asc|png|jpg|ini|db|key|pem|pub|tmp|part|filepart|crdownload|bak|lock)"
 )
+CLEANSE = "cleanse.csv"  # our list of a participant's rows to put right
+PACK = "bagit.txt"  # in the folder of a pack
 _FOLDERS = frozenset({"__macosx"})
 _GLOB = re.compile(r"[*?\[]")
 
@@ -31,7 +33,7 @@ def beside(name: str) -> bool:
     last = parts[-1]
     return (
         any(part.startswith(".") or part in _FOLDERS for part in parts)
-        or last in ("thumbs.db", "desktop.ini")
+        or last in ("thumbs.db", "desktop.ini", CLEANSE)
         or last.startswith(("~$", "readme"))
         or bool(_BESIDE.fullmatch(os.path.splitext(last)[1]))
     )
@@ -57,7 +59,7 @@ def expand(spec: SourceSpec) -> tuple[list[SourceSpec], list[str]]:
     for path in spec.paths:
         if not path.exists() and not is_pattern(path):
             where = f"{owner} ({safe_name(path.name)})"
-            raise IntakeError("there is no such file", where=where, remedy="check the path of the source")
+            raise IntakeError("there is no such file", where=where, remedy=_other_way(path))
         if not any(True for _ in _of_path(path)):
             what = "is a folder without a file" if path.is_dir() else "no file is called so"
             where = f"{owner} ({safe_name(path.name)})"
@@ -77,14 +79,25 @@ def expand(spec: SourceSpec) -> tuple[list[SourceSpec], list[str]]:
     return files, skipped
 
 
+def _other_way(path: Path) -> str:
+    """Return what to do about a path that leads nowhere."""
+    if os.sep == "/" and "\\" in str(path):
+        return f"write folders with /: {safe_name(path.name.replace(chr(92), '/'))}"
+    return "check the path of the source"
+
+
 def _files(spec: SourceSpec, *, everything: bool = False) -> Iterator[tuple[Path, bool]]:
     """Yield each file once, in the order of their names, and whether it is read."""
     chosen: dict[Path, bool] = {}
     for path in spec.paths:
         plain = not path.is_dir() and not is_pattern(path)
-        for file in [path] if plain else _of_path(path):
+        files = [path] if plain else list(_of_path(path))
+        own = spec.own | {file.parent for file in files if file.name == PACK}
+        own -= {path, *path.parents}  # whoever names such a place means it
+        for file in files:
             below = os.path.relpath(file, path) if path.is_dir() else file.name
-            chosen[file] = chosen.get(file, False) or plain or not beside(below)
+            ours = beside(below) or not own.isdisjoint((file, *file.parents))
+            chosen[file] = chosen.get(file, False) or plain or not ours
     for file in sorted(chosen, key=lambda p: str(p).encode("utf-8", "surrogateescape")):
         if everything or chosen[file]:
             yield file, chosen[file]

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contracts.errors import DataCutError, IntakeError
+from flows.intake.archives import Bytes
 from flows.intake.arrow_text import as_text, judge_texts, nothing_readable, untyped
 from flows.intake.csv_reader import check_names
 from flows.intake.gzip_stream import Budget
@@ -30,12 +31,15 @@ _FOREIGN = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, Over
 RESEND = "send the Parquet file again"
 
 
+Raw = RawFile | Bytes
+
+
 class _Positioned:
     """The open file as pyarrow wants a Python file: same descriptor, reads at a position."""
 
     closed = False
 
-    def __init__(self, raw: RawFile) -> None:
+    def __init__(self, raw: Raw) -> None:
         self._raw, self._at = raw, 0
 
     def readable(self) -> bool:
@@ -67,7 +71,7 @@ class _Positioned:
 class _Digestion:
     """Feeds the whole file to the digest in a thread while pyarrow picks pages from it."""
 
-    def __init__(self, raw: RawFile) -> None:
+    def __init__(self, raw: Raw) -> None:
         self._raw = raw
         self._stop = threading.Event()
         self._fault: DataCutError | None = None
@@ -98,7 +102,7 @@ class ParquetReader(Reader):
 
     form = "parquet"
 
-    def __init__(self, spec: SourceSpec, raw: RawFile, limits: Limits) -> None:
+    def __init__(self, spec: SourceSpec, raw: Raw, limits: Limits) -> None:
         """Read the footer and walk the page headers.
 
         Raises:

@@ -194,7 +194,8 @@ def _denied(fault: OSError | ValueError, label: str) -> IntakeError | PlaceError
     """Put a failure of the system into words without its path."""
     code = getattr(fault, "errno", None)
     if code in (errno.ENOENT, errno.ENOTDIR) or not isinstance(fault, OSError):
-        return IntakeError("there is no such file", where=label, remedy="check the path of the source")
+        slashes = "; write folders with /, not with \\" if os.sep == "/" and "\\" in label else ""
+        return IntakeError("there is no such file", where=label, remedy=f"check the path of the source{slashes}")
     if code == errno.ELOOP:
         return IntakeError("the path changed while it was opened, or loops", where=label, remedy=STEADY)
     reason = os.strerror(code) if code else "input or output failed"

@@ -242,6 +242,10 @@ class SourceFiles:
     def _content(self, file: FileRead, stream: ByteStream, size: int | None) -> Iterator[FilesReader]:
         """Read the text of a file: gathered where it is small, else by a reader of its own."""
         narrow = Peeked(stream)
+        if is_parquet(narrow.start, file.spec):
+            self.files.append(file)
+            yield from self._alone(text_reader(file.spec, narrow, None, self._limits), file)
+            return
         peeked = widened(file.spec, narrow)
         if is_flow(peeked.start, file.spec):
             yield from self._units(file, peeked)

@@ -48,6 +48,7 @@ class SourceSpec:
         cut_date: the day it was taken, where ``cut.yaml`` states it.
         agreed: the columns that its sender agreed to send; ``None`` for all of the contract.
         identities: age identities that open a sealed backup; kept out of ``repr``.
+        own: places of the cut itself, such as keys and packs, that are no backup in a folder of backups.
         as_of: the cut date: of flows that list what held when, the state on this day is read; without it the last one.
     """
 
@@ -71,6 +72,7 @@ class SourceSpec:
     as_of: date | None = None
     agreed: tuple[str, ...] | None = None
     identities: tuple[object, ...] = field(default=(), repr=False)
+    own: frozenset[Path] = frozenset()
 
     def check(self) -> None:
         """Refuse a specification that contradicts itself.

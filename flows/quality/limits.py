@@ -16,6 +16,7 @@ from contracts.causes import Causes, causes
 from contracts.errors import ConfigurationError, InsufficientDataError
 from contracts.evidence import AcceptedExcessEvidence, RuleCountEvidence
 from contracts.model import Contract, Rule, plain
+from contracts.strict import none_of
 from contracts.vocabulary import Effect, Form, Method
 from flows.cut.config import Allowed, CutFile, ExcludedAtMost
 from flows.cut.context import Context
@@ -84,7 +85,8 @@ def check_limits(model: CutFile, contracts: Mapping[str, Contract]) -> None:
         if entry.extract not in named:
             raise ConfigurationError("names an extract that no participant sends", where=where)
         if entry.rule and entry.rule not in {rule.id for rule in contracts[entry.extract].rules}:
-            raise ConfigurationError("names a rule that the contract does not have", where=where)
+            known = sorted(rule.id for rule in contracts[entry.extract].rules)
+            raise ConfigurationError(none_of(entry.rule, known, f"rule of {entry.extract}"), where=where)
 
 
 def require_rows(known: Context) -> None:
@@ -209,7 +211,7 @@ def _of_rule(
     column = max(names, key=lambda name: sum(seen.get(name, {}).values()), default="")
     cause, remedy = _told(causes(), contract, column, seen.get(column, {}), rule, int(entry.failed))
     chosen = names if not sum(seen.get(column, {}).values()) and len(names) > 1 else [column]
-    column = " and ".join(chosen)
+    column = " and ".join(chosen) if len(chosen) <= MOST_TOLD else f"{chosen[0]} to {chosen[-1]}"
     return Excess(
         participant=source.participant,
         extract=source.extract,
@@ -277,7 +279,7 @@ def _told(
         return f"{count:,} of {total:,} {noun} {said.looks}: {said.because}", said.remedy
     general = known.rules.get(rule.expectation)
     if general is None:
-        return "", ""
+        return rule.fault, ""
     table = str(rule.kwargs.get("table", ""))
     kind, _, name = table.partition(":")
     words = f"{_TABLE_WORDS[kind]} {name}" if name and kind in _TABLE_WORDS else f"the table {table}"

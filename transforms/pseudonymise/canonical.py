@@ -11,7 +11,7 @@ import polars as pl
 
 from contracts.model import Spelling
 from contracts.vocabulary import Field
-from transforms.null_words import spellings
+from transforms.null_words import fillers, spellings
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.identifiers import ESME_SPELLING
 
@@ -70,7 +70,7 @@ def canonical(field: Field, values: pl.Series, spelling: Spelling) -> pl.Series:
         ValueError: the field is ``address``, whose spelling the premises key undoes itself.
     """
     text = values.str.strip_chars()
-    words = spellings((*spelling.nulls, *spelling.nulls_unless_held))
+    words = spellings((*spelling.nulls, *spelling.nulls_unless_held, *fillers(spelling)))
     blank = (text.is_in(words) | (text == "")).fill_null(value=False)
     text = text.set(blank, None) if blank.any() else text
     match field:
