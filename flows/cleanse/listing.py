@@ -46,8 +46,9 @@ class Cleansed:
         """Return what the terminal says of it."""
         if not self.lines:
             return f"{shown(self.path)}: no row of the backup breaks a rule"
+        faults = "fault" if self.lines == 1 else "faults"
         return (
-            f"{shown(self.path)}: {self.lines:,} {'fault' if self.lines == 1 else 'faults'} by row and real MPAN. It is for you alone: no pack holds it; "
+            f"{shown(self.path)}: {self.lines:,} {faults} by row and real MPAN. It is for you alone: no pack holds it; "
             "do not send it, and delete it when you are done"
         )
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from flows.ringfence.summary import FenceReport
     from flows.ringfence.transitions import Selection
 
-WIDTH = 140
 
 CutPath = Annotated[Path, typer.Argument(metavar="CUT.yaml", help="The cut.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")]
@@ -373,7 +372,7 @@ def _report(found: FenceReport, document: JsonObject, head: str, *, as_json: boo
     from flows.ringfence.summary import show
 
     typer.echo(head)
-    show(Console(width=WIDTH), found)
+    show(Console(), found)
 
 
 def _show_status(status: FenceStatus, listed: DataFrame | None, past: DataFrame | None) -> None:
@@ -381,7 +380,7 @@ def _show_status(status: FenceStatus, listed: DataFrame | None, past: DataFrame 
 
     from flows.ringfence.summary import rows_table
 
-    console = Console(width=WIDTH)
+    console = Console()
     if listed is None:
         console.print(rows_table(f"Reservations of cut {status.cut}", status.states))
         console.print(rows_table("By test case", status.test_cases))

@@ -27,6 +27,7 @@ Workers = Annotated[
 SAMPLE = Path("sample_data")
 SAMPLE_REQUEST = (5000, 1, 0.05)  # metering points, seed, rate of defects: what sample_data was made with
 SHOWN_CAUSES = 3
+WIDTH = 78
 
 
 def register(app: typer.Typer) -> None:
@@ -158,10 +159,25 @@ def _print(done: Published, *, as_json: bool) -> None:
     table.add_section()
     table.add_row("all", "", *total, "")
     Console().print(table)
+    _print_reasons(done)
     for source in done.sources:
         for line in _source_lines(source):
-            typer.echo(line)
+            typer.echo(_folded(line))
     typer.echo(f"\nPack:   {done.pack}\nReport: {done.report}")
+
+
+def _print_reasons(done: Published) -> None:
+    """Print what the codes of the table mean."""
+    shown = {code for row in done.accounting for code, _ in _most(row.by_reason)}
+    for code in sorted(shown):
+        text = f"{code}: {done.reasons.get(code) or 'see the report'}"
+        typer.echo(_folded(f"  {text}"))
+
+
+def _folded(line: str) -> str:
+    import textwrap
+
+    return textwrap.fill(line, WIDTH, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False)
 
 
 SAID = {
@@ -189,8 +205,11 @@ def _source_lines(source: SourceNote) -> list[str]:
     return lines
 
 
+def _most(by_reason: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(by_reason.items(), key=lambda pair: (-pair[1], pair[0]))[:SHOWN_CAUSES]
+
+
 def _causes(by_reason: dict[str, int]) -> str:
-    ordered = sorted(by_reason.items(), key=lambda pair: (-pair[1], pair[0]))
-    shown = [f"{reason} {count:,}" for reason, count in ordered[:SHOWN_CAUSES]]
-    more = len(ordered) - len(shown)
+    shown = [f"{reason} {count:,}" for reason, count in _most(by_reason)]
+    more = len(by_reason) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")

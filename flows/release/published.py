@@ -52,6 +52,7 @@ class Published(StepResult):
 
     Attributes:
         pack, report: folder of the pack, and its page.
+        reasons: what the reason codes of the accounting mean.
         phases: seconds of each part of the release.
     """
 
@@ -59,6 +60,7 @@ class Published(StepResult):
     report: str
     tagmanifest_sha256: str
     accounting: tuple[Accounting, ...]
+    reasons: dict[str, str]
     returns: tuple[PublishedReturn, ...]
     sources: tuple[SourceNote, ...]
     phases: dict[str, float]

@@ -30,6 +30,7 @@ from flows.release.evidence import Measured, judged, release_evidence
 from flows.release.guards import require_held
 from flows.release.published import Published, SourceNote
 from flows.release.returns import Released, write_returns
+from flows.report.figures import meanings
 from flows.report.files import report_files
 from flows.report.formatting import counted
 
@@ -85,6 +86,7 @@ def publish(cut_file: str, *, kind: Kind = "release", stages: Sequence[StageSeco
         report=str(sealed.path / "report" / "index.html"),
         tagmanifest_sha256=sealed.tagmanifest_sha256,
         accounting=tuple(accounting),
+        reasons=meanings(evidence),
         returns=tuple(published for _, published in written),
         sources=tuple(_note(facts, own=kind == "submission") for facts in sources_of(known)),
         phases=took.phases,

@@ -103,6 +103,11 @@ def totals(evidence: Evidence) -> Totals:
     return Totals(rows_in, released, excluded, worst)
 
 
+def meanings(evidence: Evidence) -> dict[str, str]:
+    """Codes of reasons -> the faults that were found under them, in words, the most frequent first."""
+    return {entry.reason: "; ".join(entry.faults) for entry in reasons(evidence)}
+
+
 def reasons(evidence: Evidence) -> list[ExclusionCause]:
     """Rows and metering points by reason, the most frequent first, with the faults found and what is asked for."""
     rows: Counter[str] = Counter()

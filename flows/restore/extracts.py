@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
+from contracts.evidence import Evidence
 from contracts.evidence_types import Maybe
 from contracts.load import load_all
 from contracts.model import Contract
@@ -19,6 +20,7 @@ from flows.cleanse.listing import CleanseList
 from flows.cut.progress import Progress
 from flows.intake import SourceFiles
 from flows.pseudonymise.source import pseudonymise_batch, source_columns
+from flows.report.figures import MEANINGS, reasons
 from flows.restore.backup import RestoredExtract, _Batch
 from flows.restore.faults import list_faults
 from flows.restore.load_files import ExcludedList, Filler, LoadFiles
@@ -89,11 +91,13 @@ def restore_extract(
     known = np.unique(given["point"].to_numpy())
     keys, hashes, places, points, mpans, esme = [], [], [], [], [], []
     facts: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
+    gone_for: Counter[str] = Counter()
     source = SourceFiles(extract.specs, layouts=contract.dtc_layouts, contract=contract)
     with (
         LoadFiles(extract, source, contract, folder) as load,
-        ExcludedList(folder / f"excluded-{extract.name}.csv", source.files, several=extract.several) as listed,
+        ExcludedList(
+            folder / f"excluded-{extract.name}.csv", source.files, _words(extract.evidence), several=extract.several
+        ) as listed,
         closing(source.readers()) as readers,  # its threads end with it, also after a fault
     ):
         for reader in readers:
@@ -106,7 +110,7 @@ def restore_extract(
                 load.add(reader, filler.filled(batch, own.points), back)
                 facts.update(rows=batch.height, returned=int(back.sum()))
                 hidden = pseudonymiser.tokens(named["mpan_core"].set(pl.Series(back), None), COINCIDENT)
-                stands, why = listed.add(own, ~back, gone, hidden, reasons)
+                stands, why = listed.add(own, ~back, gone, hidden, gone_for)
                 list_faults(cleanse, extract, own, (contract, columns, pseudonymiser), stands, why)
                 keys.append(own.points[back])
                 places.append(np.flatnonzero(back) + facts["rows"] - batch.height + 1)
@@ -127,12 +131,19 @@ def restore_extract(
         extract=extract.name,
         rows=facts["rows"],
         returned=facts["returned"],
-        excluded=dict(sorted(reasons.items())),
-        only_in_backup=facts["rows"] - facts["returned"] - reasons.total(),
+        excluded=dict(sorted(gone_for.items())),
+        only_in_backup=facts["rows"] - facts["returned"] - gone_for.total(),
         **agreement,
         files=tuple(RestoredFile(name=n, rows=r, returned=b) for n, r, b in load.counts()) if extract.several else None,
     )
     return Rows(found, files, real)
+
+
+def _words(evidence: Evidence) -> dict[str, str]:
+    """Return what the codes of a pack's reasons mean; of what the pack says itself, the words that we know alone."""
+    ours = {rule.fault for contract in load_all().values() for rule in contract.rules}
+    ours |= {word for words in MEANINGS.values() for word in words}
+    return {entry.reason: "; ".join(word for word in entry.faults if word in ours) for entry in reasons(evidence)}
 
 
 def _compared(extract: RestoredExtract, contract: Contract) -> list[str]:

@@ -229,10 +229,11 @@ def _filter_parquet(target: _Target) -> None:
 class ExcludedList:
     """Rows of a backup that do not come back, each with its reasons, as CSV; use as a context manager."""
 
-    HEADER = ("row", "mpan_core", "first_cause", "reasons")
+    HEADER = ("row", "mpan_core", "first_cause", "reasons", "why")
 
-    def __init__(self, path: Path, sources: Sequence[FileRead], *, several: bool) -> None:
-        self._path, self._sources = path, sources
+    def __init__(self, path: Path, sources: Sequence[FileRead], words: Mapping[str, str], *, several: bool) -> None:
+        """Take what the codes of reasons mean, ``words``, beside where the list goes and what it is about."""
+        self._path, self._sources, self._words = path, sources, words
         self._header = ("file", *self.HEADER) if several else self.HEADER
         self._before: Counter[int] = Counter()
         self._file: IO[str] | None = None
@@ -283,7 +284,8 @@ class ExcludedList:
         why = found.filter(pl.col("first_cause").is_not_null())
         reasons.update(dict(why["first_cause"].value_counts().rows()))
         if why.height:
-            self._write(why.select(self._header))
+            said = pl.col("first_cause").replace_strict(self._words, default="", return_dtype=pl.String)
+            self._write(why.with_columns(said.alias("why")).select(self._header))
         return places, why.select("at", "reasons")
 
     def _rows(self, batch: pl.DataFrame) -> tuple[pl.Series, pl.Series]:

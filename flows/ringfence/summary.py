@@ -63,7 +63,7 @@ def show(console: Console, report: FenceReport) -> None:
     if undecided := sum(fact.undecided_groups for fact in report.facts):
         console.print(f"{undecided} groups of test cases were decided without proof that no better choice exists.")
     for entry in report.shortages:
-        console.print(f"- {entry.text}", highlight=False, soft_wrap=True)
+        console.print(f"- {entry.text}", highlight=False)
     _coverage(console, report.coverage)
 
 
@@ -106,7 +106,7 @@ def rows_table(title: str, rows: pl.DataFrame) -> Table:
 def _table(title: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in words:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in numbers:
         table.add_column(name, justify="right")
     return table

@@ -31,7 +31,7 @@ SUFFIX = {"comma": "csv", "tab": "tsv", "pipe": "csv"}
 
 
 SOUND = ("meter_reading", "half_hourly")  # extracts of the sample that may hold no defect
-GONE = dict.fromkeys(("row", MPAN, "first_cause", "reasons"), pl.String)
+GONE = dict.fromkeys(("row", MPAN, "first_cause", "reasons", "why"), pl.String)
 STARTS = {  # extract -> first record of a metering point in its flow, and the field of the MPAN
     "metering": ("288", 1),
     "register": ("288", 1),
