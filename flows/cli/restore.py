@@ -66,7 +66,8 @@ def restore_command(
 
 
 def _print(found: Restored, out: Path) -> None:
-    from flows.cleanse.listing import NAME, Cleansed
+    from flows.cleanse.listing import Cleansed
+    from flows.intake.files import CLEANSE
 
     for entry in found.extracts:
         excluded = sum(entry.excluded.values())
@@ -81,4 +82,4 @@ def _print(found: Restored, out: Path) -> None:
             )
     typer.echo(f"Signature: {'verified' if found.verified else 'not checked (give --public-key)'}")
     typer.echo(f"Load files: {out}")
-    typer.echo(Cleansed(out / NAME, found.faults).line())
+    typer.echo(Cleansed(out / CLEANSE, found.faults).line())

@@ -12,6 +12,7 @@ from typing import Any
 
 from contracts.errors import IntakeError, RefusedError
 from flows.intake.gzip_stream import Budget
+from flows.intake.archives import Bytes
 from flows.intake.raw_file import RawFile
 from flows.intake.source import MIB
 
@@ -131,7 +132,7 @@ class PageWalk:
         budget: judges what the pages inflate to.
     """
 
-    def __init__(self, raw: RawFile, metadata: Any, budget: Budget) -> None:
+    def __init__(self, raw: RawFile | Bytes, metadata: Any, budget: Budget) -> None:
         self._raw, self._budget = raw, budget
         self._pages = 0
         self.widths = [Widths() for _ in range(metadata.num_columns)]

@@ -17,9 +17,9 @@ from contracts.dtc.layout import DtcLayout
 from contracts.errors import ConfigurationError, IntakeError
 from contracts.model import Contract
 from flows.intake.across_files import AcrossFiles
-from flows.intake.archives import GZIP, Bytes, Peeked, entries, is_archive
+from flows.intake.archives import GZIP, Bytes, Peeked, entries, is_archive, refuse_office
 from flows.intake.csv_reader import DelimitedReader
-from flows.intake.detect import is_flow, is_parquet, open_reader, refuse_office, text_reader, widened
+from flows.intake.detect import is_flow, is_parquet, open_reader, text_reader, widened
 from flows.intake.files import expand
 from flows.intake.gzip_stream import ByteStream, PlainStream
 from flows.intake.half_hours import Df2Reader, as_days, is_df2

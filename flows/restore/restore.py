@@ -23,10 +23,11 @@ from contracts.json_types import JsonObject
 from contracts.model import plain
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import PostcodePolicy
-from flows.cleanse.listing import NAME, CleanseList
+from flows.cleanse.listing import CleanseList
 from flows.cut.config import load_cut
 from flows.cut.progress import Progress, silent
 from flows.intake import SourceSpec
+from flows.intake.files import CLEANSE
 from flows.keys.signing_key import PublicKey
 from flows.pack.previous import read_evidence
 from flows.pack.verify import VerificationPolicy, hold_together, verify_pack
@@ -127,7 +128,7 @@ def restore(
     participant = evidence.inputs[0].participant
     sources = {entry.extract: sources_of(backup, participant, entry) for entry in evidence.inputs}
     found = Restored(participant, cut, verified)
-    with private_folder(out) as folder, CleanseList(folder / NAME) as cleanse:
+    with private_folder(out) as folder, CleanseList(folder / CLEANSE) as cleanse:
         real = None
         for entry in evidence.inputs:
             as_of = date.fromisoformat(evidence.cut.date)
@@ -141,7 +142,7 @@ def restore(
                 where = f"{participant}/{extract.name}"
                 raise RefusedError("no record of the pack is of this backup", where=where, remedy=remedy)
             real = rows.real if real is None else real.joined(rows.real)
-        found.files, found.faults = [*_once(folder, found.files), NAME], cleanse.found.lines
+        found.files, found.faults = [*_once(folder, found.files), CLEANSE], cleanse.found.lines
         if real is not None:
             items, files = restore_items(pack, participant, evidence, real, folder)
             found.items, found.files = items, [*found.files, *files]

@@ -17,6 +17,7 @@ import yaml
 from tests.command import datacut
 
 HERE = Path(__file__).parent
+FLOWS = HERE.parent / "dtc" / "cases"
 pytestmark = pytest.mark.requirement("DQ11")
 GATE = 20  # the exit code of a run that the gate on shares excluded ends, or that read nothing
 
@@ -30,7 +31,9 @@ class Case:
     expected: dict[str, Any]
 
     def document(self) -> dict[str, Any]:
-        """Return a ``cut.yaml`` of this entry alone."""
+        """Return a ``cut.yaml`` of this entry alone; an entry that is called so is one by itself."""
+        if self.name.endswith(".yaml"):
+            return yaml.safe_load((self.folder / self.name).read_text())
         document = yaml.safe_load((self.folder / "cut.yaml").read_text())
         if self.name != "all":
             chosen = [member for member in document["participants"] if member["mpid"] == self.name]
@@ -40,6 +43,7 @@ class Case:
     def _unlisted(self, document: dict[str, Any]) -> dict[str, Any]:
         registration = self.name.startswith("reg")
         contract, role = ("registration", "LDSO") if registration else ("portfolio", "SUP")
+        contract, role = self.expected.get("contract", contract), self.expected.get("role", role)
         source = {"path": self.name}
         if "url" in document["participants"][0]["extracts"][0]["source"]:
             source = {**document["participants"][0]["extracts"][0]["source"], "query": self.name}
@@ -61,6 +65,10 @@ def run(case: Case, place: Path, **source: object) -> None:
     own = [path.name for path in case.folder.iterdir()]
     shutil.copytree(HERE / "shared", place, ignore=lambda folder, _: own if Path(folder) == HERE / "shared" else ())
     shutil.copytree(case.folder, place, dirs_exist_ok=True)
+    for file in FLOWS.glob(f"{case.folder.name}__*"):  # flows of the case, which tests of the reader share
+        target = place / file.name.partition("__")[2].replace("__", "/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
     for key in (place / "keys").iterdir():
         os.chmod(key, 0o600)
     document = case.document()

@@ -114,7 +114,7 @@ class Table:
         count = len(columns["MPAN_CORE"])
         if "dates" in self.edits:
             cells = columns["SUPPLIER_EFFECTIVE_FROM"]
-            columns["SUPPLIER_EFFECTIVE_FROM"] = [date.fromisoformat(c).strftime(say("dates")) for c in cells]
+            columns["SUPPLIER_EFFECTIVE_FROM"] = [date.fromisoformat(c).strftime(str(say("dates"))) for c in cells]
         for name, cell in {**say("set", {}), **say("add", {})}.items():
             given = cell if isinstance(cell, list) else [cell]
             old = columns.get(name, [""] * count)
@@ -209,7 +209,7 @@ def _without(libraries: Sequence[str]) -> Iterator[None]:
     held = {name: sys.modules[name] for name in list(sys.modules) if name.partition(".")[0] in libraries}
     for name in held:
         del sys.modules[name]
-    sys.modules.update(dict.fromkeys(libraries))
+    sys.modules.update(dict.fromkeys(libraries))  # type: ignore[arg-type]  # None: not to be found
     try:
         yield
     finally:
