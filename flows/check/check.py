@@ -42,8 +42,9 @@ from flows.quality.limits import require_enough, require_rows
 ROWS = 100_000  # of each source
 GIB = 1 << 30
 REST_OF_RUN = 2.0  # seconds of a run for each second that reading and judging its rows takes; docs/performance.md
-ON_DISK = 2.5  # bytes of work folder and pack for each byte of judged rows
+ON_DISK = 1.8  # bytes of work folder and pack for each byte of judged rows: 1.6 at 75,000 rows of all extracts
 MEMORY = 2 * GIB  # what a participant's job takes at most (docs/performance.md)
+START, A_ROW = 340 << 20, 1_600  # bytes of memory that it takes without rows, and for each row: 448 MB at 75,000
 OLD = 120  # days after which a cut date is worth a word
 OWN_MPID = {"portfolio": ("supplier_mpid", "supplier"), "registration": ("distributor_mpid", "distributor")}
 MPID = "^[A-Z0-9]{4}$"
@@ -116,6 +117,7 @@ def check(cut_file: Path, *, rows: int | None = ROWS, progress: Progress = silen
     with _scratch(job) as folder:
         known = load_context(job, folder, 1 if rows is not None else partitions(job))
         found = Checked(fingerprint=known.keys.fingerprint())
+        ready = time.monotonic()
         with disk(cleanse_file(job)):
             cleanse_file(job).unlink(missing_ok=True)
         found.notes += _of_cut(known)
@@ -129,7 +131,7 @@ def check(cut_file: Path, *, rows: int | None = ROWS, progress: Progress = silen
         found.faults += [each.fault for each in found.sources if each.fault is not None]
         if read:
             _judge(known, found, read)
-        _estimate(known, found, time.monotonic() - began)
+        _estimate(known, found, ready - began, time.monotonic() - ready)
     return found
 
 
@@ -256,13 +258,14 @@ def _of_mpids(known: Context, h: ParticipantExtract) -> list[str]:
     return [f"{own:,} of {total:,} rows have {h.participant} as {what}, others {named}{doubt}"]
 
 
-def _estimate(known: Context, found: Checked, took: float) -> None:
-    """Estimate what the run will need from what the check took."""
+def _estimate(known: Context, found: Checked, start: float, took: float) -> None:
+    """Estimate what the run will need from what the check took: to start, and for the rows that it read."""
     rows = sum(each.facts.rows for each in found.sources if each.facts)
     every = sum(max(each.estimate, 1) for each in found.sources)
     judged = sum(path.stat().st_size for path in known.workspace.root.rglob("*.arrow"))
     share = every / max(rows, 1)
-    found.seconds = took * share * REST_OF_RUN
+    found.seconds = start + took * share * REST_OF_RUN
+    found.memory = min(MEMORY, START + A_ROW * every)
     found.disk = int(judged * share * ON_DISK)
     place = known.job.path(known.job.model.work)
     found.free_disk = shutil.disk_usage(place).free

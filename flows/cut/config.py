@@ -435,7 +435,7 @@ def load_cut(file: Path) -> Job:
     try:
         model, _ = load_model(raw, CutFile, ConfigurationError, where=str(file), context=context)
     except ConfigurationError:
-        if isinstance(load_document(raw, ConfigurationError, where=str(file)).value, dict):
+        if isinstance(load_document(raw, ConfigurationError, where=str(file)).value, dict | None):
             raise
         remedy = "datacut init proposes one for a backup"
         raise ConfigurationError("is not a cut.yaml", where=str(file), remedy=remedy) from None

@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 from contracts.errors import IntakeError, RefusedError
-from flows.intake.gzip_stream import Budget
 from flows.intake.archives import Bytes
+from flows.intake.gzip_stream import Budget
 from flows.intake.raw_file import RawFile
 from flows.intake.source import MIB
 

@@ -68,7 +68,7 @@ MALFORMED = {
     "semicolons": (GOOD.replace(b",", b";"), "semicolons"),
     "PDF": (b"%PDF-1.7\n" + GOOD, "document"),
     "old spreadsheet": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + GOOD, "document"),
-    "database file": (b"SQLite format 3\0" + GOOD, "document"),
+    "database file": (b"SQLite format 3\0" + GOOD, "an SQLite database"),
 }
 
 

@@ -35,8 +35,8 @@ LONGEST = 2_000  # characters of a line that a person reads
 # name -> text of cut.yaml, exit code, what the line says
 HOSTILE = {
     "empty": ("", 2, "the file: is empty"),
-    "a list": ("- a\n- b\n", 2, "file"),
-    "a word": ("cut\n", 2, "file"),
+    "a list": ("- a\n- b\n", 2, "is not a cut.yaml"),
+    "a word": ("cut\n", 2, "is not a cut.yaml"),
     "not YAML": ("cut: [unclosed\n", 2, "line 2: is not valid YAML"),
     "a tab for indentation": ("cut:\n\tid: X\n", 2, "line 2: is not valid YAML"),
     "NUL": ("cut: \0\n", 2, "not valid YAML"),
@@ -135,7 +135,7 @@ def test_what_is_no_file_or_no_text(place):
     os.mkfifo(place / "pipe.yaml")
     for name, phrase in (
         ("missing.yaml", "cannot be read"),
-        ("keys", "cannot be read"),
+        ("keys", "is a folder"),
         ("latin.yaml", "not UTF-8"),
         ("wide.yaml", "not UTF-8"),
         ("pipe.yaml", "is not a regular file"),
