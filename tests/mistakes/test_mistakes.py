@@ -18,7 +18,7 @@ def _tried(mistake: Mistake) -> ParameterSet:
 
 
 @pytest.mark.requirement("DQ11")
-@pytest.mark.parametrize("mistake", map(_tried, TABLE))
+@pytest.mark.parametrize("mistake", [_tried(mistake) for mistake in TABLE])
 def test_a_mistake_is_answered(mistake: Mistake, tmp_path) -> None:
     done = answer(mistake, tmp_path / "place")
     printed = " ".join(f"{done.out} {done.err}".split())
