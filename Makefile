@@ -32,6 +32,7 @@ check: $(VENV)/.ready  ## lint, format, types and layers
 docs: $(VENV)/.ready  ## write the data dictionary, the traceability page and the schema of the evidence
 	$(BIN)/datacut contracts doc > docs/data-dictionary.md
 	$(BIN)/python -m tests.traceability > docs/traceability.md
+	$(BIN)/python -m contracts.documents.runbook > docs/runbook.md
 	$(BIN)/python -m contracts.documents.evidence_schema > contracts/schema/evidence-1.json
 
 sample: $(VENV)/.ready  ## write sample_data/ anew

@@ -17,6 +17,7 @@ import typer
 import contracts
 import flows
 import transforms
+from contracts.documents.runbook import exit_codes
 from contracts.errors import PlaceError
 from flows.cli import outcome
 from flows.cli.help import Root
@@ -28,27 +29,7 @@ PARTS = (
     "approve", "compare", "dtc", "delivery", "attack",
 )  # fmt: skip
 
-EXIT_CODES = """
-Exit codes:
-
-\b
-   0  done
-   1  a defect in datacut
-   2  wrong usage or configuration
-  10  a contract is wrong
-  11  a source cannot be read
-  12  the data is refused
-  13  a key is missing, wrong or unprotected
-  14  a raw identifier survived, or too few records look alike
-  15  data quality
-  16  participants disagree
-  17  ring-fence
-  18  a pack, signature or ledger does not hold
-  19  the machine or installation is unfit
-  20  too much is excluded, or nothing is left
- 130  stopped with Ctrl-C
- 141  the reader closed the pipe
-"""
+EXIT_CODES = "\nExit codes:\n\n\b\n" + "".join(f"{code:4d}  {means}\n" for code, (means, _) in exit_codes().items())
 
 
 app = typer.Typer(
