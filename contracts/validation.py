@@ -13,6 +13,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from contracts.errors import DataCutError
 from contracts.strict import PlacedError, meant, nearest, word
@@ -116,7 +117,7 @@ def load_model(
     *,
     where: str,
     typed: bool = True,
-    context: Mapping[str, Any] | None = None,
+    context: Mapping[str, object] | None = None,
     check: Callable[[Model], Iterable[tuple[Place, str]]] | None = None,
 ) -> tuple[Model, Document]:
     """Return a validated document, and its lines.
@@ -155,7 +156,7 @@ class _Fault(NamedTuple):
 def examine(
     document: Document,
     model: type[Model],
-    context: Mapping[str, Any] | None = None,
+    context: Mapping[str, object] | None = None,
     check: Callable[[Model], Iterable[tuple[Place, str]]] | None = None,
 ) -> tuple[Model | None, list[str]]:
     """Return the model of a document, or ``None`` and every fault, in the order of their lines."""
@@ -218,7 +219,7 @@ def _model_faults(document: Document, model: type[BaseModel], wrong: Sequence[An
     return [_Fault(document.line(path), _words(document, path), said, path) for path, said in found]
 
 
-def _path(value: Any, error: Mapping[str, Any]) -> Place:
+def _path(value: Any, error: ErrorDetails) -> Place:
     """Return the place of an error in the document; the names of a union's branches are none."""
     path: list[str | int] = []
     steps = list(error["loc"])
@@ -248,7 +249,7 @@ def _said(errors: Sequence[Any]) -> str:
     return f"must be {' or '.join(wants)}" if len(said) > 1 and wants else said[0]
 
 
-def _one(error: Mapping[str, Any]) -> str:
+def _one(error: ErrorDetails) -> str:
     kind, facts = str(error["type"]), error.get("ctx", {})
     if kind in _OWN:
         return str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
@@ -25,7 +24,7 @@ def evidence_schema() -> str:
 
 def _plain(schema: JsonSchemaValue) -> JsonSchemaValue:
     """Drop what says nothing in JSON Schema: titles made from names, null defaults, leave to add keys."""
-    out: dict[str, Any] = {}
+    out: JsonSchemaValue = {}
     for key, value in schema.items():
         if key == "type" and {"const", "enum"} & set(schema):
             continue  # the values say it

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from contracts.attack import intruders
-from contracts.attack.model import Attack, Intruder
+from contracts.attack.model import Attack
 from contracts.errors import IntakeError
+from contracts.json_types import JsonObject
 from flows.attack.released import AT_ONCE, ReleasedPack
 from flows.attack.truth import Points, Truth
 from transforms.attack.facts import Values, known_cells
 from transforms.attack.intervals import wilson
 from transforms.attack.joins import Join, combinations
 from transforms.attack.memory import remember, sample
-from transforms.attack.outcome import conclude
+from transforms.attack.outcome import AttackOutcome, conclude, rounded
 from transforms.attack.search import ReleasedPart, Searcher, Sought, uses
 
 
@@ -28,6 +28,34 @@ class OtherCut:
 
     pack: ReleasedPack
     truth: Truth
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedIntruder:
+    """One intruder in one variant: how many records it could choose from, and what it achieved."""
+
+    intruder: str
+    title: str
+    variant: str
+    records: int
+    outcome: AttackOutcome
+
+    def document(self) -> JsonObject:
+        """Return it as JSON, the outcome among its own facts."""
+        own: JsonObject = {name: getattr(self, name) for name in ("intruder", "title", "variant", "records")}
+        return own | asdict(self.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOutcome:
+    """People who are found by equal values of some columns in another cut, uniquely and rightly."""
+
+    columns: tuple[str, ...]
+    people: int
+    linked: int
+    wrong: int
+    success: float
+    success_interval: tuple[float, float]
 
 
 @dataclass(slots=True)
@@ -43,25 +71,25 @@ class Attacked:
 
     points: int
     people: int
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    joins: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[PlayedIntruder] = field(default_factory=list)
+    joins: list[JoinOutcome] = field(default_factory=list)
     not_played: dict[str, str] = field(default_factory=dict)
     unreleased: list[str] = field(default_factory=list)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return the result as plain values: counts and rates, no identifier."""
         return {
             "metering_points": self.points,
             "people": self.people,
-            "intruders": self.rows,
-            "joins": self.joins,
-            "not_played": self.not_played,
-            "unreleased": self.unreleased,
+            "intruders": [row.document() for row in self.rows],
+            "joins": [asdict(join) for join in self.joins],
+            "not_played": {**self.not_played},
+            "unreleased": [*self.unreleased],
         }
 
-    def best(self) -> dict[str, Any] | None:
+    def best(self) -> PlayedIntruder | None:
         """Return the entry of the intruder with the largest difference from its control."""
-        return max(self.rows, key=lambda row: row["difference"], default=None)
+        return max(self.rows, key=lambda row: row.outcome.difference, default=None)
 
 
 def attack(release: Path, truth: Truth, other: OtherCut | None = None, targets: int | None = None) -> Attacked:
@@ -93,7 +121,7 @@ def attack(release: Path, truth: Truth, other: OtherCut | None = None, targets: 
     _play(pack, plan, facts, searchers, joins, points.size)
     found.rows = [_row(one, name) for one, name in zip(searchers, _names(searchers, plan), strict=True)]
     found.rows += _series(pack, plan, truth, found)
-    found.rows.sort(key=lambda row: [one.id for one in plan.intruders].index(row["intruder"]))
+    found.rows.sort(key=lambda row: [one.id for one in plan.intruders].index(row.intruder))
     found.joins = [_join(one) for one in joins]
     told = {name.partition("@")[0] for one in searchers for name in one.names}
     found.unreleased = sorted({fact for one in searchers for fact in one.facts} - told)
@@ -152,7 +180,7 @@ def _play(
             searcher.search(chunk)
 
 
-def _series(pack: ReleasedPack, plan: Attack, truth: Truth, found: Attacked) -> list[dict[str, Any]]:
+def _series(pack: ReleasedPack, plan: Attack, truth: Truth, found: Attacked) -> list[PlayedIntruder]:
     """Play the intruders that search half-hourly series, among the homes that have some."""
     rows = []
     for intruder in plan.intruders:
@@ -180,25 +208,18 @@ def _names(searchers: Sequence[Searcher], plan: Attack) -> list[str]:
     return [by_intruder[searcher.intruder.id].pop(0) for searcher in searchers]
 
 
-def _row(searcher: Searcher, variant: str) -> dict[str, Any]:
-    intruder: Intruder = searcher.intruder
-    return {
-        "intruder": intruder.id,
-        "title": intruder.title,
-        "variant": variant,
-        "records": searcher.records,
-        **conclude(searcher).document(),
-    }
+def _row(searcher: Searcher, variant: str) -> PlayedIntruder:
+    intruder = searcher.intruder
+    return PlayedIntruder(intruder.id, intruder.title, variant, searcher.records, conclude(searcher).outcome())
 
 
-def _join(join: Join) -> dict[str, Any]:
+def _join(join: Join) -> JoinOutcome:
     n, linked = int(join.points.size), int(join.linked.sum())
-    low, high = wilson(linked, n)
-    return {
-        "columns": list(join.columns),
-        "people": n,
-        "linked": linked,
-        "wrong": int(join.wrong.sum()),
-        "success": round(linked / n, 6) if n else 0.0,
-        "success_interval": [round(low, 6), round(high, 6)],
-    }
+    return JoinOutcome(
+        columns=join.columns,
+        people=n,
+        linked=linked,
+        wrong=int(join.wrong.sum()),
+        success=round(linked / n, 6) if n else 0.0,
+        success_interval=rounded(wilson(linked, n)),
+    )

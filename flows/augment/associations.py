@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -115,11 +114,12 @@ def _facts(inputs: AugmentationInputs, number: int, chosen: pl.DataFrame) -> pl.
     )
 
 
-def unknown(inputs: AugmentationInputs) -> dict[str, Any]:
+def unknown(inputs: AugmentationInputs) -> Mapping[str, pl.DataType | type[pl.DataType]]:
     """Return the columns that associations bring, with their types."""
     names = ("link_mpan", "link_rule", "link_role", "link_grade", "relation_mpan", "relation_role")
-    partner = {f"partner_{c}": pl.Date if c.endswith("_from") else pl.String for c in inputs.rules.carried}
-    return dict.fromkeys(names, pl.String) | partner
+    types: dict[str, pl.DataType | type[pl.DataType]] = dict.fromkeys(names, pl.String)
+    types |= {f"partner_{c}": pl.Date if c.endswith("_from") else pl.String for c in inputs.rules.carried}
+    return types
 
 
 def decided_alone(inputs: AugmentationInputs, frame: pl.DataFrame) -> pl.DataFrame:

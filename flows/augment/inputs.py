@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
@@ -186,7 +185,7 @@ def load_inputs(
         "meter_segments": pl.Int64,
     }
     unclear = frame["llfc_direction"].null_count() > 0
-    joined: list[tuple[pl.DataFrame | None, Mapping[str, Any]]] = [
+    joined: list[tuple[pl.DataFrame | None, Mapping[str, pl.DataType | type[pl.DataType]]]] = [
         (meters(inputs, number, chosen_lazy), meter),
         (volumes(inputs, number, chosen_lazy), dict.fromkeys(("eac", "aa"), pl.Decimal(16, 1))),
         (measured(inputs, number, chosen_lazy) if unclear else None, {"measured_direction": pl.String}),

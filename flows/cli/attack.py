@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from contracts.errors import ConfigurationError, ResidueError
 from flows.cli.run import SAMPLE, AsJson
 
 if TYPE_CHECKING:
-    from flows.attack.attack import Attacked
+    from flows.attack.attack import Attacked, JoinOutcome
 
 WIDTH = 78
 
@@ -63,10 +63,11 @@ def attack_command(
     found = attack(release, Truth.of(truth or SAMPLE / "cut.yaml"), against, targets)
     document = found.document()
     best = found.best()
-    passed = [row for row in found.rows if tolerate is not None and row["difference_interval"][0] > tolerate]
+    passed = [row for row in found.rows if tolerate is not None and row.outcome.difference_interval[0] > tolerate]
     if passed and best and tolerate is not None:
         fault = ResidueError(
-            f"{best['title']} finds {_percent(best['success'])} of people, {_percent(best['control'])} by chance",
+            f"{best.title} finds {_percent(best.outcome.success)} of people, "
+            f"{_percent(best.outcome.control)} by chance",
             where=release.name,
             remedy=f"--tolerate allows {_percent(tolerate)}; choose a stricter profile or coarsen columns",
         )
@@ -83,17 +84,18 @@ def _print(found: Attacked) -> None:
         ("Intruder", "n", "success", "control", "difference", "95 % interval", "wrong", "misled", "learned")
     ]
     for row in found.rows:
-        name = f"{row['title']}{', ' + row['variant'] if row['variant'] else ''}"
-        low, high = row["difference_interval"]
-        wrong = row["wrong"] / row["people"] if row["people"] else 0.0
-        shares = [_percent(row[key]) for key in ("success", "control", "difference")]
+        outcome = row.outcome
+        name = f"{row.title}{', ' + row.variant if row.variant else ''}"
+        low, high = outcome.difference_interval
+        wrong = outcome.wrong / outcome.people if outcome.people else 0.0
+        shares = [_percent(rate) for rate in (outcome.success, outcome.control, outcome.difference)]
         rest = [
             f"{_percent(low)} to {_percent(high)}",
             _percent(wrong),
-            _percent(row["misled"]),
-            _percent(row["inference"]),
+            _percent(outcome.misled),
+            _percent(outcome.inference),
         ]
-        lines.append((name, f"{row['people']:,}", *shares, *rest))
+        lines.append((name, f"{outcome.people:,}", *shares, *rest))
     _table(lines)
     for name, why in found.not_played.items():
         typer.echo(f"Not played: {name}: {why}")
@@ -109,14 +111,13 @@ def _print(found: Attacked) -> None:
     )
 
 
-def _join(row: dict[str, Any]) -> tuple[str, ...]:
-    low, high = row["success_interval"]
-    share = row["wrong"] / row["people"] if row["people"] else 0.0
-    columns = ", ".join(row["columns"])
+def _join(join: JoinOutcome) -> tuple[str, ...]:
+    low, high = join.success_interval
+    share = join.wrong / join.people if join.people else 0.0
     return (
-        columns,
-        f"{row['people']:,}",
-        _percent(row["success"]),
+        ", ".join(join.columns),
+        f"{join.people:,}",
+        _percent(join.success),
         f"{_percent(low)} to {_percent(high)}",
         _percent(share),
     )

@@ -7,11 +7,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from contracts.errors import ConfigurationError, PlaceError
+from contracts.json_types import JsonObject
 from contracts.strict import none_of
 from flows.cli.run import AsJson, CutPath
 
@@ -245,7 +246,7 @@ def _write(path: Path, data: bytes) -> None:
         raise PlaceError("cannot be written", where=str(path), remedy=fault.strerror or "check the disk") from None
 
 
-def _document(found: Opened) -> dict[str, Any]:
+def _document(found: Opened) -> JsonObject:
     return {
         **found.manifest.model_dump(),
         "sealed_sha256": found.sealed_sha256,

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from contracts.errors import PlaceError
+from contracts.json_types import JsonObject
 from flows.cut.config import Job
 from flows.cut.workspace import disk
 
@@ -77,7 +78,7 @@ def _take(descriptor: int, where: str) -> None:
     os.pwrite(descriptor, mine, 0) if hasattr(os, "pwrite") else os.write(descriptor, mine)
 
 
-def _holder(descriptor: int) -> dict[str, object]:
+def _holder(descriptor: int) -> JsonObject:
     os.lseek(descriptor, 0, os.SEEK_SET)
     try:
         found = json.loads(os.read(descriptor, _MOST) or b"{}")

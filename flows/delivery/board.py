@@ -9,6 +9,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
+from contracts.json_types import JsonObject
 from flows.cut.config import Job, Participant
 from flows.cut.deliveries import input_state, read_note
 from flows.report.formatting import plural
@@ -75,13 +76,13 @@ class Board:
         """What to ask for, by participant."""
         return sorted((d for d in self.deliveries if d.state in CHASED), key=lambda d: (d.participant, d.extract))
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return the board as JSON."""
         return {
             "cut": self.cut,
             "day": self.day,
             "complete": self.complete,
-            "counts": self.counts,
+            "counts": {**self.counts},
             "deliveries": [{**asdict(delivery), "state": delivery.state.value} for delivery in self.deliveries],
         }
 

@@ -17,10 +17,11 @@ from typing import Any
 import polars as pl
 
 from contracts.errors import ConfigurationError, EvidenceError, PlaceError
+from contracts.json_types import JsonObject
 from contracts.messages import SCHEMA, messages
 from contracts.messages.model import Messages
 from flows.pack.bag import pack_reference
-from transforms.release.dip_messages import MessageDefaults, Subject, compose, respelt, why_not
+from transforms.release.dip_messages import MessageDefaults, Record, Subject, compose, respelt, why_not
 
 MOST = 10  # faults that one message may list
 # what a caller of the command chooses: option -> attribute of the terms, and where the schema says what it may be
@@ -50,7 +51,7 @@ def term_faults(terms: MessageDefaults) -> list[str]:
     return faults
 
 
-def message_faults(message: dict[str, Any]) -> list[str]:
+def message_faults(message: JsonObject) -> list[str]:
     """Name the places of a message that break the schema, at most ten."""
     faults = []
     for error in _validator().iter_errors([message]):
@@ -64,7 +65,6 @@ def message_faults(message: dict[str, Any]) -> list[str]:
 MANIFEST, FACTS = "manifest.csv", "manifest.json"
 HEADER = ("test_case", "mpan_core", "role", "interface", "event", "file", "position", "sha256", "reason")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def allocated(pack: Path, asked: MessageSelection) -> pl.DataFrame:
     return found
 
 
-def expected(pack: Path, given: pl.DataFrame) -> dict[str, dict[str, Any]]:
+def expected(pack: Path, given: pl.DataFrame) -> Mapping[str, Record]:
     """Return the expected records of the allocated metering points and of those associated with them, by MPAN."""
     whole = pl.concat(pl.scan_parquet(f) for f in sorted((pack / "data").glob("*/expected.parquet")))
     mpans = given["mpan_core"].implode()
@@ -211,7 +211,7 @@ class MessageWriter:
         Raises:
             EvidenceError: a message breaks the schema.
         """
-        body: list[dict[str, Any]] = []
+        body: list[JsonObject] = []
         file = f"{_safe(group.test_case)}/{group.interface}-{group.event}.json"
         for mpan, role in group.members:
             line = [group.test_case, mpan, role, group.interface, group.event]
@@ -230,7 +230,7 @@ class MessageWriter:
             self.done.files += 1
             self.done.messages += len(body)
 
-    def _message(self, group: MessageGroup, mpan: str) -> tuple[dict[str, Any] | None, str]:
+    def _message(self, group: MessageGroup, mpan: str) -> tuple[JsonObject | None, str]:
         """Return the message, or why there is none."""
         record = self._records.get(mpan)
         if record is None:

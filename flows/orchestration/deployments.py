@@ -37,7 +37,7 @@ class Deployment:
     name: str
     flow: str
     description: str
-    parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     cron: str = ""
     every: int = 0
     after: str = ""

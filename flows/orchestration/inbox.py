@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from contracts.json_types import JsonObject
 from flows.cut.config import Job, load_cut
 from flows.cut.deliveries import input_state
 from flows.cut.workspace import disk
@@ -81,7 +82,7 @@ def _inputs(job: Job) -> dict[str, list[int] | None]:
     return states
 
 
-def _remembered(memory: Path) -> dict[str, object]:
+def _remembered(memory: Path) -> JsonObject:
     try:
         found = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -40,7 +40,8 @@ _E, _Y, _I = {"distributor_id": ["10"]}, {"distributor_id": ["23"]}, {"distribut
 _LIVE = {"energisation_status": ["E"]}
 _S, _A, _U = ({"market_segment": [letter]} for letter in "SAU")
 _DOMESTIC, _BUSINESS = {"domestic_premises_indicator": ["T"]}, {"domestic_premises_indicator": ["F"]}
-Case = tuple[str, str, int, float, float, Mapping[str, Any], Mapping[str, Any] | None, bool]
+Criteria = Mapping[str, Any]  # attribute -> values that will do
+Case = tuple[str, str, int, float, float, Criteria, Criteria | None, bool]
 
 
 def _sup(letter: str) -> dict[str, list[str]]:

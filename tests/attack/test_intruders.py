@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +44,7 @@ def played(real: ReleasedPart, release: list[ReleasedPart], targets: int, seed: 
                 searcher.count(chunk)
             for chunk in release:
                 searcher.search(chunk)
-            found.append({"intruder": intruder.id, "variant": variant, **conclude(searcher).document()})
+            found.append({"intruder": intruder.id, "variant": variant, **asdict(conclude(searcher).outcome())})
     return found
 
 

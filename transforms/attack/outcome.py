@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,29 @@ from transforms.attack.search import Searcher
 
 Flags = NDArray[np.bool_]
 DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class AttackOutcome:
+    """What one intruder achieved: counts, and rates over the people with their 95 % intervals (see ``Achieved``).
+
+    Attributes:
+        difference: of ``success`` and ``control``; ``inference``: of ``learned`` and ``guessed``.
+    """
+
+    people: int
+    right: int
+    wrong: int
+    success: float
+    success_interval: tuple[float, float]
+    control: float
+    misled: float
+    difference: float
+    difference_interval: tuple[float, float]
+    learned: float
+    guessed: float
+    inference: float
+    inference_interval: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +64,26 @@ class Achieved:
         misled = outside.records != NOBODY
         return cls(right, named & ~right, outside.learned, misled, inside.learned, outside.learned)
 
-    def document(self) -> dict[str, Any]:
-        """Return counts, rates and intervals as plain values."""
+    def outcome(self) -> AttackOutcome:
+        """Return counts, rates and intervals."""
         n = int(self.right.size)
-        return {
-            "people": n,
-            "right": int(self.right.sum()),
-            "wrong": int(self.wrong.sum()),
-            "success": _rate(self.right),
-            "success_interval": [round(end, DIGITS) for end in wilson(int(self.right.sum()), n)],
-            "control": _rate(self.lucky),
-            "misled": _rate(self.misled),
-            **_difference(self.right, self.lucky, "difference"),
-            "learned": _rate(self.learned),
-            "guessed": _rate(self.guessed),
-            **_difference(self.learned, self.guessed, "inference"),
-        }
+        difference, difference_interval = _difference(self.right, self.lucky)
+        inference, inference_interval = _difference(self.learned, self.guessed)
+        return AttackOutcome(
+            people=n,
+            right=int(self.right.sum()),
+            wrong=int(self.wrong.sum()),
+            success=_rate(self.right),
+            success_interval=rounded(wilson(int(self.right.sum()), n)),
+            control=_rate(self.lucky),
+            misled=_rate(self.misled),
+            difference=difference,
+            difference_interval=difference_interval,
+            learned=_rate(self.learned),
+            guessed=_rate(self.guessed),
+            inference=inference,
+            inference_interval=inference_interval,
+        )
 
 
 def conclude(searcher: Searcher) -> Achieved:
@@ -78,8 +104,13 @@ def _rate(flags: Flags) -> float:
     return round(float(flags.mean()), DIGITS) if flags.size else 0.0
 
 
-def _difference(first: Flags, second: Flags, name: str) -> dict[str, Any]:
+def rounded(interval: tuple[float, float]) -> tuple[float, float]:
+    """Return an interval as results have it."""
+    return round(interval[0], DIGITS), round(interval[1], DIGITS)
+
+
+def _difference(first: Flags, second: Flags) -> tuple[float, tuple[float, float]]:
     both = int((first & second).sum())
     one, other = int(first.sum()) - both, int(second.sum()) - both
     apart, low, high = paired_difference(both, one, other, int(first.size) - both - one - other)
-    return {name: round(apart, DIGITS), f"{name}_interval": [round(low, DIGITS), round(high, DIGITS)]}
+    return round(apart, DIGITS), rounded((low, high))

@@ -14,7 +14,10 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pydantic import JsonValue
+
 from contracts.errors import ContractError
+from contracts.json_types import JsonObject
 from contracts.messages.model import Interface, Key, Messages
 
 LOCAL = ZoneInfo("Europe/London")  # settlement days are local days
@@ -90,7 +93,7 @@ def _dip_id(interface: Interface) -> str:
     return f"{ROLES[interface.sender]}_dip_id"
 
 
-def compose(table: Messages, name: str, event: str, subject: Subject, terms: MessageDefaults) -> dict[str, Any]:
+def compose(table: Messages, name: str, event: str, subject: Subject, terms: MessageDefaults) -> JsonObject:
     """Return one message: ``{"payload": {"CommonBlock": ..., "CustomBlock": ...}}`` in the schema's spelling.
 
     Raises:
@@ -98,12 +101,12 @@ def compose(table: Messages, name: str, event: str, subject: Subject, terms: Mes
     """
     interface, record = table.interfaces[name], subject.record
     context = _context(table, interface, event, subject, terms)
-    common: dict[str, Any] = {
+    common: JsonObject = {
         block: _block(table.common[block], record, context) for block in ("S0", "S1", interface.identity)
     }
     to = table.parties[interface.to[1:]] if interface.to.startswith(".") else record[interface.to]
     common["A0"] = {"primaryRecipients": [to], "secondaryRecipients": [], "always": []}
-    custom: dict[str, Any] = {}
+    custom: JsonObject = {}
     for block in interface.events[event]:
         without = interface.optional.get(block)
         if without is not None and record.get(without) is None:
@@ -115,9 +118,7 @@ def compose(table: Messages, name: str, event: str, subject: Subject, terms: Mes
     return {"payload": {"CommonBlock": common, "CustomBlock": custom}}
 
 
-def _context(
-    table: Messages, interface: Interface, event: str, subject: Subject, terms: MessageDefaults
-) -> dict[str, Any]:
+def _context(table: Messages, interface: Interface, event: str, subject: Subject, terms: MessageDefaults) -> Record:
     record = subject.record
     service = ROLES[interface.sender]
     role = record[f"{service}_role"] if interface.sender in ("MS", "DS") else interface.sender
@@ -146,11 +147,11 @@ def _context(
     }
 
 
-def _block(keys: Sequence[Key], record: Record, context: Record) -> dict[str, Any]:
+def _block(keys: Sequence[Key], record: Record, context: Record) -> JsonObject:
     return {key.key: _value(key, record, context) for key in keys}
 
 
-def _entries(table: Messages, block: str, subject: Subject, context: Record) -> list[dict[str, Any]]:
+def _entries(table: Messages, block: str, subject: Subject, context: Record) -> list[JsonValue]:
     spec = table.lists[block]
     match spec.each:
         case "linked":
@@ -200,7 +201,7 @@ def periods(day: date) -> int:
     return int((end - begin) // 60) // PERIOD_MINUTES
 
 
-def _day(record: Record, day: date) -> dict[str, Any]:
+def _day(record: Record, day: date) -> JsonObject:
     """Return an invented day of consumption: a year's mean, spread over the periods by digest of MPAN and day."""
     count = periods(day)
     mark = f"{record['mpan_core']}\n{day.isoformat()}".encode()
@@ -218,7 +219,7 @@ def _day(record: Record, day: date) -> dict[str, Any]:
     }
 
 
-def respelt(message: dict[str, Any], table: Messages, spelling: str) -> dict[str, Any]:
+def respelt(message: JsonObject, table: Messages, spelling: str) -> JsonObject:
     """Return a message with its keys in another spelling."""
     if spelling == table.spellings[0]:
         return message
@@ -230,5 +231,5 @@ def respelt(message: dict[str, Any], table: Messages, spelling: str) -> dict[str
             return {other.get(key, key): renamed(value) for key, value in node.items()}
         return [renamed(entry) for entry in node] if isinstance(node, list) else node
 
-    done: dict[str, Any] = renamed(message)
+    done: JsonObject = renamed(message)
     return done

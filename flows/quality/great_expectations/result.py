@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from contracts.errors import QualityError
+from contracts.json_types import JsonObject
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class SuiteResult:
             if not rule.success and not rule.crashed and (not severities or rule.severity in severities)
         )
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return the validation result document: rule ids, verdicts and counts, nothing else."""
         verdicts = Counter("crashed" if r.crashed else "held" if r.success else "broken" for r in self.rules)
         return {
