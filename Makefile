@@ -29,8 +29,9 @@ check: $(VENV)/.ready  ## lint, format, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.ready  ## write the data dictionary, the traceability page and the schema of the evidence
+docs: $(VENV)/.ready  ## write the data dictionary, the pages of processes and obligations and the schema of the evidence
 	$(BIN)/datacut contracts doc > docs/data-dictionary.md
+	$(BIN)/python -m contracts.documents.process_page > docs/processes.md
 	$(BIN)/python -m tests.traceability > docs/traceability.md
 	$(BIN)/python -m contracts.documents.runbook > docs/runbook.md
 	$(BIN)/python -m contracts.documents.evidence_schema > contracts/schema/evidence-1.json

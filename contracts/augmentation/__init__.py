@@ -15,6 +15,7 @@ from contracts.augmentation.model import (
     TABLES,
     AssociationEvidence,
     Associations,
+    CentralParty,
     Condition,
     Decision,
     Input,
@@ -129,7 +130,8 @@ def services(path: Path = SERVICES) -> Services:
         ContractError: the file is wrong, or two roles share a prefix.
     """
     document, digest = read_document(path, ServicesDocument, ServicesDocument.faults)
-    return Services(document.dip_id_prefixes, digest)
+    central = {role: CentralParty(entry.mpid, entry.dip_id) for role, entry in document.central.items()}
+    return Services(document.dip_id_prefixes, digest, central)
 
 
 def _input(name: str, entry: InputEntry) -> Input:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -234,8 +234,25 @@ class Associations:
 
 
 @dataclass(frozen=True, slots=True)
+class CentralParty:
+    """A central party of the market by invented ids, for a cut whose industry standing data does not name it."""
+
+    mpid: str
+    dip_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
-    """The whole of ``services.yaml``: DIP id prefix of each role, for participants that gave no mapping table."""
+    """The whole of ``services.yaml``: DIP id prefix of each role, for participants that gave no mapping table.
+
+    ``central`` has the parties of which the market has one each, by role.
+    """
 
     prefixes: Mapping[str, str]
     digest: str
+    central: Mapping[str, CentralParty] = field(default_factory=dict)
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Every DIP role that the product uses."""
+        return frozenset({*self.prefixes, *self.central})

@@ -173,10 +173,18 @@ class AssociationsDocument(Strict):
                 yield ("evidence", place, "grade"), f"must be one of the grades {', '.join(self.grades)}"
 
 
+class CentralEntry(Strict):
+    """A central party: invented ids that stand for it."""
+
+    mpid: Annotated[str, matching(r"[A-Z]{4}", "must be four capital letters")]
+    dip_id: Annotated[str, matching(r"[0-9A-Fa-f]{10}", "must be ten hexadecimal digits, in quotes")]
+
+
 class ServicesDocument(Strict):
     """The whole of ``services.yaml``."""
 
     dip_id_prefixes: dict[str, Annotated[str, matching(r"[0-9]{2}", "must be two digits, in quotes")]]
+    central: dict[str, CentralEntry] = Field(default_factory=dict)
 
     def faults(self) -> Iterator[Found]:
         """Yield roles that share a prefix."""

@@ -1,71 +1,108 @@
-"""``messages/messages.yaml``: the composition of DIP messages."""
+"""``messages/*.yaml``: blocks, events, versions and values of DIP messages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from contracts.strict import Found, Strict, none_of
 
 Text = Annotated[str, Field(min_length=1)]
+EachOf = Literal["itself", "linked", "related", "period", "reactive_period"]
 
 
 class KeyEntry(Strict):
-    """One key of a block."""
+    """How the value of a key is written, and its number in the interface catalogue."""
 
-    key: Text
-    catalogue: str | None = None
-    source: Text = Field(alias="from")
-    form: Literal["text", "datetime", "boolean", "integer", "decimal", "as it is"] | None = Field(
-        default=None, alias="as"
-    )
-    nullable: bool = False
+    form: Text
+    item: str = ""
 
 
-class ListEntry(Strict):
-    """A block of several entries."""
+class BlocksDocument(Strict):
+    """``blocks.yaml``. Entries of a block are keys, or maps of one key to what is in it."""
 
-    each: Literal["linked", "related", "day"]
-    keys: list[KeyEntry]
+    version: Text
+    codes: dict[str, list[Text]]
+    open: list[Text] = Field(default_factory=list)
+    most: dict[str, dict[str, int]] = Field(default_factory=dict)
+    keys: dict[str, KeyEntry]
+    blocks: dict[str, list[Any]]
+
+    def faults(self) -> Iterator[Found]:
+        """Yield lists of codes and blocks that there are not."""
+        for name, key in self.keys.items():
+            words = key.form.removesuffix(", or null").split()
+            if words[0] == "code" and words[-1] not in self.codes:
+                yield ("keys", name, "form"), none_of(words[-1], [*self.codes], "list of codes")
+        for place, block in enumerate(self.open):
+            if block not in self.blocks:
+                yield ("open", place), none_of(block, [*self.blocks], "block")
+        for block in self.most:
+            if block not in self.blocks:
+                yield ("most", block), none_of(block, [*self.blocks], "block")
+
+
+class EventEntry(Strict):
+    """An event with common blocks of its own."""
+
+    common: list[Text]
+    blocks: list[Text]
 
 
 class InterfaceEntry(Strict):
     """One interface."""
 
     title: Text
-    sender: Literal["SUP", "REGS", "MS", "DS"]
-    to: Text
-    identity: str = "M0"
-    events: dict[str, list[Text]]
-    needs: list[Text] | None = None
-    event_needs: dict[str, list[Text]] | None = None
-    refuses: dict[str, dict[str, str]] | None = None
-    optional: dict[str, str] | None = None
+    senders: list[Text]
+    version: str = ""
+    common: list[Text]
+    events: dict[str, list[Text] | EventEntry]
 
 
-class MessagesDocument(Strict):
-    """The whole file."""
+class EventsDocument(Strict):
+    """``events.yaml``."""
 
-    versions: dict[str, str]
-    environment: Text
-    parties: dict[str, str]
-    spellings: list[Text]
-    common: dict[str, list[KeyEntry]]
-    blocks: dict[str, list[KeyEntry]]
-    lists: dict[str, ListEntry]
-    interfaces: dict[str, InterfaceEntry]
+    version: Text
+    interfaces: dict[Annotated[str, Field(pattern=r"^IF-\d{3}$")], InterfaceEntry]
+
+
+class VersionEntry(Strict):
+    """What is known to differ in one version."""
+
+    title: Text
+    keys: dict[str, str] = Field(default_factory=dict)
+    codes: dict[str, list[Text]] = Field(default_factory=dict)
+    without: list[Text] = Field(default_factory=list)
+    unknown: str = ""
+
+
+class VersionsDocument(Strict):
+    """``versions.yaml``."""
+
+    default: Text
+    versions: dict[str, VersionEntry]
 
     def faults(self) -> Iterator[Found]:
-        """Yield interfaces that name a block that there is not."""
-        if "default" not in self.versions:
-            yield ("versions",), "has no 'default'"
-        known = {*self.blocks, *self.lists}
-        for name, interface in self.interfaces.items():
-            if interface.identity not in self.common:
-                yield ("interfaces", name, "identity"), none_of(interface.identity, [*self.common], "block")
-            for event, blocks in interface.events.items():
-                for place, block in enumerate(blocks):
-                    if block not in known:
-                        yield ("interfaces", name, "events", event, place), none_of(block, [*known], "block")
+        """Yield a default that is no version."""
+        if self.default not in self.versions:
+            yield ("default",), none_of(self.default, [*self.versions], "version")
+
+
+class ValuesDocument(Strict):
+    """``values.yaml``."""
+
+    environment: Text
+    context: dict[str, Text]
+    keys: dict[str, Text]
+    paths: dict[str, Text] = Field(default_factory=dict)
+    lists: dict[str, EachOf] = Field(default_factory=dict)
+    event_lists: dict[str, dict[str, EachOf]] = Field(default_factory=dict)
+    invented: list[Text] = Field(default_factory=list)
+
+    def faults(self) -> Iterator[Found]:
+        """Yield invented keys that have no value."""
+        for place, name in enumerate(self.invented):
+            if name not in self.keys:
+                yield ("invented", place), none_of(name, [*self.keys], "key")

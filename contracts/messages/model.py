@@ -4,74 +4,157 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FormKind(StrEnum):
+    """How JSON holds a value."""
+
+    TEXT = "text"
+    DATE_TIME = "date and time"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    NUMBER = "number"
+    LIST = "list"
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """One key of a block.
+class MessageForm:
+    """How a value is written.
 
     Attributes:
-        key: its spelling in the schema; ``catalogue`` in the interface catalogue.
-        column: column of the record, or an entry of the message's context where ``context`` is set.
-        form: how the value is written.
-        nullable: whether it may be null.
+        words: as the table says it.
+        pattern: regular expression of the whole text; empty for none. Of a list: of each entry.
+        codes: the values there are; empty for any.
+        least, most: bounds of a number, both inclusive; ``whole`` for integers.
+        nullable: whether null may stand in its place.
     """
 
-    key: str
-    catalogue: str
-    column: str
-    context: bool
-    form: str
-    nullable: bool
+    words: str
+    kind: FormKind
+    pattern: str = ""
+    codes: tuple[str, ...] = ()
+    least: float = float("-inf")
+    most: float = float("inf")
+    whole: bool = False
+    nullable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class ListBlock:
-    """A block of several entries: one for each ``linked`` or ``related`` metering point, or one for the ``day``."""
-
-    each: str
-    keys: tuple[Key, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Interface:
-    """One interface.
+class Part:
+    """A key of a block: a value, an object, or a list of objects.
 
     Attributes:
-        events: event code -> its custom blocks.
-        sender: the role that sends.
-        to: column of the record with the primary recipient's DIP id; with a dot before it, one of ``parties``.
-        identity: ``M0``, or ``M1`` for relationship messages.
-        needs: columns that must be filled; ``event_needs`` for one event alone.
-        refuses: column -> value -> why no message is made.
-        optional: block -> column without which it is left out.
+        name: the key in this version; ``known_as`` in the values that fill it.
+        path: block and keys down to it, joined by dots.
+        form: of a value; None where ``parts`` has what is in it.
+        repeats: it is a list of at least one entry; ``most`` of at most so many, 0 for any number.
+        optional: it may be left out.
     """
 
     name: str
-    title: str
-    sender: str
-    to: str
-    identity: str
-    events: Mapping[str, tuple[str, ...]]
-    needs: tuple[str, ...]
-    event_needs: Mapping[str, tuple[str, ...]]
-    refuses: Mapping[str, Mapping[str, str]]
-    optional: Mapping[str, str]
+    known_as: str
+    path: str
+    form: MessageForm | None = None
+    item: str = ""
+    parts: tuple[Part, ...] = ()
+    repeats: bool = False
+    most: int = 0
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Messages:
-    """The whole of ``messages.yaml``."""
+class MessageBlock:
+    """A block. ``open`` ones do not forbid further keys; ``most`` is the greatest number of entries by interface."""
 
-    versions: Mapping[str, str]
+    name: str
+    parts: tuple[Part, ...]
+    repeats: bool = False
+    open: bool = False
+    most: Mapping[str, int] | None = None
+
+    def leaves(self) -> list[Part]:
+        """Return every value in it."""
+        return [leaf for part in self.parts for leaf in _leaves(part)]
+
+
+def _leaves(part: Part) -> list[Part]:
+    return [leaf for inner in part.parts for leaf in _leaves(inner)] if part.form is None else [part]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockUse:
+    """A block in an event: the key under which it stands, the block, and whether it may be left out."""
+
+    key: str
+    block: str
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event of an interface.
+
+    Attributes:
+        senders: roles that may send it; empty where the publication does not say.
+        common, custom: its blocks; without custom ones there is no ``CustomBlock``.
+    """
+
+    interface: str
+    code: str
+    title: str
+    senders: tuple[str, ...]
+    version: str
+    common: tuple[BlockUse, ...]
+    custom: tuple[BlockUse, ...]
+
+    @property
+    def publication(self) -> str:
+        """What a receiver gets: PUB and the number of the interface."""
+        return self.interface.replace("IF-", "PUB-")
+
+
+@dataclass(frozen=True, slots=True)
+class MessageTables:
+    """Blocks and events of one version.
+
+    Attributes:
+        events: (interface, event code) -> event.
+        unknown: what is not known of the version, in words; empty for nothing.
+    """
+
+    version: str
+    title: str
+    blocks: Mapping[str, MessageBlock]
+    events: Mapping[tuple[str, str], Event]
+    unknown: str = ""
+
+    def interfaces(self) -> list[str]:
+        """Return the names of the interfaces in their order."""
+        return list(dict.fromkeys(interface for interface, _ in self.events))
+
+
+@dataclass(frozen=True, slots=True)
+class MessageValues:
+    """Where the values of keys come from.
+
+    Attributes:
+        environment: environment tag of a batch unless another is asked for.
+        context: columns worked out once for each metering point, in this order: name -> SQL.
+        keys: key -> SQL; ``paths``: the same for one path alone, which wins.
+        lists: path of a list -> what its entries are (see ``values.yaml``).
+        event_lists: event code -> path of a list -> the same, for that event alone.
+        invented: keys whose value no record holds, and which are invented.
+    """
+
     environment: str
-    parties: Mapping[str, str]
-    spellings: tuple[str, ...]
-    common: Mapping[str, tuple[Key, ...]]
-    blocks: Mapping[str, tuple[Key, ...]]
-    lists: Mapping[str, ListBlock]
-    interfaces: Mapping[str, Interface]
+    context: Mapping[str, str]
+    keys: Mapping[str, str]
+    paths: Mapping[str, str]
+    lists: Mapping[str, str]
+    event_lists: Mapping[str, Mapping[str, str]]
+    invented: tuple[str, ...]
 
-    def version(self, interface: str) -> str:
-        """Return the schema version of an interface."""
-        return self.versions.get(interface, self.versions["default"])
+    def source(self, part: Part) -> str | None:
+        """Return the SQL that gives a value; None where nothing does."""
+        return self.paths.get(part.path, self.keys.get(part.known_as))

@@ -117,6 +117,7 @@ class Demand:
         export_criteria: PAIR only, what an export member must meet.
         mutates: the test changes its metering points, so they are spent by it.
         reuse: after a test that does not mutate, another stage of the same phase may take the unit.
+        processes: market processes that the test case runs, by name; empty for all that apply.
         where: file and line the demand was read from, for messages.
     """
 
@@ -135,6 +136,7 @@ class Demand:
     export_criteria: tuple[Criterion, ...] = ()
     mutates: bool = True
     reuse: bool = False
+    processes: tuple[str, ...] = field(default=(), compare=False)
     where: str = field(default="", compare=False)
 
     @property

@@ -101,6 +101,7 @@ class TestCase(Strict):
     priority: Annotated[int, Field(ge=1, le=99)] = 1
     mutates: bool = True
     reuse: bool = False
+    processes: list[Name] = Field(default_factory=list)
     hub: Hub = Hub()
     criteria: Criteria = Field(default_factory=dict)
     export_criteria: Criteria = Field(default_factory=dict)
@@ -224,4 +225,5 @@ class RingFencePlan(Strict):
             export_criteria=criteria_of(case.export_criteria),
             mutates=case.mutates,
             reuse=case.reuse,
+            processes=tuple(case.processes),
         )

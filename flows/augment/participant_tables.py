@@ -35,7 +35,7 @@ _WANTED = {
     "legacy_mpid": re.compile(r"[A-Z0-9]{4}"),
     "market_segment": re.compile(r"[SAU]?"),
     "mpid": re.compile(r"[A-Z0-9]{4}"),
-    "role": re.compile("|".join(services().prefixes)),
+    "role": re.compile("|".join(sorted(services().roles))),
     "dip_id": re.compile(r"[0-9A-Fa-f]{10}"),
 }
 LARGEST = 16 << 20
@@ -102,7 +102,7 @@ def standing_data(job: Job) -> StandingData | None:
         IntakeError: it is not as published, or not whole.
     """
     place = job.model.reference.industry_standing_data
-    return load_standing_data(job.path(place), job.model.cut.date, services().prefixes) if place else None
+    return load_standing_data(job.path(place), job.model.cut.date, services().roles) if place else None
 
 
 def _read(path: Path) -> bytes:

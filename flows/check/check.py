@@ -200,7 +200,7 @@ def _read(known: Context, h: ParticipantExtract, rows: int | None, progress: Pro
 
 
 def _of_role(participant: Participant, role: str, h: ParticipantExtract) -> list[str]:
-    if participant.role.upper() == role.upper():
+    if role.upper() in participant.sender_roles:
         return []
     return [f"{h.participant} has the role {participant.role}; {h.extract} is what a {role} sends"]
 

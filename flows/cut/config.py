@@ -38,6 +38,11 @@ CutId = Annotated[
 Fingerprint = Annotated[
     str, matching(r"[0-9a-f]{16}", "must be the 16 hex digits that 'datacut key fingerprint' prints")
 ]
+# role of the MHHS market -> the role whose extracts it sends
+MHHS_ROLES = {
+    "REGS": "LDSO", "UMSO": "LDSO", "MSS": "MOP", "MSA": "MOP", "SDS": "DC", "ADS": "DC", "UMSDS": "DC",
+    "MDS": "ELEXON", "LSS": "ELEXON",
+}  # fmt: skip
 Share = Annotated[float, Field(ge=0, le=1)]  # nan is no share: nothing would be above it
 
 
@@ -116,6 +121,10 @@ class Cut(Strict):
 
 def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
+
+
+def _joined(value: object) -> object:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def _for_every(value: object) -> object:
@@ -214,13 +223,13 @@ class ExtractConfig(Strict):
 
 
 class Participant(Strict):
-    """A market participant and what it sends.
+    """A market participant in one role or several, and what it sends.
 
     ``due`` is the day by which it is expected; ``left_out`` says why a run goes on without it.
     """
 
     mpid: Mpid
-    role: str
+    role: Annotated[str, BeforeValidator(_joined), Field(min_length=1)]
     extracts: tuple[ExtractConfig, ...] = Field(min_length=1)
     due: datetime.date | None = None
     left_out: str | None = Field(default=None, min_length=1)
@@ -230,11 +239,17 @@ class Participant(Strict):
 
     @field_validator("role")
     @classmethod
-    def _of_the_market(cls, role: str, info: ValidationInfo) -> str:
+    def _of_the_market(cls, roles: str, info: ValidationInfo) -> str:
         known = (info.context or {}).get("roles")
-        if known is not None and role.upper() not in known:  # what a participant gets back depends on it
-            raise ValueError(none_of(role, sorted(known), "role"))
-        return role
+        for role in roles.split(", "):
+            if known is not None and role.upper() not in {*known, *MHHS_ROLES}:  # what it gets back depends on it
+                raise ValueError(none_of(role, sorted({*known, *MHHS_ROLES}), "role"))
+        return roles
+
+    @property
+    def sender_roles(self) -> tuple[str, ...]:
+        """The roles of the legacy market in which it sends: a metering service sends what a meter operator does."""
+        return tuple(dict.fromkeys(MHHS_ROLES.get(role.upper(), role.upper()) for role in self.role.split(", ")))
 
 
 class ReferenceData(Strict):

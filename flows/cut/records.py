@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.evidence import (
     AgreementEvidence,
@@ -149,8 +149,9 @@ class OwnItemCounts(Record):
 
 
 class RingFenceResult(Record):
-    """What was allocated and committed."""
+    """What was allocated and committed, and the processes that the plan names by test case."""
 
     NAME: ClassVar[str] = "ring_fence"
     allocated: int
     evidence: RingFenceEvidence
+    processes: dict[str, tuple[str, ...]] = Field(default_factory=dict)

@@ -1,69 +1,37 @@
-"""Writes the messages of test cases: a file per test case, interface and event, and the manifest (Q34)."""
+"""Writes the messages of test cases: a file per test case, process and step, and the manifest (Q34)."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars_hash  # noqa: F401 - registers the ``chash`` namespace
 
-from contracts.errors import ConfigurationError, EvidenceError, PlaceError
-from contracts.json_types import JsonObject
-from contracts.messages import SCHEMA, messages
-from contracts.messages.model import Messages
+from contracts.errors import ConfigurationError, PlaceError
+from contracts.messages import message_tables, message_values, versions
+from contracts.messages.model import MessageTables
+from contracts.processes import market_processes
+from contracts.processes.model import Process
+from contracts.strict import none_of
+from flows.messages.pack_records import CASE, allocated, expected_records, processes_of
+from flows.messages.published_schema import PublishedSchema, validate_folder
 from flows.pack.bag import pack_reference
-from transforms.release.dip_messages import MessageDefaults, Record, Subject, compose, respelt, why_not
-
-MOST = 10  # faults that one message may list
-# what a caller of the command chooses: option -> attribute of the terms, and where the schema says what it may be
-CHOSEN = {
-    "--environment": ("environment", "S1", "environmentTag"),
-    "--schema-version": ("version", "S0", "schemaVersion"),
-    "--connection-provider": ("connection_provider", "S1", "DIPConnectionProviderID"),
-    "--scenario": ("scenario", "B070", "appointmentScenario"),
-}
-
-
-@cache
-def _validator() -> Any:
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(json.loads(SCHEMA.read_bytes()))
-
-
-def term_faults(terms: MessageDefaults) -> list[str]:
-    """Name the options whose value no message may carry; an empty one stands for the table's own."""
-    faults = []
-    for option, (attribute, block, key) in CHOSEN.items():
-        value = getattr(terms, attribute)
-        place = _validator().evolve(schema=_validator().schema["$defs"][block]["properties"][key])
-        if (value or attribute == "scenario") and not place.is_valid(value):
-            faults.append(option)
-    return faults
-
-
-def message_faults(message: JsonObject) -> list[str]:
-    """Name the places of a message that break the schema, at most ten."""
-    faults = []
-    for error in _validator().iter_errors([message]):
-        place = "/".join(str(step) for step in list(error.absolute_path)[1:]) or "message"
-        faults.append(f"{place} breaks {error.validator}")
-        if len(faults) == MOST:
-            break
-    return faults
-
+from transforms.release.market_processes import MessageDefaults, ProcessRun, StepResult
+from transforms.release.message_forms import conforms
 
 MANIFEST, FACTS = "manifest.csv", "manifest.json"
-HEADER = ("test_case", "mpan_core", "role", "interface", "event", "file", "position", "sha256", "reason")
+HEADER = (*CASE, "process", "step", "interface", "event", "file", "position", "sha256", "reason")
+AT_ONCE = 5_000  # metering points whose messages are composed at a time
+SCHEMA = "dip-messages/2"
+# what a caller of the command chooses: option -> attribute of the terms, and the key that says what it may be
+CHOSEN = {"--environment": ("environment", "environmentTag"), "--scenario": ("scenario", "appointmentScenario")}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -73,199 +41,208 @@ class MessageSelection:
 
     Attributes:
         test_cases: ids; empty for all of the phase CIT.
-        interfaces: names; empty for all.
-        spelling: of the keys.
+        interfaces, processes: names; empty for all.
+        version: of the tables; empty for the default one.
     """
 
     test_cases: tuple[str, ...] = ()
     interfaces: tuple[str, ...] = ()
-    spelling: str = "schema"
+    processes: tuple[str, ...] = ()
+    version: str = ""
 
 
 @dataclass(slots=True)
 class MessageCounts:
-    """What was written: files, messages, and what no message is made for."""
+    """What was written: files, messages by event, what no message is made for, and the verdict of a schema."""
 
     files: int = 0
     messages: int = 0
     left_out: int = 0
+    passed_over: int = 0
+    events: dict[str, int] = field(default_factory=dict)
     test_cases: list[str] = field(default_factory=list)
+    validated: dict[str, Any] | None = None
 
 
-def write_messages(pack: Path, out: Path, asked: MessageSelection, terms: MessageDefaults) -> MessageCounts:
-    """Write the messages of a release or return pack into a new folder.
+def write_messages(
+    pack: Path, out: Path, asked: MessageSelection, terms: MessageDefaults, schema: PublishedSchema | None = None
+) -> MessageCounts:
+    """Write the messages of the test cases of a release or return pack into a new folder.
+
+    Args:
+        schema: judges what was written; the folder is there whatever it says.
 
     Raises:
-        ConfigurationError: a test case, interface, spelling, or a value of the terms is not known.
-        EvidenceError: the pack holds no allocations, or a message breaks the schema.
+        ConfigurationError: a test case, interface, process, version, or a value of the terms is not known.
+        EvidenceError: the pack holds no allocations, records or processes.
         PlaceError: the folder exists already, or the disk is unfit.
     """
-    table = messages()
-    _check(asked, table, terms)
-    given = allocated(pack, asked)
-    records = expected(pack, given)
+    tables, values = tables_of(asked), message_values()
+    check_terms(tables, terms)
+    processes = market_processes()
+    given = allocated(pack, asked.test_cases)
+    of_case = processes_of(pack, processes, asked.processes)
+    records = expected_records(pack, given)
     if out.exists():
         raise PlaceError("already exists", where=out.name, remedy="name a new folder")
     aside = out.absolute().parent / f".{out.name}.partial"
     shutil.rmtree(aside, ignore_errors=True)
-    writer = MessageWriter(aside, records, terms, asked.spelling)
-    done = writer.done
-    done.test_cases = given["test_case"].unique().sort().to_list()
+    run = ProcessRun(records, tables, values, processes.parties, terms)
     try:
         aside.mkdir(parents=True)
-        for group in _groups(given, asked, table):
-            writer.write(group)
-        (aside / MANIFEST).write_text(writer.manifest(), encoding="utf-8")
-        made = {"schema": "dip-messages/1", "files": done.files, "messages": done.messages}
-        facts = {**pack_reference(pack).model_dump(), **made}
+        writer = _Writer(aside)
+        for chunk, chosen in chunks(given, of_case):
+            for result in run.steps(chunk, chosen, asked.interfaces):
+                if not asked.interfaces or result.step.interface in asked.interfaces:
+                    writer.add(result)
+        done = writer.done
+        done.test_cases = given["test_case"].unique().sort().to_list()
+        facts = {
+            **pack_reference(pack).model_dump(),
+            "schema": SCHEMA,
+            "version": tables.version,
+            "processes": processes.digest,
+            "files": done.files,
+            "messages": done.messages,
+            "events": done.events,
+            "invented": list(values.invented),
+            "dip_ids": dip_ids(records),
+            **({"unknown": tables.unknown} if tables.unknown else {}),
+        }
         (aside / FACTS).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         aside.rename(out)
     except OSError as fault:
         raise PlaceError(f"cannot be written: {fault.strerror or 'disk fault'}", where=out.name) from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+    if schema is not None:
+        done.validated = validate_folder(schema, written(out))
     return done
 
 
-def _check(asked: MessageSelection, table: Messages, terms: MessageDefaults) -> None:
-    if wrong := term_faults(terms):
-        where = SCHEMA.name
-        raise ConfigurationError(f"the schema does not know the value of {', '.join(wrong)}", where=where)
-    if unknown := sorted(set(asked.interfaces) - set(table.interfaces)):
-        raise ConfigurationError(
-            f"no such interface: {', '.join(unknown)}", remedy=f"there are {', '.join(table.interfaces)}"
-        )
-    if asked.spelling not in table.spellings:
-        raise ConfigurationError("no such spelling", where=asked.spelling, remedy=f"{' or '.join(table.spellings)}")
-
-
-def allocated(pack: Path, asked: MessageSelection) -> pl.DataFrame:
-    """Return the allocations wanted, each once: ``test_case``, ``mpan_core``, ``role``, in order.
+def tables_of(asked: MessageSelection) -> MessageTables:
+    """Return the tables of the version asked for, and refuse interfaces that it does not have.
 
     Raises:
-        EvidenceError: the pack holds no allocations. ConfigurationError: a test case has none.
+        ConfigurationError: there is no such version or interface.
     """
-    files = sorted((pack / "data").glob("*/allocations.parquet"))
-    if not files:
-        raise EvidenceError(
-            "holds no allocations", where=pack.name, remedy="name a release made with a ring-fence plan"
+    known = versions()
+    if asked.version and asked.version not in known:
+        raise ConfigurationError(none_of(asked.version, known, "table of version"), where="--schema-version")
+    tables = message_tables(asked.version)
+    if unknown := sorted(set(asked.interfaces) - set(tables.interfaces())):
+        raise ConfigurationError(
+            f"no such interface: {', '.join(unknown)}", remedy=f"there are {', '.join(tables.interfaces())}"
         )
-    whole = pl.concat(pl.scan_parquet(f).select("test_case", "phase", "mpan_core", "role") for f in files)
-    chosen = pl.col("test_case").is_in(asked.test_cases) if asked.test_cases else pl.col("phase") == "CIT"
-    found = whole.filter(chosen).unique().sort("test_case", "mpan_core", "role").collect()
-    if missing := sorted(set(asked.test_cases) - set(found["test_case"])):
-        raise ConfigurationError(f"no metering point is allocated to {', '.join(missing)}", where=pack.name)
-    return found
+    return tables
 
 
-def expected(pack: Path, given: pl.DataFrame) -> Mapping[str, Record]:
-    """Return the expected records of the allocated metering points and of those associated with them, by MPAN."""
-    whole = pl.concat(pl.scan_parquet(f) for f in sorted((pack / "data").glob("*/expected.parquet")))
-    mpans = given["mpan_core"].implode()
-    own = whole.filter(pl.col("mpan_core").is_in(mpans)).unique("mpan_core").collect()
-    near = pl.concat([own["linked_mpan"], own["related_mpan"]]).drop_nulls().unique()
-    near_of = pl.any_horizontal(pl.col(c).is_in(mpans) for c in ("linked_mpan", "related_mpan"))
-    others = whole.filter(pl.col("mpan_core").is_in(near.implode()) | near_of).unique("mpan_core").collect()
-    both = pl.concat([own, others]).unique("mpan_core", maintain_order=True)
-    return {record["mpan_core"]: record for record in both.to_dicts()}
+def check_terms(tables: MessageTables, terms: MessageDefaults) -> None:
+    """Refuse terms that no message may carry.
+
+    Raises:
+        ConfigurationError: names the options.
+    """
+    forms = {p.known_as: p.form for block in tables.blocks.values() for p in block.leaves()}
+    wrong = []
+    for option, (attribute, key) in CHOSEN.items():
+        value, form = getattr(terms, attribute), forms[key]
+        if (value or attribute == "scenario") and form is not None:
+            fits = pl.select(conforms(pl.lit(value), form)).item()
+            wrong += [] if fits else [option]
+    if wrong:
+        raise ConfigurationError(f"no message may carry the value of {', '.join(wrong)}", where="messages")
 
 
-@dataclass(frozen=True, slots=True)
-class MessageGroup:
-    """The metering points of one test case for one event of one interface."""
-
-    test_case: str
-    interface: str
-    event: str
-    members: Sequence[tuple[str, str]]
-
-
-def _groups(given: pl.DataFrame, asked: MessageSelection, table: Messages) -> Iterator[MessageGroup]:
-    for (test_case,), rows in given.group_by("test_case", maintain_order=True):
-        members = list(zip(rows["mpan_core"], rows["role"], strict=True))
-        for name, interface in table.interfaces.items():
-            if not asked.interfaces or name in asked.interfaces:
-                for event in interface.events:
-                    yield MessageGroup(str(test_case), name, event, members)
+def chunks(
+    given: pl.DataFrame, of_case: Mapping[str, Sequence[Process]]
+) -> Iterator[tuple[pl.DataFrame, Sequence[Process]]]:
+    """Yield metering points that go through the same processes, whole test cases at a time, in their order."""
+    held: list[pl.DataFrame] = []
+    mine: Sequence[Process] = ()
+    for (name,), rows in given.group_by("test_case", maintain_order=True):
+        processes = of_case.get(str(name), ())
+        if held and ([p.id for p in processes] != [p.id for p in mine] or sum(f.height for f in held) >= AT_ONCE):
+            yield pl.concat(held), mine
+            held = []
+        held, mine = [*held, rows], processes
+    if held:
+        yield pl.concat(held), mine
 
 
-class MessageWriter:
-    """Writes groups of messages below a folder, and a line of the manifest for each metering point and event."""
-
-    def __init__(self, folder: Path, records: Mapping[str, Record], terms: MessageDefaults, spelling: str) -> None:
-        self._folder, self._terms, self._spelling, self._table = folder, terms, spelling, messages()
-        self._records = records
-        self._exports, self._secondaries = _by_partner(records)
-        self._text = io.StringIO()
-        self._manifest = csv.writer(self._text, lineterminator="\n")
-        self._manifest.writerow(HEADER)
-        self.done = MessageCounts()
-
-    def manifest(self) -> str:
-        """Return the manifest as CSV."""
-        return self._text.getvalue()
-
-    def write(self, group: MessageGroup) -> None:
-        """Write the messages of one group as one file, a JSON array.
-
-        Raises:
-            EvidenceError: a message breaks the schema.
-        """
-        body: list[JsonObject] = []
-        file = f"{_safe(group.test_case)}/{group.interface}-{group.event}.json"
-        for mpan, role in group.members:
-            line = [group.test_case, mpan, role, group.interface, group.event]
-            message, reason = self._message(group, mpan)
-            if message is None:
-                self._manifest.writerow([*line, "", "", "", reason])
-                self.done.left_out += 1
-                continue
-            text = json.dumps(message, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-            self._manifest.writerow([*line, file, len(body), hashlib.sha256(text.encode()).hexdigest(), ""])
-            body.append(message)
-        if body:
-            path = self._folder / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            self.done.files += 1
-            self.done.messages += len(body)
-
-    def _message(self, group: MessageGroup, mpan: str) -> tuple[JsonObject | None, str]:
-        """Return the message, or why there is none."""
-        record = self._records.get(mpan)
-        if record is None:
-            return None, "is not in the expected records"
-        if reason := why_not(self._table, self._table.interfaces[group.interface], group.event, record):
-            return None, reason
-        message = compose(
-            self._table, group.interface, group.event, self._subject(record, group.test_case), self._terms
+def dip_ids(records: pl.DataFrame) -> list[dict[str, str]]:
+    """Return every party of some records with its DIP id and whose word that is: stated, or manufactured."""
+    parties = [c.removesuffix("_dip_id_source") for c in records.columns if c.endswith("_dip_id_source")]
+    found = [
+        records.select(
+            mpid=f"{party}_mpid", role=_role(records, party), dip_id=f"{party}_dip_id",
+            source=f"{party}_dip_id_source",
         )
-        if faults := message_faults(message):
-            raise EvidenceError(f"{group.interface} [{group.event}]: {'; '.join(faults)}", where=group.test_case)
-        return respelt(message, self._table, self._spelling), ""
-
-    def _subject(self, record: Record, test_case: str) -> Subject:
-        mine = record["mpan_core"]
-        if record["association_role"] == "PRINCIPAL":
-            linked = self._exports.get(mine, [])
-        else:
-            linked = [self._records[m] for m in (record["linked_mpan"],) if m in self._records]
-        return Subject(record, test_case, linked, self._secondaries.get(mine, []))
+        for party in parties
+    ]  # fmt: skip
+    return pl.concat(found).drop_nulls().unique().sort("role", "mpid", "dip_id").to_dicts() if found else []
 
 
-def _by_partner(records: Mapping[str, Record]) -> tuple[dict[str, list[Record]], dict[str, list[Record]]]:
-    """Return the exports of each import, and the secondaries of each primary, in order."""
-    exports: dict[str, list[Record]] = {}
-    secondaries: dict[str, list[Record]] = {}
-    for record in sorted(records.values(), key=lambda r: str(r["mpan_core"])):
-        if record["association_role"] == "SUBSIDIARY":
-            exports.setdefault(record["linked_mpan"], []).append(record)
-        if record["related_role"] == "SECONDARY":
-            secondaries.setdefault(record["related_mpan"], []).append(record)
-    return exports, secondaries
+def _role(records: pl.DataFrame, party: str) -> pl.Expr:
+    if f"{party}_role" in records.columns:
+        return pl.col(f"{party}_role")
+    names = {"supplier": "SUP", "other_supplier": "SUP", "distributor": "LDSO", "registration_service": "REGS"}
+    return pl.lit(names.get(party, party.upper()))
 
 
-def _safe(name: str) -> str:
+class _Writer:
+    """Writes the messages of steps below a folder, and a line of the manifest for each metering point and step."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self.done = folder, MessageCounts()
+        self._manifest = folder / MANIFEST
+        self._manifest.write_text(",".join(HEADER) + "\n", encoding="utf-8")
+
+    def add(self, result: StepResult) -> None:
+        """Write one step: a JSON array a test case, one message a line."""
+        step = result.step
+        name = f"{result.process.id}/{step.number:02d}-{step.interface}-{step.event}.json"
+        lines = []
+        for (test_case,), rows in result.rows.group_by("test_case", maintain_order=True):
+            file = f"{safe_name(str(test_case))}/{name}"
+            there = rows["message"].is_not_null()
+            body = rows["message"].drop_nulls()
+            lines.append(
+                rows.select(
+                    *CASE, process=pl.lit(result.process.id), step=pl.lit(step.number),
+                    interface=pl.lit(step.interface), event=pl.lit(step.event), file=pl.when(there).then(pl.lit(file)),
+                    position=pl.when(there).then(there.cum_sum().cast(pl.Int64) - 1),
+                    sha256=pl.col("message").chash.sha2_256(),  # type: ignore[attr-defined]
+                    reason="reason",
+                )
+            )  # fmt: skip
+            if len(body):
+                path = self._folder / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                text = body.str.join(",\n").item()
+                path.write_text(f"[\n{text}\n]\n", encoding="utf-8")
+                self.done.files += 1
+        with self._manifest.open("ab") as manifest:
+            pl.concat(lines).write_csv(manifest, include_header=False)
+        made = len(result.rows["message"].drop_nulls())
+        passed = int(result.rows["reason"].str.starts_with("passed over").sum())
+        self.done.messages += made
+        self.done.passed_over += passed
+        self.done.left_out += result.rows.height - made - passed
+        if made:
+            event = f"{step.interface} [{step.event}]"
+            self.done.events[event] = self.done.events.get(event, 0) + made
+
+
+def written(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield interface, event and JSON of every message in a folder, file by file."""
+    manifest = pl.read_csv(folder / MANIFEST, infer_schema=False).filter(pl.col("file").is_not_null())
+    for file, interface, event in manifest.select("file", "interface", "event").unique(maintain_order=True).rows():
+        for line in (folder / file).read_text(encoding="utf-8").split("\n")[1:-2]:
+            yield interface, event, line.removesuffix(",")
+
+
+def safe_name(name: str) -> str:
     """Return a folder name for a test case; two names never meet."""
     plain = _UNSAFE.sub("_", name)
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

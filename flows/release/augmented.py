@@ -49,9 +49,9 @@ FACTS = (
 AT_ONCE = 10  # participants whose row groups fill in memory at the same time
 
 
-def held_by(items: Sequence[Item], role: str) -> list[Item]:
-    """Return the items that a role loads."""
-    return [item for item in items if role.upper() in item.held_by]
+def held_by(items: Sequence[Item], roles: Sequence[str]) -> list[Item]:
+    """Return the items that one of some roles loads."""
+    return [item for item in items if set(roles) & set(item.held_by)]
 
 
 def own_points(known: Context, participant: Participant, number: int) -> pl.LazyFrame | None:
@@ -123,7 +123,7 @@ class _Share:
 
     def __init__(self, known: Context, participant: Participant, pack: PackWriter) -> None:
         self._known, self._participant = known, participant
-        self._items = held_by(known.tables.items, participant.role)
+        self._items = held_by(known.tables.items, participant.sender_roles)
         self._counts: dict[str, Counter[str]] = {item.item: Counter() for item in self._items}
         self._table = ParquetTable(pack.path(f"data/{participant.mpid}/{AUGMENTED}.parquet"))
         self._facts = ParquetTable(counterparties(known, participant)) if _receives(known, participant) else None

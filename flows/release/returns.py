@@ -124,9 +124,9 @@ def _copy(release: Path, participant: Participant, pack: PackWriter) -> None:
     extracts = {f"{e.contract}.csv" for e in participant.extracts}
     for room in ("data", "excluded"):
         folder = release / room / participant.mpid
-        for source in sorted(folder.glob("*")) if folder.is_dir() else ():
+        for source in sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else ():
             if source.name not in extracts:
-                target = pack.path(f"{room}/{participant.mpid}/{source.name}")
+                target = pack.path(f"{room}/{participant.mpid}/{source.relative_to(folder).as_posix()}")
                 with disk(target):
                     second_name(source, target)
 

@@ -15,7 +15,7 @@ from flows.cut.context import Context, context, sources_of
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ALLOCATIONS, ParticipantExtract
 from flows.cut.progress import Kind
-from flows.cut.records import SourceFacts
+from flows.cut.records import RingFenceResult, SourceFacts
 from flows.cut.workspace import disk
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
 from flows.leak_scan import scan
@@ -24,7 +24,7 @@ from flows.leak_scan.digests_of_run import run_scanner
 from flows.leak_scan.section import leak_scan_section, require_known, require_searched
 from flows.pack.writer import PackWriter, publish_together
 from flows.release import augmented as released
-from flows.release import expected_results, risk
+from flows.release import expected_results, expected_steps, risk
 from flows.release import extracts as release
 from flows.release.evidence import Measured, judged, release_evidence
 from flows.release.guards import require_held
@@ -148,6 +148,7 @@ def _payload(known: Context, pack: PackWriter, kind: Kind) -> list[Accounting]:
         frame = pl.read_ipc(allocations) if allocations.is_file() else None
         if frame is not None:
             expected_results.build_expected(known, frame)
+            expected_steps.release_steps(known, frame, planned_processes(known), pack.path)
 
         released.release_augmented(known, model.participants, pack)
 
@@ -158,6 +159,15 @@ def _payload(known: Context, pack: PackWriter, kind: Kind) -> list[Accounting]:
 
         map_parallel(own, model.participants)
     return accounting
+
+
+def planned_processes(known: Context) -> dict[str, tuple[str, ...]]:
+    """Return the processes that the plan names, by test case."""
+    fence = known.job.model.ring_fence
+    if fence is None:
+        return {}
+    recorded = known.workspace.recorded(RingFenceResult)
+    return dict(recorded.processes) if recorded else {}
 
 
 def _report(

@@ -1,7 +1,8 @@
 """Demand books as CSV: one demand a line, faults told with their lines, all at once.
 
 Columns: ``round, test_case, stage, participant, priority, base, spare, kind, criteria, export_criteria, mutates``;
-optional: ``phase, role, minimum, reuse``. Criteria are JSON: attribute to a list of values, or to
+optional: ``phase, role, minimum, reuse, processes``
+(names of market processes, with spaces between). Criteria are JSON: attribute to a list of values, or to
 ``{"from": .., "to": ..}``, or to ``{"present": true}``.
 """
 
@@ -18,7 +19,7 @@ from contracts.errors import ConfigurationError
 from contracts.ringfence.model import Criterion, Demand, UnitKind
 
 NEEDED = ("round", "test_case", "stage", "participant", "priority", "base", "spare", "kind", "criteria")
-OPTIONAL = ("export_criteria", "mutates", "phase", "role", "minimum", "reuse")
+OPTIONAL = ("export_criteria", "mutates", "phase", "role", "minimum", "reuse", "processes")
 MOST_FAULTS = 20
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0", "")
 
@@ -92,6 +93,7 @@ def _demand(cells: dict[str, str], where: str) -> Demand:
         export_criteria=_criteria(cells.get("export_criteria", ""), "export_criteria"),
         mutates=mutates,
         reuse=_flag(cells.get("reuse", ""), "reuse"),
+        processes=tuple(cells.get("processes", "").split()),
         where=where,
     )
     if demand.export_criteria and kind is not UnitKind.PAIR:

@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from contracts.errors import ConfigurationError
+from contracts.processes import market_processes
 from contracts.ringfence.model import HAS_LINK, AllocationPolicy, Demand
 from contracts.ringfence.plan import PlanPolicy, RingFencePlan
+from contracts.strict import none_of
 from contracts.validation import load_model
 from flows.ringfence.demand_csv import read_demand_csv, read_text
 from flows.ringfence.hash_chain import canonical
@@ -35,6 +37,8 @@ class AllocationPlan:
     def digest(self) -> str:
         """Return the digest of what the plan asks for: neither layout nor order of lines counts."""
         demands = [asdict(demand) | {"where": ""} for demand in sorted(self.demands, key=lambda demand: demand.key)]
+        for demand in demands:
+            del demand["processes"]  # they say what is done with metering points, not which
         document = {"demands": demands, "policy": asdict(self.policy)}
         return hashlib.sha256(canonical(document).encode()).hexdigest()
 
@@ -55,6 +59,15 @@ def read_plan(path: Path) -> AllocationPlan:
     return _checked(AllocationPlan(path.name, demands, plan.policy.allocation_policy(), plan.cut))
 
 
+def processes_by_case(plan: AllocationPlan) -> dict[str, tuple[str, ...]]:
+    """Return the processes that a plan names for each test case; a test case that names none is left out."""
+    named: dict[str, dict[str, None]] = {}
+    for demand in plan.demands:
+        if demand.processes:
+            named.setdefault(demand.test_case, {}).update(dict.fromkeys(demand.processes))
+    return {case: tuple(names) for case, names in sorted(named.items())}
+
+
 def read_policy(path: Path) -> AllocationPolicy:
     """Read a file that holds the ``policy`` section of a plan alone.
 
@@ -66,11 +79,16 @@ def read_policy(path: Path) -> AllocationPolicy:
 
 
 def _checked(plan: AllocationPlan) -> AllocationPlan:
-    """Refuse demands that come twice.
+    """Refuse demands that come twice, and processes that there are not.
 
     Raises:
-        ConfigurationError: names both lines.
+        ConfigurationError: names the lines.
     """
+    known = market_processes().processes
+    for demand in plan.demands:
+        for name in demand.processes:
+            if name not in known:
+                raise ConfigurationError(none_of(name, [*known], "process"), where=demand.where)
     seen: dict[tuple[object, ...], Demand] = {}
     for demand in plan.demands:
         first = seen.setdefault(demand.key, demand)

@@ -15,6 +15,7 @@ from flows.cut.records import RingFenceResult
 from flows.cut.workspace import disk
 from flows.keys.cut_key import RING_FENCE_FIELD
 from flows.ringfence.allocation import AllocationOutcome, commit_request, make_request
+from flows.ringfence.plan import processes_by_case, read_plan
 from flows.ringfence.pool import keep_pool
 from flows.ringfence.population import population
 from flows.ringfence.system_of_record import note_head, open_ledger
@@ -38,7 +39,9 @@ def run_ring_fence(known: Context, plan: Path) -> RingFenceResult:
     with disk(known.workspace.root):
         result.allocations.write_ipc(known.workspace.root / ALLOCATIONS)
     done = RingFenceResult(
-        allocated=result.allocations.height, evidence=ring_fence_evidence(result, plan, apart, ledger_id)
+        allocated=result.allocations.height,
+        evidence=ring_fence_evidence(result, plan, apart, ledger_id),
+        processes=processes_by_case(read_plan(plan)),
     )
     known.workspace.record(done)
     return done

@@ -18,12 +18,12 @@ from flows.sample.codes import CUT_DATE
 from flows.sample.defect_catalogue import VARIANTS
 from flows.sample.defects import NATURAL, OF_RULE
 from flows.sample.layout import EXTRACTS
-from flows.sample.market_data import NO_DIP_ID
+from flows.sample.market_data import NEW_SERVICE, NO_DIP_ID
 from flows.sample.request import SampleRequest
 
 COLUMNS = (
     "round", "test_case", "stage", "participant", "priority", "base", "spare", "kind", "criteria", "export_criteria",
-    "mutates",
+    "mutates", "processes",
 )  # fmt: skip
 LARGEST = 100_000  # metering points beyond which a plan does not grow
 _ROUND = {"CIT": 1, "SIT-FUNCTIONAL": 2, "SIT-MIGRATION": 3, "SIT-NON-FUNCTIONAL": 4, "SIT-OPERATIONAL": 5}
@@ -34,6 +34,13 @@ _SHORT = {
     "SIT-NON-FUNCTIONAL": "NFT",
     "SIT-OPERATIONAL": "OPS",
 }
+# market processes of a stage's test cases; a stage without an entry runs all that apply
+_PROCESSES = {
+    "SIT-FUNCTIONAL": "change_of_supplier meter_exchange consumption",
+    "SIT-MIGRATION": "metering_service_appointment data_service_appointment",
+    "SIT-NON-FUNCTIONAL": "consumption",
+    "SIT-OPERATIONAL": "energisation_change annual_consumption",
+}
 _SMART = ["S1", "S2A", "S2AD", "S2B", "S2C"]
 _IMPORT, _EXPORT, _METERED = {"energy_direction": ["I"]}, {"energy_direction": ["E"]}, {"metered_indicator": [True]}
 _E, _Y, _I = {"distributor_id": ["10"]}, {"distributor_id": ["23"]}, {"distributor_id": ["24"]}
@@ -41,14 +48,14 @@ _LIVE = {"energisation_status": ["E"]}
 _S, _A, _U = ({"market_segment": [letter]} for letter in "SAU")
 _DOMESTIC, _BUSINESS = {"domestic_premises_indicator": ["T"]}, {"domestic_premises_indicator": ["F"]}
 Criteria = Mapping[str, Any]  # attribute -> values that will do
-Case = tuple[str, str, int, float, float, Criteria, Criteria | None, bool]
+Case = tuple[str, str, int, float, float, Criteria, Criteria | str | None, bool]
 
 
 def _sup(letter: str) -> dict[str, list[str]]:
     return {"supplier_mpid": [f"SUP{letter}"]}
 
 
-# stage, participant, priority, base and spare per 10,000, criteria, export criteria (a pair), whether it mutates
+# stage, participant, priority, base and spare per 10,000, criteria, export criteria (a pair) or GROUP, whether it mutates
 CASES: tuple[Case, ...] = (
     ("CIT", "SUPA", 1, 10, 2, _sup("A") | _S | _LIVE | {"meter_type": _SMART}, None, True),
     ("CIT", "SUPA", 2, 4, 1, _sup("A") | _A | _LIVE, None, True),
@@ -64,6 +71,7 @@ CASES: tuple[Case, ...] = (
     ("CIT", "MOPA", 2, 6, 1, {"meter_type": ["RCAMR", "NCAMR"]} | _LIVE, None, True),
     ("CIT", "MOPB", 2, 6, 1, {"meter_type": ["S2A", "S2AD"], "dcc_service_flag": ["A"]}, None, True),
     ("CIT", "DCOL", 2, 8, 2, {"measurement_class": ["A"], "profile_class": ["03", "04"]}, None, False),
+    ("CIT", "EELC", 2, 4, 0, _E, "GROUP", True),
     ("SIT-FUNCTIONAL", "SUPA", 1, 20, 4, _sup("A") | _E | _S | _LIVE, None, True),
     ("SIT-FUNCTIONAL", "SUPA", 1, 10, 2, _sup("A") | _Y | _DOMESTIC | _LIVE, None, True),
     ("SIT-FUNCTIONAL", "SUPA", 2, 5, 1, _sup("A") | _A | {"connection_type": ["L", "W"]}, None, True),
@@ -100,9 +108,10 @@ def _rows(mpans: int) -> Iterable[list[object]]:
         name = f"{_SHORT[stage]}-{numbers[stage]:03d}"
         scale = min(mpans, LARGEST) / 10_000
         sizes = max(1, round(scale * base)), round(scale * spare)
-        kind = "PAIR" if export else "SINGLE"
-        texts = json.dumps(dict(criteria)), json.dumps(dict(export)) if export else ""
-        yield [_ROUND[stage], name, stage, participant, priority, *sizes, kind, *texts, "true" if mutates else "false"]
+        kind = export if isinstance(export, str) else "PAIR" if export else "SINGLE"
+        texts = json.dumps(dict(criteria)), json.dumps(dict(export)) if isinstance(export, dict) else ""
+        word = "true" if mutates else "false"
+        yield [_ROUND[stage], name, stage, participant, priority, *sizes, kind, *texts, word, _PROCESSES.get(stage, "")]
 
 
 def demand_book(mpans: int) -> str:
@@ -112,6 +121,7 @@ def demand_book(mpans: int) -> str:
     return text.getvalue()
 
 
+SERVICES = f"{NO_DIP_ID}/services.csv"  # which service the agent becomes that standing data does not know
 CUT_ID = f"SAMPLE-{CUT_DATE:%Y-%m-%d}"
 
 
@@ -124,6 +134,9 @@ def write_beside(request: SampleRequest, folder: Path, rows: dict[str, int], pla
     """
     _write_keys(request.seed, folder / "keys")
     (folder / "cut.yaml").write_bytes(cut_file().encode())
+    (folder / SERVICES).write_bytes(
+        f"legacy_role,legacy_mpid,market_segment,mpid\nMOP,{NO_DIP_ID},,{NO_DIP_ID}\n".encode()
+    )
     (folder / "ring_fence.csv").write_bytes(demand_book(request.mpans).encode())
     (folder / "README.md").write_bytes(readme(request, rows, planted).encode())
 
@@ -185,7 +198,8 @@ def cut_file() -> str:
     seen = ""
     for extract in EXTRACTS:
         if extract.participant != seen:
-            lines += [f"  - mpid: {extract.participant}", f"    role: {extract.role}", "    extracts:"]
+            mapped = [f"    services: {SERVICES}"] if extract.participant == NO_DIP_ID else []
+            lines += [f"  - mpid: {extract.participant}", f"    role: {extract.role}", *mapped, "    extracts:"]
             seen = extract.participant
         options = "".join(f", {key}: {value}" for key, value in extract.options)
         lines.append(
@@ -226,7 +240,8 @@ consumption is a day of the D0036. Half-hourly meters without a check meter stan
 
 `elexon/mdd/` holds the market domain data that the backups fit, under the headings that Elexon publishes, with rows that
 ended before the cut or begin after it. `elexon/isd/` holds two entities of industry standing data: the DIP ids of
-participants (M16), all but {NO_DIP_ID}'s, and the roles that they may have (M18).
+participants (M16), all but {NO_DIP_ID}'s, and the roles that they may have (M18). `{SERVICES}` says that {NO_DIP_ID} stays a
+metering service; {NEW_SERVICE} is a data service of the new market alone.
 
 ## Defects
 

@@ -21,6 +21,7 @@ from flows.sample.market import PRODUCTS, choices, loss_code
 Row = tuple[str, ...]
 VERSION = 316
 NO_DIP_ID = market.METER_OPERATORS[1]  # so that a DIP id is manufactured
+NEW_SERVICE = "DSVX"  # a data service of the new market alone, so that there is another one to appoint
 START, OLD = "01/04/1996", "01/04/2001"
 DAY_BEFORE_CUT, DAY_AFTER_CUT = "18/08/2023", "20/08/2023"
 _DISTRIBUTORS = {
@@ -207,7 +208,8 @@ def entities() -> dict[str, tuple[list[str], list[str], list[Row]]]:
     """Return every entity of industry standing data: id -> (first line, headings, rows)."""
     distributors = [(mpid, "R") for mpid in market.DISTRIBUTORS]
     others = [(mpid, "X") for mpid in market.SUPPLIERS] + [(mpid, "M") for mpid in market.METER_OPERATORS]
-    held = sorted([*distributors, *others, (market.COLLECTOR, "C"), (market.COLLECTOR, "D")])
+    collectors = [(mpid, role) for mpid in (market.COLLECTOR, NEW_SERVICE) for role in "CD"]
+    held = sorted([*distributors, *others, *collectors])
     ids: list[Row] = [
         (mpid, role, _dip_id(mpid, dip_role), dip_role, _BEGINS, "", _BEGINS)
         for mpid, role in held if mpid != NO_DIP_ID for dip_role in _DIP_ROLES[role]

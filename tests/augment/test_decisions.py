@@ -62,7 +62,7 @@ def decided(maker, *points: dict, lookups: dict | None = None) -> pl.DataFrame:
         ({"measurement_class": "C", "llfc_voltage": "H", "meter_type": "H"}, "H", "A"),
         ({"measurement_class": "E", "llfc_voltage": "W", "meter_type": "H"}, "L", "A"),
         ({"measurement_class": "C", "llfc_voltage": None, "meter_type": "N"}, "L", "A"),
-        ({"measurement_class": "G", "llfc_voltage": "E", "meter_type": "H"}, "E", "A"),
+        ({"measurement_class": "G", "llfc_voltage": "E", "meter_type": "H"}, "W", "A"),  # the class says whole current
         ({"measurement_class": "A", "llfc_voltage": "L", "meter_type": "N"}, "L", "A"),
         ({"measurement_class": "G", "meter_type": "RCAMR"}, "W", "A"),
         ({"measurement_class": "F", "meter_type": "NCAMR"}, "W", "A"),
@@ -219,7 +219,7 @@ def test_every_item_says_where_it_comes_from(maker):
     assert told["esme_id_source"].to_list() == ["manufactured", "derived"]
     assert told["esme_id"][1] is None
     assert told["metering_service_role"].to_list() == ["MSS", "UMSO"]
-    assert told["metering_service_mpid"].to_list() == ["MOPA", "EELC"]  # REG1030: a UMSO of that LDSO
+    assert told["metering_service_mpid"].to_list() == [None, None]  # no table says what the legacy agent becomes
 
 
 def test_an_esme_id_stands_on_a_smart_meter_alone(maker):
@@ -246,10 +246,32 @@ def test_services_and_dip_ids_by_mapping_table_else_by_default(maker):
     }
     found = decided(maker, {}, {"meter_type": "H"}, lookups=lookups)
     told = found.select(*provenance(tables().items, found.columns))
-    assert told["data_service_mpid"].to_list() == ["SDSX", "DCOL"]
-    assert told["data_service_mpid_source"].to_list() == ["derived", "manufactured"]
-    assert told["data_service_dip_id"].to_list() == ["14AB000001", f"11{int('DCOL', 36):08d}"]
-    assert told["data_service_dip_id_source"].to_list() == ["derived", "manufactured"]
+    assert told["data_service_mpid"].to_list() == ["SDSX", None]
+    assert told["data_service_mpid_source"].to_list() == ["derived", None]
+    assert told["data_service_dip_id"].to_list() == ["14AB000001", None]
+    assert told["data_service_dip_id_source"].to_list() == ["derived", None]
+    (why,) = found.select(reasons(tables().items)).to_series().to_list()[1:]
+    assert "no table says which data service" in str(why)
+
+
+@pytest.mark.requirement("Q110", "Q115")
+def test_an_agent_that_standing_data_knows_in_the_role_keeps_its_mpid(maker):
+    """An MPID may have several roles; the one that the segment asks for counts, and only where it is published."""
+    ids = {"mpid": ["DCOL", "MOPA", "MOPA", "EELC"], "role": ["SDS", "MSS", "MSA", "UMSO"]}
+    published = pl.DataFrame({**ids, "dip_id": ["14AB000001", "12AB000001", "13AB000001", "16AB000001"]})
+    unmetered = {"measurement_class": "B", "llfc_voltage": "U", "meter_type": None, "meter_segments": 0}
+    found = decided(maker, {}, {"meter_type": "H"}, unmetered, lookups={"dip_ids": published})
+    assert found["data_service_mpid"].to_list() == ["DCOL", None, None]  # no ADS or UMSDS of that MPID is published
+    assert found["metering_service_mpid"].to_list() == ["MOPA", "MOPA", "EELC"]  # REG1030: a UMSO of that LDSO
+    assert found["metering_service_dip_id"].to_list() == ["12AB000001", "13AB000001", "16AB000001"]
+
+
+def test_a_service_that_a_table_names_without_a_dip_id_gets_a_manufactured_one(maker):
+    row = {"legacy_role": ["MOP"], "legacy_mpid": ["MOPA"], "market_segment": ["S"], "mpid": ["MSSX"]}
+    found = decided(maker, {}, lookups={"services": pl.DataFrame(row)})
+    told = found.select(*provenance(tables().items, found.columns))
+    assert told["metering_service_dip_id"].to_list() == [f"12{int('MSSX', 36):08d}"]
+    assert told["metering_service_dip_id_source"].to_list() == ["manufactured"]
 
 
 def test_a_subsidiary_has_the_services_of_its_principal(maker):

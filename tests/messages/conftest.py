@@ -13,7 +13,6 @@ from flows.sample import SampleRequest, generate
 from tests.command import datacut
 
 CUT = "SAMPLE-2023-08-19"
-RELATED = '1,CIT-900,CIT,EELC,1,2,0,GROUP,"{""distributor_id"": [""10""]}",,true\n'  # the sample's plan asks for none
 
 
 @pytest.fixture(scope="session")
@@ -44,8 +43,6 @@ def release(shared: Path) -> Path:
         document = yaml.safe_load((folder / "cut.yaml").read_text())
         document["release"]["recipients"] = ["EELC"]
         (folder / "cut.yaml").write_text(yaml.safe_dump(document))
-        plan = folder / "ring_fence.csv"
-        plan.write_text(plan.read_text() + RELATED)
         done = datacut("run", folder / "cut.yaml", "--plain")
         assert done.code == 0, done.err
 

@@ -81,7 +81,7 @@ def test_each_record_is_back_as_it_was_or_is_excluded_with_a_reason(market, mpid
 @everybody
 def test_each_item_is_present_with_its_source_or_absent_with_its_reason(market, mpid):
     (role,) = [p.role for p in market.job.model.participants if p.mpid == mpid]
-    items = [item.item for item in held_by(tables().items, role)]
+    items = [item.item for item in held_by(tables().items, [role])]
     folder = market.back(mpid)
     rows = pl.read_parquet(folder / "augmented.parquet")
     returned = {

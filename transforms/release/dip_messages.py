@@ -1,235 +1,236 @@
-"""A ring-fenced metering point's record -> the payload of a DIP message, by the composition in ``contracts/messages``.
+"""Records of ring-fenced metering points -> DIP messages, by the tables in ``contracts/messages``: a column of texts.
 
-Pure: the same record, event and terms give the same payload. Source: domain 8; Q34 (message, metering point and test
-case belong together), Q106 and Q107 (where sender and connection provider stand).
+Pure: the same records, event and tables give the same texts. No message is made that would lack what its blocks must
+hold, or hold what is not as published: the reason stands in its place. An optional block is left out where something
+that it must hold is not held.
+
+Source: the published blocks and events; Q34 (message, metering point and test case belong together), Q106, Q107.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from typing import Any
-from zoneinfo import ZoneInfo
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from pydantic import JsonValue
+import polars as pl
 
+from contracts.conditions import sql
 from contracts.errors import ContractError
-from contracts.json_types import JsonObject
-from contracts.messages.model import Interface, Key, Messages
+from contracts.messages.model import BlockUse, Event, FormKind, MessageTables, MessageValues, Part
+from transforms.release.message_forms import conforms, encoded
 
-LOCAL = ZoneInfo("Europe/London")  # settlement days are local days
-ROLES = {"MS": "metering_service", "DS": "data_service", "SUP": "supplier", "REGS": "registration_service"}
-PERIOD_MINUTES = 30
-TYPICAL_KWH = Decimal(3000)  # a year of a metering point whose consumption is not held
-Record = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class MessageDefaults:
-    """What a batch of messages has in common.
-
-    Attributes:
-        sent: the sender's time; no clock is read.
-        action: the day from which what a message asks for is to hold.
-        settlement: the settlement day whose consumption is sent.
-        scenario: appointment scenario (DI-800).
-        environment: environment tag.
-        version: schema version in place of the one of ``messages.yaml``; empty for that one.
-        connection_provider: DIP id of a connection provider (Q107); empty for none.
-    """
-
-    sent: datetime
-    action: date
-    settlement: date
-    scenario: str = "CSP"
-    environment: str = ""
-    version: str = ""
-    connection_provider: str = ""
+KEY, OF = "mpan_core", "_of"  # a metering point, and in a frame of entries the one whose list they stand in
+ITSELF = "itself"
+DIP_OWN = "D0"
+TEXT, MISSING, MALFORMED = "text", "missing", "malformed"
+_NOTHING = pl.lit(None, pl.String)
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What a message is about.
+class _Rendered:
+    """A part as expressions: its JSON, what it lacks, what is not as published, and whether it says anything."""
 
-    Attributes:
-        record: the expected record of a ring-fenced metering point.
-        test_case: the test case it is ring-fenced for.
-        linked: records of its exports, or of its import.
-        related: records of the secondaries of its related group.
+    text: pl.Expr
+    missing: pl.Expr
+    malformed: pl.Expr
+    given: pl.Expr
+
+
+class MessageComposer:
+    """Composes the messages of an event for a frame of metering points.
+
+    Args:
+        tables: blocks and events of one version.
+        values: where the value of each key comes from.
+        children: what the entries of a list are, by kind: frames with ``_of``, the metering point that they belong to,
+            and the columns that the values read. Their texts are made once and kept, so a composer belongs to one set
+            of metering points.
     """
 
-    record: Record
-    test_case: str
-    linked: Sequence[Record] = ()
-    related: Sequence[Record] = ()
+    def __init__(self, tables: MessageTables, values: MessageValues, children: Mapping[str, pl.DataFrame]) -> None:
+        self._tables, self._values, self._children = tables, values, children
+        self._kept: dict[tuple[str, str], pl.DataFrame] = {}
 
+    def compose(
+        self, frame: pl.DataFrame, event: Event, without: Sequence[str] = (), *, text: bool = True
+    ) -> pl.DataFrame:
+        """Return columns ``message`` (JSON, null where none is made) and ``reason`` (null where one is), row by row.
 
-def why_not(table: Messages, interface: Interface, event: str, record: Record) -> str:
-    """Return why no message of an event is made for a metering point; empty where one is.
+        Args:
+            frame: ``mpan_core`` and every column that the values of the event read.
+            without: optional blocks to leave out.
+            text: whether messages are wanted, or only the reasons.
 
-    No message is made that would lack what its blocks must hold: an item that nothing decided is empty (DQ31).
-    """
-    for column, values in interface.refuses.items():
-        if (value := record.get(column)) in values:
-            return values[str(value)]
-    to = [] if interface.to.startswith(".") else [interface.to]
-    for column in (*interface.needs, *interface.event_needs.get(event, ()), *to, _dip_id(interface)):
-        if record.get(column) is None:
-            return f"{column} is not held"
-    for block in interface.events[event]:
-        without = interface.optional.get(block)
-        if block in table.lists or (without is not None and record.get(without) is None):
-            continue
-        for key in table.blocks[block]:
-            if not key.nullable and not key.context and record.get(key.column) is None:
-                return f"{key.column} is not held"
-    return ""
+        Raises:
+            ContractError: a key has no value, or a value reads a column that is not there.
+        """
+        common = [use for use in event.common if use.key != DIP_OWN]
+        custom = [use for use in event.custom if use.key not in without]
+        wholes = {use.key: self._whole(use, event) for use in (*common, *custom)}
+        ready = self._ready(frame, list(wholes.values()), event)
+        rendered = {use.key: self._render(wholes[use.key]) for use in (*common, *custom)}
+        faults = [fault for use in (*common, *custom) for fault in _faults(use, rendered[use.key])]
+        texts = [_joined(uses, rendered) for uses in (common, custom) if uses]
+        if not text:
+            return ready.select(_NOTHING.alias("message"), pl.coalesce([*faults, _NOTHING]).alias("reason"))
+        message = _enclosed(['{"payload":{"CommonBlock":{', '},"CustomBlock":{'][: len(texts)], texts, "}}}")
+        reason = pl.coalesce([*faults, _NOTHING])
+        done = ready.select(message.alias("message"), reason.alias("reason"))
+        return done.with_columns(pl.when(pl.col("reason").is_null()).then(pl.col("message")).alias("message"))
 
+    def _whole(self, use: BlockUse, event: Event) -> Part:
+        block = self._tables.blocks[use.block]
+        most = (block.most or {}).get(event.interface, 0)
+        return Part(use.key, use.key, block.name, None, "", block.parts, block.repeats, most, use.optional)
 
-def _dip_id(interface: Interface) -> str:
-    return f"{ROLES[interface.sender]}_dip_id"
-
-
-def compose(table: Messages, name: str, event: str, subject: Subject, terms: MessageDefaults) -> JsonObject:
-    """Return one message: ``{"payload": {"CommonBlock": ..., "CustomBlock": ...}}`` in the schema's spelling.
-
-    Raises:
-        ContractError: the composition names a column that the record does not have, or a block it cannot fill.
-    """
-    interface, record = table.interfaces[name], subject.record
-    context = _context(table, interface, event, subject, terms)
-    common: JsonObject = {
-        block: _block(table.common[block], record, context) for block in ("S0", "S1", interface.identity)
-    }
-    to = table.parties[interface.to[1:]] if interface.to.startswith(".") else record[interface.to]
-    common["A0"] = {"primaryRecipients": [to], "secondaryRecipients": [], "always": []}
-    custom: JsonObject = {}
-    for block in interface.events[event]:
-        without = interface.optional.get(block)
-        if without is not None and record.get(without) is None:
-            continue
-        listed = block in table.lists
-        custom[block] = (
-            _entries(table, block, subject, context) if listed else _block(table.blocks[block], record, context)
+    def _ready(self, frame: pl.DataFrame, parts: Sequence[Part], event: Event) -> pl.DataFrame:
+        """Return every value of some parts, encoded, under its path; and the texts of lists of other rows."""
+        origin = self._kind_of(event)
+        leaves = {leaf.path: leaf for part in parts for leaf in _own_leaves(part, origin)}
+        sources = {path: self._source(leaf) for path, leaf in leaves.items()}
+        read = {name for source in sources.values() for name in source.meta.root_names()}
+        if lacking := sorted(read - set(frame.columns)):
+            raise ContractError(f"values read {', '.join(lacking)}, which no record has", where="values.yaml")
+        raw = frame.select(KEY, **sources)
+        kinds = raw.schema
+        forms = {path: leaf.form for path, leaf in leaves.items()}
+        done = raw.with_columns(
+            encoded(pl.col(path), kinds[path], form).alias(path) for path, form in forms.items() if form is not None
         )
-    return {"payload": {"CommonBlock": common, "CustomBlock": custom}}
+        for part in parts:
+            for inner in _lists_of_others(part, origin):
+                texts = self._texts(inner, origin.get(inner.path, ""), event)
+                done = done.join(texts, on=KEY, how="left", maintain_order="left")
+        return done
+
+    def _kind_of(self, event: Event) -> Mapping[str, str]:
+        return {**self._values.lists, **self._values.event_lists.get(event.code, {})}
+
+    def _source(self, leaf: Part) -> pl.Expr:
+        text = self._values.source(leaf)
+        if text is None:
+            raise ContractError(f"nothing says what {leaf.path} is", where="values.yaml")
+        return sql(text)
+
+    def _texts(self, part: Part, kind: str, event: Event) -> pl.DataFrame:
+        """Return the entries of a list, one text a metering point: ``mpan_core`` and three columns under its path."""
+        kept = self._kept.get((part.path, kind))
+        if kept is not None:
+            return kept
+        if kind not in self._children:
+            raise ContractError(f"nothing says what the entries of {part.path} are", where="values.yaml")
+        child = self._children[kind]
+        entry = replace(part, repeats=False)
+        ready = self._ready(child, [entry], event).with_columns(child[OF])
+        one = self._render(entry)
+        rows = ready.select(OF, text=one.text, missing=one.missing, malformed=one.malformed)
+        whole = rows.group_by(OF, maintain_order=True).agg(
+            pl.col(TEXT).str.join(","),
+            pl.col(MISSING).drop_nulls().first(),
+            pl.col(MALFORMED).drop_nulls().first(),
+            pl.len().alias("entries"),
+        )
+        too_many = pl.lit(part.most > 0) & (pl.col("entries") > part.most)
+        done = whole.select(
+            pl.col(OF).alias(KEY),
+            pl.col(TEXT).alias(f"{part.path} {TEXT}"),
+            pl.col(MISSING).alias(f"{part.path} {MISSING}"),
+            pl.when(too_many).then(pl.lit(part.path)).otherwise(MALFORMED).alias(f"{part.path} {MALFORMED}"),
+        )
+        self._kept[part.path, kind] = done
+        return done
+
+    def _render(self, part: Part) -> _Rendered:
+        if part.repeats and self._of_others(part):
+            text = pl.col(f"{part.path} {TEXT}")
+            given = text.is_not_null()
+            missing = (
+                pl.when(~given).then(pl.lit(f"an entry of {part.name}")).otherwise(pl.col(f"{part.path} {MISSING}"))
+            )
+            return _Rendered(_enclosed(["["], [text], "]"), missing, pl.col(f"{part.path} {MALFORMED}"), given)
+        whole = self._object(part)
+        return replace(whole, text=_enclosed(["["], [whole.text], "]")) if part.repeats else whole
+
+    def _of_others(self, part: Part) -> bool:
+        return self._values.lists.get(part.path, "") != ITSELF
+
+    def _object(self, part: Part) -> _Rendered:
+        leaves = [p for p in part.parts if p.form is not None]
+        nested = [(p, self._render(p)) for p in part.parts if p.form is None]
+        pieces: list[pl.Expr] = []
+        given = [_says_something(p) for p in leaves]
+        if leaves:
+            body = pl.struct(pl.col(p.path).alias(p.name) for p in leaves).struct.json_encode()
+            pieces.append(body.str.slice(1, body.str.len_chars() - 2))
+        missing: list[pl.Expr] = [
+            pl.when(pl.col(p.path).is_null()).then(pl.lit(self._origin(p)))
+            for p in leaves
+            if p.form is not None and not p.form.nullable
+        ]
+        malformed: list[pl.Expr] = [
+            pl.when(~conforms(pl.col(p.path), p.form)).then(pl.lit(p.path)) for p in leaves if p.form is not None
+        ]
+        for inner, done in nested:
+            there = done.given & done.missing.is_null() if inner.optional else pl.lit(value=True)
+            pieces.append(pl.when(there).then(_enclosed([f'"{inner.name}":'], [done.text], "")))
+            given.append(done.given & there)
+            malformed.append(pl.when(there).then(done.malformed))
+            if not inner.optional:
+                missing.append(done.missing)
+        text = _enclosed(["{"], [pl.concat_str(pieces, separator=",", ignore_nulls=True)], "}")
+        return _Rendered(
+            text, pl.coalesce([*missing, _NOTHING]), pl.coalesce([*malformed, _NOTHING]),
+            pl.any_horizontal(given) if given else pl.lit(value=False),
+        )  # fmt: skip
+
+    def _origin(self, leaf: Part) -> str:
+        """Return the column that a value comes from, or its path where it comes from none."""
+        names = self._source(leaf).meta.root_names()
+        return names[0] if names else leaf.path
 
 
-def _context(table: Messages, interface: Interface, event: str, subject: Subject, terms: MessageDefaults) -> Record:
-    record = subject.record
-    service = ROLES[interface.sender]
-    role = record[f"{service}_role"] if interface.sender in ("MS", "DS") else interface.sender
-    sender, number = record[f"{service}_dip_id"], interface.name.removeprefix("IF-")
-    mark = f"{subject.test_case}\n{record['mpan_core']}\n{interface.name}\n{event}"
-    suffix = hashlib.sha256(mark.encode()).hexdigest()[:16]
-    return {
-        "interface": interface.name,
-        "schema_version": terms.version or table.version(interface.name),
-        "event_code": f"[{event}]",
-        "environment": terms.environment or table.environment,
-        "test_case": subject.test_case,
-        "reference": f"S-{number}-{sender}-{role}-{terms.sent:%Y%m%d}-{suffix}",
-        "timestamp": _stamp(terms.sent),
-        "sender_dip_id": sender,
-        "sender_role": role,
-        "correlation": None,
-        "connection_provider": terms.connection_provider or None,
-        "action_date": terms.action,
-        "scenario": terms.scenario,
-        "contract_reference": f"TEST-{suffix[:12].upper()}",
-        "nominated_mdr": None,
-        "meter_location": None,
-        "primary_mpan": record["mpan_core"] if record.get("related_role") == "PRIMARY" else record.get("related_mpan"),
-        **_day(record, terms.settlement),
-    }
+def _own_leaves(part: Part, kinds: Mapping[str, str]) -> Iterable[Part]:
+    """Yield the values of a part that its own row holds: not those in lists of other rows."""
+    if part.form is not None:
+        yield part
+    elif not part.repeats or kinds.get(part.path, "") == ITSELF:
+        for inner in part.parts:
+            yield from _own_leaves(inner, kinds)
 
 
-def _block(keys: Sequence[Key], record: Record, context: Record) -> JsonObject:
-    return {key.key: _value(key, record, context) for key in keys}
+def _lists_of_others(part: Part, kinds: Mapping[str, str]) -> Iterable[Part]:
+    """Yield the lists of other rows in a part, itself among them, but none within such a list."""
+    if part.repeats and kinds.get(part.path, "") != ITSELF:
+        yield part
+        return
+    for inner in part.parts:
+        yield from _lists_of_others(inner, kinds)
 
 
-def _entries(table: Messages, block: str, subject: Subject, context: Record) -> list[JsonValue]:
-    spec = table.lists[block]
-    match spec.each:
-        case "linked":
-            others = subject.linked
-        case "related":
-            others = subject.related if subject.record.get("related_role") == "PRIMARY" else [subject.record]
-        case "day":
-            others = [subject.record]
-        case _:
-            raise ContractError(f"block {block} has an entry for each of nothing known", where="messages.yaml")
-    return [_block(spec.keys, other, context) for other in others]
+def _says_something(part: Part) -> pl.Expr:
+    column = pl.col(part.path)
+    return column.list.len() > 0 if part.form and part.form.kind is FormKind.LIST else column.is_not_null()
 
 
-def _value(key: Key, record: Record, context: Record) -> Any:
-    source = context if key.context else record
-    if key.column not in source:
-        raise ContractError(f"{key.key} is taken from {key.column}, which is not there", where="messages.yaml")
-    value = source[key.column]
-    if value is None:
-        return None
-    match key.form:
-        case "datetime":
-            return midnight(value)
-        case "boolean":
-            return str(value) in ("T", "true")
-        case "integer":
-            return int(value)
-        case "decimal":
-            return float(value)
-        case "text":
-            return str(value)
-    return value
+def _faults(use: BlockUse, done: _Rendered) -> list[pl.Expr]:
+    """Return why a message cannot be made for the sake of one block."""
+    malformed = pl.concat_str(done.malformed, pl.lit(" is not as published"))
+    if use.optional:
+        return [pl.when(done.given & done.missing.is_null()).then(malformed)]
+    missing = pl.concat_str(done.missing, pl.lit(" is not held"))
+    return [missing, malformed]
 
 
-def _stamp(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
+def _joined(uses: Sequence[BlockUse], rendered: Mapping[str, _Rendered]) -> pl.Expr:
+    """Return the blocks that are there, with their names, joined by commas."""
+    parts = []
+    for use in uses:
+        done = rendered[use.key]
+        named = _enclosed([f'"{use.key}":'], [done.text], "")
+        parts.append(pl.when(done.given & done.missing.is_null()).then(named) if use.optional else named)
+    return pl.concat_str(parts, separator=",", ignore_nulls=True)
 
 
-def midnight(day: date) -> str:
-    """Return the local beginning of a day with its offset, 25 characters."""
-    return _stamp(datetime.combine(day, time(), LOCAL))
-
-
-def periods(day: date) -> int:
-    """Return how many settlement periods a day has: 48, or 46 and 50 when the clocks change."""
-    begin, end = (datetime.combine(d, time(), LOCAL).timestamp() for d in (day, day + timedelta(days=1)))
-    return int((end - begin) // 60) // PERIOD_MINUTES
-
-
-def _day(record: Record, day: date) -> JsonObject:
-    """Return an invented day of consumption: a year's mean, spread over the periods by digest of MPAN and day."""
-    count = periods(day)
-    mark = f"{record['mpan_core']}\n{day.isoformat()}".encode()
-    weights = hashlib.shake_256(mark).digest(count)
-    year = record.get("annual_consumption") or TYPICAL_KWH
-    mean = abs(Decimal(str(year))) / 365
-    values = [mean * (64 + weight) / sum(64 + w for w in weights) for weight in weights]
-    return {
-        "quantity": "AE" if record.get("energy_direction") == "E" else "AI",
-        "settlement_day": {"settlementDayDate": day.isoformat(), "settlementPeriodDuration": PERIOD_MINUTES},
-        "periods": [
-            {"sp": number, "v": float(round(value, 3)), "q": "A", "e": None, "arc": None}
-            for number, value in enumerate(values, start=1)
-        ],
-    }
-
-
-def respelt(message: JsonObject, table: Messages, spelling: str) -> JsonObject:
-    """Return a message with its keys in another spelling."""
-    if spelling == table.spellings[0]:
-        return message
-    groups = [*table.common.values(), *table.blocks.values(), *(block.keys for block in table.lists.values())]
-    other = {key.key: key.catalogue for keys in groups for key in keys}
-
-    def renamed(node: Any) -> Any:
-        if isinstance(node, dict):
-            return {other.get(key, key): renamed(value) for key, value in node.items()}
-        return [renamed(entry) for entry in node] if isinstance(node, list) else node
-
-    done: JsonObject = renamed(message)
-    return done
+def _enclosed(before: Sequence[str], texts: Sequence[pl.Expr], after: str) -> pl.Expr:
+    parts = [piece for opening, text in zip(before, texts, strict=True) for piece in (pl.lit(opening), text)]
+    return pl.concat_str([*parts, pl.lit(after)])

@@ -1,0 +1,252 @@
+"""Market processes over ring-fenced metering points: each step's messages, and who holds what after it.
+
+Pure. A record goes through a process as a row goes through columns: what a step sets holds for its message and for all
+later steps. A step that cannot be made ends the chain of its metering point, unless the steps are independent.
+
+Source: Q74 (programme-wide expected results), Q34, Q104 (one connection provider an interface and DIP id).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import partial
+
+import polars as pl
+import polars_hash  # noqa: F401 - registers the ``chash`` namespace
+
+from contracts.conditions import sql
+from contracts.errors import ContractError
+from contracts.messages.model import Event, MessageTables, MessageValues
+from contracts.processes.model import Party, Process, ProcessStep
+from transforms.release.dip_messages import MessageComposer
+from transforms.release.settlement_day import REACTIVE, half_hours, kwh, midnight, periods
+
+PRINCIPAL, SUBSIDIARY, PRIMARY, SECONDARY = "PRINCIPAL", "SUBSIDIARY", "PRIMARY", "SECONDARY"
+GIVEN = ("test_case", "mpan_core", "role")
+PASSED_OVER = "passed over: "
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDefaults:
+    """What a batch of messages has in common.
+
+    Attributes:
+        sent: the sender's time of the first step; a later one follows by a minute each. No clock is read.
+        action: the day from which what a process changes is to hold.
+        settlement: the settlement day, a UTC day, whose consumption is sent.
+        scenario: appointment scenario (DI-800) where the process does not say.
+        environment: environment tag; empty for that of ``values.yaml``.
+        providers: (interface, DIP id) -> DIP id of its connection provider (Q104, Q107).
+    """
+
+    sent: datetime
+    action: date
+    settlement: date
+    scenario: str = "CSP"
+    environment: str = ""
+    providers: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One step of a process for a set of metering points.
+
+    Columns of ``rows``: ``test_case``, ``mpan_core``, ``role``, ``sender_role``, ``sender_dip_id``, ``recipients``
+    (a list of DIP ids), ``message`` (JSON, null where none is made), ``reason``.
+    ``record``: the same rows as the step leaves them.
+    """
+
+    process: Process
+    step: ProcessStep
+    rows: pl.DataFrame
+    record: pl.DataFrame
+
+
+class ProcessRun:
+    """Runs processes for a set of records.
+
+    Args:
+        records: expected records of the metering points and of those associated with them, each once.
+        tables, values, parties: as the contracts say.
+    """
+
+    def __init__(
+        self,
+        records: pl.DataFrame,
+        tables: MessageTables,
+        values: MessageValues,
+        parties: Mapping[str, Party],
+        terms: MessageDefaults,
+    ) -> None:
+        self._records, self._tables, self._values, self._parties, self._terms = records, tables, values, parties, terms
+        self._providers = pl.DataFrame(
+            [(i, d, p) for (i, d), p in sorted(terms.providers.items())],
+            schema=dict.fromkeys(("interface", "sender_dip_id", "connection_provider"), pl.String),
+            orient="row",
+        )
+
+    def steps(
+        self, given: pl.DataFrame, processes: Sequence[Process], wanted: Sequence[str] = (), *, text: bool = True
+    ) -> Iterator[StepResult]:
+        """Yield each step of each process for the metering points given, step after step.
+
+        Args:
+            given: ``test_case``, ``mpan_core``, ``role``; every metering point is in the records.
+            wanted: interfaces whose messages are composed; empty for all. Steps of others change the record too.
+            text: whether messages are wanted, or only why there is none.
+
+        Raises:
+            ContractError: a process or value reads a column that is not there.
+        """
+        mine = self._records.join(given.select("mpan_core").unique(), on="mpan_core", how="semi", maintain_order="left")
+        composer = MessageComposer(self._tables, self._values, self._children(mine))
+        base = given.select(GIVEN).join(self._with_day(mine), on="mpan_core", how="left", maintain_order="left")
+        for process in processes:
+            compose = partial(composer.compose, text=text)
+            yield from self._run(process, self._context(base, process), compose, wanted)
+
+    def _with_day(self, mine: pl.DataFrame) -> pl.DataFrame:
+        terms = self._terms
+        total = pl.Series("settlement_wh", half_hours(mine, terms.settlement).sum(axis=1), dtype=pl.Int64)
+        return mine.with_columns(total).with_columns(
+            kwh(pl.col("settlement_wh")).alias("settlement_kwh"),
+            pl.lit(midnight(terms.settlement)).alias("settlement_day"),
+            pl.lit(terms.settlement).alias("settlement_date"),
+            pl.lit(terms.action).alias("action_date"),
+            pl.lit(terms.action - timedelta(days=1)).alias("day_before"),
+            pl.lit(terms.scenario).alias("scenario"),
+            pl.lit(terms.environment or self._values.environment).alias("environment"),
+        )
+
+    def _children(self, mine: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Return what the entries of lists are: exports of an import or its import, secondaries, settlement periods."""
+        chosen = mine.select(pl.col("mpan_core").alias("_of"), "association_role", "linked_mpan", "related_role")
+        others = self._records.sort("mpan_core")
+        exports = others.filter(association_role=SUBSIDIARY).with_columns(pl.col("linked_mpan").alias("_of"))
+        imports = chosen.filter(association_role=SUBSIDIARY).select("_of", pl.col("linked_mpan").alias("mpan_core"))
+        secondaries = others.filter(related_role=SECONDARY).with_columns(pl.col("related_mpan").alias("_of"))
+        alone = others.filter(related_role=SECONDARY).with_columns(pl.col("mpan_core").alias("_of"))
+        linked = [
+            exports.join(chosen.filter(association_role=PRINCIPAL).select("_of"), on="_of", how="semi"),
+            others.join(imports, on="mpan_core", how="inner", maintain_order="left").select(exports.columns),
+        ]
+        related = [
+            secondaries.join(chosen.filter(related_role=PRIMARY).select("_of"), on="_of", how="semi"),
+            alone.join(chosen.filter(related_role=SECONDARY).select("_of"), on="_of", how="semi"),
+        ]
+        day = self._terms.settlement
+        return {
+            "linked": pl.concat(linked),
+            "related": pl.concat(related),
+            "period": periods(mine, day),
+            "reactive_period": periods(mine, day, part=REACTIVE),
+        }
+
+    def _context(self, base: pl.DataFrame, process: Process) -> pl.DataFrame:
+        """Return the records as a process begins: with its mark, and what ``context`` works out."""
+        mark = pl.concat_str("test_case", "mpan_core", pl.lit(process.id), separator="\n")
+        frame = base.with_columns(mark.chash.sha2_256().str.slice(0, 32).alias("mark"))  # type: ignore[attr-defined]
+        for name, text in self._values.context.items():
+            frame = _changed(frame, {name: text}, "values.yaml")
+        return frame
+
+    def _run(
+        self, process: Process, frame: pl.DataFrame, compose: Callable[..., pl.DataFrame], wanted: Sequence[str]
+    ) -> Iterator[StepResult]:
+        frame = frame.with_columns(self._why_not(process, frame).alias("_reason"))
+        for step in process.steps:
+            for changes in step.changes:
+                frame = _changed(frame, changes, process.id)
+            told = self._step(process, step, frame)
+            if not wanted or step.interface in wanted:
+                event = self._tables.events.get((step.interface, step.event))
+                if event is None:
+                    why = f"version {self._tables.version} has no {step.interface} [{step.event}]"
+                    told = told.with_columns(pl.coalesce("reason", pl.lit(why)).alias("reason"))
+                else:
+                    told = _composed(compose, told, event, step.without)
+            rows = told.select(
+                *GIVEN, "sender_role", "sender_dip_id", "recipients",
+                pl.when(pl.col("reason").is_null()).then("message").alias("message"), "reason",
+            )  # fmt: skip
+            yield StepResult(process, step, rows, frame.drop("_reason"))
+            if not process.independent:
+                broken = pl.lit(rows["reason"])
+                stops = broken.is_not_null() & ~broken.str.starts_with(PASSED_OVER) & pl.col("_reason").is_null()
+                after = pl.concat_str(pl.lit(f"step {step.number} is not made: "), broken)
+                frame = frame.with_columns(pl.when(stops).then(after).otherwise("_reason").alias("_reason"))
+
+    def _why_not(self, process: Process, frame: pl.DataFrame) -> pl.Expr:
+        causes = [pl.when(_sql(r.when, frame, process.id)).then(pl.lit(r.why)) for r in process.refuses]
+        for column in process.needs:
+            if column not in frame.columns:
+                raise ContractError(f"needs {column}, which no record has", where=process.id)
+            causes.append(pl.when(pl.col(column).is_null()).then(pl.lit(f"{column} is not held")))
+        return pl.coalesce([*causes, pl.lit(None, pl.String)])
+
+    def _step(self, process: Process, step: ProcessStep, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows with sender, recipients and reference of a step, and why it is not made."""
+        sender = self._parties[step.sender]
+        event = self._tables.events.get((step.interface, step.event))
+        moment = (self._terms.sent + timedelta(minutes=step.number - 1)).isoformat(timespec="seconds")
+        recipients = pl.concat_list([self._parties[name].dip_id for name in step.receivers]).list.drop_nulls()
+        frame = frame.with_columns(
+            pl.col(sender.dip_id).alias("sender_dip_id"),
+            _sql(sender.role, frame, sender.name).alias("sender_role"),
+            recipients.list.unique(maintain_order=True).alias("recipients"),
+            pl.lit(step.interface).alias("interface"),
+            pl.lit(f"[{step.event}]").alias("event_code"),
+            pl.lit(event.version if event else self._tables.version).alias("schema_version"),
+            pl.lit(moment).alias("timestamp"),
+        )
+        reference = pl.concat_str(
+            pl.lit(f"S-{step.interface}-"), "sender_dip_id", pl.lit("-"), "sender_role",
+            pl.lit(f"-{self._terms.sent:%Y%m%d}-"), pl.col("mark").str.slice(0, 16), pl.lit(f"{step.number:02d}"),
+        )  # fmt: skip
+        frame = frame.with_columns(reference.alias("reference")).join(
+            self._providers, on=["interface", "sender_dip_id"], how="left", maintain_order="left"
+        )
+        return frame.with_columns(self._step_reason(process, step, frame), pl.lit(None, pl.String).alias("message"))
+
+    def _step_reason(self, process: Process, step: ProcessStep, frame: pl.DataFrame) -> pl.Expr:
+        sender = self._parties[step.sender]
+        event = self._tables.events.get((step.interface, step.event))
+        causes: list[pl.Expr] = [pl.col("_reason")]
+        if step.unless is not None:
+            passed = pl.lit(f"{PASSED_OVER}{step.unless.why}")
+            causes.append(pl.when(_sql(step.unless.when, frame, process.id)).then(passed))
+        causes.append(pl.when(pl.col(sender.dip_id).is_null()).then(pl.lit(f"{sender.dip_id} is not held")))
+        if event is not None and event.senders:
+            words = pl.concat_str(pl.col("sender_role"), pl.lit(f" does not send {step.interface}"))
+            causes.append(pl.when(~pl.col("sender_role").is_in(event.senders)).then(words))
+        nobody = pl.lit(f"{self._parties[step.receivers[0]].dip_id} is not held")
+        causes.append(pl.when(pl.col("recipients").list.len() == 0).then(nobody))
+        return pl.coalesce(causes).alias("reason")
+
+
+def _composed(
+    compose: Callable[..., pl.DataFrame], told: pl.DataFrame, event: Event, without: Sequence[str]
+) -> pl.DataFrame:
+    """Fill ``message`` and ``reason`` of the rows that have no reason yet."""
+    numbered = told.drop("message").with_row_index("_row")
+    todo = numbered.filter(pl.col("reason").is_null())
+    made = compose(todo, event, without).with_columns(todo["_row"]).rename({"reason": "_why"})
+    both = numbered.join(made, on="_row", how="left", maintain_order="left")
+    return both.with_columns(pl.coalesce("reason", "_why").alias("reason")).drop("_row", "_why")
+
+
+def _sql(text: str, frame: pl.DataFrame, where: str) -> pl.Expr:
+    expression = sql(text)
+    if lacking := sorted(set(expression.meta.root_names()) - set(frame.columns)):
+        raise ContractError(f"reads {', '.join(lacking)}, which no record has", where=where)
+    return expression
+
+
+def _changed(frame: pl.DataFrame, changes: Mapping[str, str], where: str) -> pl.DataFrame:
+    """Return the records with columns set, all from what stood there before; a text that is only null is text."""
+    done = frame.with_columns(_sql(text, frame, where).alias(name) for name, text in changes.items())
+    untyped = [name for name in changes if done.schema[name] == pl.Null]
+    kinds = {name: frame.schema.get(name, pl.String) for name in untyped}
+    return done.with_columns(pl.col(name).cast(kinds[name]) for name in untyped)
