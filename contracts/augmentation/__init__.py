@@ -151,6 +151,7 @@ def _item(entry: DecidedEntry, usual: Defaults, senders: Mapping[str, str]) -> I
         held_by=tuple(_either(entry.held_by, usual.held_by)),
         decimal=entry.decimal,
         treated_as=entry.treated_as,
+        criterion=entry.criterion,
         stated=tuple(_statement(statement, senders) for statement in entry.stated or ()),
         rows=tuple(_decision(row) for row in entry.rows),
     )

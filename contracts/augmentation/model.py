@@ -130,6 +130,7 @@ class Item:
         held_by: roles that load it.
         decimal: whether it is a number with three places.
         treated_as: the contract column, as ``extract.column``, whose treatment under the policy it shares.
+        criterion: whether a ring-fence plan may ask for it although nobody loads it.
     """
 
     item: str
@@ -143,6 +144,7 @@ class Item:
     held_by: tuple[str, ...]
     decimal: bool
     treated_as: str
+    criterion: bool
     stated: tuple[Statement, ...]
     rows: tuple[Decision, ...]
 

@@ -122,6 +122,7 @@ class DecidedEntry(Strict):
     held_by: list[SenderRole] | None = None
     decimal: bool = False
     treated_as: str = ""
+    criterion: bool = False
     stated: list[Annotated[StatementEntry, BeforeValidator(_column)]] | None = None
     rows: list[RowEntry]
 

@@ -21,6 +21,7 @@ HUB = {
 }
 """The trio that moves through testing together (Q23, Q40), and the columns in which it stands."""
 
+SEGMENT = "market_segment"
 STAGES = {
     "CIT": re.compile(r"cit|interval-[1-9][0-9]?"),
     "SIT": re.compile(r"functional|migration|non-functional|operational"),
@@ -162,6 +163,7 @@ class PlanPolicy(Strict):
     keep_together: list[Name] | None = None
     absent_partner: Literal["refuse", "allow"] = "refuse"
     hub: dict[str, Name] = HUB
+    segments: dict[Name, Annotated[list[Literal["S", "A", "U"]], Field(min_length=1)]] = Field(default_factory=dict)
 
     @field_validator("hub")
     @classmethod
@@ -197,12 +199,32 @@ class RingFencePlan(Strict):
     phases: Annotated[list[Phase], Field(min_length=1)]
 
     def demands(self) -> Iterator[tuple[tuple[str | int, ...], Demand]]:
-        """Yield every test case's place in the document, and its demand."""
+        """Yield the place in the document, and the demand, of every test case that applies to its participant."""
+        out = {id(case) for case, _ in self.not_applicable()}
         for at, phase in enumerate(self.phases):
             for within, stage in enumerate(phase.stages):
                 for number, case in enumerate(stage.test_cases):
+                    if id(case) in out:
+                        continue
                     place = ("phases", at, "stages", within, "test_cases", number)
                     yield place, self._demand(phase, stage, case)
+
+    def not_applicable(self) -> Iterator[tuple[TestCase, str]]:
+        """Yield the test cases that are not their participant's to run, and why (Q19, Q20, Q31)."""
+        for phase in self.phases:
+            for case in (case for stage in phase.stages for case in stage.test_cases):
+                allowed, asked = self.policy.segments.get(case.participant), case.criteria.get(SEGMENT)
+                if allowed is not None and isinstance(asked, list) and not set(asked) & set(allowed):
+                    words = f"segment {', '.join(sorted(asked))} is not among those of {case.participant}"
+                    yield case, f"{case.id} does not apply: {words} ({', '.join(allowed)})."
+
+    def _segments(self, case: TestCase) -> Criteria:
+        """Return the criteria of a test case, kept to the segments that its participant is confirmed for (Q20, Q31)."""
+        allowed, asked = self.policy.segments.get(case.participant), case.criteria.get(SEGMENT)
+        if allowed is None or (asked is not None and not isinstance(asked, list)):
+            return case.criteria
+        kept = [s for s in allowed if asked is None or s in asked]
+        return {**case.criteria, SEGMENT: kept}
 
     def _demand(self, phase: Phase, stage: PlannedStage, case: TestCase) -> Demand:
         hub = {name: getattr(case.hub, name) for name in HUB}
@@ -221,7 +243,7 @@ class RingFencePlan(Strict):
             spare=case.spares,
             minimum=case.minimum,
             kind=case.unit,
-            criteria=tuple(sorted([*criteria_of(case.criteria), *trio], key=repr)),
+            criteria=tuple(sorted([*criteria_of(self._segments(case)), *trio], key=repr)),
             export_criteria=criteria_of(case.export_criteria),
             mutates=case.mutates,
             reuse=case.reuse,

@@ -269,13 +269,22 @@ def outcome(ledger: Ledger, receipt: Receipt, request: AllocationRequest) -> All
             "round", "test_case", "participant", "participant_role", "unit", "mpan_core"
         ),
         filled,
-        [*solution.shortages, *_since(int(filled["short"].sum()) - solution.short, counted.height - usable.height)],
+        [
+            *_not_applicable(request.plan),
+            *solution.shortages,
+            *_since(int(filled["short"].sum()) - solution.short, counted.height - usable.height),
+        ],
         solution.coverage,
         solution.facts,
         ledger.head(request.cut),
         receipt.number,
         receipt.replayed,
     )
+
+
+def _not_applicable(plan: AllocationPlan) -> list[Shortage]:
+    """Name the test cases that their participant need not run: no shortage, and no silence either (Q19)."""
+    return [Shortage(text=words, kind="not applicable", short=0) for words in plan.not_applicable]
 
 
 def _since(short: int, gone: int) -> list[Shortage]:

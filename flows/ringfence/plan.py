@@ -27,12 +27,14 @@ class AllocationPlan:
     Attributes:
         name: of the file.
         cut: the cut it is for; empty: any.
+        not_applicable: why test cases are not their participant's to run, in words; they make no demand.
     """
 
     name: str
     demands: tuple[Demand, ...]
     policy: AllocationPolicy
     cut: str = ""
+    not_applicable: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Return the digest of what the plan asks for: neither layout nor order of lines counts."""
@@ -56,7 +58,13 @@ def read_plan(path: Path) -> AllocationPlan:
     demands = tuple(
         replace(demand, where=f"{path.name} line {document.line(place)}") for place, demand in plan.demands()
     )  # fmt: skip
-    return _checked(AllocationPlan(path.name, demands, plan.policy.allocation_policy(), plan.cut))
+    apart = tuple(words for _, words in plan.not_applicable())
+    return _checked(AllocationPlan(path.name, demands, plan.policy.allocation_policy(), plan.cut, apart))
+
+
+def attributes_of(plan: AllocationPlan) -> set[str]:
+    """Return the attributes that some criterion of a plan names."""
+    return {c.attribute for demand in plan.demands for c in (*demand.criteria, *demand.export_criteria)}
 
 
 def processes_by_case(plan: AllocationPlan) -> dict[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from flows.cut.records import RingFenceResult
 from flows.cut.workspace import disk
 from flows.keys.cut_key import RING_FENCE_FIELD
 from flows.ringfence.allocation import AllocationOutcome, commit_request, make_request
-from flows.ringfence.plan import processes_by_case, read_plan
+from flows.ringfence.plan import attributes_of, processes_by_case, read_plan
 from flows.ringfence.pool import keep_pool
 from flows.ringfence.population import population
 from flows.ringfence.system_of_record import note_head, open_ledger
@@ -26,7 +26,7 @@ ACTOR = "datacut run"
 
 def run_ring_fence(known: Context, plan: Path) -> RingFenceResult:
     """Allocate the cut's metering points to the plan's test cases, commit them to the ledger, and record the result."""
-    path = population(known)
+    path = population(known, attributes_of(read_plan(plan)))
     request = make_request(path, plan, known.job.model.cut.id, known.keys.field(RING_FENCE_FIELD).material())
     with open_ledger(known.job, begin=True) as ledger:
         keep_pool(path, known.job)
