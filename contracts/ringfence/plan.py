@@ -223,7 +223,7 @@ class RingFencePlan(Strict):
         allowed, asked = self.policy.segments.get(case.participant), case.criteria.get(SEGMENT)
         if allowed is None or (asked is not None and not isinstance(asked, list)):
             return case.criteria
-        kept = [s for s in allowed if asked is None or s in asked]
+        kept: list[str] = [s for s in allowed if asked is None or s in asked]
         return {**case.criteria, SEGMENT: kept}
 
     def _demand(self, phase: Phase, stage: PlannedStage, case: TestCase) -> Demand:
