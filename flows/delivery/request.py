@@ -170,9 +170,9 @@ def _must_agree(job: Job, participant: Participant, extract: str, columns: set[s
             mine, theirs = (left, item.column) if extract == "registration" else (item.column, left)
             found.append(
                 MustAgree(
-                    item=mine if mine != "participant" else "who sends it",
+                    item=mine if mine != "participant" else "your MPID",
                     extract=other,
-                    column=theirs if theirs != "participant" else "who sends it",
+                    column=theirs if theirs != "participant" else "MPID of the sender",
                     with_whom=tuple(who),
                     may_differ=item.tolerance.share,
                 )

@@ -5,16 +5,22 @@ from __future__ import annotations
 import base64
 import json
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from flows.cut.config import load_cut
+from flows.delivery.board import board
+from flows.delivery.pages import board_page, request_page
+from flows.delivery.request import data_requests
 from tests.evidence.specimen import specimen
 from tests.report.chromium import Chromium
 from tests.report.hostile import TEXTS, spoil
 
 pytestmark = pytest.mark.browser
 VIEWS = {"wide": (1280, False), "narrow": (390, False), "wide dark": (1280, True), "narrow dark": (390, True)}
+ROOT = Path(__file__).parents[2]
 TAB, ENTER, SPACE = ("Tab", 9, ""), ("Enter", 13, "\r"), (" ", 32, " ")
 
 
@@ -60,6 +66,27 @@ def test_axe_finds_nothing_serious(browser: Chromium, page: Path, axe: str, view
         if v["impact"] in ("serious", "critical", "moderate")
     ]
     assert grave == []
+
+
+@pytest.mark.parametrize("name", ["request", "board"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_pages_of_deliveries_are_sound_too(browser: Chromium, axe: str, tmp_path: Path, view: str, name: str) -> None:
+    job = load_cut(ROOT / "sample_data" / "cut.yaml")
+    requests = {request.participant: request for request in data_requests(job)}
+    pages = {"request": request_page(requests["MOPA"]), "board": board_page(board(job, date(2023, 9, 1)))}
+    file = tmp_path / f"{name}.html"
+    file.write_bytes(pages[name])
+    width, dark = VIEWS[view]
+    browser.open(file, width=width, dark=dark)
+    browser.evaluate(f"{axe};0")
+    found = browser.evaluate(
+        "axe.run(document, { resultTypes: ['violations'] }).then((r) => JSON.stringify(r.violations))"
+    )
+    assert [(v["id"], v["impact"]) for v in json.loads(found)] == []
+    assert browser.requested == [file.as_uri()]
+    assert browser.logged == []
+    wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert browser.evaluate(wider) <= 0, "the page scrolls sideways"
 
 
 class TestByKeyboardAlone:
