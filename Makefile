@@ -4,10 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 MARKERS ?= not slow and not browser and not postgres and not dask
 WORKERS ?= auto
+TESTS ?= tests
 DEMO ?= demo
+# The tests of contracts and transforms: they run under coverage, which costs a quarter more, and the others without.
+UNITS := $(addprefix tests/,contracts scheme rules augment policy risk messages dtc ringfence)
+BRANCHES := 77
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check coverage docs sample wheelhouse clean
+.PHONY: help demo test check coverage all docs sample wheelhouse clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -20,8 +25,15 @@ $(VENV)/.ready: pyproject.toml
 demo: $(VENV)/.ready  ## set everything up and run the main job on the sample backups
 	$(BIN)/datacut demo --out $(DEMO)
 
-test: $(VENV)/.ready  ## set everything up and run the quick tests (MARKERS= runs all of them, as CI does)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "$(MARKERS)" $(COVERAGE)
+test: $(VENV)/.ready  ## set everything up and run the quick tests
+	$(PYTEST) -m "$(MARKERS)" $(TESTS)
+
+coverage: $(VENV)/.ready  ## the tests of contracts and transforms, and how many of their branches they take
+	$(PYTEST) -m "$(MARKERS)" --cov=contracts --cov=transforms --cov-branch --cov-report= --cov-fail-under=$(BRANCHES) $(UNITS)
+
+all: check  ## everything, as CI runs it: check, and each test once, slow ones too
+	$(MAKE) coverage MARKERS=
+	$(MAKE) test MARKERS= TESTS="tests $(addprefix --ignore=,$(UNITS))"
 
 check: $(VENV)/.ready  ## lint, format, types and layers
 	$(BIN)/ruff check .

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Any
 from unittest import mock
 
-from flows.cli import main
+import typer
 
-BUILT = cache(main.build)
+from flows.cli import main
 
 
 @dataclass(frozen=True)
@@ -28,17 +32,37 @@ class Done:
         return [line for line in self.err.splitlines() if line.startswith("datacut: ")]
 
 
-def datacut(*arguments: object) -> Done:
+BUILT = cache(main.build)  # mounting the subcommands again would mount them twice
+
+
+@cache
+def _command() -> Any:
+    """Return the command with its subcommands; reading the annotations of all of them takes 0.1 s."""
+    return typer.main.get_command(BUILT())
+
+
+def datacut(*arguments: object, cwd: Path | None = None, stdin: str | None = None, **environment: str) -> Done:
     """Run ``datacut`` with arguments; two parts of ``main`` are for processes of their own and are left out.
 
-    Mounting the subcommands a second time would mount them twice, and what forbids core dumps would forbid them to
-    every test that comes after.
+    The subcommands are mounted once for all tests, and what forbids core dumps would forbid them to every test that
+    comes after.
+
+    Args:
+        cwd: the folder in which the user is.
+        stdin: what comes in, where it matters; there is no terminal.
+        environment: variables beside those of this process.
     """
     out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(main, "build", BUILT))
+        if cwd:
+            stack.enter_context(contextlib.chdir(cwd))
+        stack.enter_context(mock.patch.object(main, "build", _command))
         stack.enter_context(mock.patch.object(main, "guard_memory", return_value=True))
         stack.enter_context(mock.patch.object(sys, "argv", ["datacut", *map(str, arguments)]))
+        if stdin is not None:
+            given = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
+            stack.enter_context(mock.patch.object(sys, "stdin", given))
+        stack.enter_context(mock.patch.dict(os.environ, environment))
         stack.enter_context(contextlib.redirect_stdout(out))
         stack.enter_context(contextlib.redirect_stderr(err))
         try:
@@ -46,3 +70,16 @@ def datacut(*arguments: object) -> Done:
         except SystemExit as end:
             code = int(end.code or 0)
     return Done(code, out.getvalue(), err.getvalue())
+
+
+def datacut_process(*arguments: object, before: tuple[str, ...] = (), **environment: str) -> Done:
+    """Run ``datacut`` in a process of its own, as under Prefect, which reads once where its server is.
+
+    Args:
+        before: a command that runs the command.
+        environment: variables beside those of this process.
+    """
+    command = [*before, str(Path(sys.executable).with_name("datacut")), *map(str, arguments)]
+    named = {**os.environ, "COLUMNS": "160", **environment}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=named)
+    return Done(done.returncode, done.stdout, done.stderr)

@@ -7,13 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.unsettled import reason
+from tests.postgres import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]  # fixtures of every folder
+TESTS = Path(__file__).parent
+LONGEST = (  # by their own time on two cores, that of waiting included
+    "ops/test_prefect_server.py",
+    "pipeline/test_whole_job.py",
+    "keys/test_key_secrecy.py",
+    "keys/test_spoilt_secrets.py",
+    "pipeline/test_mutated_backups.py",
+    "recovery/test_recovery.py",
+    "privacy/test_hiding_places.py",
+    "ops/test_own_server.py",
+    "house/test_packaging.py",
+    "report/test_report_browser.py",
+    "privacy/test_nothing_raw_leaves.py",
+    "ringfence/test_fence_races.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order files by how many of their tests are slow; within a file nothing changes. Mark what does not gate yet."""
+    """Order files: the longest, then by how many of their tests are slow; within a file nothing changes."""
     slow: Counter[Path] = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
-    for item in items:
-        if why := reason(item.nodeid, {mark.name for mark in item.iter_markers()}):
-            item.add_marker(pytest.mark.xfail(reason=why, strict=False))
+    rank = {TESTS / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (rank.get(item.path, len(LONGEST)), -slow[item.path]))

@@ -12,16 +12,21 @@ from tests.augment.truth import ITEMS, compare, shares
 from tests.benchmarks.segment_confusion import ROLES, measure, roles_cut
 
 DEFAULT = "MS14"  # the market default, which can be wrong where no record is held, as profile class can
-GENERAL = ("MS12", DEFAULT)
+# and a timeswitch code, of a smart meter that is read by half-hours and not enrolled (22 of 38,000)
+GENERAL = ("MS9", "MS12", DEFAULT)
 
 
 def diagonal(found: dict) -> bool:
-    """Whether all that a record decides is the truth, and what the market default decides is, nearly always."""
+    """Whether all that a record decides is the truth, and what the market default decides is, nearly always.
+
+    One record in 20,000 may be planted: a meter type that is no longer in use, of a meter with a DCC service.
+    """
     confusion = found["confusion"]
     sure = all(found == true for item in ITEMS[1:] for found, true, _ in confusion[item])
     by_rule = [(rule, found == true, n) for rule, found, true, n in found["segment_by_rule"]]
     wrong = sum(n for rule, right, n in by_rule if rule in GENERAL and not right)
-    return sure and all(right or rule in GENERAL for rule, right, _ in by_rule) and wrong <= found["rows"] / 500
+    planted = sum(n for rule, right, n in by_rule if rule not in GENERAL and not right)
+    return sure and planted <= found["rows"] / 20_000 and wrong <= found["rows"] / 500
 
 
 @pytest.mark.requirement("Q59", "Q63")
@@ -86,8 +91,8 @@ def test_nearly_all_are_released_whoever_sends_data(tmp_path_factory, roles, agr
 
 @pytest.mark.slow
 @pytest.mark.requirement("Q59", "Q63")
-def test_two_hundred_thousand_metering_points(tmp_path):
-    generate(SampleRequest(200_000, 23, 0.05), tmp_path / "cut")
+def test_forty_thousand_metering_points(tmp_path):
+    generate(SampleRequest(40_000, 23, 0.05), tmp_path / "cut")
     known = run_until_augmented(tmp_path / "cut" / "cut.yaml")
     found = compare(known, tmp_path / "cut")
     assert diagonal(found), found["confusion"]

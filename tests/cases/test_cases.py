@@ -109,6 +109,16 @@ def test_case(case: Case, tmp_path: Path) -> None:
     run(case, tmp_path / "case")
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("case", cases(database=True))
+def test_case_of_a_database(case: Case, postgres_url: str, tmp_path: Path) -> None:
+    import psycopg
+
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute((case.folder / "pg.sql").read_text())
+    run(case, tmp_path / "case", url=postgres_url)
+
+
 INCH = {"path": "reg_inch.csv", "quote": "none"}
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ import contracts
 from contracts.errors import ContractError
 from contracts.lint import check_contracts
 from contracts.lint.document import odcs_schema
+from tests.command import datacut
 
 HOME = Path(contracts.__file__).parent
 FILES = sorted([*HOME.rglob("*.odcs.yaml")])
@@ -229,24 +228,19 @@ def test_an_empty_folder_is_told(tmp_path):
         check_contracts(tmp_path)
 
 
-def datacut(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from flows.cli.main import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=HOME.parent)
-
-
 @pytest.mark.requirement("Q58")
 def test_the_command_says_what_is_wrong_and_exits_10(spoilt, tmp_path):
     spoilt(REG, 'code_list: "gsp_group"', 'code_list: "gsp"')
     done = datacut("contracts", "check", str(tmp_path / "contracts"))
-    assert done.returncode == 10
-    assert "registration.odcs.yaml: rule DQ05_gsp_group_id: there is no code list 'gsp' [C40]" in done.stdout
-    assert done.stderr.startswith("datacut: ")
-    assert "1 fault" in done.stderr
+    assert done.code == 10
+    assert "registration.odcs.yaml: rule DQ05_gsp_group_id: there is no code list 'gsp' [C40]" in done.out
+    assert done.err.startswith("datacut: ")
+    assert "1 fault" in done.err
     told = datacut("contracts", "check", str(tmp_path / "contracts"), "--json")
-    assert told.returncode == 10
-    assert [f["rule"] for f in json.loads(told.stdout)["findings"]] == ["C40"]
+    assert told.code == 10
+    assert [f["rule"] for f in json.loads(told.out)["findings"]] == ["C40"]
 
 
 def test_the_command_is_silent_about_sound_contracts(sound):
     done = datacut("contracts", "check", str(sound))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "The contracts are in order.\n", "")
+    assert (done.code, done.out, done.err) == (0, "The contracts are in order.\n", "")

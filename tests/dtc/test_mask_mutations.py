@@ -169,8 +169,9 @@ FILES = int(os.environ.get("DATACUT_SPOILT_FILES", "300"))  # a campaign has 10,
 @pytest.mark.parametrize("name", CLASSES)
 def test_ten_thousand_spoilt_flows(tmp_path, rules, pseudonymiser, monkeypatch, name, seed):
     """Ten thousand a seed, an equal share of each class."""
-    codes = run(FILES // len(CLASSES) + 1, seed, name, tmp_path, rules, pseudonymiser, monkeypatch)
-    assert codes[0] > 20
+    files = FILES // len(CLASSES) + 1
+    codes = run(files, seed, name, tmp_path, rules, pseudonymiser, monkeypatch)
+    assert codes[0] > files // 33  # some are masked, in whatever way they were spoilt
 
 
 @pytest.mark.requirement("Q67")

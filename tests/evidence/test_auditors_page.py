@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -115,12 +115,13 @@ def test_a_machine_with_the_pack_and_a_public_key_alone(signed, tmp_path: Path) 
         "main()\n"
     )
     environment = {"PATH": os.environ["PATH"], "HOME": str(alone)}
-    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=alone, env=environment, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 10
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10
     for words in (
         "no link, no unsafe path, no two names equal but for case",
         "Ed25519 signature of given key",
@@ -159,7 +160,7 @@ def test_the_twelve_questions_are_answered_from_the_evidence_of_a_real_cut(tmp_p
         "registers: {operator: SI data team, custody: [{what: ceremony, who: two, on: 2026-10-01, custody: shares}]}\n"
     )
     cut.write_text(cut.read_text("utf-8") + stated, "utf-8")
-    pack = Path(run_plain(cut)["pack"])
+    pack = Path(run_plain(cut).pack)
     script = tmp_path / "questions.py"
     script.write_text(block("py"))
     done = subprocess.run(

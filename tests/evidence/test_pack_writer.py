@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,39 +18,9 @@ from flows.pack import writer as writing
 from flows.pack.verify import verify_pack
 from flows.pack.writer import MARKER, PackWriter, clean_stale, private_folder, publish_together
 from tests.evidence.conftest import fill
+from tests.evidence.killed import seal_until
 from tests.evidence.specimen import model, specimen
-
-# Everything a writer does to a disk goes through these; a fault or a kill at each call in turn leaves no gap.
-STEPS = ("mkdir", "open", "fsync", "rename", "rmdir", "unlink")
-
-CHILD = """
-import os, sys
-from pathlib import Path
-from flows.keys.signing_key import load_signer
-from flows.pack.writer import PackWriter
-from tests.evidence.conftest import fill
-from tests.evidence.specimen import model, specimen
-
-final, key, last, replace = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "1"
-evidence, signer, count = specimen(1, 0, kind="submission", scheme="2"), load_signer(key), 0
-
-def counting(call):
-    def wrapped(*args, **kwargs):
-        global count
-        count += 1
-        if count == last:
-            os.kill(os.getpid(), 9)
-        return call(*args, **kwargs)
-    return wrapped
-
-for name in ("mkdir", "open", "fsync", "rename", "rmdir", "unlink"):
-    setattr(os, name, counting(getattr(os, name)))
-with PackWriter(final, replace=replace) as writer:
-    fill(writer)
-    writer.path("report/index.html").write_bytes(b"x")
-    writer.seal({}, model(evidence), [signer])
-print(count)
-"""
+from tests.processes import start
 
 
 def write(final: Path, signer: Signer, *, replace: bool = False, scheme: str = "1") -> None:
@@ -71,10 +40,11 @@ def key_file(tmp_path: Path) -> Path:
     return tmp_path / "k.pem"
 
 
-def child(final: Path, key: Path, last: int, replace: bool) -> subprocess.CompletedProcess[str]:
-    arguments = [sys.executable, "-c", CHILD, str(final), str(key), str(last), str(int(replace))]
-    environment = {**os.environ, "PYTHONPATH": str(Path(writing.__file__).parents[2])}
-    return subprocess.run(arguments, capture_output=True, text=True, env=environment, check=False)
+def child(final: Path, key: Path, last: int, replace: bool, said: Path) -> int | None:
+    """Seal in a process that is killed at a step; return how it ended."""
+    process = start(seal_until, final, key, last, replace, said)
+    process.join()
+    return process.exitcode
 
 
 @pytest.mark.slow
@@ -84,14 +54,16 @@ def test_a_kill_between_any_two_steps_leaves_a_whole_pack_or_none(tmp_path: Path
 
     key = key_file(tmp_path)
     signer = load_signer(key)
-    steps = int(child(tmp_path / "dry" / "pack", key, 0, replace=False).stdout)
+    said = tmp_path / "said"
+    assert child(tmp_path / "dry" / "pack", key, 0, False, said) == 0
+    steps = int(said.read_text())
     assert steps > 40
     for last in range(1, steps + 25, 3):
         parent = tmp_path / f"at-{last}"
         final = parent / "pack"
         if replace:
             write(final, signer, scheme="1")
-        done = child(final, key, last, replace)
+        code = child(final, key, last, replace, said)
         if final.exists():
             verify_pack(final, [signer.public])
         parent.mkdir(exist_ok=True)
@@ -101,9 +73,9 @@ def test_a_kill_between_any_two_steps_leaves_a_whole_pack_or_none(tmp_path: Path
             assert not (parent / name / MARKER).exists() or (parent / name / MARKER).stat().st_size == 0
         if replace:
             verify_pack(final, [signer.public])  # the old pack or the new one: never neither
-        if done.returncode == 0:
+        if code == 0:
             break
-        assert done.returncode == -9, done.stderr
+        assert code == -signal.SIGKILL
     write(final, signer, replace=final.exists())
     verify_pack(final, [signer.public])
 

@@ -171,16 +171,17 @@ def test_it_installs_offline_and_runs_without_a_network(wheel, tmp_path):
         pytest.skip("an empty network namespace needs unshare and root")
     house = tmp_path / "wheelhouse"
     fetched = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", house, f"{wheel}[si]"],
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--prefer-binary", "--wheel-dir", house, f"{wheel}[si]"],
         capture_output=True,
         check=False,
     )
     if fetched.returncode:
         pytest.skip("the wheels of the dependencies cannot be fetched here")
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    pip = f"{sys.executable} -m pip --python {tmp_path}/venv/bin/python"
     steps = (
         "ip link set lo up",
-        f"{tmp_path}/venv/bin/pip install --quiet --no-index --find-links {house} 'datacut[si]'",
+        f"{pip} install --quiet --no-compile --no-index --find-links {house} 'datacut[si]'",
         f"cd {tmp_path} && venv/bin/datacut demo --out demo --json > done.json",
     )
     alone = ["unshare", "--net", "sh", "-c", " && ".join(steps)]

@@ -70,7 +70,7 @@ def _read(path: Path, contract_name: str, said: dict[str, object]) -> int:
 @pytest.mark.parametrize("seed", range(10))
 def test_spoilt_dialects(tmp_path: Path, seed: int) -> None:
     choice, met = random.Random(seed), Counter[str]()
-    for number in range(300):
+    for number in range(120):
         name = sorted(SEEDS)[number % len(SEEDS)]
         contract, data, said = SEEDS[name]
         path = tmp_path / "x.csv"
@@ -85,5 +85,5 @@ def test_spoilt_dialects(tmp_path: Path, seed: int) -> None:
             assert not any(canary in str(fault) for canary in CANARIES), name
             assert len(str(fault).splitlines()) == 1
             met[type(fault).__name__] += 1
-    assert met["read"] > 30
-    assert met["IntakeError"] > 30
+    assert met["read"] > 12
+    assert met["IntakeError"] > 12

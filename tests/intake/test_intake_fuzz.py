@@ -103,5 +103,5 @@ def test_three_hundred_mutations(intake, capfd):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
-def test_three_thousand_mutations(intake, capfd, seed):
-    fuzz(intake, capfd, 300, seed=100 + seed)
+def test_fifteen_hundred_mutations(intake, capfd, seed):
+    fuzz(intake, capfd, 150, seed=100 + seed)

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import hmac
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 
-import psycopg
 import pytest
 
 from contracts.errors import ConfigurationError, IntakeError, PlaceError, RefusedError
 from flows.intake import Limits, SourceSpec, open_source
-from tests.cases.test_cases import cases, run
 
 pytestmark = pytest.mark.postgres
 MPAN = "1900000000071"
@@ -36,33 +27,9 @@ SPELLED = (
 
 
 @pytest.fixture(scope="module")
-def url():
+def url(postgres_server):
     pytest.importorskip("adbc_driver_postgresql")
-    places = [os.path.dirname(p) for p in glob.glob("/usr/lib/postgresql/*/bin/initdb")]
-    binaries = places[-1] if places else os.path.dirname(shutil.which("initdb") or "")
-    if not binaries:
-        pytest.skip("no PostgreSQL server is installed")
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    prefix: list[str] = []
-    if os.geteuid() == 0:  # the server refuses to run as root
-        prefix = ["runuser", "-u", "nobody", "--"]
-        os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)
-
-    def run(program: str, *arguments: str) -> None:
-        subprocess.run(
-            [*prefix, f"{binaries}/{program}", *arguments],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    run("initdb", "-D", f"{folder}/data", "-U", "datacut", "--auth=trust", "-E", "UTF8", "--locale=C")
-    run("pg_ctl", "-D", f"{folder}/data", "-o", f"-k {folder} -h '' -F", "-l", f"{folder}/log", "-w", "start")
-    try:
-        yield f"postgresql://datacut:hunter2@/postgres?host={folder}"
-    finally:
-        run("pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "-w", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
+    return f"postgresql://datacut:hunter2@/postgres?host={postgres_server}"
 
 
 def read(url: str, query: str, **options):
@@ -171,10 +138,3 @@ def test_columns_without_a_text_are_left_out_by_name(url):
     reader, rows = read(url, query)
     assert rows == [("1900000000071", "2.5")]
     assert set(reader.untyped) == {"doc", "list", "ip", "id", "span", "raw", "paid"}
-
-
-@pytest.mark.parametrize("entry", cases(database=True))
-def test_case_from_the_field(url, entry, tmp_path):
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute((entry.folder / "pg.sql").read_text())
-    run(entry, tmp_path / "case", url=url)

@@ -95,7 +95,7 @@ def test_history_retries_artifacts_and_events_work_and_nothing_is_left_running(c
     assert [line for line in done.stderr.splitlines() if line.startswith("datacut: ")] == [
         "datacut: the work folder: cannot be written (free some space)"
     ]
-    states = [name for (name,) in rows(home, "select state_name from flow_run order by start_time")]
+    states = [name for (name,) in rows(home, "select state_name from flow_run order by created")]
     assert (states[0], states[2]) == ("Completed", "Failed")
     assert rows(home, "select max(run_count) from task_run where state_name = 'Failed'") == [(1,)]
 

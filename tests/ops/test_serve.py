@@ -19,7 +19,7 @@ import pytest
 from flows.orchestration.deployments import DEPLOYMENTS
 from flows.sample import SampleRequest, generate
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def ask(url: str, token: str = "", body: object = None) -> tuple[int, object]:
@@ -50,7 +50,7 @@ def test_only_who_has_the_token_can_start_anything(tmp_path):
     )
     file, api = tmp_path / "s" / "work" / "prefect" / "auth-string", f"http://127.0.0.1:{port}/api"
     try:
-        until, found = time.monotonic() + 120, []
+        until, found = time.monotonic() + 400, []
         while len(found) < len(DEPLOYMENTS) and time.monotonic() < until and serving.poll() is None:
             time.sleep(0.5)
             token = file.read_text() if file.is_file() else ""

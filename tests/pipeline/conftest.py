@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,14 +30,3 @@ def digests(pack: Path) -> dict[str, str]:
     """Return path -> SHA-256 of a pack's payload, as its manifest states them."""
     lines = (pack / "manifest-sha256.txt").read_text().splitlines()
     return {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
-
-
-@pytest.fixture
-def datacut() -> Callable[..., subprocess.CompletedProcess[str]]:
-    def run(*arguments: object, before: tuple[str, ...] = (), **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [*before, str(Path(sys.executable).with_name("datacut")), *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "160", **environment}
-        )
-
-    return run

@@ -14,7 +14,6 @@ import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,7 +29,7 @@ import polars as pl
 import yaml
 
 from flows.sample import SampleRequest, generate
-from tests.command import Done, datacut
+from tests.command import Done, datacut, datacut_process
 from tests.mutations import Row, spoil_bytes, spoil_cells
 from tests.rules.cutting import WEIGHTS
 from tests.rules.test_dtc_flows import FLOWS, SECRETS, usr
@@ -135,10 +134,20 @@ def forms(sample: Path) -> list[Form]:
                             _delimited(",")),
     }  # fmt: skip
     found = [Form(name, (e,), file, table, pack) for name, (e, file, table, pack) in tables.items()]
-    flows = {flow: (usr(version, body * 8), tuple(made)) for flow, (version, body, made) in FLOWS.items()}
+    flows = {flow: (usr(version, _eight(body)), tuple(made)) for flow, (version, body, made) in FLOWS.items()}
     flows["D0150"] = ((sample / "MOPA/D0150.usr").read_bytes(), ("metering", "register"))
     flows["D0019"] = ((sample / "DCOL/D0019.usr").read_bytes(), ("annual_consumption",))
     return found + [Form(flow, e, f"{flow}.usr", _records(data), _dtc) for flow, (data, e) in flows.items()]
+
+
+def _eight(body: list[str]) -> list[str]:
+    """Return a body eight times, each with meters of its own in a D0268: a meter that is there twice is excluded."""
+
+    def own(line: str, copy: int) -> str:
+        group, serial, *rest = line.split("|")
+        return "|".join([group, f"{serial}{copy}", *rest]) if group == "03A" else line
+
+    return [own(line, copy) for copy in range(8) for line in body]
 
 
 # -- what must not be left -----------------------------------------------------------------------------------------
@@ -259,10 +268,7 @@ class Place:
     def _in_a_process(self, asked: Sequence[object]) -> Done:
         """Run the command by itself: Prefect reads where its server is once in the life of a process."""
         temporary = str(self.folder / "temporary")
-        command = [str(Path(sys.executable).with_name("datacut")), *map(str, asked)]
-        environment = {**os.environ, "TMPDIR": temporary, "HOME": temporary}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        return Done(done.returncode, done.stdout, done.stderr)
+        return datacut_process(*asked, TMPDIR=temporary, HOME=temporary)
 
     def left(self) -> Iterator[tuple[str, str]]:
         """Yield every text that the run left."""

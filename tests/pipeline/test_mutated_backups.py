@@ -15,7 +15,7 @@ import pytest
 from tests.pipeline import mutated
 from tests.pipeline.mutated import LISTED, Place, campaign, past_python, survivors
 
-QUICK, SLOW, BEYOND = 28, 42, 100_000  # numbers that the campaign of 10,000 does not reach
+QUICK, SLOW, BEYOND = 18, 36, 100_000  # numbers that the campaign of 10,000 does not reach
 FOUND_BEFORE = (7, 5159)  # each was a fault once
 
 

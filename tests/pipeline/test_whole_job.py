@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.command import datacut, datacut_process
 from tests.pipeline.conftest import digests
 
 
@@ -87,59 +88,61 @@ def test_payload_does_not_depend_on_the_order_of_rows(cut, undisturbed):
     assert digests(Path(run_plain(cut).pack)) == digests(undisturbed)
 
 
-def test_running_again_gives_the_same_bytes(cut, undisturbed, datacut):
-    for _ in range(2):
-        done = datacut("run", cut, "--plain", "--json")
-        assert done.returncode == 0, done.stderr
-        assert digests(Path(json.loads(done.stdout)["pack"])) == digests(undisturbed)
-    left = [p.name for p in (cut.parent / "out").iterdir() if p.is_dir() and "-return-" not in p.name]
+def test_running_again_gives_the_same_bytes(undisturbed, tmp_path):
+    """In the place of the first run, with its ledger, its pool and its packs."""
+    shutil.copytree(undisturbed.parents[1], tmp_path / "again")
+    done = datacut("run", tmp_path / "again" / "cut.yaml", "--plain", "--json")
+    assert done.code == 0, done.err
+    pack = Path(json.loads(done.out)["pack"])
+    assert digests(pack) == digests(undisturbed)
+    left = [p.name for p in pack.parent.iterdir() if p.is_dir() and "-return-" not in p.name]
     assert left == [undisturbed.name]
 
 
 @pytest.mark.slow
-def test_under_prefect_the_same_bytes(cut, undisturbed, datacut):
-    done = datacut("run", cut, "--json")
-    assert done.returncode == 0, done.stderr
-    assert digests(Path(json.loads(done.stdout)["pack"])) == digests(undisturbed)
-    names = {step["stage"] for step in evidence(Path(json.loads(done.stdout)["pack"]))["times"]["stages"]}
+def test_under_prefect_the_same_bytes(cut, undisturbed):
+    done = datacut_process("run", cut, "--json")
+    assert done.code == 0, done.err
+    assert digests(Path(json.loads(done.out)["pack"])) == digests(undisturbed)
+    names = {step["stage"] for step in evidence(Path(json.loads(done.out)["pack"]))["times"]["stages"]}
     assert {"quality: part 1 of 1", "align", "augment", "ring-fence", "release, leak scan, report"} <= names
 
 
 @pytest.mark.slow
 @pytest.mark.dask
 @pytest.mark.timeout(600)
-def test_on_two_dask_workers_the_same_bytes(cut, undisturbed, datacut):
+def test_on_two_dask_workers_the_same_bytes(cut, undisturbed):
     pytest.importorskip("prefect_dask")
     cut.write_text(cut.read_text() + "\npartitions: 7\n")
-    done = datacut("run", cut, "--json", "--workers", "2")
-    assert done.returncode == 0, done.stderr
-    assert digests(Path(json.loads(done.stdout)["pack"])) == digests(undisturbed)
+    done = datacut_process("run", cut, "--json", "--workers", "2")
+    assert done.code == 0, done.err
+    assert digests(Path(json.loads(done.out)["pack"])) == digests(undisturbed)
 
 
 @pytest.mark.slow
 @pytest.mark.requirement("Q67")
-def test_without_any_network(cut, undisturbed, datacut):
+def test_without_any_network(cut, undisturbed):
     """In an empty network namespace, with loopback alone, under Prefect."""
     if shutil.which("unshare") is None or os.geteuid() != 0:
         pytest.skip("an empty network namespace needs unshare and root")
     alone = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$0" "$@"')
-    done = datacut("run", cut, "--json", before=alone)
-    assert done.returncode == 0, done.stderr
-    assert digests(Path(json.loads(done.stdout)["pack"])) == digests(undisturbed)
+    done = datacut_process("run", cut, "--json", before=alone)
+    assert done.code == 0, done.err
+    assert digests(Path(json.loads(done.out)["pack"])) == digests(undisturbed)
 
 
 @pytest.mark.slow
 @pytest.mark.requirement("Q67")
-def test_a_proxy_of_the_environment_hears_nothing(cut, datacut):
+def test_a_proxy_of_the_environment_hears_nothing(cut):
     """What goes to the temporary server carries its token, and a proxy could not reach loopback anyway."""
     heard = []
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         proxy.settimeout(0.2)
         url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
-        done = datacut("run", cut, HTTP_PROXY=url, http_proxy=url, ALL_PROXY=url, all_proxy=url)
+        done = datacut_process("run", cut, HTTP_PROXY=url, http_proxy=url, ALL_PROXY=url, all_proxy=url)
         with contextlib.suppress(TimeoutError):  # connections wait in the queue until somebody takes them
             heard.append(proxy.accept())
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     assert heard == []
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -19,14 +15,6 @@ from flows.sample import SampleRequest, generate
 from tests.privacy.raw import Raw, raw_identifiers
 
 MPANS = 800
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command did: exit code, and everything it said."""
-
-    code: int
-    said: str
 
 
 @pytest.fixture(scope="session")
@@ -63,18 +51,6 @@ def cut(pristine: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "cut"
     shutil.copytree(pristine, folder)
     return folder
-
-
-@pytest.fixture
-def datacut() -> Callable[..., Done]:
-    def run(*arguments: str | Path) -> Done:
-        command = [str(Path(sys.executable).with_name("datacut")), *map(str, arguments)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"}
-        )
-        return Done(done.returncode, done.stdout + done.stderr)
-
-    return run
 
 
 def edit_csv(path: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:

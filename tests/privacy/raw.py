@@ -74,6 +74,7 @@ def survivors(raw: Raw, files: Iterable[Path]) -> list[tuple[Path, str]]:
     import polars as pl
 
     values = raw.values()
+    sought = [text.decode("latin-1") for text in values | {line.encode() for line, _ in raw.address}]
     found = []
     for path in files:
         texts = [path.read_bytes(), path.name.encode()]
@@ -86,6 +87,15 @@ def survivors(raw: Raw, files: Iterable[Path]) -> list[tuple[Path, str]]:
                 ).rows()
                 found += [(path, "address") for pair in raw.address & set(cells)]
         whole = b"\n".join(texts)
+        if not any_of(sought, whole):
+            continue
         found += [(path, "value") for value in values if value in whole]
         found += [(path, "address") for line, code in raw.address if line.encode() in whole and code.encode() in whole]
     return found
+
+
+def any_of(sought: list[str], whole: bytes) -> bool:
+    """Tell whether one of many texts is in a file: all of them are looked for in one pass."""
+    import polars as pl
+
+    return bool(pl.Series([whole.decode("latin-1")]).str.contains_any(sought).any())

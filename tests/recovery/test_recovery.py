@@ -16,6 +16,7 @@ from flows import pipeline
 from flows.cut.context import forget
 from flows.cut.workspace import MARKER
 from flows.sample import SampleRequest, generate
+from tests.command import datacut
 from tests.recovery.kills import Tally, campaign, digests, doubles, left_behind, partial_packs, payloads
 
 DATACUT = Path(sys.executable).with_name("datacut")
@@ -91,16 +92,16 @@ def test_a_folder_that_is_not_ours_is_left_alone(cut):
     strange = cut.parent / "work" / "SAMPLE-2023-08-19"
     strange.mkdir(parents=True)
     (strange / "thesis.txt").write_text("do not delete")
-    done = subprocess.run([DATACUT, "run", cut, "--plain"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    done = datacut("run", cut, "--plain")
+    assert done.code == 2
     assert (strange / "thesis.txt").read_text() == "do not delete"
-    assert "the work folder holds other files" in done.stderr
+    assert "the work folder holds other files" in done.err
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_full_disk_is_told_in_one_line_and_nothing_is_half_published(cut, tmp_path):
-    """Ten sizes of disk, from nothing to nearly enough; then enough."""
+    """Six sizes of disk, from nothing to nearly enough; then enough."""
     if os.geteuid() != 0:
         pytest.skip("a small disk of its own needs root")
     small = tmp_path / "disk"
@@ -108,7 +109,7 @@ def test_a_full_disk_is_told_in_one_line_and_nothing_is_half_published(cut, tmp_
     text = cut.read_text()
     cut.write_text(text.replace("folder: out", f"folder: {small}/out") + f"\nwork: {small}/work\n")
     codes = []
-    for kibibytes in (64, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 65536):
+    for kibibytes in (64, 384, 640, 896, 1280, 1536, 65536):
         try:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kibibytes}k", "tmpfs", small], check=True)
         except subprocess.CalledProcessError:
@@ -136,7 +137,7 @@ def test_a_full_disk_is_told_in_one_line_and_nothing_is_half_published(cut, tmp_
             subprocess.run(["umount", small], check=True)
         (cut.parent / "ledger.db").unlink(missing_ok=True)
     assert codes[-1] == 0
-    assert codes.count(19) >= 8
+    assert codes.count(19) >= 5
     shutil.rmtree(small)
 
 

@@ -49,6 +49,7 @@ class Chromium:
         self.session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        self.call("Performance.enable", timeDomain="threadTicks")
         return self
 
     def __exit__(
@@ -76,7 +77,7 @@ class Chromium:
             message["sessionId"] = self.session
         self.socket.send(json.dumps(message))
         while True:
-            answer = json.loads(self.socket.recv(timeout=60))
+            answer = json.loads(self.socket.recv(timeout=300))
             if answer.get("id") == self.number:
                 assert "error" not in answer, answer
                 result: dict[str, Any] = answer["result"]
@@ -94,6 +95,11 @@ class Chromium:
                 self.logged.append(params["entry"]["text"])
             case "Network.requestWillBeSent":
                 self.requested.append(params["request"]["url"])
+
+    def spent(self) -> float:
+        """Return the seconds of CPU that the page's main thread has worked."""
+        metrics = self.call("Performance.getMetrics")["metrics"]
+        return float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
 
     def evaluate(self, expression: str) -> Any:
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)

@@ -150,9 +150,9 @@ def test_the_trend_is_against_the_cut_that_was_named(packs) -> None:
 
 
 def test_verification_takes_seconds(packs) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     verify_pack(packs["one"], [load_public(keys(packs["one"]) / "signing.pub")])
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_every_extract_has_its_events(packs) -> None:

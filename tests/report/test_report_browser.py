@@ -168,17 +168,15 @@ def test_hostile_texts_do_nothing(browser: Chromium, report, attack: int) -> Non
     assert browser.evaluate("document.scripts.length") == 0
 
 
-def test_a_large_report_opens_within_two_seconds(browser: Chromium, report) -> None:
+def test_a_large_report_opens_within_two_seconds_of_the_processor(browser: Chromium, report) -> None:
     page = report(specimen(30, 1000))
     assert page.stat().st_size < 5_000_000
-    times = []
-    for _ in range(3):
-        browser.open(page)
-        times.append(browser.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
-    assert min(times) < 2000, times
-    began = time.monotonic()
+    before = browser.spent()
+    browser.open(page)
+    opened = browser.spent()
     browser.evaluate("document.querySelector('#fence th:nth-child(5) button').click()")
-    assert time.monotonic() - began < 2
+    assert 0 < opened - before < 2
+    assert 0 < browser.spent() - opened < 2
 
 
 def printed(browser: Chromium) -> bytes:

@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from unittest import mock
 
 import polars as pl
 import pytest
 
-from flows.cli import main
 from tests.benchmarks.ringfence_instance import population
+from tests.command import datacut
 from tests.ringfence.cases import frame_of
 from tests.ringfence.reference import Want, best_fill, faults, fill_of, random_instance
 
 COLUMNS = ["round", "test_case", "stage", "participant", "priority", "base", "spare", "kind", "criteria",
            "export_criteria", "mutates"]  # fmt: skip
-
-
-BUILT = cache(main.build)
-
-
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def datacut(*arguments: object, cwd: Path | None = None) -> Done:
-    """Run the console command in this process, from its own entry point."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.chdir(cwd or Path.cwd()))
-        stack.enter_context(mock.patch.object(main, "build", BUILT))  # mounting again would mount twice
-        stack.enter_context(mock.patch.object(sys, "argv", ["datacut", *map(str, arguments)]))
-        stack.enter_context(contextlib.redirect_stdout(out))
-        stack.enter_context(contextlib.redirect_stderr(err))
-        try:
-            main.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-    return Done(code, out.getvalue(), err.getvalue())
 
 
 def write_book(file: Path, wants: list[Want]) -> None:
@@ -97,7 +66,7 @@ def test_direct_mode_round_by_round_is_all_rounds_at_once(instance, tmp_path):
     folder, rows, wants = instance
     given = ["ringfence", "plan", "--population", folder / "people.parquet", "--demands", folder / "demands.csv"]
     done = datacut(*given, "--out", tmp_path / "all.csv", "--report", tmp_path / "report.json")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     whole = read_out(tmp_path / "all.csv")
     taken: list[str] = []
     frozen: list[dict] = []
@@ -107,7 +76,7 @@ def test_direct_mode_round_by_round_is_all_rounds_at_once(instance, tmp_path):
         if frozen:
             pl.DataFrame(frozen).write_csv(tmp_path / "previous.csv")
             extra = ["--frozen", tmp_path / "previous.csv"]
-        assert datacut(*given, "--out", tmp_path / "a.csv", "--round", number, *extra, "--no-coverage").returncode == 0
+        assert datacut(*given, "--out", tmp_path / "a.csv", "--round", number, *extra, "--no-coverage").code == 0
         mine = read_out(tmp_path / "a.csv")
         assert mine == [row for row in whole if row["round"] == str(number)]
         left = [row | {"conforming": row["conforming"] and row["mpan"] not in taken} for row in rows]
@@ -126,8 +95,8 @@ def test_direct_mode_takes_csv_as_well_and_speaks_json(instance, tmp_path):
     for people in ("people.parquet", "people.csv"):
         given = ["--population", folder / people, "--demands", folder / "demands.csv", "--out", tmp_path / people]
         done = datacut("ringfence", "plan", *given, "--json", "--no-coverage")
-        assert json.loads(done.stdout)["shortages"]
-        outs.append(done.stdout)
+        assert json.loads(done.out)["shortages"]
+        outs.append(done.out)
     assert outs[0] == outs[1]
     assert pl.read_parquet(tmp_path / "people.parquet").equals(
         pl.read_csv(tmp_path / "people.csv", infer_schema=False).with_columns(pl.col("round").cast(pl.Int64))
@@ -139,10 +108,10 @@ def test_direct_mode_words_for_a_test_manager(instance, tmp_path):
     given = ["--population", folder / "people.csv", "--demands", folder / "demands.csv", "--out", tmp_path / "a.csv"]
     done = datacut("ringfence", "plan", *given)
     for words in ("test cases can run", "By phase and stage", "By participant", "Short test cases", "Likeness"):
-        assert words in done.stdout
+        assert words in done.out
     policy = tmp_path / "policy.yaml"
     policy.write_text("single_on_pair: forbid\n")
-    assert datacut("ringfence", "plan", *given, "--policy", policy).returncode == 0
+    assert datacut("ringfence", "plan", *given, "--policy", policy).code == 0
     assert not [row for row in read_out(tmp_path / "a.csv") if row["role"] == "COMPANION" and _is_single(row, folder)]
 
 
@@ -172,10 +141,10 @@ def test_direct_mode_faults(instance, changed, code, told):
         (folder / "free.csv").write_text(",".join(COLUMNS) + '\n1,T,CIT,A,1,1,0,SINGLE,"{}",,true\n')
         given[3] = "free.csv"
     done = datacut("ringfence", "plan", *given, *changed, cwd=folder)
-    assert done.returncode == code, done.stderr
-    assert told in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert "Traceback" not in done.stderr
+    assert done.code == code, done.err
+    assert told in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert "Traceback" not in done.err
 
 
 CUT = """\
@@ -205,8 +174,8 @@ def cut(tmp_path) -> Path:
 
 def fence(cut: Path, command: str, *arguments: object, code: int = 0) -> dict:
     done = datacut("ringfence", command, "cut.yaml", *arguments, "--json", cwd=cut)
-    assert done.returncode == code, done.stderr
-    return json.loads(done.stdout) if code == 0 else {"error": done.stderr}
+    assert done.code == code, done.err
+    return json.loads(done.out) if code == 0 else {"error": done.err}
 
 
 @pytest.mark.requirement("Q53", "Q57", "Q84", "Q40")
@@ -243,13 +212,13 @@ def test_the_life_of_a_ring_fence_by_command(cut):
 
 
 def test_words_of_the_desk(cut):
-    assert "Change 1 of cut CUT-1" in datacut("ringfence", "top-up", "cut.yaml", cwd=cut).stdout
-    status = datacut("ringfence", "status", "cut.yaml", cwd=cut).stdout
+    assert "Change 1 of cut CUT-1" in datacut("ringfence", "top-up", "cut.yaml", cwd=cut).out
+    status = datacut("ringfence", "status", "cut.yaml", cwd=cut).out
     for words in ("Reservations of cut CUT-1", "By test case", "Changes", "Head of the ledger"):
         assert words in status
-    one = datacut("ringfence", "status", "cut.yaml", "--test-case", "A", cwd=cut).stdout
+    one = datacut("ringfence", "status", "cut.yaml", "--test-case", "A", cwd=cut).out
     assert "Metering points" in one
-    assert "The ledger of cut CUT-1 holds" in datacut("ringfence", "verify", "cut.yaml", cwd=cut).stdout
+    assert "The ledger of cut CUT-1 holds" in datacut("ringfence", "verify", "cut.yaml", cwd=cut).out
 
 
 def test_a_cut_that_was_not_run_yet_says_so(cut):
@@ -264,8 +233,8 @@ def test_a_cut_that_was_not_run_yet_says_so(cut):
 )
 def test_every_command_has_help(command):
     done = datacut("ringfence", command, "--help")
-    assert done.returncode == 0
-    assert "--json" in done.stdout
+    assert done.code == 0
+    assert "--json" in done.out
 
 
 def test_help_loads_no_slow_library():
@@ -285,14 +254,14 @@ def test_frozen_units_of_the_same_test_case_and_round_count_for_it(tmp_path):
     people.write_parquet(tmp_path / "p.parquet")
     given = ["ringfence", "plan", "--population", "p.parquet", "--demands", "d.csv"]
     write_book(tmp_path / "d.csv", [Want("A", "SINGLE", 10, 1, 1, {})])
-    assert datacut(*given, "--out", "a.csv", cwd=tmp_path).returncode == 0
+    assert datacut(*given, "--out", "a.csv", cwd=tmp_path).code == 0
     write_book(tmp_path / "d.csv", [Want("A", "SINGLE", 15, 1, 1, {}), Want("B", "SINGLE", 5, 0, 1, {})])
     done = datacut(*given, "--out", "b.csv", "--frozen", "a.csv", "--json", cwd=tmp_path)
     first, second = read_out(tmp_path / "a.csv"), read_out(tmp_path / "b.csv")
     assert not {row["mpan"] for row in first} & {row["mpan"] for row in second}
     assert sorted((row["test_case"], row["role"]) for row in second) == [("A", "BASE")] * 5 + [("B", "BASE")] * 5
-    assert json.loads(done.stdout)["total"]["allocated"] == 20
+    assert json.loads(done.out)["total"]["allocated"] == 20
     again = [*first, *second]
     pl.DataFrame(again).write_csv(tmp_path / "c.csv")
-    assert datacut(*given, "--out", "e.csv", "--frozen", "c.csv", cwd=tmp_path).returncode == 0
+    assert datacut(*given, "--out", "e.csv", "--frozen", "c.csv", cwd=tmp_path).code == 0
     assert read_out(tmp_path / "e.csv") == []
