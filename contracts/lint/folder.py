@@ -14,7 +14,9 @@ from contracts.lint.document import Finding, LintFindings, check_schema, check_w
 from contracts.lint.rules import RulePlace, check_derived, check_rules
 from contracts.lint.sources import check_alignment, check_code_list, check_layouts, check_places
 from contracts.load import parse_contract
+from contracts.messages import message_tables, message_values
 from contracts.model import Contract
+from contracts.processes import market_processes, process_faults
 from contracts.reference import definitions, table_columns
 from contracts.validation import Model, examine
 from contracts.yaml_loader import Document
@@ -26,7 +28,7 @@ RESULTS = "results"
 
 
 def check_contracts(folder: Path = HOME) -> list[Finding]:
-    """Check every contract of a folder, its code lists, its market domain data and its alignment.
+    """Check every contract of a folder, its code lists, market domain data, alignment, messages and processes.
 
     Args:
         folder: a folder like the product's ``contracts/``, or one that holds contracts alone; what it lacks is taken
@@ -45,7 +47,7 @@ def check_contracts(folder: Path = HOME) -> list[Finding]:
     collected = {path.name: LintFindings(path.name) for path in files}
     contracts = _parsed(files, collected)
     _check_extracts(contracts, collected)
-    extra = [*_results(folder, contracts), _market_data(folder), *_code_lists(folder)]
+    extra = [*_results(folder, contracts), _market_data(folder), *_code_lists(folder), _processes(folder)]
     if len(contracts) == len(files):  # what names an extract is judged when all can be read
         extra.append(_alignment(folder, contracts))
     return [finding for some in [*collected.values(), *extra] for finding in some.found]
@@ -167,6 +169,26 @@ def _code_lists(folder: Path) -> list[LintFindings]:
         check_code_list(path, findings)
         checked.append(findings)
     return checked
+
+
+def _processes(folder: Path) -> LintFindings:
+    """Hold processes against the events and values of messages: the folder's own, else the product's."""
+    findings = LintFindings("processes")
+    tables, own = folder / "messages", folder / "processes"
+    if not tables.is_dir() and not own.is_dir():
+        return findings
+    messages = {"folder": tables} if tables.is_dir() else {}
+    try:
+        found = process_faults(
+            market_processes(own) if own.is_dir() else market_processes(),
+            message_tables(**messages),
+            message_values(**messages),
+        )
+    except ContractError as error:
+        found = [error.line()]
+    for fault in found:
+        findings.add("C49", "", fault)
+    return findings
 
 
 def _alignment(folder: Path, contracts: Mapping[str, Contract]) -> LintFindings:

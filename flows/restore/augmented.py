@@ -14,7 +14,7 @@ from flows.release.table_files import ParquetTable
 from flows.restore.real_identifiers import RealNames
 from transforms.release.source_form import form_of
 
-TABLES = ("augmented", "expected", "counterparties", "allocations")
+TABLES = ("augmented", "expected", "expected/steps", "counterparties", "allocations")
 PARTNERS = ("linked_mpan", "related_mpan", "unit")
 # Pseudonyms of what the participant holds under its real name already, or of what is another's: no use in a load file.
 HIDDEN = ("meter_serial_number", "uprn", "postcode", *(f"address_line_{n}" for n in range(1, 10)))
@@ -39,8 +39,9 @@ def restore_items(
     for name in TABLES:
         source = pack / f"data/{participant}/{name}.parquet"
         if source.is_file():
-            _table(source, folder / name, real, mark)
-            files += [f"{name}.csv", f"{name}.parquet"]
+            target = name.replace("/", "_")
+            _table(source, folder / target, real, mark)
+            files += [f"{target}.csv", f"{target}.parquet"]
     return evidence.augmentation or (), files
 
 

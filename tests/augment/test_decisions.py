@@ -304,3 +304,29 @@ def test_without_market_domain_data_a_timeswitch_code_says_nothing(height):
     found = timeswitch_attributes(points, None, None, None)
     assert found.height == height
     assert found.select(ATTRIBUTES).null_count().row(0) == (height,) * len(ATTRIBUTES)
+
+
+@pytest.mark.requirement("Q95")
+@pytest.mark.parametrize(
+    ("meter", "flag", "communicates"),
+    [("S2A", "A", "Y"), ("S2A", "I", "N"), ("S1", "N", "N"), ("S2B", None, None), ("N", "N", None), ("H", "A", None)],
+)
+def test_a_smart_meter_communicates_by_its_dcc_service_flag(maker, meter, flag, communicates):
+    found = decided(maker, {"meter_type": meter, "stated.registration.dcc_service_flag": flag})
+    assert found["smart_meter_communicates"].to_list() == [communicates]
+
+
+@pytest.mark.parametrize(
+    ("point", "leads_to"),
+    [
+        ({}, "F"),
+        ({"stated.registration.domestic_premises_indicator": "F"}, "G"),
+        ({"llfc_voltage": "L"}, "E"),
+        ({"measurement_class": "C", "meter_type": "H"}, "E"),
+        ({"measurement_class": "E", "meter_type": "H"}, "C"),
+        ({"measurement_class": "B", "meter_type": None, "meter_segments": 0}, "D"),
+        ({"measurement_class": "G", "meter_type": "H"}, None),
+    ],
+)
+def test_what_a_change_of_measurement_class_leads_to(maker, point, leads_to):
+    assert decided(maker, point)["measurement_class_change"].to_list() == [leads_to]

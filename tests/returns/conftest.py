@@ -108,7 +108,16 @@ def read(spec: SourceSpec, extract: str) -> pl.DataFrame:
 
 def load_file(market: Market, mpid: str, extract: str, folder: Path | None = None) -> Path:
     """Return the one load file of an extract."""
-    made = {"augmented", "expected", "counterparties", "allocations", "excluded", "unmatched", "expressible"}
+    made = {
+        "augmented",
+        "expected",
+        "expected_steps",
+        "counterparties",
+        "allocations",
+        "excluded",
+        "unmatched",
+        "expressible",
+    }
     found = [
         p for p in (folder or market.back(mpid)).glob("*.*") if extract in p.stem.split("-") and p.stem not in made
     ]

@@ -235,3 +235,41 @@ def test_the_plan_in_the_documentation_is_one(tmp_path):
     plan = book(tmp_path, page.split("```yaml\n")[1].split("```")[0])
     assert [demand.test_case for demand in plan.demands] == ["CIT-SUP-001", "FUN-001"]
     assert len(plan.demands[0].criteria) == 7
+
+
+SEGMENTS = """\
+plan: 1
+policy: {segments: {SUPA: [S], SUPB: [S, A]}}
+phases:
+  - phase: SIT
+    stages:
+      - stage: functional
+        test_cases:
+          - {id: UMS-1, participant: SUPA, role: Supplier, quantity: 1, criteria: {market_segment: U}}
+          - {id: ANY-1, participant: SUPA, role: Supplier, quantity: 1, criteria: {profile_class: [01]}}
+          - {id: ADV-1, participant: SUPB, role: Supplier, quantity: 1, criteria: {market_segment: [A, U]}}
+          - {id: UMS-2, participant: SUPC, role: Supplier, quantity: 1, criteria: {market_segment: U},
+             processes: [consumption, annual_consumption]}
+"""
+
+
+@pytest.mark.requirement("Q19", "Q20", "Q31")
+def test_a_participants_test_cases_keep_to_the_segments_it_is_confirmed_for(tmp_path):
+    plan = book(tmp_path, SEGMENTS)
+    assert [demand.test_case for demand in plan.demands] == ["ANY-1", "ADV-1", "UMS-2"]
+    assert plan.not_applicable == ("UMS-1 does not apply: segment U is not among those of SUPA (S).",)
+    asked = {d.test_case: [c.values for c in d.criteria if c.attribute == "market_segment"] for d in plan.demands}
+    assert asked == {"ANY-1": [("S",)], "ADV-1": [("A",)], "UMS-2": [("U",)]}
+
+
+@pytest.mark.requirement("Q74")
+def test_a_plan_names_market_processes_and_only_such_as_there_are(tmp_path):
+    plan = book(tmp_path, SEGMENTS)
+    assert plan.demands[-1].processes == ("consumption", "annual_consumption")
+    same = book(tmp_path, SEGMENTS.replace("processes: [consumption, annual_consumption]", "mutates: true"))
+    assert plan.digest() == same.digest()  # they say what is done with metering points, not which
+    table = book(tmp_path, CSV.replace("mutates\n", "mutates,processes\n").replace(",true\n", ",true,consumption\n")
+                 .replace(",false\n", ",false,\n"), "plan.csv")  # fmt: skip
+    assert [demand.processes for demand in table.demands] == [("consumption",), ()]
+    with pytest.raises(ConfigurationError, match="did you mean 'consumption'"):
+        book(tmp_path, SEGMENTS.replace("[consumption, ", "[consumtion, "))
