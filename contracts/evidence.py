@@ -11,11 +11,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from contracts.evidence_inputs import (
+    InputEvidence,
+    LeftOut,
+    RegistersEvidence,
+)
 from contracts.evidence_results import AssociationCountsEvidence, ItemCountsEvidence, LeakScan, RingFenceEvidence, Risk
 from contracts.evidence_types import (
     Count,
     Date,
-    Heading,
     Hex16,
     Maybe,
     Name,
@@ -24,7 +28,6 @@ from contracts.evidence_types import (
     Sha256,
     Share,
     Time,
-    _empty,
     _maybe,
     _of,
 )
@@ -126,176 +129,6 @@ class Publication(Section):
     overruled: Maybe[Count] = _maybe("DIP ids for which a mapping table of the cut states another one, which was used.")
     unused: Maybe[dict[str, Count]] = _maybe("DIP roles without a use here, and how many rows have them.")
     unknown: Maybe[Count] = _maybe("Rows whose DIP role is not stated and not told by the market role.")
-
-
-class FilledItem(Section):
-    """What a flow has in place of a value that no row has."""
-
-    item: Name
-    name: str
-    written: str
-    records: Count
-
-
-class LackingItem(Section):
-    """A mandatory item of a flow that rows lack, so that the flow cannot express them."""
-
-    item: Name
-    name: str
-    rows: Count
-
-
-class EmptyItem(Section):
-    """An item of a written group that has no value in any record."""
-
-    item: Name = _of("Group and item, as 290.J0004.")
-    name: str
-
-
-class UnwrittenGroup(Section):
-    """A group of a flow of which no record is written."""
-
-    group: Name
-    below: str
-    cardinality: str
-
-
-class ReturnedFlow(Section):
-    """What became of the rows of an extract that went back as a DTC flow."""
-
-    file: str
-    not_expressible: Count = _of("Rows that the flow cannot express; a CSV file of their own has them.")
-    lacking: tuple[LackingItem, ...]
-    filled: tuple[FilledItem, ...]
-    not_carried: dict[str, Count] = _of("Columns that the flow does not have -> rows that have a value there.")
-    left_empty: tuple[EmptyItem, ...] = _empty((), "Items of the flow that no column carries.")
-    left_out: tuple[UnwrittenGroup, ...] = _empty((), "Groups of the flow that no column carries.")
-
-
-class SourceFormEvidence(Section):
-    """How a source is written; what goes back has this form."""
-
-    delimiter: Maybe[str] = None
-    encoding: Maybe[str] = None
-    flow: Maybe[str] = _maybe("DTC flow and version, as D0150002; empty for other forms.")
-    order: Maybe[tuple[str, ...]] = _maybe("Columns of the contract in the order of the source.")
-    dates: Maybe[dict[str, str]] = _maybe("Contract column -> how its dates are written.")
-    quote: Maybe[str] = _maybe("How cells that hold a delimiter are protected: double, none or backslash.")
-    returned: Maybe[ReturnedFlow] = _maybe("Of a return that went back as a flow: what became of its rows.")
-
-
-class SourceFile(Section):
-    """One of several files of a source."""
-
-    name: Annotated[str, Field(max_length=1000)]
-    bytes: Count
-    rows: Count
-    hmac_sha256: str
-
-
-class AgreementStated(Section):
-    """Under what a participant shares its data."""
-
-    status: Literal["signed", "agreed", "in preparation", "none"]
-    date: Maybe[Date] = None
-    reference: Maybe[str] = None
-
-
-class DutiesEvidence(Section):
-    """What a participant answers for, as the cut file states it."""
-
-    participant: Name
-    controller: Maybe[str] = None
-    agreement: Maybe[AgreementStated] = None
-    acts_for: Maybe[tuple[str, ...]] = None
-    segments: Maybe[dict[str, str]] = None
-
-
-class StandardEvidence(Section):
-    """The standard that the data is held against."""
-
-    name: str
-    version: str
-    approved_by: str
-    approved_on: Date
-
-
-class CustodyEvidence(Section):
-    """Who did what with a key, or holds it."""
-
-    what: str
-    who: str
-    on: Date
-    custody: str
-
-
-class RegistersEvidence(Section):
-    """Who answers for what: words of the cut file, not counted and not checked."""
-
-    operator: Maybe[str] = None
-    retention: Maybe[str] = None
-    standard: Maybe[StandardEvidence] = None
-    custody: Maybe[tuple[CustodyEvidence, ...]] = None
-    participants: Maybe[tuple[DutiesEvidence, ...]] = None
-    required: Maybe[tuple[str, ...]] = _maybe("What had to be stated before anything was run.")
-
-
-class LeftOut(Section):
-    """A participant that the cut waited for and went on without, by name."""
-
-    participant: Name
-    role: str
-    extracts: tuple[Name, ...]
-    reason: Annotated[str, Field(max_length=1000)]
-
-
-class InputEvidence(Section):
-    """One source: who sent it, its form, counts and a keyed digest."""
-
-    participant: Name
-    role: str
-    extract: Name
-    file: str = _of("File name or table, without its folder.")
-    form: str
-    bytes: Count
-    rows: Count
-    hmac_sha256: Sha256 = _of(
-        "HMAC-SHA-256 of the bytes under a field key: a plain digest of raw data could be guessed."
-    )
-    cut_date: Date | None = _of(
-        "Cut date that the source, or the cut file for it, stated; null where neither stated one."
-    )
-    dropped_columns: Count = _of("Columns of the source that no contract names.")
-    columns: dict[str, Heading] = _empty(
-        {}, "Contract column -> the name that it had in the source; only columns that the contract names."
-    )
-    files: tuple[SourceFile, ...] = _empty(
-        (),
-        "Each of several files, for the participant that sent them; digits of a name hidden where they may identify "
-        "somebody.",
-    )
-    passed_over: tuple[str, ...] = _empty(
-        (), "Files that lie beside the backup, and flows that are no part of the extract: not read."
-    )
-    dropped: tuple[str, ...] = _empty((), "Headings that no contract names, for the participant that sent them.")
-    missing: tuple[str, ...] = _empty((), "Optional columns of the contract that the source does not carry.")
-    agreed: Maybe[tuple[str, ...]] = _maybe(
-        "Columns that were agreed with its sender (Q64): those in `columns` were taken, those in `missing` were not "
-        "sent. Absent where all of the contract was agreed."
-    )
-    not_agreed: tuple[str, ...] = _empty(
-        (), "Columns of the contract that were sent and not agreed: dropped before anything was done with them."
-    )
-    aliases: dict[str, Heading] = _empty(
-        {}, "Contract column -> the name of the product's own list that its heading matched."
-    )
-    remarks: tuple[str, ...] = _empty((), "What else the participant that sent it is told of how the source was read.")
-    null_words: dict[str, Count] = _empty({}, "Contract column -> words that were taken as null.")
-    rounded: dict[str, Count] = _empty(
-        {}, "Contract column -> numbers with more decimals than the contract has: rounded."
-    )
-    unread_dates: dict[str, dict[str, Count]] = _empty({}, "Contract column -> what is wrong with dates -> how many.")
-    source_form: Maybe[SourceFormEvidence] = None
 
 
 class Accounting(Section):

@@ -43,7 +43,7 @@ from flows.cut.progress import (
     ProgressListener,
     Step,
     StepCounts,
-    StepResult,
+    StepOutcome,
     current_listener,
     listening,
 )
@@ -94,11 +94,11 @@ STAGES = (
 )
 """The one list of stages. A participant's own job, a submission, leaves out align, augment and ring-fence."""
 MOST_PARTS = 16  # steps that the partitions of a stage are spread over
-Result = TypeVar("Result", bound=StepResult)
-RunWave = Callable[[Sequence[Step]], Sequence[tuple[StepResult, float]]]
+Result = TypeVar("Result", bound=StepOutcome)
+RunWave = Callable[[Sequence[Step]], Sequence[tuple[StepOutcome, float]]]
 
 
-class RunPlan(StepResult):
+class RunPlan(StepOutcome):
     """What a run is going to read: participant and extract of each source, in how many partitions.
 
     ``resumed``: work of the same run was found to go on with.
@@ -109,10 +109,10 @@ class RunPlan(StepResult):
     resumed: bool
 
 
-def side_by_side(run_step: Callable[[Step], StepResult]) -> RunWave:
+def side_by_side(run_step: Callable[[Step], StepOutcome]) -> RunWave:
     """Return a way to do a wave: its steps side by side in this process; the run's listener hears of each."""
 
-    def timed(step: Step) -> tuple[StepResult, float]:
+    def timed(step: Step) -> tuple[StepOutcome, float]:
         listener = current_listener()
         listener.begin(step)
         began = time.monotonic()
@@ -146,7 +146,7 @@ def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Published:
 def _run(cut_file: str, kind: Kind, run_wave: RunWave) -> Published:
     stages: list[StageSeconds] = []
 
-    def timed(wave: Sequence[Step]) -> Sequence[StepResult]:
+    def timed(wave: Sequence[Step]) -> Sequence[StepOutcome]:
         done = run_wave(wave)
         stages.extend(StageSeconds(stage=step.name, seconds=took) for step, (_, took) in zip(wave, done, strict=True))
         return [result for result, _ in done]
@@ -165,7 +165,7 @@ def _run(cut_file: str, kind: Kind, run_wave: RunWave) -> Published:
     return done
 
 
-def _only(kind: type[Result], results: Sequence[StepResult]) -> Result:
+def _only(kind: type[Result], results: Sequence[StepOutcome]) -> Result:
     """Return the result of a wave of one step."""
     (found,) = results
     if not isinstance(found, kind):
@@ -197,7 +197,7 @@ def _waves(cut_file: str, kind: Kind, plan: RunPlan) -> Iterator[list[Step]]:
         yield [_step(RING_FENCE, call=partial(ring_fence, cut_file))]
 
 
-def _step(*stages: Stage, call: Callable[[], StepResult], detail: str = "", participant: str = "") -> Step:
+def _step(*stages: Stage, call: Callable[[], StepOutcome], detail: str = "", participant: str = "") -> Step:
     return Step(tuple(stage.name for stage in stages), call, detail, participant)
 
 

@@ -11,7 +11,6 @@ import typer
 from contracts.errors import ConfigurationError, DataCutError
 from contracts.json_types import JsonObject
 from flows.cli.run import AsJson, CutPath
-from transforms.release.source_form import form_of
 
 if TYPE_CHECKING:
     from contracts.evidence import RuleCountEvidence
@@ -89,6 +88,8 @@ def _print_source(each: CheckedSource) -> None:
         if each.fault is not None:
             _say("Fault", each.fault.line())
         return
+    from transforms.release.source_form import form_of
+
     facts, form = each.facts, form_of(each.facts)
     how = [facts.form, form.delimiter, form.encoding]
     many = f"{facts.rows:,} rows" + (f" of about {each.estimate:,}" if each.first.cut else "")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from contracts.errors import ConfigurationError
-from flows.cut.progress import Kind, ProgressListener, Step, StepResult
+from flows.cut.progress import Kind, ProgressListener, Step, StepOutcome
 from flows.pipeline import (
     ALIGN,
     AUGMENT,
@@ -46,7 +46,7 @@ RELEASE_ONLY = (ALIGN.name, AUGMENT.name, RING_FENCE.name)
 SHOWN = ("rows", "partitions", "excluded", "rules", "pairs", "coincident", "items", "allocated", "shortages")
 
 
-def _line(step: Step, seconds: float, result: StepResult) -> str:
+def _line(step: Step, seconds: float, result: StepOutcome) -> str:
     counts = result.counts()
     shown = ", ".join(f"{name} {counts[name]:,}" for name in SHOWN if name in counts)
     return f"{seconds:8.2f} s  {step.name}" + (f"  {shown}" if shown else "")
@@ -58,7 +58,7 @@ class LineListener:
     def begin(self, step: Step) -> None:
         """Say nothing."""
 
-    def end(self, step: Step, seconds: float, result: StepResult) -> None:
+    def end(self, step: Step, seconds: float, result: StepOutcome) -> None:
         """Write one line."""
         sys.stderr.write(_line(step, seconds, result) + "\n")
 
@@ -80,7 +80,7 @@ class BarListener:
         """Name the step."""
         self._progress.update(self._task, description=step.name, rows="")
 
-    def end(self, step: Step, seconds: float, result: StepResult) -> None:
+    def end(self, step: Step, seconds: float, result: StepOutcome) -> None:
         """Move on by the step's share."""
         if isinstance(result, RunPlan):
             sources, parts = len(result.sources), min(result.partitions, MOST_PARTS)
@@ -106,7 +106,7 @@ class JsonListener:
         """Write that a step begins."""
         self._write({"event": "begin", "stage": step.stage, "name": step.name, "participant": step.participant})
 
-    def end(self, step: Step, seconds: float, result: StepResult) -> None:
+    def end(self, step: Step, seconds: float, result: StepOutcome) -> None:
         """Write what a step has done."""
         named = {"stage": step.stage, "name": step.name, "participant": step.participant}
         self._write({"event": "end", **named, "seconds": seconds, **result.counts()})
@@ -130,7 +130,7 @@ class Listeners:
         for listener in self._listeners:
             listener.begin(step)
 
-    def end(self, step: Step, seconds: float, result: StepResult) -> None:
+    def end(self, step: Step, seconds: float, result: StepOutcome) -> None:
         for listener in self._listeners:
             listener.end(step, seconds, result)
 

@@ -14,7 +14,7 @@ Kind = Literal["release", "submission"]
 Progress = Callable[[str, int], None]
 
 
-class StepResult(BaseModel):
+class StepOutcome(BaseModel):
     """What a step found: paths, ids and counts, so that an orchestrator may keep it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,7 +24,7 @@ class StepResult(BaseModel):
         return {name: value for name, value in self if isinstance(value, int) and not isinstance(value, bool)}
 
 
-class StepCounts(StepResult):
+class StepCounts(StepOutcome):
     """How much a step dealt with; what it does not count is absent."""
 
     rows: int | None = None
@@ -51,7 +51,7 @@ class Step:
     """
 
     stages: tuple[str, ...]
-    call: Callable[[], StepResult]
+    call: Callable[[], StepOutcome]
     detail: str = ""
     participant: str = ""
 
@@ -72,7 +72,7 @@ class ProgressListener(Protocol):
     def begin(self, step: Step) -> None:
         """A step begins."""
 
-    def end(self, step: Step, seconds: float, result: StepResult) -> None:
+    def end(self, step: Step, seconds: float, result: StepOutcome) -> None:
         """A step has ended, after so many seconds, with this result."""
 
     def rows(self, label: str, rows: int) -> None:
@@ -85,7 +85,7 @@ class NullListener:
     def begin(self, step: Step) -> None:
         """Say nothing."""
 
-    def end(self, step: Step, seconds: float, result: StepResult) -> None:
+    def end(self, step: Step, seconds: float, result: StepOutcome) -> None:
         """Say nothing."""
 
     def rows(self, label: str, rows: int) -> None:

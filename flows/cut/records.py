@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from contracts.evidence import (
     AgreementEvidence,
     Coincident,
-    InputEvidence,
     LimitsEvidence,
     Publication,
     ReferenceFileEvidence,
     RuleCountEvidence,
 )
+from contracts.evidence_inputs import InputEvidence
 from contracts.evidence_results import AssociationCountsEvidence, ItemCountsEvidence, RingFenceEvidence
 
 

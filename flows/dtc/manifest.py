@@ -26,11 +26,11 @@ PREDICATE_TYPE = "https://datacut.example/dtc-mask/1"
 _SCHEMA: Literal["dtc-mask/1"] = "dtc-mask/1"
 
 
-class _Part(BaseModel):
+class _ManifestPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ManifestCut(_Part):
+class ManifestCut(_ManifestPart):
     """The cut whose key masked the files."""
 
     id: str
@@ -38,7 +38,7 @@ class ManifestCut(_Part):
     scheme: str
 
 
-class ManifestFile(_Part):
+class ManifestFile(_ManifestPart):
     """One file of the folder."""
 
     path: str
@@ -49,7 +49,7 @@ class ManifestFile(_Part):
     flows_without_test_flag: int
 
 
-class ManifestItem(_Part):
+class ManifestItem(_ManifestPart):
     """Values of one item of the catalogue: replaced, with the kind of identifier, or without a pseudonym."""
 
     item: str
@@ -58,14 +58,14 @@ class ManifestItem(_Part):
     values: int
 
 
-class ManifestBlank(_Part):
+class ManifestBlank(_ManifestPart):
     """Values or records that were blanked at one place."""
 
     place: str
     count: int
 
 
-class MaskManifest(_Part):
+class MaskManifest(_ManifestPart):
     """``manifest.json``; it holds no value of any file, and no digest of an input."""
 
     schema_: Literal["dtc-mask/1"] = Field(alias="schema")

@@ -21,7 +21,7 @@ _REGISTER = ("mpan_core", "meter_serial_number", "register_id")
 _KEY, _QUANTITY = "\x1fkey", "measurement_quantity"
 
 
-class Registers:
+class RegisterKeys:
     """Rows of a flow that completes others (D0313 and D0149 beside D0268, D0150): they wait until all files are read.
 
     Of a register that the other flow names too, the quantity of a D0313 fills what is empty there; one that it does not
@@ -122,7 +122,7 @@ class AcrossFiles:
 
     def __init__(self, layouts: Sequence[DtcLayout], label: str) -> None:
         self.days = SettlementDays(label)
-        self.registers = Registers(label)
+        self.registers = RegisterKeys(label)
         self._completed = frozenset(flow for layout in layouts for flow in layout.completes)
 
     def take(self, layout: DtcLayout, frame: pl.DataFrame) -> pl.DataFrame:

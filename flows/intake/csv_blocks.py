@@ -141,7 +141,7 @@ Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class ByteBlock:
     """Whole records in UTF-8.
 
     Attributes:
@@ -218,7 +218,7 @@ class BlockReader:
         self._line += 1 if end else 0
         return line
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[ByteBlock]:
         """Give the rest of the text.
 
         Raises:
@@ -274,7 +274,7 @@ class BlockReader:
         keep = data.find(b"\n", blank, cut) + 1 if blank else 0
         return (data, b"") if keep == len(data) else (data[:keep], data[keep:])
 
-    def _judge(self, data: bytes) -> Block:
+    def _judge(self, data: bytes) -> ByteBlock:
         quoted = self._quotes and b'"' in data
         lines, delimiters = self._judge_controls(data)
         self._judge_returns(data)
@@ -282,7 +282,7 @@ class BlockReader:
             data, records = self._judge_formulas(data)
         else:
             records = self._judge_plain(data, lines)
-        block = Block(self.decoder.decode(data, self._line), self._line, lines, records, delimiters, quoted)
+        block = ByteBlock(self.decoder.decode(data, self._line), self._line, lines, records, delimiters, quoted)
         self._line += lines
         return block
 

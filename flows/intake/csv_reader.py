@@ -12,7 +12,7 @@ from typing import Literal
 import polars as pl
 
 from contracts.errors import IntakeError
-from flows.intake.csv_blocks import Block, BlockReader
+from flows.intake.csv_blocks import BlockReader, ByteBlock
 from flows.intake.gzip_stream import ByteStream
 from flows.intake.reader import ReadAhead, Reader
 from flows.intake.source import DELIMITERS, Limits, SourceSpec
@@ -163,11 +163,11 @@ class DelimitedReader(Reader):
         """How many lines the header took, with all that stands before it; final once the reader is open."""
         return self._lines.taken
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[ByteBlock]:
         """Give the records below the header in blocks, for whoever parses those of several files together."""
         return self._lines.blocks()
 
-    def parse(self, block: Block) -> pl.DataFrame:
+    def parse(self, block: ByteBlock) -> pl.DataFrame:
         """Return the rows of a block: of this file, or of files whose header is byte for byte the same."""
         return self._parse(block)
 
@@ -241,7 +241,7 @@ class DelimitedReader(Reader):
         if parts:
             yield pl.concat(parts, rechunk=False)
 
-    def _parse(self, block: Block) -> pl.DataFrame:
+    def _parse(self, block: ByteBlock) -> pl.DataFrame:
         place = f"lines {block.line} to {block.line + block.lines - 1}"
         frame = parse_text(block, self._cells, self._mark, quotes=True)
         if frame is None or frame.height != block.records or not self._rectangular(block, frame):
@@ -261,7 +261,7 @@ class DelimitedReader(Reader):
             frame = frame.with_columns(pl.all().str.replace_many(list(MARKS), list(MARKS.values())))
         return frame
 
-    def _rectangular(self, block: Block, frame: pl.DataFrame) -> bool:
+    def _rectangular(self, block: ByteBlock, frame: pl.DataFrame) -> bool:
         """Tell that no row is short: polars refuses long rows, so the number of delimiters leaves no room."""
         if len(self._cells) == 1 and not block.quoted:
             return b"\n\n" not in block.data and b"\n\r\n" not in block.data
@@ -271,7 +271,7 @@ class DelimitedReader(Reader):
             inside = sum(cells.row(0))
         return block.delimiters - inside == block.records * (len(self._cells) - 1)
 
-    def _ragged_line(self, block: Block) -> int | None:
+    def _ragged_line(self, block: ByteBlock) -> int | None:
         """Find the first ragged row; on the way to an error time does not matter."""
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self._quotes else csv.QUOTE_NONE
         rows = csv.reader(io.StringIO(block.data.decode(), newline=""), delimiter=self._mark, quoting=quoting)
@@ -287,7 +287,7 @@ class DelimitedReader(Reader):
 
 
 def parse_text(
-    block: Block, names: tuple[str, ...], mark: str, *, quotes: bool, ragged: bool = False
+    block: ByteBlock, names: tuple[str, ...], mark: str, *, quotes: bool, ragged: bool = False
 ) -> pl.DataFrame | None:
     """Parse one block, every column as text; nothing if polars cannot make sense of it."""
     try:

@@ -19,7 +19,7 @@ import polars as pl
 from contracts.dtc.layout import DtcLayout
 from contracts.errors import IntakeError
 from flows.intake.across_files import AcrossFiles
-from flows.intake.csv_blocks import Block, BlockReader
+from flows.intake.csv_blocks import BlockReader, ByteBlock
 from flows.intake.csv_reader import parse_text
 from flows.intake.dtc_lines import DtcStream
 from flows.intake.dtc_nesting import HEADER, Nesting
@@ -149,7 +149,7 @@ class DtcReader(Reader):
         if rest is not None:
             yield pl.concat([self._empty(), rest], how="diagonal").select(self.header)
 
-    def _rows(self, block: Block) -> pl.DataFrame:
+    def _rows(self, block: ByteBlock) -> pl.DataFrame:
         """Return the rows of one block."""
         place = f"lines {block.line} to {block.line + block.lines - 1}"
         ends = self._judge_records(block)
@@ -176,7 +176,7 @@ class DtcReader(Reader):
     def _empty(self) -> pl.DataFrame:
         return pl.DataFrame(schema=dict.fromkeys(self.header, pl.String))
 
-    def _split(self, block: Block, place: str) -> pl.DataFrame:
+    def _split(self, block: ByteBlock, place: str) -> pl.DataFrame:
         """Split the records that are still open and those of the block into fields.
 
         Raises:
@@ -184,7 +184,7 @@ class DtcReader(Reader):
         """
         # The first line gives the parser the width.
         padding = b"|" * (len(self._names) - 1) + b"\n"
-        text = Block(b"".join([padding, *self._context, block.data]), block.line, block.lines, 0, 0, quoted=False)
+        text = ByteBlock(b"".join([padding, *self._context, block.data]), block.line, block.lines, 0, 0, quoted=False)
         table = parse_text(text, self._names, "|", quotes=False, ragged=True)
         if table is None or table.height != 1 + len(self._context) + block.records:
             raise IntakeError(f"records run into each other, {place}", where=self.label, remedy=_NO_RECORDS)
@@ -202,7 +202,7 @@ class DtcReader(Reader):
         """Keep the named fields of the records that the next block hangs from, and nothing else of them."""
         self._context = [_kept(record, self._named) for record in table[sorted(opened)].iter_rows()]
 
-    def _judge_records(self, block: Block) -> np.ndarray:
+    def _judge_records(self, block: ByteBlock) -> np.ndarray:
         """See that every record ends with a pipe, blanks after it aside; return where the records end."""
         text = np.frombuffer(block.data, np.uint8)
         ends = np.flatnonzero(text == 0x0A)
@@ -215,7 +215,7 @@ class DtcReader(Reader):
             raise IntakeError(f"a record does not end with | at line {line}", where=self.label, remedy=RESEND)
         return ends
 
-    def _count(self, groups: pl.Series, block: Block, ends: np.ndarray) -> None:
+    def _count(self, groups: pl.Series, block: ByteBlock, ends: np.ndarray) -> None:
         """Count records, and the fields of each group, for the evidence of what was dropped."""
         pipes = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord("|"))
         fields = np.diff(np.searchsorted(pipes, ends), prepend=0) - 1

@@ -12,7 +12,7 @@ import polars as pl
 
 from contracts.errors import IntakeError, RefusedError
 from contracts.model import Contract
-from flows.intake.csv_blocks import Block, BlockReader
+from flows.intake.csv_blocks import BlockReader, ByteBlock
 from flows.intake.csv_reader import parse_text
 from flows.intake.gzip_stream import ByteStream
 from flows.intake.reader import Reader
@@ -247,10 +247,10 @@ class Df2Reader(Reader):
                 yield self._days.take(rows)
         yield self._days.rest()
 
-    def _rows(self, block: Block) -> pl.DataFrame:
+    def _rows(self, block: ByteBlock) -> pl.DataFrame:
         place = f"lines {block.line} to {block.line + block.lines - 1}"
         # The first line gives the parser the width.
-        text = Block(b",,,\n" + block.data, block.line, block.lines, block.records, block.delimiters, quoted=False)
+        text = ByteBlock(b",,,\n" + block.data, block.line, block.lines, block.records, block.delimiters, quoted=False)
         table = parse_text(text, _DF2_CELLS, ",", quotes=False)
         if table is None or table.height != 1 + block.records:
             raise self._fault("has lines of more than four cells", place)

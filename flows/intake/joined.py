@@ -15,7 +15,7 @@ from contracts.dtc.layout import DtcLayout
 from contracts.errors import DataCutError
 from flows.intake.across_files import AcrossFiles
 from flows.intake.archives import Bytes
-from flows.intake.csv_blocks import Block
+from flows.intake.csv_blocks import ByteBlock
 from flows.intake.csv_reader import DelimitedReader
 from flows.intake.dtc_reader import DtcReader
 from flows.intake.gzip_stream import ByteStream
@@ -156,7 +156,7 @@ class JoinedTables(FilesReader):
         self.header = self._inner.header
 
     def _frames(self) -> Iterator[pl.DataFrame]:
-        held: list[tuple[FileRead, DelimitedReader, Block]] = []
+        held: list[tuple[FileRead, DelimitedReader, ByteBlock]] = []
         size = 0
         for file, reader, _ in self._tables:
             for block in reader.blocks():
@@ -168,9 +168,9 @@ class JoinedTables(FilesReader):
         if held:
             yield self._parsed(held)
 
-    def _parsed(self, held: Sequence[tuple[FileRead, DelimitedReader, Block]]) -> pl.DataFrame:
+    def _parsed(self, held: Sequence[tuple[FileRead, DelimitedReader, ByteBlock]]) -> pl.DataFrame:
         blocks = [block for _, _, block in held]
-        whole = Block(
+        whole = ByteBlock(
             data=b"".join(block.data for block in blocks),
             line=1,
             lines=sum(block.lines for block in blocks),

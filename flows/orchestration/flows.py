@@ -99,10 +99,10 @@ def _notify(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     Block.load(block).notify(subject=f"{flow.name}: {flow_run.name} failed", body=line)  # type: ignore[union-attr]
 
 
-def _without_values(call: Callable[[], progress.StepResult]) -> Callable[[], progress.StepResult]:
+def _without_values(call: Callable[[], progress.StepOutcome]) -> Callable[[], progress.StepOutcome]:
     """Let no foreign exception reach the orchestrator, which keeps texts and tracebacks: they may quote data."""
 
-    def guarded() -> progress.StepResult:
+    def guarded() -> progress.StepOutcome:
         try:
             return call()
         except DataCutError:
@@ -114,7 +114,7 @@ def _without_values(call: Callable[[], progress.StepResult]) -> Callable[[], pro
     return guarded
 
 
-def _as_task(step: progress.Step) -> Task[[], progress.StepResult]:
+def _as_task(step: progress.Step) -> Task[[], progress.StepOutcome]:
     retried = step.stages[-1] in [stage.name for stage in RETRIED]
     return Task(
         _without_values(step.call),
@@ -129,7 +129,7 @@ def _as_task(step: progress.Step) -> Task[[], progress.StepResult]:
     )
 
 
-def _run_step(step: progress.Step) -> progress.StepResult:
+def _run_step(step: progress.Step) -> progress.StepOutcome:
     """Do one step as a task; a commit to the ledger waits for its turn where the limit is registered."""
     turn = concurrency(ONE_AT_A_TIME, strict=False) if _commits(step) else contextlib.nullcontext()
     with turn:
@@ -140,7 +140,7 @@ def _map_steps() -> pipeline.RunWave:
     """Return a way to do a wave whose steps are mapped over the workers of the flow's task runner."""
     alone = pipeline.side_by_side(_run_step)
 
-    def run_wave(wave: Sequence[progress.Step]) -> Sequence[tuple[progress.StepResult, float]]:
+    def run_wave(wave: Sequence[progress.Step]) -> Sequence[tuple[progress.StepOutcome, float]]:
         if len(wave) == 1:
             return alone(wave)
         began, listener = time.monotonic(), progress.current_listener()

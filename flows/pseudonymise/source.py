@@ -15,7 +15,7 @@ import polars as pl
 
 from contracts.causes import causes
 from contracts.errors import IntakeError, RefusedError
-from contracts.evidence import SourceFile
+from contracts.evidence_inputs import SourceFile
 from contracts.model import Contract
 from contracts.vocabulary import Effect, RuleStage
 from flows.cut.config import ExtractConfig, Job, Participant

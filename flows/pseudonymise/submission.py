@@ -15,7 +15,8 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from contracts.errors import IntakeError, KeyMaterialError, RefusedError
-from contracts.evidence import Accounting, Evidence, InputEvidence, PolicyEvidence
+from contracts.evidence import Accounting, Evidence, PolicyEvidence
+from contracts.evidence_inputs import InputEvidence
 from contracts.model import Contract
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import Classification, Method

@@ -20,20 +20,17 @@ from contracts.evidence import (
     ColumnTreatment,
     ContractUsed,
     CutEvidence,
-    DutiesEvidence,
     Evidence,
     Exclusions,
-    InputEvidence,
-    LeftOut,
     Lineage,
     Obligation,
     ParticipantAgreement,
     PolicyEvidence,
-    RegistersEvidence,
     RuleCountEvidence,
     StageSeconds,
     Times,
 )
+from contracts.evidence_inputs import DutiesEvidence, InputEvidence, LeftOut, RegistersEvidence
 from contracts.evidence_results import LeakScan, Risk
 from contracts.model import Contract
 from contracts.requirements import assessment, requirements

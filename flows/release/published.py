@@ -7,14 +7,14 @@ from pydantic import BaseModel, ConfigDict
 from contracts.evidence import Accounting
 from contracts.evidence_types import Maybe
 from contracts.json_types import JsonObject
-from flows.cut.progress import StepResult
+from flows.cut.progress import StepOutcome
 
 
-class _Part(BaseModel):
+class _PublishedPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PublishedReturn(_Part):
+class PublishedReturn(_PublishedPart):
     """A participant's return pack."""
 
     participant: str
@@ -22,7 +22,7 @@ class PublishedReturn(_Part):
     tagmanifest_sha256: str
 
 
-class SourceNote(_Part):
+class SourceNote(_PublishedPart):
     """What a person is told of one source; the last four only by a participant's own job, to its sender.
 
     Attributes:
@@ -47,7 +47,7 @@ class SourceNote(_Part):
     remarks: Maybe[tuple[str, ...]] = None
 
 
-class Published(StepResult):
+class Published(StepOutcome):
     """The result of a run.
 
     Attributes:

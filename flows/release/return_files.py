@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from contracts.dtc.layout import DtcLayout
 from contracts.errors import EvidenceError
-from contracts.evidence import LackingItem, ReturnedFlow
+from contracts.evidence_inputs import LackingItem, ReturnedFlow
 from contracts.model import Contract
 from flows.cut.config import Cut
 from flows.cut.partitions import ORDER

@@ -16,16 +16,8 @@ from pathlib import Path
 
 import polars as pl
 
-from contracts.evidence import (
-    ColumnSource,
-    Evidence,
-    Exclusions,
-    InputEvidence,
-    LimitsEvidence,
-    Lineage,
-    PolicyEvidence,
-    ReturnedFlow,
-)
+from contracts.evidence import ColumnSource, Evidence, Exclusions, LimitsEvidence, Lineage, PolicyEvidence
+from contracts.evidence_inputs import InputEvidence, ReturnedFlow
 from contracts.evidence_results import LeakScan, RingFenceEvidence
 from flows.cut.config import Participant
 from flows.cut.context import Context, sources_of

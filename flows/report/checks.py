@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from contracts.evidence import Evidence, InputEvidence, Publication, RegistersEvidence, Tool
+from contracts.evidence import Evidence, Publication, Tool
+from contracts.evidence_inputs import InputEvidence, RegistersEvidence
 from contracts.evidence_results import RingFenceEvidence, Risk
 from flows.report import figures
 from flows.report.formatting import counted, listed, long_date, number, percent, plural, size

@@ -69,7 +69,7 @@ class VolumeTrend:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class RowFigures:
     """Rows over all extracts, and the largest share excluded of any extract."""
 
     rows_in: int
@@ -149,7 +149,7 @@ class LinkFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class PhaseFigures:
     """Fulfilment of one phase: test cases, how many in full, units and spares."""
 
     phase: str
@@ -221,7 +221,7 @@ class LeakClass:
 
 
 @dataclass(frozen=True, slots=True)
-class TreatedColumns:
+class TreatedGroup:
     """Columns of one extract that share a treatment; runs of numbered ones as one."""
 
     extract: str
@@ -233,7 +233,7 @@ class TreatmentUse:
     """One treatment: the columns that have it, and the words of the impact assessment."""
 
     treatment: str
-    extracts: tuple[TreatedColumns, ...]
+    extracts: tuple[TreatedGroup, ...]
     words: AssessedTreatment | None
 
 

@@ -28,11 +28,11 @@ from flows.report.figure_types import (
     MatrixLine,
     NamedSource,
     ObligationFigures,
-    Phase,
+    PhaseFigures,
+    RowFigures,
     RuleTotal,
     RuleTrend,
-    Totals,
-    TreatedColumns,
+    TreatedGroup,
     TreatmentUse,
     Volume,
     VolumeTrend,
@@ -93,14 +93,14 @@ MEANINGS = {
 }
 
 
-def totals(evidence: Evidence) -> Totals:
+def totals(evidence: Evidence) -> RowFigures:
     """Rows in, released, excluded over all extracts, and the largest share excluded of any extract."""
     rows = evidence.accounting
     worst = max((row.excluded / row.rows_in for row in rows if row.rows_in), default=0.0)
     rows_in, released, excluded = (
         sum(getattr(row, name) for row in rows) for name in ("rows_in", "released", "excluded")
     )
-    return Totals(rows_in, released, excluded, worst)
+    return RowFigures(rows_in, released, excluded, worst)
 
 
 def meanings(evidence: Evidence) -> dict[str, str]:
@@ -198,7 +198,7 @@ def associations(evidence: Evidence) -> LinkFigures:
     return LinkFigures(section.evidence or (), len(checks), tuple(broken))
 
 
-def phases(evidence: Evidence) -> list[Phase]:
+def phases(evidence: Evidence) -> list[PhaseFigures]:
     """Fulfilment by phase, in the plan's order."""
     fence = evidence.ring_fence
     if fence is None:
@@ -207,7 +207,7 @@ def phases(evidence: Evidence) -> list[Phase]:
     cases: dict[str, list[CaseCounts]] = {phase: [] for phase in names}
     for case in fence.test_cases:
         cases.setdefault(case.phase, []).append(case)
-    return [Phase(phase, names.get(phase, ""), tuple(members)) for phase, members in cases.items()]
+    return [PhaseFigures(phase, names.get(phase, ""), tuple(members)) for phase, members in cases.items()]
 
 
 def _phase_id(entry: JsonValue) -> str:
@@ -265,7 +265,7 @@ def treatments(evidence: Evidence) -> list[TreatmentUse]:
     return [
         TreatmentUse(
             treatment,
-            tuple(TreatedColumns(e, tuple(ranges(names))) for e, names in groups[treatment].items()),
+            tuple(TreatedGroup(e, tuple(ranges(names))) for e, names in groups[treatment].items()),
             words.get(treatment),
         )
         for treatment in sorted(groups, key=lambda name: (_METHODS.get(name.partition(" ")[0], 9), name))

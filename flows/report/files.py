@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from contracts.evidence import Evidence, InputEvidence
+from contracts.evidence import Evidence
+from contracts.evidence_inputs import InputEvidence
 from contracts.evidence_types import Section
 from flows.report import figures
 from flows.report.csv_safe import csv_bytes

@@ -29,7 +29,8 @@ from openlineage.client.generated.parent_run import Run as ParentRun
 from openlineage.client.generated.schema_dataset import SchemaDatasetFacet, SchemaDatasetFacetFields
 from openlineage.client.serde import Serde
 
-from contracts.evidence import Accounting, Evidence, InputEvidence, Lineage
+from contracts.evidence import Accounting, Evidence, Lineage
+from contracts.evidence_inputs import InputEvidence
 from contracts.json_types import JsonObject
 from transforms.release.attestation import canonical_bytes
 

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from contracts.evidence import Evidence, InputEvidence
+from contracts.evidence import Evidence
+from contracts.evidence_inputs import InputEvidence
 from flows.intake import SourceSpec
 from flows.restore.real_identifiers import ESME
 from transforms.column_map import ColumnMap

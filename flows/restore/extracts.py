@@ -68,7 +68,7 @@ class RestoredRows(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Rows:
+class ExtractResult:
     """What became of one extract: counts, names of load files, and what its pseudonyms stand for."""
 
     facts: RestoredRows
@@ -78,7 +78,7 @@ class Rows:
 
 def restore_extract(
     extract: RestoredExtract, folder: Path, pseudonymiser: Pseudonymiser, progress: Progress, cleanse: CleanseList
-) -> Rows:
+) -> ExtractResult:
     """Write the load file of one extract: the rows of the backup whose metering points the pack returns, as they were.
 
     Raises:
@@ -136,7 +136,7 @@ def restore_extract(
         **agreement,
         files=tuple(RestoredFile(name=n, rows=r, returned=b) for n, r, b in load.counts()) if extract.several else None,
     )
-    return Rows(found, files, real)
+    return ExtractResult(found, files, real)
 
 
 def _words(evidence: Evidence) -> dict[str, str]:

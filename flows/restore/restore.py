@@ -17,7 +17,8 @@ from datetime import date
 from pathlib import Path
 
 from contracts.errors import ConfigurationError, EvidenceError, IntakeError, RefusedError
-from contracts.evidence import Evidence, InputEvidence, SourceFormEvidence
+from contracts.evidence import Evidence
+from contracts.evidence_inputs import InputEvidence, SourceFormEvidence
 from contracts.evidence_results import ItemCountsEvidence
 from contracts.json_types import JsonObject
 from contracts.model import plain

@@ -23,7 +23,7 @@ RESTORE = "restore it from a backup (datacut ringfence restore), or correct ring
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class LedgerHead:
     """A change that is known outside the ledger: which ledger, which cut, its number and digest."""
 
     ledger: str
@@ -38,7 +38,7 @@ def heads_file(job: Job) -> Path:
     return job.path(job.model.release.folder) / f"{job.model.cut.id}-ledger-heads.jsonl"
 
 
-def known_heads(job: Job) -> list[Head]:
+def known_heads(job: Job) -> list[LedgerHead]:
     """Return what was noted, the oldest first.
 
     Raises:
@@ -50,7 +50,7 @@ def known_heads(job: Job) -> list[Head]:
     except FileNotFoundError:
         return []
     try:
-        return [Head(**json.loads(line)) for line in lines]
+        return [LedgerHead(**json.loads(line)) for line in lines]
     except (ValueError, TypeError):
         raise EvidenceError(
             "is damaged", where=file.name, remedy="restore it from a copy; it says which ledger is the right one"
@@ -68,7 +68,7 @@ def note_head(job: Job, ledger: Ledger) -> None:
     if number == 0 or (known and (known[-1].ledger, known[-1].sha256) == (ledger.id, sha256)):
         return
     file = heads_file(job)
-    line = json.dumps(asdict(Head(ledger.id, job.model.cut.id, number, sha256, now())), sort_keys=True)
+    line = json.dumps(asdict(LedgerHead(ledger.id, job.model.cut.id, number, sha256, now())), sort_keys=True)
     with disk(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o644)

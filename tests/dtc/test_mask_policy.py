@@ -7,7 +7,7 @@ import re
 import pytest
 
 from contracts.dtc import parse_catalogue
-from contracts.dtc.policy import Kind, parse_policy, shipped_policy_text
+from contracts.dtc.policy import IdentifierKind, parse_policy, shipped_policy_text
 from contracts.errors import ContractError
 from tests.dtc import flow_files
 from transforms.dtc.plan import make_plan
@@ -149,8 +149,8 @@ places:
 items: {J1036: address_line, J1037: address_line, J0263: postcode, J0410: keep}
 """
     policy = parse_policy(text)
-    assert policy.kind("D0217", "492", "J1036") is Kind.ADDRESS_LINE
+    assert policy.kind("D0217", "492", "J1036") is IdentifierKind.ADDRESS_LINE
     assert policy.kind("D0204", "440", "J1036") is None  # no set is for this group: it is not classified
-    assert policy.kind("D0150", "290", "J0410") is Kind.FREE_TEXT
-    assert policy.kind("D0304", "79C", "J0410") is Kind.KEEP
+    assert policy.kind("D0150", "290", "J0410") is IdentifierKind.FREE_TEXT
+    assert policy.kind("D0304", "79C", "J0410") is IdentifierKind.KEEP
     assert policy.kind("D0150", "290", "J0004") is None

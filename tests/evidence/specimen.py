@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from contracts.errors import EvidenceError
-from contracts.evidence import EVIDENCE_SCHEMA, Evidence, InputEvidence, RuleCountEvidence
+from contracts.evidence import EVIDENCE_SCHEMA, Evidence, RuleCountEvidence
+from contracts.evidence_inputs import InputEvidence
 from flows.pack.schema import parse_evidence
 from transforms.release.attestation import ORDER
 

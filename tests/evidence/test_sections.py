@@ -8,7 +8,7 @@ import pytest
 
 from contracts.augmentation import items
 from contracts.errors import ContractError
-from contracts.evidence import InputEvidence
+from contracts.evidence_inputs import InputEvidence
 from contracts.load import load_all
 from contracts.requirements import assessment, requirements
 from flows.quality.rule_counts import entry

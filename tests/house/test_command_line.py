@@ -14,7 +14,8 @@ from contracts.errors import DataCutError, PlaceError
 from flows.cli import help as command_help
 from flows.cli.outcome import failure_of
 from flows.cli.progress import RELEASE_ONLY, SHARES, BarListener
-from flows.cut.progress import Step
+from flows.cut.progress import Step, StepCounts
+from flows.pipeline import RunPlan
 from tests.command import BUILT, datacut
 
 CODE = "from flows.cli.main import main; main()"
@@ -141,15 +142,16 @@ class Bar:
 def test_progress_ends_at_a_hundred_per_cent(kind) -> None:
     bar = Bar()
     listener = BarListener(bar, kind)
-    plan = {"sources": [("SUPA", "portfolio"), ("DISA", "registration")], "partitions": 3}
+    sources = (("SUPA", "portfolio"), ("DISA", "registration"))
+    plan = RunPlan(sources=sources, partitions=3, resumed=False)
     stages = [name for name in SHARES if kind == "release" or name not in RELEASE_ONLY]
     steps = [("intake",), ("intake", "pseudonymise"), ("intake", "pseudonymise"), *[("quality",)] * 5]
     steps += [(name,) for name in stages if name in RELEASE_ONLY]
     for number, names in enumerate(steps):
-        listener.end(Step(names, dict), 0.1, plan if not number else {})
+        listener.end(Step(names, dict), 0.1, StepCounts() if number else plan)
         assert bar.done < bar.total
     before = bar.done
-    listener.end(Step(("release", "leak scan", "report"), dict), 0.1, {})
+    listener.end(Step(("release", "leak scan", "report"), dict), 0.1, StepCounts())
     assert bar.done == bar.total
     assert bar.total - before == pytest.approx(sum(SHARES[name] for name in ("release", "leak scan", "report")))
 

@@ -15,6 +15,8 @@ LONGEST_FILE, LONGEST_FUNCTION = 500, 70
 # what transforms may import of contracts, beside the ``model`` of each room: values and words, no loader
 VALUES = {
     "contracts.vocabulary", "contracts.errors", "contracts.conditions", "contracts.alignment", "contracts.dtc.layout",
+    "contracts.evidence", "contracts.evidence_inputs", "contracts.evidence_results", "contracts.evidence_types",
+    "contracts.json_types",
 }  # fmt: skip
 # where contracts are loaded: the context of a cut, what names a contract before there is one, and tools without a cut
 LOAD_CONTRACTS = (

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from flows import pipeline
 from flows.cli.progress import SHARES
-from flows.cut.progress import Step
+from flows.cut.progress import Step, StepCounts
+from flows.release.published import Published
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("contracts", "transforms", "flows")
@@ -76,6 +78,12 @@ def test_the_progress_bar_shares_its_time_among_the_stages():
     assert sum(SHARES.values()) == 100
 
 
+PLAN = pipeline.RunPlan(sources=(("EELC", "registration"),), partitions=2, resumed=False)
+PUBLISHED = Published(
+    pack="", report="", tagmanifest_sha256="", accounting=(), returns=(), sources=(), reasons={}, phases={}
+)
+
+
 @pytest.mark.parametrize("left_out", [{"align", "augment", "ring-fence"}, set()], ids=["submission", "release"])
 def test_a_run_takes_its_steps_through_the_stages_in_order(monkeypatch, left_out):
     """What a run hands to its tasks, in progress and under Prefect, bears the stages' names and no others."""
@@ -83,9 +91,13 @@ def test_a_run_takes_its_steps_through_the_stages_in_order(monkeypatch, left_out
 
     def run_wave(wave):
         steps.extend(wave)
-        return [({"sources": [["EELC", "registration"]], "partitions": 2}, 0.0) for _ in wave]
+        first = not steps[: -len(wave)]
+        last = "report" in wave[0].stages
+        return [(PLAN if first else PUBLISHED if last else StepCounts(), 0.0) for _ in wave]
 
     monkeypatch.setattr(pipeline, "finish", lambda cut_file: None)
+    monkeypatch.setattr(pipeline, "load_cut", lambda path: None)
+    monkeypatch.setattr(pipeline, "alone", lambda job: nullcontext())
     pipeline.run("cut.yaml", "submission" if left_out else "release", run_wave=run_wave)
     seen = list(dict.fromkeys(stage for step in steps for stage in step.stages))
     assert seen == [name for name in NAMES if name not in left_out]

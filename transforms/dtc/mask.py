@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from contracts.dtc.policy.model import ADDRESS, CONSTANT, Kind
+from contracts.dtc.policy.model import ADDRESS, CONSTANT, IdentifierKind
 from contracts.vocabulary import Field
 from transforms.dtc.moved import moved
 from transforms.dtc.nesting import Run, misplaced
@@ -19,7 +19,11 @@ from transforms.dtc.splice import Edits, pieces, take
 from transforms.pseudonymise.byte_columns import buffers
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
-_FIELDS = {Kind.MPAN: Field.MPAN, Kind.METER_SERIAL: Field.METER_SERIAL, Kind.ESME_ID: Field.ESME_ID}
+_FIELDS = {
+    IdentifierKind.MPAN: Field.MPAN,
+    IdentifierKind.METER_SERIAL: Field.METER_SERIAL,
+    IdentifierKind.ESME_ID: Field.ESME_ID,
+}
 _UPPER_A, _ASCII_END = np.uint8(65), np.uint8(128)
 MPAN_DIGITS = 13
 WHOLE_RECORDS = "ask the sender for records with all their fields, or give --blank-unknown"
@@ -111,7 +115,7 @@ class _Block:
         dropped[lost] = True
         cells = self._cells.take(looked)
         kinds = self._plan.kinds.take(cells)
-        unknown = (kinds == UNCLASSIFIED) | (kinds == KINDS.index(Kind.KEEP))
+        unknown = (kinds == UNCLASSIFIED) | (kinds == KINDS.index(IdentifierKind.KEEP))
         numbers = unknown & filled & self._plan.numeric.take(cells)
         filled[numbers] = ~self._fit_as_numbers(looked[numbers])
         easy = unknown & filled & self._plan.lenient.take(cells)
@@ -206,7 +210,7 @@ class _Block:
     def _like_identifiers(self, fields: Ints) -> Marks:
         """Tell which identifiers are written like one: an MPAN has thirteen digits, in one of its spellings."""
         good = np.ones(fields.size, dtype=np.bool_)
-        mpans = np.flatnonzero(self._plan.kinds.take(self._cells.take(fields)) == KINDS.index(Kind.MPAN))
+        mpans = np.flatnonzero(self._plan.kinds.take(self._cells.take(fields)) == KINDS.index(IdentifierKind.MPAN))
         starts, ends = self._lines.field_starts[fields[mpans]], self._lines.field_ends[fields[mpans]]
         plain = ends - starts == MPAN_DIGITS
         digits = pieces(self._data, MPAN_DIGITS)[starts[plain]].view(np.uint8).reshape(-1, MPAN_DIGITS) - np.uint8(48)
@@ -286,12 +290,12 @@ class _Block:
         plain = all(((edge > BLANK) & (edge < _ASCII_END)).all() for edge in edges)
         return raw if plain else raw.str.strip_chars()
 
-    def _replace(self, kind: Kind, fields: Ints) -> None:
+    def _replace(self, kind: IdentifierKind, fields: Ints) -> None:
         cells = self._cells.take(fields)
         self._masked += np.bincount(cells, minlength=self._masked.size)
         if kind in CONSTANT:
             texts = self._constants(cells, lambda mandatory: not mandatory)
-        elif kind is Kind.REFERENCE:
+        elif kind is IdentifierKind.REFERENCE:
             texts = self._fitted(cells, self._pseudonymiser.references(self._take(fields)), None)
         elif kind in _FIELDS:
             raw = self._bare(fields)

@@ -15,30 +15,46 @@ import numpy as np
 import polars as pl
 
 from contracts.dtc.model import FlowItem
-from contracts.dtc.policy.model import Kind
+from contracts.dtc.policy.model import IdentifierKind
 from transforms.dtc.plan import KINDS, Place, Plan
 from transforms.dtc.records import PIPE, Ints, Lines, Marks
 from transforms.dtc.splice import take
 from transforms.pseudonymise.byte_columns import Rows
 
 # Characters below which a value is not one of a kind: a code of one or two letters is no name.
-_LEAST: Mapping[Kind, int] = {
-    Kind.MPAN: 13,
-    Kind.METER_SERIAL: 6,
-    Kind.ESME_ID: 16,
-    Kind.ADDRESS_LINE: 3,
-    Kind.POSTCODE: 5,
-    Kind.REFERENCE: 6,
-    Kind.NAME: 3,
-    Kind.TELEPHONE: 6,
-    Kind.EMAIL: 6,
-    Kind.FREE_TEXT: 3,
-    Kind.SENSITIVE: 1,
-    Kind.SECRET: 4,
+_LEAST: Mapping[IdentifierKind, int] = {
+    IdentifierKind.MPAN: 13,
+    IdentifierKind.METER_SERIAL: 6,
+    IdentifierKind.ESME_ID: 16,
+    IdentifierKind.ADDRESS_LINE: 3,
+    IdentifierKind.POSTCODE: 5,
+    IdentifierKind.REFERENCE: 6,
+    IdentifierKind.NAME: 3,
+    IdentifierKind.TELEPHONE: 6,
+    IdentifierKind.EMAIL: 6,
+    IdentifierKind.FREE_TEXT: 3,
+    IdentifierKind.SENSITIVE: 1,
+    IdentifierKind.SECRET: 4,
 }
-_LETTERED = frozenset({Kind.ESME_ID, Kind.POSTCODE, Kind.NAME, Kind.EMAIL})
-_DIGITS = frozenset({Kind.MPAN, Kind.METER_SERIAL, Kind.ESME_ID, Kind.POSTCODE, Kind.TELEPHONE})
-_ANY_LENGTH = frozenset({Kind.MPAN, Kind.METER_SERIAL, Kind.ESME_ID, Kind.POSTCODE, Kind.TELEPHONE})  # blanks in them
+_LETTERED = frozenset({IdentifierKind.ESME_ID, IdentifierKind.POSTCODE, IdentifierKind.NAME, IdentifierKind.EMAIL})
+_DIGITS = frozenset(
+    {
+        IdentifierKind.MPAN,
+        IdentifierKind.METER_SERIAL,
+        IdentifierKind.ESME_ID,
+        IdentifierKind.POSTCODE,
+        IdentifierKind.TELEPHONE,
+    }
+)
+_ANY_LENGTH = frozenset(
+    {
+        IdentifierKind.MPAN,
+        IdentifierKind.METER_SERIAL,
+        IdentifierKind.ESME_ID,
+        IdentifierKind.POSTCODE,
+        IdentifierKind.TELEPHONE,
+    }
+)  # blanks in them
 _SHORTEST = {"DATE": 8, "DATETIME": 8, "TIME": 4}
 _LONGEST = {"DATE": 10, "DATETIME": 19, "TIME": 8, "BOOLEAN": 5}
 _WITNESSES = 8  # later fields that are asked whether a record has shifted
@@ -62,7 +78,7 @@ def moved(lines: Lines, groups: Ints, cells: Ints, plan: Plan) -> Ints:
         return np.zeros(0, dtype=np.int32)
     fields = np.flatnonzero(np.repeat(odd, counts)).astype(np.int32)
     gaps = np.repeat(missing[odd], counts[odd]).clip(-plan.width, plan.width)
-    doubtful = plan.kinds[cells[fields]] == KINDS.index(Kind.KEEP)
+    doubtful = plan.kinds[cells[fields]] == KINDS.index(IdentifierKind.KEEP)
     doubtful &= lines.field_ends[fields] > lines.field_starts[fields]
     fields, gaps = fields[doubtful], gaps[doubtful]
     span = 2 * plan.width + 1
@@ -83,7 +99,11 @@ def _shifts(plan: Plan, cell: int, gap: int) -> list[int]:
     ways = range(1, gap + 1) if gap > 0 else range(-1, gap - 1, -1)
     group = cell // plan.width
     found = [(way, plan.places.get(cell + way)) for way in ways if (cell + way) // plan.width == group]
-    return [way for way, place in found if place is not None and place.kind is not None and place.kind is not Kind.KEEP]
+    return [
+        way
+        for way, place in found
+        if place is not None and place.kind is not None and place.kind is not IdentifierKind.KEEP
+    ]
 
 
 class _Suspects:
@@ -145,7 +165,7 @@ def _test(place: Place, kept: FlowItem) -> pl.Expr:
     """Return whether a value that stands in the field of an item could be one of a place."""
     value, kind = pl.col("value"), place.kind
     length = value.str.len_chars()
-    if kind is None or kind is Kind.KEEP:
+    if kind is None or kind is IdentifierKind.KEEP:
         return _kept(place.item)
     found = length >= min(_LEAST[kind], place.item.length or _LEAST[kind])
     if kind not in _ANY_LENGTH and place.item.length:
@@ -154,7 +174,7 @@ def _test(place: Place, kept: FlowItem) -> pl.Expr:
         found &= value.str.contains(r"\pL")
     if kind in _DIGITS:
         found &= value.str.contains(r"\d")
-    if kind is Kind.MPAN or place.item.kind in _NUMBERS:
+    if kind is IdentifierKind.MPAN or place.item.kind in _NUMBERS:
         found &= ~value.str.contains(r"\pL")
     if place.item.kind not in _DATES and kept.kind in {*_DATES, ""}:
         day = value.str.head(8).str.to_date("%Y%m%d", strict=False)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.dtc.model import Flow, FlowItem
-from contracts.dtc.policy.model import ADDRESS, CONSTANT, IDENTIFIERS, Kind, MaskPolicy
+from contracts.dtc.policy.model import ADDRESS, CONSTANT, IDENTIFIERS, IdentifierKind, MaskPolicy
 from contracts.errors import ContractError
 from transforms.dtc.nesting import RecordNesting, make_nesting
 from transforms.dtc.records import Ints, Marks, group_code
@@ -40,7 +40,7 @@ class Place:
     version: str
     group: str
     item: FlowItem
-    kind: Kind | None
+    kind: IdentifierKind | None
     constant: str
 
     @property
@@ -126,7 +126,7 @@ class Plan:
         return [p for p in self.places.values() if p.kind is None and (p.flow, p.version) == (flow_, version)]
 
 
-KINDS: tuple[Kind | None, ...] = (*Kind, None)  # None: not classified, or beyond the layout
+KINDS: tuple[IdentifierKind | None, ...] = (*IdentifierKind, None)  # None: not classified, or beyond the layout
 UNCLASSIFIED = KINDS.index(None)
 
 
@@ -151,7 +151,7 @@ def make_plan(catalogue: Mapping[tuple[str, str], Flow], policy: MaskPolicy) -> 
             kind = policy.kind(flow.flow, name, item.item)
             place = Place(flow.flow, flow.version, name, item, kind, _constant(item, kind, policy))
             places[cell], kinds[cell] = place, KINDS.index(kind)
-            if kind is Kind.KEEP:
+            if kind is IdentifierKind.KEEP:
                 limits[cell], numeric[cell] = _limit(item), item.kind in _NUMERIC
             required[cell] = kind in IDENTIFIERS and item.mandatory
         addresses.extend(_addresses(flow, name, index, policy))
@@ -195,7 +195,7 @@ def _open(kinds: NDArray[np.int8], widths: Ints) -> tuple[Marks, Marks]:
     """Return which groups have a kept field with an item to be masked behind it, and which with one before it."""
     known = np.arange(kinds.shape[1]) <= widths[:, None]
     known[:, 0] = False
-    kept = kinds == KINDS.index(Kind.KEEP)
+    kept = kinds == KINDS.index(IdentifierKind.KEEP)
     others = known & ~kept
     before = np.logical_or.accumulate(others, axis=1)
     behind = np.logical_or.accumulate(others[:, ::-1], axis=1)[:, ::-1]
@@ -209,7 +209,7 @@ def _lenient(kinds: NDArray[np.int8], required: Marks, places: Mapping[int, Plac
     known = np.zeros(kinds.size, dtype=np.bool_)
     known[list(places)] = True
     unclassified = known.reshape(kinds.shape) & (kinds == UNCLASSIFIED)
-    masked = known.reshape(kinds.shape) & (kinds != KINDS.index(Kind.KEEP)) & ~required
+    masked = known.reshape(kinds.shape) & (kinds != KINDS.index(IdentifierKind.KEEP)) & ~required
     marks: Marks = (~masked.any(axis=1, keepdims=True) & ~unclassified).reshape(-1)
     return marks
 
@@ -220,7 +220,7 @@ def _limit(item: FlowItem) -> int:
     return item.length or _UNKNOWN_LENGTH
 
 
-def _constant(item: FlowItem, kind: Kind | None, policy: MaskPolicy) -> str:
+def _constant(item: FlowItem, kind: IdentifierKind | None, policy: MaskPolicy) -> str:
     """Return the constant of a kind in an item's format: the policy's, where it has one."""
     if kind in CONSTANT and (own := policy.constants.get(item.item)):
         if (item.length and len(own) > item.length) or (item.kind in _NUMERIC and not own.isdigit()):
@@ -228,7 +228,7 @@ def _constant(item: FlowItem, kind: Kind | None, policy: MaskPolicy) -> str:
         return own
     match item.kind:
         case "NUM" | "INT":
-            return "0" * item.length if kind is Kind.MPAN else "0"
+            return "0" * item.length if kind is IdentifierKind.MPAN else "0"
         case "DATE":
             return "19000101"
         case "TIME":
@@ -238,16 +238,16 @@ def _constant(item: FlowItem, kind: Kind | None, policy: MaskPolicy) -> str:
         case "BOOLEAN":
             return "F"
     text = {
-        Kind.TELEPHONE: _PHONE,
-        Kind.EMAIL: _MAIL,
-        Kind.POSTCODE: "ZZ99 9ZZ",
-        Kind.MPAN: "0" * 13,
-        Kind.METER_SERIAL: "0" * (item.length or 10),
-        Kind.ESME_ID: "00-00-00-00-00-00-00-00",
-        Kind.REFERENCE: "0" * min(item.length or _SHORT, _SHORT),
-        Kind.SECRET: "X" * min(item.length or _SHORT, _SHORT),
-        Kind.SENSITIVE: "X" * min(item.length or _SHORT, _SHORT),
-    }.get(kind or Kind.FREE_TEXT, _TEXT)
+        IdentifierKind.TELEPHONE: _PHONE,
+        IdentifierKind.EMAIL: _MAIL,
+        IdentifierKind.POSTCODE: "ZZ99 9ZZ",
+        IdentifierKind.MPAN: "0" * 13,
+        IdentifierKind.METER_SERIAL: "0" * (item.length or 10),
+        IdentifierKind.ESME_ID: "00-00-00-00-00-00-00-00",
+        IdentifierKind.REFERENCE: "0" * min(item.length or _SHORT, _SHORT),
+        IdentifierKind.SECRET: "X" * min(item.length or _SHORT, _SHORT),
+        IdentifierKind.SENSITIVE: "X" * min(item.length or _SHORT, _SHORT),
+    }.get(kind or IdentifierKind.FREE_TEXT, _TEXT)
     return text[: item.length] if item.length else text
 
 

@@ -17,7 +17,7 @@ import polars as pl
 
 from contracts.dtc.layout import CUT_DATE, DtcLayout, Place, group_of, layout_columns
 from contracts.dtc.model import FlowItem
-from contracts.evidence import EmptyItem, FilledItem, LackingItem, UnwrittenGroup
+from contracts.evidence_inputs import EmptyItem, FilledItem, LackingItem, UnwrittenGroup
 
 LAYOUT = "_layout"
 _DAY, _MOMENT = "%Y%m%d", "%Y%m%d%H%M%S"

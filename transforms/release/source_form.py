@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from contracts.evidence import InputEvidence, SourceFormEvidence
+from contracts.evidence_inputs import InputEvidence, SourceFormEvidence
 from contracts.model import Contract
 from contracts.vocabulary import Form
 from transforms.column_map import ColumnMap

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class IdentifierKind(StrEnum):
     """What a value of an item is, and so how it is masked."""
 
     KEEP = "keep"
@@ -25,9 +25,9 @@ class Kind(StrEnum):
     SECRET = "secret"  # noqa: S105 - a kind of item, not a password
 
 
-IDENTIFIERS = frozenset({Kind.MPAN, Kind.METER_SERIAL, Kind.ESME_ID})
-CONSTANT = frozenset({Kind.SECRET, Kind.SENSITIVE})
-ADDRESS = frozenset({Kind.ADDRESS_LINE, Kind.POSTCODE})
+IDENTIFIERS = frozenset({IdentifierKind.MPAN, IdentifierKind.METER_SERIAL, IdentifierKind.ESME_ID})
+CONSTANT = frozenset({IdentifierKind.SECRET, IdentifierKind.SENSITIVE})
+ADDRESS = frozenset({IdentifierKind.ADDRESS_LINE, IdentifierKind.POSTCODE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ class MaskPolicy:
         constants: item -> what a mandatory value of it becomes, where a constant of its format would be no code of it.
     """
 
-    items: Mapping[str, Kind]
-    places: Mapping[tuple[str, str, str], Kind]
+    items: Mapping[str, IdentifierKind]
+    places: Mapping[tuple[str, str, str], IdentifierKind]
     addresses: tuple[AddressSet, ...]
     constants: Mapping[str, str]
 
-    def kind(self, flow: str, group: str, item: str) -> Kind | None:
+    def kind(self, flow: str, group: str, item: str) -> IdentifierKind | None:
         """Return the kind of an item in a group; ``None`` where the policy does not classify it.
 
         A line or postcode of an address is classified only where one of its sets is for the group.

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from contracts.dtc.policy.model import ADDRESS, CONSTANT, AddressSet, Kind, MaskPolicy
+from contracts.dtc.policy.model import ADDRESS, CONSTANT, AddressSet, IdentifierKind, MaskPolicy
 from contracts.errors import ContractError
 from contracts.validation import load_values
 
@@ -59,8 +59,8 @@ def shipped_policy_text() -> str:
 
 def _judge_addresses(policy: MaskPolicy, where: str) -> None:
     """See that sets and kinds say the same."""
-    members = {item: Kind.ADDRESS_LINE for known in policy.addresses for item in known.lines}
-    members |= {known.postcode: Kind.POSTCODE for known in policy.addresses if known.postcode}
+    members = {item: IdentifierKind.ADDRESS_LINE for known in policy.addresses for item in known.lines}
+    members |= {known.postcode: IdentifierKind.POSTCODE for known in policy.addresses if known.postcode}
     for item, kind in policy.items.items():
         if (kind in ADDRESS or item in members) and members.get(item) != kind:
             raise ContractError(
@@ -93,14 +93,14 @@ def _reference(item: Any, where: str) -> str:
     return item
 
 
-def _kind(kind: Any, item: Any, where: str) -> Kind:
-    if kind not in [known.value for known in Kind]:
-        words = ", ".join(known.value for known in Kind)
+def _kind(kind: Any, item: Any, where: str) -> IdentifierKind:
+    if kind not in [known.value for known in IdentifierKind]:
+        words = ", ".join(known.value for known in IdentifierKind)
         raise ContractError(f"gives {item} an unknown kind", where=where, remedy=f"choose one of {words}")
-    return Kind(kind)
+    return IdentifierKind(kind)
 
 
-def _place(entry: Any, where: str) -> tuple[tuple[str, str, str], Kind]:
+def _place(entry: Any, where: str) -> tuple[tuple[str, str, str], IdentifierKind]:
     fields = _mapping(entry, where)
     if set(fields) != {"flow", "group", "item", "kind"}:
         raise ContractError("has a place that is not flow, group, item and kind", where=where, remedy=_REMEDY)
