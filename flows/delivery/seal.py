@@ -144,8 +144,11 @@ class _Tar:
 
     def read(self, count: int = -1) -> bytes:
         """Return up to ``count`` bytes, empty only at the end."""
-        if not self._left:
-            self._left = next(self._pieces, b"")
+        while not self._left:  # a piece may be empty, which is not the end
+            piece = next(self._pieces, None)
+            if piece is None:
+                return b""
+            self._left = piece
         data, self._left = (self._left, b"") if count < 0 else (self._left[:count], self._left[count:])
         return data
 

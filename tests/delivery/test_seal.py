@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from flows.delivery.seal import MANIFEST, seal
+from flows.delivery.unseal import unseal
 from flows.intake import Limits, SourceFiles, SourceSpec
 from flows.keys.age_files import identities_of, new_identity
 from tests.command import Done, datacut
@@ -70,6 +71,16 @@ def test_the_recipient_sees_what_was_sealed_and_the_sender_gets_a_receipt(house:
     assert datacut(*checked, house / "supa.pub").code == 18, "somebody else signed it"
     (house / "b.sealed").write_bytes(b"another file")
     assert datacut(*checked, house / "programme.pub").code == 18
+
+
+@pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 1 << 20, (1 << 20) + 512])
+def test_a_file_of_any_size_comes_through(tmp_path: Path, size: int) -> None:
+    private, recipient = new_identity()
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_bytes(b"x" * size)
+    seal([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "s", to=[recipient])
+    found = unseal(tmp_path / "s", identities_of(private))
+    assert [(file.name, file.bytes) for file in found.manifest.files] == [("a.csv", size), ("b.csv", size)]
 
 
 @pytest.mark.requirement("R3")
