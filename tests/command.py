@@ -42,10 +42,10 @@ def _command() -> Any:
 
 
 def datacut(*arguments: object, cwd: Path | None = None, stdin: str | None = None, **environment: str) -> Done:
-    """Run ``datacut`` with arguments; two parts of ``main`` are for processes of their own and are left out.
+    """Run ``datacut`` with arguments; three parts of ``main`` are for processes of their own and are left out.
 
-    The subcommands are mounted once for all tests, and what forbids core dumps would forbid them to every test that
-    comes after.
+    The subcommands are mounted once for all tests, and what forbids core dumps, and keeps the texts of panics, would
+    do so for every test that comes after.
 
     Args:
         cwd: the folder in which the user is.
@@ -58,6 +58,7 @@ def datacut(*arguments: object, cwd: Path | None = None, stdin: str | None = Non
             stack.enter_context(contextlib.chdir(cwd))
         stack.enter_context(mock.patch.object(main, "build", _command))
         stack.enter_context(mock.patch.object(main, "guard_memory", return_value=True))
+        stack.enter_context(mock.patch.object(main, "keep_panics_quiet"))
         stack.enter_context(mock.patch.object(sys, "argv", ["datacut", *map(str, arguments)]))
         if stdin is not None:
             given = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")

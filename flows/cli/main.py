@@ -21,6 +21,7 @@ from contracts.documents.runbook import exit_codes
 from contracts.errors import PlaceError
 from flows.cli import outcome
 from flows.cli.help import Root
+from flows.cut.boundary import is_failure, keep_panics_quiet
 from flows.keys.process import guard_memory
 
 # modules of ``flows.cli``
@@ -79,6 +80,7 @@ def build() -> typer.Typer:
 def main() -> None:
     """Run the command line; the only place that turns exceptions into output."""
     guard_memory()
+    keep_panics_quiet()
     arguments = sys.argv[1:]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -95,7 +97,9 @@ def main() -> None:
         if isinstance(end.__context__, BrokenPipeError):  # typer leaves with 1, which is a defect's
             outcome.reader_gone()
         raise
-    except Exception as fault:  # noqa: BLE001 - its text may quote data: type and place are enough
+    except BaseException as fault:
+        if not is_failure(fault):
+            raise
         outcome.fail(fault, arguments)
     if code == outcome.INTERRUPTED:
         outcome.stop(arguments)

@@ -29,6 +29,7 @@ from contracts.errors import ConfigurationError, DataCutError, PlaceError
 from contracts.json_types import JsonObject
 from flows import pipeline
 from flows.cut import progress
+from flows.cut.boundary import is_failure, keep_panics_quiet
 from flows.cut.config import load_cut
 from flows.cut.installed import require
 from flows.cut.parallel import WORKERS
@@ -103,11 +104,14 @@ def _without_values(call: Callable[[], progress.StepOutcome]) -> Callable[[], pr
     """Let no foreign exception reach the orchestrator, which keeps texts and tracebacks: they may quote data."""
 
     def guarded() -> progress.StepOutcome:
+        keep_panics_quiet()  # a worker's process too
         try:
             return call()
         except DataCutError:
             raise
-        except Exception as fault:  # noqa: BLE001 - its text may quote data: type and place are enough
+        except BaseException as fault:
+            if not is_failure(fault):
+                raise
             defect = DataCutError.defect(fault)
         raise defect
 
