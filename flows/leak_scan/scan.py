@@ -190,10 +190,10 @@ class Scanner:
         self, text: Condensed, some: Windows, hits: Hits, block: Block, found: LeakFindings, table: TextTable
     ) -> None:
         """Note hits of a text table by column, and those whose own row had the value by themselves."""
-        names = np.array(table.columns(block, text.positions[hits.start]), dtype=object)
+        names = table.columns(block, text.positions[hits.start])
         found.hit_blocks(hits, block.where)
-        for name in sorted(set(names[hits.hit])):
-            inside = names == name
+        for name in sorted({names[at] for at in np.flatnonzero(hits.hit)}):
+            inside = np.array([other == name for other in names])
             part = Windows(some.kind, some.form, some.start[inside], some.length[inside])
             here = self._known.search(text, part)
             if some.kind is Kind.POSTCODE and "postcode" not in _bare(name) and table.names:

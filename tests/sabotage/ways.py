@@ -14,7 +14,6 @@ import polars as pl
 
 from contracts.vocabulary import Form, Method
 from flows import pipeline
-from flows.cut import context as cut_context
 from flows.intake.raw_digests import DigestTaker
 from flows.leak_scan import scan
 from flows.leak_scan.findings import LeakFindings
@@ -88,7 +87,8 @@ def raw_columns(
                 raw = frame[column.name].to_list()
                 chosen = list(range(frame.height))[rows]
                 if rows != slice(None):
-                    chosen = [n for n in range(frame.height) if raw[n] and values[n]][rows]
+                    here = frame["mpan_core"].str.starts_with("10")  # of the registration that the small cut has
+                    chosen = [n for n in range(frame.height) if raw[n] and values[n] and here[n]][rows]
                 for row in chosen:
                     values[row] = raw[row]
                 out = out.with_columns(pl.Series(column.name, values, dtype=out.schema[column.name]))
@@ -157,28 +157,16 @@ def _(patch: Patch) -> None:
 
 @way("a forgotten column")
 def _(patch: Patch) -> None:
-    """An identifier's column is classified as an attribute, and kept."""
-    from contracts.vocabulary import Classification
+    """Meter serials reach make and model, which passes as it is: as if a column were mapped to another's name."""
+    before = getattr(source, "pseudonymise")
 
-    before = getattr(cut_context, "apply")
+    def broken(frame: pl.DataFrame, contract: Any, pseudonymiser: Any) -> Any:
+        out = before(frame, contract, pseudonymiser)
+        if patch.harmless or contract.extract != "register":
+            return out
+        return out.with_columns(frame["meter_serial_number"].alias("register_id"))
 
-    def broken(every: Any, overlay: Any) -> Any:
-        found = dict(before(every, overlay))
-        if not patch.harmless:
-            from dataclasses import replace
-
-            contract = found["metering"]
-            serial = contract.column("meter_serial_number")
-            kept = replace(
-                serial,
-                classification=Classification.ATTRIBUTE,
-                treatment=replace(serial.treatment, method=Method.KEEP, field=None),
-            )
-            columns = tuple(kept if c is serial else c for c in contract.columns)
-            found["metering"] = replace(contract, columns=columns)
-        return found
-
-    patch.set(cut_context, "apply", broken)
+    patch.set(source, "pseudonymise", broken)
 
 
 @way("another cut key in one worker")
