@@ -1,4 +1,4 @@
-"""Leaks of every kind are planted after pseudonymisation, through the release's writer, and found; what ships says so."""
+"""Leaks of every kind are planted through the release's writer, and found; the table that ships says so."""
 
 from __future__ import annotations
 

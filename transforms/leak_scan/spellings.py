@@ -176,8 +176,6 @@ def rewritten(raw: Bytes, text: Condensed, *, binary: bool = False) -> Iterator[
         raw: the bytes, and ``text`` their letters and digits.
         binary: they are no text: escapes and tags have no meaning there.
     """
-    if not text.size:
-        return
     if binary:
         if (raw == 0).any():
             yield "wide characters", raw[raw != 0].tobytes()
