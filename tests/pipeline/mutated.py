@@ -145,7 +145,7 @@ def _eight(body: list[str]) -> list[str]:
 
     def own(line: str, copy: int) -> str:
         group, serial, *rest = line.split("|")
-        return "|".join([group, f"{serial}{copy}", *rest]) if group == "03A" else line
+        return "|".join([group, f"{serial[:-1]}{copy}", *rest]) if group == "03A" else line
 
     return [own(line, copy) for copy in range(8) for line in body]
 
