@@ -7,8 +7,9 @@ WORKERS ?= auto
 TESTS ?= tests
 DEMO ?= demo
 # The tests of contracts and transforms: they run under coverage, which costs a quarter more, and the others without.
-UNITS := $(addprefix tests/,contracts scheme rules augment policy risk messages dtc ringfence)
-BRANCHES := 77
+UNITS := $(addprefix tests/,contracts scheme rules augment policy risk messages dtc \
+	ringfence attack privacy/test_leak_scan.py)
+BRANCHES := 86
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help

@@ -27,6 +27,7 @@ OWNER = "mpan_core"
 SHORTEST = 5  # bytes of a cell that could be an identifier
 NUMBER = "as a number"
 MOST_HALVES = 8  # columns of long numbers that are read together, each with each
+STEPS_VALUE = "/expected/steps.parquet, column value"  # of an item that its row names, the postcode among them
 
 
 def search_rows(scanner: Scanner, rows: Rows, found: LeakFindings) -> None:
@@ -136,7 +137,7 @@ class _Column:
                 self._own(text, hits, cells, owner)
             first = self._first(text, hits, cells)
             hits = known.search(text, known.once(text, some))
-            if some.kind is Kind.POSTCODE and not self._where.endswith("postcode"):
+            if some.kind is Kind.POSTCODE and not self._where.endswith(("postcode", STEPS_VALUE)):
                 hits = replace(hits, expected=0.0)  # intake blanks postcodes in columns of anything else
         self._found.note(hits, self._where, first)
 

@@ -141,11 +141,11 @@ def forms(sample: Path) -> list[Form]:
 
 
 def _eight(body: list[str]) -> list[str]:
-    """Return a body eight times, each with meters of its own in a D0268: a meter that is there twice is excluded."""
+    """Return a body eight times, each with meters of its own where one that is there twice is excluded."""
 
     def own(line: str, copy: int) -> str:
         group, serial, *rest = line.split("|")
-        return "|".join([group, f"{serial[:-1]}{copy}", *rest]) if group == "03A" else line
+        return "|".join([group, f"{serial[:-1]}{copy}", *rest]) if group in ("03A", "283") else line
 
     return [own(line, copy) for copy in range(8) for line in body]
 
