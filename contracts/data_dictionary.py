@@ -42,6 +42,8 @@ METHODS: Mapping[Method, str] = {
     Method.SUPPRESS: "the column stays, every value is empty",
     Method.SYNTHETIC: "replaced by an invented series of the same daily total",
     Method.DROP: "does not leave",
+    Method.MOVE: "moved by the key, in the order of the metering point's dates",
+    Method.VARY: "varied by the key, within its band",
 }
 CLASSES: Mapping[Classification, str] = {
     Classification.IDENTIFIER: "names a metering point, device or premises by itself",

@@ -88,6 +88,12 @@ class PolicyEvidence(Section):
     extracts: Maybe[dict[str, dict[str, str | ColumnTreatment]]] = _maybe(
         "Effective treatment: extract -> column -> treatment."
     )
+    profile: Maybe[Literal["exact", "standard", "strict"]] = _maybe(
+        "How precise dates and amounts of a release or return are; a submission pack is exact."
+    )
+    loosened: Maybe[tuple[str, ...]] = _maybe(
+        "Columns, as extract.column, that the overlay lets through as they are though the profile treats them."
+    )
     postcode: Maybe[Literal["outward", "area"]] = _maybe("What is kept of a postcode.")
     approval: Maybe[Literal["one signature", "two signatures"]] = _maybe(
         "Whether a second person must sign before the pack may be relied on."

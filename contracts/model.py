@@ -40,9 +40,10 @@ class Treatment:
     """What happens to a column's values on the way out.
 
     Attributes:
-        method: one of the six methods.
+        method: one of the methods.
         field: the scheme's field when ``method`` is ``pseudonymise``.
-        rule: the generalisation when ``method`` is ``generalise`` (``year``, ``month``, ``outward``, ``area``).
+        rule: the generalisation when ``method`` is ``generalise`` (``year``, ``month``, ``outward``, ``area``); how far
+            when it is ``move`` (``365 days``) or ``vary`` (``10 %``).
     """
 
     method: Method

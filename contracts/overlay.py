@@ -29,6 +29,13 @@ GENERALISATIONS = {
 }
 
 
+# What each method that keeps a value's kind and not its precision is for, the rule that it takes, and that in words.
+PRECISION = {
+    Method.MOVE: (Form.DATE, r"[1-9][0-9]{1,3} days", "moves dates, by a rule of 10 to 9999 days"),
+    Method.VARY: (Form.DECIMAL, r"[1-9][0-9]? %", "varies decimal numbers, by a rule of 1 to 99 %"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Overlay:
     """Treatments that replace those of the contracts: extract -> column -> treatment; and why."""
@@ -91,6 +98,10 @@ def refusal(column: Column, treatment: Treatment) -> str:
         return "has no invented series; synthetic is for half-hourly periods"
     if method is Method.PSEUDONYMISE and treatment.field is None:
         return "the pseudonym scheme has no field for it; use token"
+    if method in PRECISION:
+        form, rule, words = PRECISION[method]
+        if column.form is not form or not re.fullmatch(rule, str(treatment.rule)):
+            return words
     pattern = GENERALISATIONS.get(column.form)
     if method is Method.GENERALISE and (pattern is None or not re.fullmatch(pattern, str(treatment.rule))):
         return f"generalises by {pattern.replace('|', ' or ')}" if pattern else "cannot be generalised; use suppress"

@@ -27,6 +27,8 @@ class Method(StrEnum):
     SUPPRESS = "suppress"  # column stays, every value is null
     SYNTHETIC = "synthetic"  # every value is replaced by an invented one of the same total (half-hourly series)
     DROP = "drop"
+    MOVE = "move"  # a date is moved by the key, in the order of its metering point's dates
+    VARY = "vary"  # an amount is varied by the key, within its band
 
 
 class Field(StrEnum):

@@ -17,6 +17,7 @@ from flows.augment.participant_tables import MappingTables
 from flows.cut.partitions import COMPANION, JUDGED, ORDER, STAGES, ParticipantExtract, frames, read_exclusions
 from flows.cut.workspace import Workspace
 from flows.intake.market_domain_data import Reference
+from transforms.augment import volumes as annual
 from transforms.augment.manufacture import Manufacturer
 from transforms.augment.settlement_meter import settlement_meter
 from transforms.augment.timeswitch import timeswitch_attributes
@@ -103,14 +104,7 @@ def volumes(inputs: AugmentationInputs, number: int, chosen: pl.LazyFrame) -> pl
     lazy = _read(inputs, "annual_consumption", number, chosen)
     if lazy is None:
         return None
-    kinds = ("eac", "aa")
-    regimes = lazy.group_by(ORDER, "time_pattern_regime_id").agg(
-        pl.when(pl.col(c).count() > 0).then(pl.col(c).sum()).alias(c) for c in kinds
-    )
-    best = pl.coalesce("aa", "eac")
-    whole = pl.when(best.count() > 0).then(best.sum())
-    actual = pl.when(pl.col("aa").is_not_null().all()).then(whole)
-    return regimes.group_by(ORDER).agg(whole.alias("eac"), actual.alias("aa")).collect()
+    return annual.volumes(lazy, ORDER).collect()
 
 
 def measured(inputs: AugmentationInputs, number: int, chosen: pl.LazyFrame) -> pl.DataFrame | None:

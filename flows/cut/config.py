@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from contracts.errors import ConfigurationError
 from contracts.load import load_all
+from contracts.profiles import Profile
 from contracts.strict import PlacedError, Strict, matching, none_of
 from contracts.validation import load_document, load_model, read_file
 from contracts.vocabulary import Form, PostcodePolicy
@@ -98,6 +99,7 @@ class Policy(Strict):
 
     postcode: PostcodePolicy = PostcodePolicy.OUTWARD
     overlay: Path | None = None
+    profile: Profile = Profile.EXACT  # how precise dates and amounts of release and return packs are
     risk: RiskPolicy = RiskPolicy()
     excluded_at_most: Annotated[ExcludedAtMost, BeforeValidator(_limits)] = ExcludedAtMost()
 

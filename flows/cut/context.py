@@ -17,6 +17,8 @@ from contracts.errors import KeyMaterialError
 from contracts.load import RESULTS, load_all
 from contracts.model import Contract
 from contracts.overlay import NONE, apply, read_overlay
+from contracts.profiles import amount_steps, loosened, under_profile
+from contracts.profiles.model import ReleasedPrecision
 from contracts.scheme import scheme_lists
 from flows.cut.build import source_digest, tool_version
 from flows.cut.config import Job, load_cut
@@ -58,7 +60,10 @@ class Context:
     """One cut in one process; never passed between processes, never stored.
 
     Attributes:
-        contracts: of extracts, under the policy's overlay; ``results``: of what the product makes.
+        contracts: of extracts, under the policy's overlay.
+        released: of extracts, under its profile too, as release and return packs are treated.
+        loosened: columns that the overlay lets through as they are, against the profile.
+        results: of what the product makes.
         tables, associations, services: of augmentation, the cut's own where it names some.
     """
 
@@ -68,6 +73,8 @@ class Context:
     workspace: Workspace
     reference: Reference
     contracts: Mapping[str, Contract]
+    released: Mapping[str, Contract]
+    loosened: tuple[str, ...]
     results: Mapping[str, Contract]
     tables: Tables
     associations: Associations
@@ -108,8 +115,10 @@ def load_context(job: Job, root: Path, count: int) -> Context:
     every = load_all()
     overlay = read_overlay(job.path(cut.policy.overlay), every) if cut.policy.overlay else NONE
     under = apply(every, overlay)
+    profile = cut.policy.profile
     workspace = Workspace(root, count, under)
-    pseudonymiser = Pseudonymiser(keys, cut.policy.postcode, lists=scheme_lists())
+    precision = ReleasedPrecision(cut.date, amount_steps())
+    pseudonymiser = Pseudonymiser(keys, cut.policy.postcode, lists=scheme_lists(), precision=precision)
     chosen = job.model.augmentation
     return Context(
         job=job,
@@ -118,6 +127,8 @@ def load_context(job: Job, root: Path, count: int) -> Context:
         workspace=workspace,
         reference=reference,
         contracts=under,
+        released=under_profile(every, profile, overlay),
+        loosened=tuple(loosened(every, profile, overlay)),
         results=load_all(RESULTS),
         tables=tables(job.path(chosen.items)) if chosen.items else tables(),
         associations=associations(job.path(chosen.associations)) if chosen.associations else associations(),

@@ -29,6 +29,8 @@ WORDS = {
     Method.SUPPRESS: "emptied",
     Method.DROP: "dropped unread",
     Method.SYNTHETIC: "replaced by invented values of the same totals",
+    Method.MOVE: "moved, in the order of the metering point's dates",
+    Method.VARY: "varied within its band",
 }
 
 

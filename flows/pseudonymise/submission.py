@@ -34,7 +34,7 @@ from transforms.quality.rules import mask_columns
 from transforms.release.submission_check import unlike_excluded, unlike_staged
 
 BATCH = 131_072
-CHANGED = (Method.SUPPRESS, Method.DROP, Method.GENERALISE, Method.TOKEN, Method.SYNTHETIC)
+CHANGED = (Method.SUPPRESS, Method.DROP, Method.GENERALISE, Method.TOKEN, Method.SYNTHETIC, Method.MOVE, Method.VARY)
 EXCLUDED_COLUMNS = ("mpan_core", "token", "first_cause", "reasons")
 Entry = TypeVar("Entry", Accounting, InputEvidence)
 

@@ -18,13 +18,14 @@ from contracts.vocabulary import Classification, Method
 from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.parallel import map_parallel
-from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, read_exclusions
+from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, frames, read_exclusions
 from flows.cut.records import OwnItemCounts
 from flows.pack.writer import PackWriter
 from flows.release.table_files import ParquetTable
 from transforms.augment.decision_tables import provenance, reasons, told_columns
+from transforms.augment.volumes import volumes
 from transforms.pseudonymise.mpan import Keys, order_key
-from transforms.pseudonymise.pseudonymiser import treat
+from transforms.pseudonymise.pseudonymiser import less_precise, treat
 
 TAKEN_OVER = ("registration", "metering")  # extracts whose columns stand in an augmented record under their own names
 COUNTED = ("stated", "derived", "manufactured", "absent", "undecided")
@@ -46,6 +47,7 @@ FACTS = (
     "meter_install_date",
 )
 """What the counterparties of a metering point hold about it."""
+VOLUMES, SUPPLIED_FROM = "annual_consumption", "supplier_effective_from"
 AT_ONCE = 10  # participants whose row groups fill in memory at the same time
 
 
@@ -82,9 +84,41 @@ def augmented(known: Context, number: int) -> pl.LazyFrame | None:
         return None
     out = read_exclusions(known.workspace, number).lazy().select(order_key().alias(ORDER)).drop_nulls()
     released = frame.join(out, on=ORDER, how="anti", maintain_order="left")
+    moved: set[str] = set()
     for name, extract, column in _taken_over(known, frame.collect_schema().names()):
-        released = _treated(known, released, name, extract, column)
-    return released
+        contract = known.contracts[extract]
+        moves = contract.treatment(contract.column(column)).method is Method.MOVE
+        if not (moves and name in moved):  # two extracts tell it; a date that is moved twice is nowhere else
+            released = _treated(known, released, name, extract, column)
+        moved |= {name} if moves else set()
+    return _of_partners(known, _summed(known, released, number))
+
+
+def _summed(known: Context, frame: pl.LazyFrame, number: int) -> pl.LazyFrame:
+    """Return the records with the sum of the annual consumption that is released, where amounts are varied."""
+    contract = known.contracts[VOLUMES]
+    if not any(contract.treatment(contract.column(name)).method is Method.VARY for name in ("eac", "aa")):
+        return frame
+    parts = frames(known.workspace, JUDGED, known.extracts, VOLUMES, number)
+    if not parts:
+        return frame
+    rows = treat(pl.concat(parts).select(ORDER, "time_pattern_regime_id", "eac", "aa"), contract, known.pseudonymiser)
+    whole = volumes(rows, ORDER).select(ORDER, pl.col("eac").alias("_volume"))
+    done = frame.join(whole, on=ORDER, how="left", maintain_order="left")
+    here = frame.collect_schema()["annual_consumption"]
+    summed = pl.when(pl.col("annual_consumption").is_not_null()).then(pl.col("_volume").cast(here))
+    return done.with_columns(summed.alias("annual_consumption")).drop("_volume")
+
+
+def _of_partners(known: Context, frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the records with the dates of linked metering points moved as they are moved in these points' own."""
+    contract, schema = known.contracts[EXTRACT], frame.collect_schema()
+    name = f"partner_{SUPPLIED_FROM}"
+    treatment = contract.treatment(contract.column(SUPPLIED_FROM))
+    if name not in schema or treatment.method is not Method.MOVE:
+        return frame
+    moved = less_precise(name, schema[name], treatment, known.pseudonymiser, order_key("linked_mpan"))
+    return frame.with_columns(moved)
 
 
 def _taken_over(known: Context, names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
@@ -103,6 +137,8 @@ def _treated(known: Context, frame: pl.LazyFrame, name: str, extract: str, colum
     contract = known.contracts[extract]
     source = contract.column(column)
     method = contract.treatment(source).method
+    if method is Method.VARY:
+        return frame  # a sum is the sum of what is released
     own = source.classification is Classification.IDENTIFIER and contract.treatment(source) == source.treatment
     if method is Method.KEEP or own:
         return frame

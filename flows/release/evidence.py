@@ -263,7 +263,7 @@ def _half_hourly(known: Context) -> Literal["synthetic", "real", "none"]:
     return "synthetic" if all(contract.treatment(c).method in hiding for c in periods) else "real"
 
 
-def _policy(known: Context) -> PolicyEvidence:
+def _policy(known: Context, kind: str) -> PolicyEvidence:
     extracts: dict[str, dict[str, str | ColumnTreatment]] = {
         name: {
             c.name: ColumnTreatment(treatment=contract.treatment(c).describe(), classification=c.classification.value)
@@ -278,6 +278,8 @@ def _policy(known: Context) -> PolicyEvidence:
         postcode=model.cut.policy.postcode.value,
         approval="two signatures" if model.release.approver else "one signature",
         extracts=extracts,
+        profile=model.cut.policy.profile.value if kind == "release" else None,
+        loosened=known.loosened or None if kind == "release" else None,
     )
 
 
@@ -322,7 +324,7 @@ def release_evidence(
         tool=tool_facts(),
         scheme=SCHEME,
         key_fingerprint=known.keys.fingerprint(),
-        policy=_policy(known),
+        policy=_policy(known, kind),
         contracts=tuple(ContractUsed(extract=c.extract, version=c.version, sha256=c.digest) for c in used),
         reference=(*known.reference.evidence(), *(augmented.reference if augmented else ())),
         publications=(*known.reference.publication(), *(augmented.publications if augmented else ())) or None,

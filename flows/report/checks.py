@@ -314,6 +314,10 @@ def _warnings(evidence: Evidence) -> list[ReportCheck]:
                 "Half-hourly data", "Real half-hourly readings are released.", detail, CheckState.NOTE, "policy"
             )
         )
+    if evidence.policy and evidence.policy.loosened:
+        short = f"{plural(len(evidence.policy.loosened), 'column')} left exact against the profile."
+        detail = f"The policy asks for it by name: {listed(list(evidence.policy.loosened), 8)}."
+        found.append(ReportCheck("Released precision", short, detail, CheckState.NOTE, "policy"))
     crashed = sorted({row.rule for row in evidence.rules if row.crashed})
     if crashed:
         short = f"{plural(len(crashed), 'rule')} could not be judged."

@@ -272,7 +272,7 @@ def treatments(evidence: Evidence) -> list[TreatmentUse]:
     ]
 
 
-_METHODS = {"pseudonymise": 0, "token": 1, "generalise": 2, "suppress": 3, "drop": 4, "keep": 5}
+_METHODS = {"pseudonymise": 0, "token": 1, "move": 2, "vary": 3, "generalise": 4, "suppress": 5, "drop": 6, "keep": 7}
 
 
 def ranges(names: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
@@ -12,6 +13,8 @@ from contracts.evidence_results import ItemCountsEvidence
 from flows.intake.source import DELIMITERS
 from flows.release.table_files import ParquetTable
 from flows.restore.real_identifiers import RealNames
+from flows.restore.real_values import RealValues
+from transforms.pseudonymise.mpan import order_key
 from transforms.release.source_form import form_of
 
 TABLES = ("augmented", "expected", "expected/steps", "counterparties", "allocations")
@@ -23,12 +26,13 @@ BATCH = 65_536
 
 
 def restore_items(
-    pack: Path, participant: str, evidence: Evidence, real: RealNames, folder: Path
+    pack: Path, participant: str, evidence: Evidence, real: RealNames, values: RealValues, folder: Path
 ) -> tuple[tuple[ItemCountsEvidence, ...], list[str]]:
     """Write each table of the pack under real MPANs, as CSV in the participant's delimiter and as Parquet.
 
     Columns out: as in the pack, ``mpan_core`` real; of another metering point the real MPAN where the backup holds it,
-    else null and ``<column>_note`` says so; columns of pseudonym addresses and serials are left out.
+    else null and ``<column>_note`` says so; columns of pseudonym addresses and serials are left out; dates and annual
+    consumption that are the participant's own as they really are.
 
     Returns:
         Per item how many values are present by source, absent or undecided; and the names of the files.
@@ -40,18 +44,18 @@ def restore_items(
         source = pack / f"data/{participant}/{name}.parquet"
         if source.is_file():
             target = name.replace("/", "_")
-            _table(source, folder / target, real, mark)
+            _table(source, folder / target, real, values, mark)
             files += [f"{target}.csv", f"{target}.parquet"]
     return evidence.augmentation or (), files
 
 
-def _table(source: Path, target: Path, real: RealNames, mark: str) -> None:
+def _table(source: Path, target: Path, real: RealNames, values: RealValues, mark: str) -> None:
     file = pq.ParquetFile(source)
     csv, parquet = target.with_suffix(".csv"), target.with_suffix(".parquet")
     with open(csv, "wb") as text, ParquetTable(parquet) as table:
         first = True
         for batch in file.iter_batches(batch_size=BATCH):
-            rows = _under_real_names(pl.DataFrame(batch), real)
+            rows = _under_real_names(_own_values(pl.DataFrame(batch), values), real)
             rows.write_csv(text, include_header=first, separator=mark)
             table.add(rows)
             first = False
@@ -59,6 +63,14 @@ def _table(source: Path, target: Path, real: RealNames, mark: str) -> None:
             empty = _under_real_names(pl.DataFrame(file.schema_arrow.empty_table()), real)
             empty.write_csv(text, separator=mark)
             table.add(empty)
+
+
+def _own_values(frame: pl.DataFrame, values: RealValues) -> pl.DataFrame:
+    points = frame.select(order_key().fill_null(0)).to_series().to_numpy()
+    nobody = np.zeros(frame.height, np.uint64)
+    linked = "linked_mpan" in frame.columns
+    partners = frame.select(order_key("linked_mpan").fill_null(0)).to_series().to_numpy() if linked else nobody
+    return values.table(frame, points, partners)
 
 
 def _under_real_names(frame: pl.DataFrame, real: RealNames) -> pl.DataFrame:

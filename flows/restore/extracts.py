@@ -25,13 +25,14 @@ from flows.restore.backup import RestoredExtract, _Batch
 from flows.restore.faults import list_faults
 from flows.restore.load_files import ExcludedList, Filler, LoadFiles
 from flows.restore.real_identifiers import RealNames
+from flows.restore.real_values import RealValues, as_released, stated_precision
 from flows.restore.unmatched import compare, list_unmatched
 from transforms.pseudonymise.mpan import order_key
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.quality.exclusions import COINCIDENT
 
 BATCH = 131_072
-UNTOUCHED = ("keep", "pseudonymise", "synthetic")  # treatments after which a value can be met again
+UNTOUCHED = ("keep", "pseudonymise", "synthetic", "move", "vary")  # treatments after which a value can be met again
 REMAINING = {"point": pl.UInt64, "token": pl.String, "first_cause": pl.String, "reasons": pl.String}
 
 
@@ -77,14 +78,23 @@ class ExtractResult:
 
 
 def restore_extract(
-    extract: RestoredExtract, folder: Path, pseudonymiser: Pseudonymiser, progress: Progress, cleanse: CleanseList
+    extract: RestoredExtract,
+    folder: Path,
+    pseudonymiser: Pseudonymiser,
+    progress: Progress,
+    cleanse: CleanseList,
+    values: RealValues,
 ) -> ExtractResult:
     """Write the load file of one extract: the rows of the backup whose metering points the pack returns, as they were.
+
+    Args:
+        values: takes in what the own rows say of moved dates and varied amounts.
 
     Raises:
         IntakeError, RefusedError: the backup cannot be read.
     """
     contract = load_all()[extract.name]
+    treated = stated_precision(extract.evidence, extract.name)
     compared = _compared(extract, contract)
     given = _given(extract.file("data"), compared)
     gone = _gone(extract.file("excluded"))
@@ -107,14 +117,16 @@ def restore_extract(
                 named = pseudonymise_batch(batch, contract, columns, pseudonymiser, reader.spec)
                 own = _Batch(batch, named, columns)
                 back = own.among(known)
-                load.add(reader, filler.filled(batch, own.points), back)
+                released = as_released(named, contract, treated, pseudonymiser)
+                values.add(named, released, np.where(own.valid, own.points, 0), treated)
+                load.add(reader, filler.filled(batch, own.points, values), back)
                 facts.update(rows=batch.height, returned=int(back.sum()))
                 hidden = pseudonymiser.tokens(named["mpan_core"].set(pl.Series(back), None), COINCIDENT)
                 stands, why = listed.add(own, ~back, gone, hidden, gone_for)
                 list_faults(cleanse, extract, own, (contract, columns, pseudonymiser), stands, why)
                 keys.append(own.points[back])
                 places.append(np.flatnonzero(back) + facts["rows"] - batch.height + 1)
-                hashes.append(_digest(named, compared).filter(pl.Series(back)))
+                hashes.append(_digest(released, compared).filter(pl.Series(back)))
                 points.append(own.points[own.valid])
                 mpans.append(own.mpans())
                 esme.append(own.meters())

@@ -38,10 +38,11 @@ class Filler:
     Args:
         values: ``point`` and the augmented columns, one row per metering point.
         columns: physical column -> augmented column.
+        formats: augmented column of dates -> how the backup writes them.
     """
 
-    def __init__(self, values: pl.DataFrame, columns: Mapping[str, str]) -> None:
-        self._values, self._columns = values, columns
+    def __init__(self, values: pl.DataFrame, columns: Mapping[str, str], formats: Mapping[str, str]) -> None:
+        self._values, self._columns, self._formats = values, columns, formats
 
     @classmethod
     def of(cls, extract: RestoredExtract, columns: ColumnMap) -> Self:
@@ -51,22 +52,24 @@ class Filler:
         held = set(pq.read_schema(path).names) if path.is_file() else set()
         wanted = {p: sources[c] for p, c in columns.names.items() if sources.get(c) in held}
         if not wanted:
-            return cls(pl.DataFrame(), {})
+            return cls(pl.DataFrame(), {}, {})
         dates = extract.how.dates
         formats = {sources[c]: fmt for c, fmt in dates.items() if c in sources}
         read = pl.read_parquet(path, columns=["mpan_core", *dict.fromkeys(wanted.values())])
         kinds = read.schema
         texts = [
-            spelt(pl.col(n), formats.get(n, ISO)).alias(n) if kinds[n] == pl.Date else pl.col(n).cast(pl.String)
-            for n in dict.fromkeys(wanted.values())
+            pl.col(n) if kinds[n] == pl.Date else pl.col(n).cast(pl.String) for n in dict.fromkeys(wanted.values())
         ]
-        return cls(read.select(order_key().alias("point"), *texts), wanted)
+        return cls(read.select(order_key().alias("point"), *texts), wanted, formats)
 
-    def filled(self, batch: pl.DataFrame, points: NDArray[np.uint64]) -> pl.DataFrame:
-        """Return a batch of the backup with its empty MHHS-only cells filled."""
+    def filled(self, batch: pl.DataFrame, points: NDArray[np.uint64], real: RealValues) -> pl.DataFrame:
+        """Return a batch of the backup with its empty MHHS-only cells filled, own dates as they really are."""
         if not self._columns:
             return batch
         found = pl.DataFrame({"point": points}).join(self._values, on="point", how="left", maintain_order="left")
+        for name in [n for n, kind in found.schema.items() if kind == pl.Date]:
+            days = real.latest(points, found[name]).to_frame()
+            found = found.with_columns(days.select(spelt(pl.col(name), self._formats.get(name, ISO)).alias(name)))
         return batch.with_columns(
             pl.coalesce(pl.when(pl.col(physical).str.strip_chars() != "").then(pl.col(physical)), found[name]).alias(
                 physical
@@ -93,6 +96,7 @@ def _stated_in(item: Item, extract: str) -> dict[str, str]:
 
 if TYPE_CHECKING:
     from flows.restore.backup import _Batch
+    from flows.restore.real_values import RealValues
 
 Flags = NDArray[np.bool_]
 FORMS = {"parquet": "parquet", "dtc": "usr"}

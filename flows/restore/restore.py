@@ -22,6 +22,8 @@ from contracts.evidence_inputs import InputEvidence, SourceFormEvidence
 from contracts.evidence_results import ItemCountsEvidence
 from contracts.json_types import JsonObject
 from contracts.model import plain
+from contracts.profiles import amount_steps
+from contracts.profiles.model import ReleasedPrecision
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import PostcodePolicy
 from flows.cleanse.listing import CleanseList
@@ -36,6 +38,7 @@ from flows.pack.writer import private_folder
 from flows.restore.augmented import restore_items
 from flows.restore.backup import RestoredExtract
 from flows.restore.extracts import RestoredRows, restore_extract
+from flows.restore.real_values import RealValues
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
@@ -52,6 +55,7 @@ class Restored:
         items: per item, how many values are present by source, absent or undecided.
         files: names of the load files.
         faults: lines of ``cleanse.csv``.
+        precise: dates and amounts of tables that are as they really are again, and those that stay as released.
         verified: whether the pack's signature was checked.
     """
 
@@ -62,6 +66,7 @@ class Restored:
     items: tuple[ItemCountsEvidence, ...] = ()
     files: list[str] = field(default_factory=list)
     faults: int = 0
+    precise: dict[str, int] = field(default_factory=dict)
 
     @property
     def mismatches(self) -> int:
@@ -78,6 +83,7 @@ class Restored:
             "items": [item.model_dump(mode="json") for item in self.items],
             "files": [*sorted(self.files)],
             "faults": self.faults,
+            "dates_and_amounts": {**self.precise},
         }
 
 
@@ -125,17 +131,18 @@ def restore(
     keys = read_keys(cut, evidence.key_fingerprint)
     stated = evidence.policy.postcode if evidence.policy else None
     policy = PostcodePolicy(stated or PostcodePolicy.OUTWARD)
-    pseudonymiser = Pseudonymiser(keys, policy, lists=scheme_lists())
+    precision = ReleasedPrecision(date.fromisoformat(evidence.cut.date), amount_steps())
+    pseudonymiser = Pseudonymiser(keys, policy, lists=scheme_lists(), precision=precision)
     participant = evidence.inputs[0].participant
     sources = {entry.extract: sources_of(backup, participant, entry) for entry in evidence.inputs}
     found = Restored(participant, cut, verified)
     with private_folder(out) as folder, CleanseList(folder / CLEANSE) as cleanse:
-        real = None
+        real, values = None, RealValues()
         for entry in evidence.inputs:
             as_of = date.fromisoformat(evidence.cut.date)
             specs = tuple(replace(spec, as_of=as_of) for spec in sources[entry.extract])
             extract = RestoredExtract(pack, participant, entry, evidence, specs)
-            rows = restore_extract(extract, folder, pseudonymiser, progress, cleanse)
+            rows = restore_extract(extract, folder, pseudonymiser, progress, cleanse, values)
             found.extracts.append(rows.facts)
             found.files += rows.files
             if not rows.facts.returned and rows.facts.only_in_pack:
@@ -145,8 +152,9 @@ def restore(
             real = rows.real if real is None else real.joined(rows.real)
         found.files, found.faults = [*_once(folder, found.files), CLEANSE], cleanse.found.lines
         if real is not None:
-            items, files = restore_items(pack, participant, evidence, real, folder)
+            items, files = restore_items(pack, participant, evidence, real, values, folder)
             found.items, found.files = items, [*found.files, *files]
+        found.precise = {"back": values.back, "as_released": values.left}
         text = json.dumps(found.document(), indent=2, sort_keys=True)
         (folder / REPORT).write_text(f"{text}\n", encoding="utf-8")
     return found

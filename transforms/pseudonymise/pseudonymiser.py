@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import polars as pl
 
 from contracts.errors import ContractError
 from contracts.model import Column, Contract, Treatment
+from contracts.profiles.model import ReleasedPrecision
 from contracts.scheme.model import SchemeLists
 from contracts.vocabulary import Classification, Field, Method, PostcodePolicy
 from transforms.conform import bad
@@ -14,14 +17,18 @@ from transforms.pseudonymise import address, identifiers
 from transforms.pseudonymise.byte_columns import scatter, to_series
 from transforms.pseudonymise.half_hourly import synthetic_days
 from transforms.pseudonymise.keyed_hash import hmac_sha256
-from transforms.pseudonymise.keys import FieldKeys
-from transforms.pseudonymise.mpan import Keys, MpanPermutation
+from transforms.pseudonymise.keys import FieldKeys, Subkey
+from transforms.pseudonymise.mpan import Keys, MpanPermutation, order_key
 from transforms.pseudonymise.references import references
+from transforms.treatment.amounts import varied
+from transforms.treatment.dates import moved
 
 OWN_IDENTIFIER = "own_identifier"  # the mark that rule DQ22 reads
 TOKEN_FIELD = "token"  # noqa: S105 - a key label
 SYNTHETIC_FIELD = "half-hourly"
 TOKEN_DIGITS = 32
+DATE_FIELD, AMOUNT_FIELD = "date", "amount"
+ORDER = "_order"
 GENERALISED_DATES = {"year": "1y", "month": "1mo"}
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
@@ -33,10 +40,16 @@ class Pseudonymiser:
         keys: the cut's field keys.
         postcode: how much of a postcode stays (policy).
         lists: the frozen lists of the scheme.
+        precision: what dates are moved and amounts varied by; None where a policy does neither.
     """
 
     def __init__(
-        self, keys: FieldKeys, postcode: PostcodePolicy = PostcodePolicy.OUTWARD, *, lists: SchemeLists
+        self,
+        keys: FieldKeys,
+        postcode: PostcodePolicy = PostcodePolicy.OUTWARD,
+        *,
+        lists: SchemeLists,
+        precision: ReleasedPrecision | None = None,
     ) -> None:
         self._mpan = MpanPermutation(keys.field(Field.MPAN))
         self._serial = keys.field(Field.METER_SERIAL)
@@ -45,7 +58,10 @@ class Pseudonymiser:
         self._address = keys.field(Field.ADDRESS)
         self._token = keys.field(TOKEN_FIELD)
         self._series = keys.field(SYNTHETIC_FIELD)
-        self._postcode, self._lists = postcode, lists
+        self._dates = MpanPermutation(keys.field(DATE_FIELD))
+        self._amounts = MpanPermutation(keys.field(AMOUNT_FIELD))
+        self._date_mark, self._amount_mark = (_mark(keys.field(name)) for name in (DATE_FIELD, AMOUNT_FIELD))
+        self._postcode, self._lists, self._precision = postcode, lists, precision
         self.cut_id = keys.cut_id
 
     def __repr__(self) -> str:
@@ -80,6 +96,40 @@ class Pseudonymiser:
     def days(self, points: pl.Series, frame: pl.DataFrame, periods: list[str]) -> list[pl.Series]:
         """Return invented half-hourly series of the same totals; ``points`` are the rows' pseudonym MPANs."""
         return synthetic_days(self._series, points, frame, periods, self._lists.daily_shapes)
+
+    def moved(self, points: pl.Series, dates: pl.Series, stretch: int) -> pl.Series:
+        """Return the dates that are released; ``points`` are the order keys of the rows' pseudonym MPANs.
+
+        Raises:
+            ContractError: nobody said which day no date crosses.
+        """
+        precision = self._needed(dates.name)
+        rows = np.flatnonzero((dates.is_not_null() & points.is_not_null()).to_numpy())
+        seeds = self._dates.permuted(points.gather(rows).to_numpy()) ^ self._date_mark
+        days = dates.gather(rows).cast(pl.Int32).cast(pl.Int64).to_numpy()
+        made = moved(seeds, days, (precision.cut_date - date(1970, 1, 1)).days, stretch)
+        out = pl.Series(dates.name, [None], dtype=pl.Int32).new_from_index(0, dates.len())
+        return out.scatter(rows, pl.Series(made).cast(pl.Int32)).cast(pl.Date)
+
+    def varied(self, points: pl.Series, amounts: pl.Series, share: float) -> pl.Series:
+        """Return the amounts that are released, as decimals of the same scale; ``points`` as for :meth:`moved`.
+
+        Raises:
+            ContractError: nobody said how amounts are varied.
+        """
+        how = self._needed(amounts.name).amounts
+        rows = np.flatnonzero((amounts.is_not_null() & points.is_not_null()).to_numpy())
+        seeds = self._amounts.permuted(points.gather(rows).to_numpy()) ^ self._amount_mark
+        values = amounts.gather(rows).cast(pl.Float64).to_numpy()
+        item = np.uint64(int.from_bytes(amounts.name.encode()[:8].ljust(8, b"\0"), "little"))
+        made = varied(seeds, values, np.full(rows.size, item), share, how.bands, how.steps)
+        out = pl.Series(amounts.name, [None], dtype=pl.Float64).new_from_index(0, amounts.len())
+        return out.scatter(rows, made).round(3).cast(amounts.dtype)
+
+    def _needed(self, where: str) -> ReleasedPrecision:
+        if self._precision is None:
+            raise ContractError("a value is moved or varied without a cut date", where=where)
+        return self._precision
 
     def references(self, values: pl.Series) -> pl.Series:
         """Return keyed tokens in the shape of the values: digits for digits, letters for letters."""
@@ -146,17 +196,23 @@ def _nothing(raw: pl.Series) -> pl.Series:
     return pl.Series(raw.name, [None], dtype=raw.dtype).new_from_index(0, raw.len())
 
 
+def _mark(key: Subkey) -> np.uint64:
+    """Return 64 secret bits that the seeds of all metering points have in common."""
+    return np.uint64(int.from_bytes(key.material()[:8], "little"))
+
+
 def treat(frame: pl.LazyFrame, contract: Contract, pseudonymiser: Pseudonymiser) -> pl.LazyFrame:
     """Apply contract and policy to the columns that a frame has; identifiers are pseudonyms already.
 
     Columns in: any of the contract's staged columns, and others, which pass.
     Columns out: the same without dropped ones; suppressed ones are null; dates cut to the month or year, numbers
-    rounded, texts cut to their first characters, tokens in place of values.
+    rounded or varied, dates moved, texts cut to their first characters, tokens in place of values.
 
     Raises:
         ContractError: a treatment does not fit the column's form.
     """
-    names = frame.collect_schema().names()
+    schema = frame.collect_schema()
+    names = schema.names()
     changed, dropped = [], []
     for column in contract.staged:
         treatment = contract.treatment(column)
@@ -166,9 +222,29 @@ def treat(frame: pl.LazyFrame, contract: Contract, pseudonymiser: Pseudonymiser)
             continue
         if treatment.method is Method.DROP:
             dropped.append(column.name)
+        elif treatment.method in (Method.MOVE, Method.VARY):
+            order = pl.col(ORDER) if ORDER in names else order_key(contract.key[0])
+            changed.append(less_precise(column.name, schema[column.name], treatment, pseudonymiser, order))
         elif treatment.method not in (Method.KEEP, Method.SYNTHETIC, Method.PSEUDONYMISE):
             changed.append(_coarser(column, treatment, pseudonymiser).alias(column.name))
     return frame.with_columns(changed).drop(dropped) if changed or dropped else frame
+
+
+def less_precise(
+    name: str, dtype: pl.DataType, treatment: Treatment, pseudonymiser: Pseudonymiser, order: pl.Expr
+) -> pl.Expr:
+    """Return column ``name`` with its dates moved or its amounts varied; ``order``: the metering points' order keys."""
+    far = int(str(treatment.rule).partition(" ")[0])
+    pair = pl.struct(order.alias("point"), pl.col(name).alias("value"))
+    if treatment.method is Method.MOVE:
+        return pair.map_batches(
+            lambda rows: pseudonymiser.moved(rows.struct["point"], rows.struct["value"].alias(name), far),
+            return_dtype=pl.Date,
+        ).alias(name)
+    return pair.map_batches(
+        lambda rows: pseudonymiser.varied(rows.struct["point"], rows.struct["value"].alias(name), far / 100),
+        return_dtype=dtype,
+    ).alias(name)
 
 
 def _coarser(column: Column, treatment: Treatment, pseudonymiser: Pseudonymiser) -> pl.Expr:

@@ -1,0 +1,149 @@
+"""A cut under profile standard: judged alike, treated alike everywhere, real again after restore, harder to attack."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from flows.sample import SampleRequest, generate
+from tests.command import datacut
+
+POLICY = "\n  policy: {profile: standard}"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A cut and its packs."""
+
+    folder: Path
+
+    @property
+    def cut(self) -> Path:
+        return self.folder / "cut.yaml"
+
+    def pack(self, kind: str) -> Path:
+        return next((self.folder / "out").glob(f"*-{kind}"))
+
+    def evidence(self, kind: str = "release") -> dict:
+        return json.loads((self.pack(kind) / "evidence" / "evidence.json").read_text(encoding="utf-8"))
+
+    def table(self, kind: str, name: str, participant: str = "*") -> pl.DataFrame:
+        files = sorted(self.pack(kind).glob(f"data/{participant}/{name}.parquet"))
+        return pl.concat([pl.read_parquet(file) for file in files], how="diagonal").unique().sort(pl.all())
+
+
+@pytest.fixture(scope="module")
+def cuts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, Made]:
+    """The same backups released under profile exact and under profile standard."""
+    made = []
+    exact = tmp_path_factory.mktemp("exact")
+    generate(SampleRequest(500, 5, 0.04), exact)
+    standard = tmp_path_factory.mktemp("standard") / "cut"
+    shutil.copytree(exact, standard)
+    text = (standard / "cut.yaml").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.strip().startswith("key:"))
+    (standard / "cut.yaml").write_text(text.replace(line, f"{line}{POLICY}"), encoding="utf-8")
+    for folder in (exact, standard):
+        done = datacut("run", folder / "cut.yaml", "--plain")
+        assert done.code == 0, done.err
+        made.append(Made(folder))
+    return made[0], made[1]
+
+
+@pytest.mark.requirement("Q58", "Q62")
+def test_everything_is_judged_as_before(cuts):
+    exact, standard = (made.evidence() for made in cuts)
+    for section in ("accounting", "rules", "exclusions", "alignment", "augmentation", "coincident", "limits"):
+        assert standard.get(section) == exact.get(section), section
+    assert standard["ring_fence"]["test_cases"] == exact["ring_fence"]["test_cases"]
+    assert (exact["policy"]["profile"], standard["policy"]["profile"]) == ("exact", "standard")
+    assert standard["policy"]["extracts"]["registration"]["supplier_effective_from"]["treatment"] == "move (365 days)"
+
+
+def test_what_is_not_treated_is_untouched(cuts):
+    exact, standard = cuts
+    for extract in ("registration", "portfolio", "metering", "register", "annual_consumption", "bmu_mapping"):
+        before, after = exact.table("release", extract), standard.table("release", extract)
+        moved = [n for n, kind in before.schema.items() if kind == pl.Date or n in ("eac", "aa")]
+        kept = [n for n in before.columns if n not in moved]
+        assert before.select(kept).sort(kept).equals(after.select(kept).sort(kept)), extract
+        for name in moved:
+            assert before[name].null_count() == after[name].null_count()
+
+
+@pytest.mark.requirement("Q58", "Q83")
+def test_every_file_tells_the_same_day_and_the_same_amount(cuts):
+    _, standard = cuts
+    registered = standard.table("release", "registration").select("mpan_core", "supplier_effective_from")
+    for name in ("portfolio", "expected"):
+        both = standard.table("release", name).join(registered, on="mpan_core", suffix="_registered")
+        assert both.height
+        assert both["supplier_effective_from"].equals(both["supplier_effective_from_registered"])
+    meters = standard.table("release", "metering").group_by("mpan_core").agg(pl.col("meter_install_date").unique())
+    for name in ("expected",):
+        both = (
+            standard.table("release", name)
+            .drop_nulls("meter_install_date")
+            .join(meters, on="mpan_core", suffix="_metered")
+        )
+        assert both.select(pl.col("meter_install_date").is_in(pl.col("meter_install_date_metered")).all()).item()
+    rows = standard.table("release", "annual_consumption").with_columns(pl.col("eac", "aa").cast(pl.Float64))
+    each = [pl.when(pl.col(name).count() > 0).then(pl.col(name).sum()).alias(name) for name in ("eac", "aa")]
+    best = rows.group_by("mpan_core", "time_pattern_regime_id").agg(each).with_columns(pl.coalesce("aa", "eac"))
+    regimes = best.group_by("mpan_core").agg(pl.col("aa").sum().alias("whole"))
+    items = standard.table("release", "augmented", "EELC").drop_nulls("annual_consumption")
+    both = items.join(regimes, on="mpan_core")
+    assert both.height
+    assert both.select((pl.col("annual_consumption").cast(pl.Float64) - pl.col("whole")).abs().max()).item() < 0.01
+
+
+@pytest.mark.requirement("Q61", "Q62")
+def test_restore_brings_own_values_back(cuts, tmp_path):
+    exact, standard = cuts
+    for participant, own in (("EELC", "supplier_effective_from"), ("SUPA", "supplier_effective_from"),
+                             ("MOPA", "meter_install_date"), ("DCOL", "annual_consumption")):  # fmt: skip
+        found = []
+        for made in (exact, standard):
+            out = tmp_path / f"{participant}-{made.folder.name}"
+            done = datacut("restore", made.pack(f"return-{participant}"), "--backup", made.cut, "--key",
+                           made.folder / "keys" / "cut.key", "--out", out)  # fmt: skip
+            assert done.code == 0, done.err
+            found.append(out)
+        for extract in json.loads((found[1] / "restore.json").read_text(encoding="utf-8"))["extracts"]:
+            assert (extract["differing"], extract["only_in_pack"]) == (0, 0)
+        before, after = (pl.read_parquet(out / "expected.parquet").sort("mpan_core") for out in found)
+        assert before["mpan_core"].equals(after["mpan_core"])
+        assert before[own].equals(after[own]), participant
+        backups = [
+            sorted(p for p in out.rglob("*") if p.suffix in (".csv", ".usr", ".gz", ".tsv", ".zip")) for out in found
+        ]
+        for left, right in zip(*backups, strict=True):
+            if left.name not in ("expected.csv", "augmented.csv", "counterparties.csv"):
+                assert left.read_bytes() == right.read_bytes(), left.name
+
+
+def test_a_submission_is_exact(cuts, tmp_path):
+    exact, standard = cuts
+    tables = []
+    for made in (exact, standard):
+        done = datacut("anonymise", made.cut)
+        assert done.code == 0, done.err
+        tables.append(made.table("submission", "registration"))
+    assert tables[0].equals(tables[1])
+    assert "profile" not in standard.evidence("submission")["policy"]
+
+
+@pytest.mark.requirement("Q58")
+def test_intruders_find_less(cuts):
+    success = []
+    for made in cuts:
+        done = datacut("attack", made.pack("release"), "--truth", made.cut, "--json", "--targets", 200)
+        assert done.code == 0, done.err
+        rows = {row["intruder"]: row for row in json.loads(done.out)["intruders"] if not row["variant"]}
+        success.append({name: rows[name]["difference"] for name in ("bill_holder", "former_supplier")})
+    assert all(success[1][name] < 0.7 * success[0][name] for name in success[0]), success
