@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -260,6 +261,7 @@ def require_ready(known: Context, kind: Kind) -> None:
     job, release = known.job, known.job.model.release
     _require_registers(job)
     _require_there(job)
+    _require_unexpired(job.model.cut.expires)
     check_limits(job.model, known.contracts)
     load_signer(job.path(release.signing_key))
     if release.approver:
@@ -319,6 +321,16 @@ def _require_there(job: Job) -> None:
             f"{len(missing)} inputs are not there: {', '.join(missing)}",
             where=job.file.name,
             remedy="see datacut status; a participant may be left out by name, with left_out and the reason",
+        )
+
+
+def _require_unexpired(expires: date | None) -> None:
+    """Refuse a cut whose packs nobody may rely on any more: before the work, not by ``verify`` after it."""
+    if expires is not None and expires < datetime.now(UTC).date():
+        raise ConfigurationError(
+            f"the cut expired on {expires}: no pack of it would verify",
+            where="cut.expires",
+            remedy="name a later day, if the cut may still be used",
         )
 
 
