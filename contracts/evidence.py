@@ -233,6 +233,7 @@ class Coincident(Section):
     count: Count
     expected_low: float
     expected_high: float
+    most: Maybe[Count] = _maybe("More would have ended the run: chance gives so many less than once in 100,000 runs.")
 
 
 class PackReference(Section):

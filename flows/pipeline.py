@@ -404,7 +404,9 @@ def judge(cut_file: str, kind: Kind = "release") -> StepCounts:
     done = workspace.recorded(RuleCounts)
     if done is None:
         exclude_submitted(workspace, extracts)
-        workspace.record(coincident.exclude(workspace, extracts, known.pseudonymiser))
+        met = coincident.exclude(workspace, extracts, known.pseudonymiser)
+        coincident.require_chance(met)
+        workspace.record(met)
         exclusions.cascade(workspace, exclusions.stated_links(workspace, extracts))
         spanning = workspace.recorded(CrossPartitionNames)
         names = {*known.reference.tables, *(spanning.names if spanning else ())}

@@ -14,7 +14,7 @@ from flows.cut.partitions import ParticipantExtract, write_exclusions
 from flows.cut.records import CoincidentCount
 from flows.cut.workspace import Workspace
 from flows.pseudonymise.pseudonym_index import coincident, pseudonym_index
-from transforms.leak_scan.known import beyond_chance, most_by_chance
+from transforms.leak_scan.known import most_by_chance
 from transforms.pseudonymise import mpan
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.quality.exclusions import COINCIDENT
@@ -28,9 +28,6 @@ def exclude(
     A pseudonym equals the real MPAN of another metering point exactly when the scheme, applied to it, gives a
     pseudonym again; so no raw data is needed. Expected: the sum over distributors of n^2 / 10^10.
 
-    Raises:
-        ResidueError: there are more than chance explains: raw MPANs stand among the pseudonyms.
-
     Returns:
         How many there are and the band of chance, as the evidence has it.
     """
@@ -38,12 +35,6 @@ def exclude(
     per_distributor = np.bincount((known.keys % 100).astype(np.int64), minlength=100).astype(float)
     expected = float((per_distributor**2).sum()) / 10**10
     hits = known.keys[coincident(known, pseudonymiser)]
-    if beyond_chance(int(hits.size), expected):
-        raise ResidueError(
-            f"{hits.size} pseudonyms are MPANs of the cut, where chance gives at most {most_by_chance(expected)}",
-            where="coincident pseudonyms",
-            remedy="nothing was published; MPANs may have passed the pseudonymise stage as they are",
-        )
     cause = [pl.lit(COINCIDENT).alias(name) for name in ("first_cause", "reasons")]
     hit_rows = mpan.texts(hits).alias("mpan_core").to_frame().with_columns(*cause, pl.lit("").alias("extract"))
     part = hit_rows.select(workspace.partition_number()).to_series()
@@ -54,7 +45,22 @@ def exclude(
         count=hit_rows.height,
         expected_low=round(max(0.0, expected - spread), 3),
         expected_high=round(expected + spread + 1, 3),
+        most=most_by_chance(expected),
     )
+
+
+def require_chance(found: CoincidentCount) -> None:
+    """End the run where raw MPANs may stand among the pseudonyms.
+
+    Raises:
+        ResidueError: more pseudonyms are MPANs of the cut than chance explains.
+    """
+    if found.most is not None and found.count > found.most:
+        raise ResidueError(
+            f"{found.count} pseudonyms are MPANs of the cut, where chance gives at most {found.most}",
+            where="coincident pseudonyms",
+            remedy="nothing was published; MPANs may have passed the pseudonymise stage as they are",
+        )
 
 
 def found(workspace: Workspace) -> pl.Series:

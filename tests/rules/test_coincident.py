@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pytest
 
+from contracts.errors import ResidueError
 from contracts.load import load_all
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import Field
 from flows.cut.partitions import JUDGED, ParticipantExtract, read_exclusions
+from flows.cut.records import CoincidentCount
 from flows.cut.workspace import Workspace
 from flows.quality import coincident
 from transforms.pseudonymise import mpan
@@ -34,3 +37,9 @@ def test_one_that_others_name_as_related_counts_once(tmp_path):
     assert coincident.found(workspace).to_list() == [known]
     excluded = [read_exclusions(workspace, number)["mpan_core"].to_list() for number in range(PARTITIONS)]
     assert excluded == [[known] if number == numbers[0] else [] for number in range(PARTITIONS)]
+
+
+def test_more_than_chance_explains_end_the_run():
+    coincident.require_chance(CoincidentCount(count=3, expected_low=0, expected_high=1, most=3))
+    with pytest.raises(ResidueError, match="4 pseudonyms are MPANs of the cut, where chance gives at most 3"):
+        coincident.require_chance(CoincidentCount(count=4, expected_low=0, expected_high=1, most=3))
