@@ -39,7 +39,7 @@ class LeakFindings:
 
     Attributes:
         files, bytes, cells: how much was read; a cell is a value of a table.
-        tallies: look-ups by kind, form and place.
+        tallies: look-ups by kind, form and place; packs that are searched side by side add to them while others read.
     """
 
     files: int = 0
@@ -98,12 +98,12 @@ class LeakFindings:
     @property
     def leaks(self) -> dict[Place, Tally]:
         """The places with more hits than chance explains."""
-        return {key: tally for key, tally in self.tallies.items() if tally.leak}
+        return {key: tally for key, tally in tuple(self.tallies.items()) if tally.leak}
 
     @property
     def by_chance(self) -> dict[Place, Tally]:
         """The places whose hits chance explains."""
-        return {key: tally for key, tally in self.tallies.items() if tally.hits and not tally.leak}
+        return {key: tally for key, tally in tuple(self.tallies.items()) if tally.hits and not tally.leak}
 
     @property
     def confirmed(self) -> Counter[str]:
@@ -117,7 +117,7 @@ class LeakFindings:
     def searched(self) -> Counter[str]:
         """Candidates looked up, by kind."""
         found: Counter[str] = Counter()
-        for (kind, _, _), tally in self.tallies.items():
+        for (kind, _, _), tally in tuple(self.tallies.items()):
             found[kind] += tally.candidates
         return found
 

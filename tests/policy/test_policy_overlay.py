@@ -147,6 +147,7 @@ def test_all_faults_are_told_at_once(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_mutated_policies_and_configurations_leak_nothing(pristine, tmp_path, capsys):
     """Spoilt ``cut.yaml`` and policy files: a documented exit code, no raw value, no key byte."""
     from flows.cli.main import main
