@@ -73,6 +73,17 @@ def _own_values(frame: pl.DataFrame, values: RealValues) -> pl.DataFrame:
     return values.table(frame, points, partners)
 
 
+def _steps_under_real_names(rows: pl.DataFrame, real: RealNames) -> pl.DataFrame:
+    """Leave out steps' items that are pseudonyms of meter and address; give linked metering points their real MPAN."""
+    hidden = pl.col("item").is_in([*HIDDEN, "esme_id", "removed_meter_serial_number"]).fill_null(value=False)
+    kept = rows.filter(~hidden)
+    named = kept["item"].is_in(list(PARTNERS)).fill_null(value=False)
+    known = real.mpan(kept["value"].set(~named, None))
+    foreign = pl.when(pl.lit(named & kept["value"].is_not_null() & known.is_null())).then(pl.lit(FOREIGN))
+    value = pl.when(pl.lit(named)).then(pl.lit(known)).otherwise("value")
+    return kept.with_columns(value.alias("value"), foreign.alias("value_note"))
+
+
 def _under_real_names(frame: pl.DataFrame, real: RealNames) -> pl.DataFrame:
     mpans = real.mpan(frame["mpan_core"])
     out = frame.drop(c for c in HIDDEN if c in frame.columns).with_columns(mpans)
@@ -81,6 +92,9 @@ def _under_real_names(frame: pl.DataFrame, real: RealNames) -> pl.DataFrame:
             known = real.mpan(frame[name])
             note = pl.when(pl.lit(frame[name].is_not_null() & known.is_null())).then(pl.lit(FOREIGN))
             out = out.with_columns(known, note.alias(f"{name}_note"))
+    if "item" in frame.columns:
+        out = _steps_under_real_names(out, real)
+        mpans = out["mpan_core"]
     if "esme_id" in frame.columns:
         out = out.with_columns(real.meter(frame["esme_id"]))
     return out.filter(mpans.is_not_null())

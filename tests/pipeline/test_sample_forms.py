@@ -17,7 +17,7 @@ from flows.intake.standing_data import load_standing_data
 from flows.sample import SampleRequest, generate
 from flows.sample.generate import FLOWS
 from flows.sample.layout import EXTRACTS
-from flows.sample.market_data import NO_DIP_ID, tables, write_market_data
+from flows.sample.market_data import NEW_SERVICE, NO_DIP_ID, tables, write_market_data
 from tests.intake.test_market_domain_data import PUBLISHED
 
 CUT = date(2023, 8, 19)
@@ -79,7 +79,7 @@ def test_published_market_domain_data_says_what_the_bare_form_says(tmp_path):
 def test_standing_data_gives_dip_ids_to_all_but_one(sample):
     found = load_standing_data(sample / "elexon/isd", CUT, services().prefixes)
     participants = {extract.participant for extract in EXTRACTS} - {"ELEX"}
-    assert set(found.dip_ids["mpid"]) == participants - {NO_DIP_ID}
+    assert set(found.dip_ids["mpid"]) == participants - {NO_DIP_ID} | {NEW_SERVICE}
     assert not found.unused
     assert found.unknown == 0
 
