@@ -102,4 +102,4 @@ def read_statement(
 
 def payload_of(data: bytes) -> bytes:
     """Return the bytes that an envelope covers."""
-    return parse_envelope(data).payload
+    return parse_envelope(data, PAYLOAD_TYPE).payload
