@@ -16,7 +16,7 @@ SECTIONS = {
         "run",
         "attack",
         "ringfence",
-        "messages",
+        "messages", "expected",
         "serve",
         "deploy",
         "dtc",

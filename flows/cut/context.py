@@ -16,7 +16,7 @@ from contracts.augmentation.model import Associations, Services, Tables
 from contracts.errors import KeyMaterialError
 from contracts.load import RESULTS, load_all
 from contracts.model import Contract
-from contracts.overlay import NONE, apply, read_overlay
+from contracts.overlay import NONE, Overlay, apply, read_overlay
 from contracts.profiles import amount_steps, loosened, under_profile
 from contracts.profiles.model import ReleasedPrecision
 from contracts.scheme import scheme_lists
@@ -101,6 +101,16 @@ def context(cut_file: str) -> Context:
     return load_context(job, work_folder(job), partitions(job))
 
 
+def contracts_of(job: Job) -> tuple[Mapping[str, Contract], Overlay]:
+    """Return the contracts of extracts as they are written, and the overlay of the policy.
+
+    Raises:
+        ConfigurationError, ContractError: the overlay is wrong.
+    """
+    named, every = job.model.cut.policy.overlay, load_all()
+    return every, read_overlay(job.path(named), every) if named else NONE
+
+
 def load_context(job: Job, root: Path, count: int) -> Context:
     """Load what the stages of a cut need, to work in a folder of so many partitions.
 
@@ -112,8 +122,7 @@ def load_context(job: Job, root: Path, count: int) -> Context:
     keys = cut_keys(job)
     folder = job.model.reference.market_domain_data
     reference = load_reference(job.path(folder) if folder else None, cut.date)
-    every = load_all()
-    overlay = read_overlay(job.path(cut.policy.overlay), every) if cut.policy.overlay else NONE
+    every, overlay = contracts_of(job)
     under = apply(every, overlay)
     profile = cut.policy.profile
     workspace = Workspace(root, count, under)

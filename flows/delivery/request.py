@@ -12,12 +12,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from contracts.load import comparisons, load_all
+from contracts.load import comparisons
 from contracts.model import Column, Contract, Treatment
-from contracts.overlay import apply, read_overlay
+from contracts.profiles import under_profile
 from contracts.vocabulary import Method
 from flows.cut.build import tool_version
 from flows.cut.config import ExtractConfig, Job, Participant
+from flows.cut.context import contracts_of
 from transforms.release.attestation import canonical_bytes
 
 # What happens to a column's values, as its sender reads it.
@@ -28,6 +29,8 @@ WORDS = {
     Method.GENERALISE: "coarsened",
     Method.SUPPRESS: "emptied",
     Method.DROP: "dropped unread",
+    Method.MOVE: "moved by some days, by the key, in the order of its events",
+    Method.VARY: "varied by the key, within its band",
     Method.SYNTHETIC: "replaced by invented values of the same totals",
     Method.MOVE: "moved, in the order of the metering point's dates",
     Method.VARY: "varied within its band",
@@ -100,11 +103,9 @@ def data_requests(job: Job) -> list[DataRequest]:
     Raises:
         ConfigurationError, ContractError: the policy's overlay is wrong.
     """
-    every = load_all()
-    named = job.model.cut.policy.overlay
-    overlay = read_overlay(job.path(named), every) if named else None
-    under = apply(every, overlay) if overlay else every
-    return [_request(job, one, under, overlay.reason if overlay else None) for one in job.everyone]
+    every, overlay = contracts_of(job)
+    under = under_profile(every, job.model.cut.policy.profile, overlay)
+    return [_request(job, one, under, overlay.reason or None) for one in job.everyone]
 
 
 def _request(job: Job, participant: Participant, under: Mapping[str, Contract], reason: str | None) -> DataRequest:

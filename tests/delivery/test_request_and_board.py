@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from contracts.load import load_all
+from contracts.vocabulary import Method
+from flows.delivery.request import WORDS
 from tests.command import Done, datacut
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
@@ -154,3 +156,7 @@ def test_nobody_can_be_left_out_by_everybody(cut: Path) -> None:
         change(cut, mpid, left_out="late")
     done = datacut("status", cut)
     assert (done.code, "leaves everybody out" in done.err) == (2, True), done.err
+
+
+def test_every_treatment_has_words() -> None:
+    assert set(WORDS) == set(Method)
