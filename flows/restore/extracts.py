@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from contracts.evidence import Evidence
@@ -77,6 +78,9 @@ class ExtractResult:
     real: RealNames
 
 
+Points, Places = NDArray[np.uint64], NDArray[np.int64]
+
+
 def restore_extract(
     extract: RestoredExtract,
     folder: Path,
@@ -132,9 +136,7 @@ def restore_extract(
                 esme.append(own.meters())
                 progress(extract.label, facts["rows"])
             load.end(reader)
-    digests = pl.concat([pl.Series([], dtype=pl.UInt64), *hashes])
-    own_points, numbers = np.concatenate([np.empty(0, np.uint64), *keys]), np.concatenate([np.empty(0, int), *places])
-    met = pl.DataFrame({"point": own_points, "row": digests, "at": numbers})
+    met = _met(keys, hashes, places)
     agreement, real = compare(given, met), RealNames.of(points, mpans, esme)
     files = [*load.files, *listed.files]
     if agreement["matching"] < given.height:
@@ -149,6 +151,13 @@ def restore_extract(
         files=tuple(RestoredFile(name=n, rows=r, returned=b) for n, r, b in load.counts()) if extract.several else None,
     )
     return ExtractResult(found, files, real)
+
+
+def _met(keys: list[Points], hashes: list[pl.Series], places: list[Places]) -> pl.DataFrame:
+    """Return the own rows that the pack returns: metering point, digest of the row, place in the backup."""
+    digests = pl.concat([pl.Series([], dtype=pl.UInt64), *hashes])
+    own_points, numbers = np.concatenate([np.empty(0, np.uint64), *keys]), np.concatenate([np.empty(0, int), *places])
+    return pl.DataFrame({"point": own_points, "row": digests, "at": numbers})
 
 
 def _words(evidence: Evidence) -> dict[str, str]:
