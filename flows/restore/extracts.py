@@ -6,6 +6,7 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -78,7 +79,8 @@ class ExtractResult:
     real: RealNames
 
 
-Points, Places = NDArray[np.uint64], NDArray[np.int64]
+Points: TypeAlias = NDArray[np.uint64]
+Places: TypeAlias = NDArray[np.int64]
 
 
 def restore_extract(
