@@ -146,6 +146,6 @@ def late_by_a_century(path: Path) -> None:
     lines = path.read_text().splitlines(keepends=True)
     at = next(i for i, line in enumerate(lines) if line.startswith("290|"))
     fields = lines[at].split("|")
-    fields[19] = str(int(fields[19]) + 1_000_000)
+    fields[20] = str(int(fields[19]) + 1_000_000)
     lines[at] = "|".join(fields)
     path.write_text("".join(lines))
