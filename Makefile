@@ -32,9 +32,8 @@ test: $(VENV)/.ready  ## set everything up and run the quick tests
 coverage: $(VENV)/.ready  ## the tests of contracts and transforms, and how many of their branches they take
 	$(PYTEST) -m "$(MARKERS)" --cov=contracts --cov=transforms --cov-branch --cov-report= --cov-fail-under=$(BRANCHES) $(UNITS)
 
-all: check  ## everything, as CI runs it: check, and each test once, slow ones too
-	$(MAKE) coverage MARKERS=
-	$(MAKE) test MARKERS= TESTS="tests $(addprefix --ignore=,$(UNITS))"
+all: check  ## everything, as CI runs it: check, and every test, slow ones too
+	$(MAKE) test MARKERS=
 
 check: $(VENV)/.ready  ## lint, format, types and layers
 	$(BIN)/ruff check .

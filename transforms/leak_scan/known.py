@@ -19,7 +19,7 @@ from transforms.leak_scan.digests import Bytes, Digester, Digests, DigestSet, In
 
 BODIES = 10**10
 INWARD = 4_000  # inward parts that a pseudonym postcode is drawn from
-UNLIKELY = 1e-5  # a column in which chance would give so many hits or more with less than this is a leak
+UNLIKELY = 2e-4  # a column in which chance would give so many hits or more with less than this is a leak
 Floats = NDArray[np.float64]
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 

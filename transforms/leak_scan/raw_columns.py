@@ -32,6 +32,7 @@ KINDS = {
     Form.POSTCODE: Kind.POSTCODE,
     Form.ADDRESS_LINE: Kind.ADDRESS_LINE,
 }
+NUMBERS, POINT_NOUGHT = (Kind.MPAN, Kind.UPRN), r"\.0*\s*$"  # a number of a spreadsheet, which is the same number
 SHORTEST_LINE = 8  # letters and digits of a line of an address that tell somebody
 PAIRED = (Kind.METER_SERIAL, Kind.POSTCODE, Kind.UPRN, Kind.ADDRESS_LINE)
 
@@ -65,6 +66,8 @@ def raw_digests(batch: pl.DataFrame, forms: Mapping[str, Form], digester: Digest
         if kind is None:
             continue
         texts = batch[heading].cast(pl.String)
+        if kind in NUMBERS:
+            texts = texts.str.replace(POINT_NOUGHT, "")
         rows = np.flatnonzero(texts.is_not_null().to_numpy())
         if not rows.size:
             continue
