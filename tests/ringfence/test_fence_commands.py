@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from flows.ringfence.ledger import Ledger
 from tests.benchmarks.ringfence_instance import population
 from tests.command import datacut
 from tests.ringfence.cases import frame_of
@@ -164,6 +165,7 @@ def cut(tmp_path) -> Path:
     key.write_text("1f" * 31 + "2e\n")
     key.chmod(0o600)
     (tmp_path / "work").mkdir()
+    Ledger(f"sqlite:///{tmp_path / 'ledger.db'}").close()
     renamed = {"sup": "supplier_mpid", "ms": "meter_operator_mpid", "ds": "data_collector_mpid"}
     population(3000, 3).rename(renamed).write_parquet(tmp_path / "work" / "CUT-1.pool.parquet")
     wants = [Want("A", "SINGLE", 20, 2, 1, {"seg": ["SMART"]}), Want("B", "PAIR", 5, 0, 1, {}),

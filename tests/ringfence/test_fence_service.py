@@ -72,7 +72,7 @@ def test_a_run_commits_once_and_says_the_same_again(people, tmp_path, ledger_url
     assert first.fulfilment.equals(again.fulfilment)
     assert (first.shortages, first.coverage, first.ledger_head) == (again.shortages, again.coverage, again.ledger_head)
     assert first.fulfilment["allocated"].to_list()[:3] == [30, 9, 40]
-    assert first.shortages[0].test_cases == ["F-2 (SUPB)"]
+    assert first.shortages[0].test_cases == ("F-2 (SUPB)",)
     with Ledger(ledger_url) as ledger:
         assert verify_ledger(ledger, CUT, [first.ledger_head]).batches == 1
 
