@@ -105,7 +105,8 @@ def test_under_prefect_the_same_bytes(cut, undisturbed):
     assert done.code == 0, done.err
     assert digests(Path(json.loads(done.out)["pack"])) == digests(undisturbed)
     names = {step["stage"] for step in evidence(Path(json.loads(done.out)["pack"]))["times"]["stages"]}
-    assert {"quality: part 1 of 1", "align", "augment", "ring-fence", "release, leak scan, report"} <= names
+    assert {"quality: part 1 of 1", "align", "augment", "ring-fence"} <= names  # the last step writes the evidence
+    assert any(name.startswith("release") for name in names)
 
 
 @pytest.mark.slow
