@@ -15,9 +15,12 @@ import yaml
 from contracts.errors import RefusedError
 from contracts.evidence import PolicyEvidence
 from contracts.load import load_all
+from flows.cut.config import load_cut
+from flows.cut.deliveries import FOLDER, DeliveryNote
 from flows.keys.signing_key import load_signer, new_signing_key
 from flows.pack.writer import PackWriter
 from flows.pseudonymise.submission import treated_columns
+from flows.ringfence.pool import pool_file
 from flows.sample import SampleRequest, generate
 from tests.command import Done, datacut
 from tests.evidence.specimen import model
@@ -59,7 +62,9 @@ def test_packs_and_backups_give_the_same_payload(sent):
     for name in ("cut.yaml", "si.yaml"):
         done = datacut("run", sent / name, "--plain")
         assert done.code == 0, done.err
-        (sent / "ledger.db").unlink()  # what one run allocates is no longer free for the other
+        # What one run allocates is no longer free for the other: it begins anew.
+        (sent / "ledger.db").unlink()
+        pool_file(load_cut(sent / name)).unlink()
     raw, packs = (sent / folder / f"{CUT}-release" for folder in ("out", "from-packs"))
     assert len(payload(raw)) > 40
     assert payload(packs) == payload(raw)
@@ -138,7 +143,11 @@ def spoilt(sent, tmp_path) -> Callable[..., Done]:
         assert len(done.told) == 1, done.err
         assert "Traceback" not in done.err + done.out
         assert not list(folder.glob("from-packs/*"))
-        assert not [p for p in folder.glob("work/**/*EELC*registration*") if p.is_file()], "no row was taken"
+        left = [p for p in folder.glob("work/**/*EELC*registration*") if p.is_file()]
+        notes = [p for p in left if FOLDER in p.parts]
+        assert left == notes, "no row was taken"
+        read = [DeliveryNote.model_validate_json(p.read_bytes()) for p in notes]
+        assert all((n.outcome, n.rows) == ("refused", 0) and n.line in done.told[0] for n in read)
         return done
 
     return run

@@ -136,7 +136,7 @@ def test_what_is_accepted_by_name_is_published_and_told(cut):
     told = evidence["limits"]["accepted"]
     assert {entry["rule"] for entry in told} == rules
     assert {entry["reason"] for entry in told} == {"the class is new"}
-    page = Path(done["report"]).read_text()
+    page = Path(done.report).read_text()
     assert "accepted by name" in page
     assert '<div class="verdict note">' in page
 
