@@ -32,7 +32,7 @@ class FilledItem(Section):
 class LackingItem(Section):
     """A mandatory item of a flow that rows lack, so that the flow cannot express them."""
 
-    item: Name
+    item: Heading = _of("Group and item, as 290.J0410; empty where a value would break its record.")
     name: str
     rows: Count
 

@@ -62,4 +62,4 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 def meant(name: str, known: Sequence[str]) -> str:
     close = nearest(name, known)
-    return f" (did you mean {close!r}?)" if close else ""
+    return f" (did you mean {str(close)!r}?)" if close else ""

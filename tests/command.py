@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,14 +74,27 @@ def datacut(*arguments: object, cwd: Path | None = None, stdin: str | None = Non
     return Done(code, out.getvalue(), err.getvalue())
 
 
-def datacut_process(*arguments: object, before: tuple[str, ...] = (), **environment: str) -> Done:
+LIGHT = """
+import sys
+sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(",")))  # None: not to be found
+from flows.cli.main import main
+sys.exit(main())
+"""
+
+
+def datacut_process(
+    *arguments: object, before: tuple[str, ...] = (), without: Sequence[str] = (), **environment: str
+) -> Done:
     """Run ``datacut`` in a process of its own, as under Prefect, which reads once where its server is.
 
     Args:
         before: a command that runs the command.
+        without: libraries whose import fails as if they were not installed.
         environment: variables beside those of this process.
     """
-    command = [*before, str(Path(sys.executable).with_name("datacut")), *map(str, arguments)]
+    light = [sys.executable, "-c", LIGHT, ",".join(without)]
+    own = light if without else [str(Path(sys.executable).with_name("datacut"))]
+    command = [*before, *own, *map(str, arguments)]
     named = {**os.environ, "COLUMNS": "160", **environment}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=named)
     return Done(done.returncode, done.stdout, done.stderr)

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from contracts.dtc import shipped_flow
+from contracts.evidence_inputs import LackingItem, UnwrittenGroup
 from contracts.load import load_all
 from transforms.release.dtc_text import LAYOUT, DtcText, not_carried
 
@@ -99,23 +100,23 @@ def test_a_divider_in_a_value_is_not_written():
 def test_what_is_written_for_want_of_a_value_is_told_with_its_records():
     text = d0150()
     text.records(frame(METER, REGISTER, {**REGISTER, "register_id": "02"}))
-    told = {entry["item"]: (entry["written"], entry["records"]) for entry in text.filled()}
+    told = {entry.item: (entry.written, entry.records) for entry in text.filled()}
     assert told["290.J0501"] == ("100", 1)
     assert told["293.J0474"] == ("C", 2)
     assert told["288.J1254"] == ("cut date", 1)
-    names = {entry["item"]: entry["name"] for entry in text.filled()}
+    names = {entry.item: entry.name for entry in text.filled()}
     assert names["290.J0419"] == "Meter Location"
     without = {name: value for name, value in METER.items() if name != "standard_settlement_configuration_id"}
     text = d0150()
     text.records(frame(without))
-    assert not [entry for entry in text.filled() if entry["item"].startswith(("289", "293"))]
+    assert not [entry for entry in text.filled() if entry.item.startswith(("289", "293"))]
 
 
 @pytest.mark.requirement("Q62", "DQ29")
 def test_registers_alone_lack_what_their_meter_would_say():
     text = d0150()
     assert not text.records(frame(REGISTER, {**REGISTER, "register_id": "02"})).expressible.any()
-    lacking = {entry["item"]: entry["rows"] for entry in text.lacking([1])}
+    lacking = {entry.item: entry.rows for entry in text.lacking([1])}
     assert lacking == {"290.J0410": 2, "290.J0483": 2, "290.J1677": 2}
     assert text.lacking([0]) == []
 
@@ -124,7 +125,9 @@ def test_registers_alone_lack_what_their_meter_would_say():
 def test_a_value_that_breaks_its_record_is_told():
     text = d0150()
     text.records(frame({**METER, "make_and_model": "A|B"}, {**METER, "mpan_core": "2000000000002"}))
-    assert text.lacking([0]) == [{"item": "", "name": "a divider or the end of a line in a value", "rows": 1}]
+    (told,) = text.lacking([0])
+    assert (told.item, told.name, told.rows) == ("", "a divider or the end of a line in a value", 1)
+    assert LackingItem.model_validate_json(told.model_dump_json()) == told
 
 
 @pytest.mark.requirement("Q62")
@@ -134,7 +137,7 @@ def test_flags_that_are_filled_are_counted_by_half_hour():
     row = {"mpan_core": "2000000000001", "measurement_quantity": "AI", "settlement_date": CUT, **periods, LAYOUT: 0}
     text = DtcText([layout], CUT)
     text.records(pl.DataFrame([{**row, "period_flags": "A" * 40 + "?" * 8}, {**row, "period_flags": None}]))
-    told = {entry["item"]: entry["records"] for entry in text.filled()}
+    told = {entry.item: entry.records for entry in text.filled()}
     assert told == {"101.J0084": 1, "103.J0020": 56}
 
 
@@ -174,17 +177,17 @@ def test_a_group_that_the_catalogue_has_once_below_its_parent_is_filled_where_no
     lines = "".join(text.records(pl.DataFrame(rows, infer_schema_length=None)).text).splitlines()
     assert [line.split("|")[0] for line in lines] == ["ZIN", "ISD", "EAH", "EAD", "AAH", "AAD"] * 2
     assert lines[1] == "ISD|20230819|"
-    told = {entry["item"]: (entry["written"], entry["records"]) for entry in text.filled()}
+    told = {entry.item: (entry.written, entry.records) for entry in text.filled()}
     assert told["ISD.J0328"] == ("cut date", 2)
-    assert {entry["group"] for entry in text.left_out()} == {"REG", "PSC", "IMC", "GSP", "IES"}
+    assert {entry.group for entry in text.left_out()} == {"REG", "PSC", "IMC", "GSP", "IES"}
 
 
 @pytest.mark.requirement("Q62")
 def test_what_a_return_has_no_column_for_is_told_by_item_and_group():
     text = DtcText(load_all()["meter_reading"].dtc_layouts[:1], CUT)
-    assert [entry["item"] for entry in text.left_empty()] == ["030.J0044", "030.J1013", "030.J0045"]
-    assert text.left_empty()[2]["name"] == "Meter Reading Flag"
-    assert {"group": "032", "below": "030", "cardinality": "1..1"} in text.left_out()
-    assert {entry["group"] for entry in text.left_out()} == {"027", "029", "032", "033"}
-    assert "290.J0410" not in {entry["item"] for entry in d0150().left_empty()}
-    assert "293.J0408" in {entry["item"] for entry in d0150().left_empty()}
+    assert [entry.item for entry in text.left_empty()] == ["030.J0044", "030.J1013", "030.J0045"]
+    assert text.left_empty()[2].name == "Meter Reading Flag"
+    assert UnwrittenGroup(group="032", below="030", cardinality="1..1") in text.left_out()
+    assert {entry.group for entry in text.left_out()} == {"027", "029", "032", "033"}
+    assert "290.J0410" not in {entry.item for entry in d0150().left_empty()}
+    assert "293.J0408" in {entry.item for entry in d0150().left_empty()}

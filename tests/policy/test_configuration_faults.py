@@ -42,7 +42,8 @@ MISTAKES = {
     "a role nobody has": ("mpid: SUPA\n    role: SUP", "mpid: SUPA\n    role: SUPP", [
         "line 30: participant SUPA, role: there is no role 'SUPP' (did you mean 'SUP'?)"]),
     "two participants with one mistake": ("role: LDSO", "role: DNO", [
-        "line 18 (and 22, 26): participant EELC, role: there is no role 'DNO' (there are DC, ELEXON, LDSO, MOP, SUP)"]),
+        "line 18 (and 22, 26): participant EELC, role: there is no role 'DNO' "
+        "(there are ADS, DC, ELEXON, LDSO, LSS, MDS, MOP, MSA, MSS, REGS, SDS, SUP, UMSDS, UMSO)"]),
     "no such contract": ("contract: bmu_mapping", "contract: bmu_mappings", [
         "line 58: participant ELEX, extract bmu_mappings, contract: "
         "there is no contract 'bmu_mappings' (did you mean 'bmu_mapping'?)"]),

@@ -33,7 +33,8 @@ def test_a_contract_that_does_not_exist(tmp_path):
 def test_a_role_that_does_not_exist(tmp_path):
     """What a participant gets back depends on its role; a misspelt one would get nothing, in silence."""
     line = fault(tmp_path, role="Supplier")
-    assert "participant SUPA, role: there is no role 'Supplier' (there are DC, ELEXON, LDSO, MOP, SUP)" in line
+    known = "ADS, DC, ELEXON, LDSO, LSS, MDS, MOP, MSA, MSS, REGS, SDS, SUP, UMSDS, UMSO"
+    assert f"participant SUPA, role: there is no role 'Supplier' (there are {known})" in line
 
 
 @pytest.mark.parametrize("entry", ["role", "contract"])

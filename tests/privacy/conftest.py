@@ -12,6 +12,8 @@ import pytest
 from flows import pipeline
 from flows.cut.context import Context, context
 from flows.sample import SampleRequest, generate
+from tests import command
+from tests.command import Done
 from tests.privacy.raw import Raw, raw_identifiers
 
 MPANS = 800
@@ -51,6 +53,16 @@ def cut(pristine: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "cut"
     shutil.copytree(pristine, folder)
     return folder
+
+
+@pytest.fixture
+def datacut() -> Callable[..., Done]:
+    """Run the command as a user meets it, with no terminal."""
+
+    def run(*arguments: object) -> Done:
+        return command.datacut(*arguments, stdin="")
+
+    return run
 
 
 def edit_csv(path: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:

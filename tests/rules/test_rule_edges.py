@@ -48,7 +48,6 @@ MPANS = {
     "spaces are harmless": ("18 0000 0123 458", True),
     "a letter is not": ("18O0000123458", False),
     "a spreadsheet's decimal point": ("1800000123458.0", True),
-    "thirteen zeros pass the check digit and have no distributor": ("0000000000000", True),
 }
 
 
@@ -57,6 +56,14 @@ MPANS = {
 def test_check_digit(mini: MiniCut, raw, valid):
     broken = mini.add("EELC", "registration", [{"mpan_core": raw}]).judge().broken("EELC", "registration", raw)
     assert ("DQ01_mpan_core" not in broken) == valid
+
+
+@pytest.mark.requirement("DQ01")
+@pytest.mark.parametrize("filler", ["0000000000000", "9999999999999", "0"])
+def test_a_filler_is_no_metering_point(mini: MiniCut, filler):
+    """Thirteen zeros pass the check digit; they stand for none, so the row has neither a pseudonym nor a token."""
+    mini.add("EELC", "registration", [{"mpan_core": filler}]).judge()
+    assert mini.verdicts("EELC", "registration") == {None: {"DQ01_mpan_core"}}
 
 
 REGISTRATIONS = {
