@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,7 @@ PARTNERS = ("linked_mpan", "related_mpan", "unit")
 HIDDEN = ("meter_serial_number", "uprn", "postcode", *(f"address_line_{n}" for n in range(1, 10)))
 FOREIGN = "not in the own backup"
 BATCH = 65_536
+OwnValues = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 def restore_items(
@@ -32,30 +36,32 @@ def restore_items(
 
     Columns out: as in the pack, ``mpan_core`` real; of another metering point the real MPAN where the backup holds it,
     else null and ``<column>_note`` says so; columns of pseudonym addresses and serials are left out; dates and annual
-    consumption that are the participant's own as they really are.
+    consumption that are the participant's own as they really are, in steps as well; what settlement makes of a released
+    consumption stays as released.
 
     Returns:
         Per item how many values are present by source, absent or undecided; and the names of the files.
     """
     words = {form_of(entry).delimiter for entry in evidence.inputs} & set(DELIMITERS)
     mark = DELIMITERS[min(words)] if len(words) == 1 and "dtc" not in {e.form for e in evidence.inputs} else ","
+    cut_date = date.fromisoformat(evidence.cut.date)
     files = []
     for name in TABLES:
         source = pack / f"data/{participant}/{name}.parquet"
         if source.is_file():
             target = name.replace("/", "_")
-            _table(source, folder / target, real, values, mark)
+            _table(source, folder / target, real, partial(_own_values, values, cut_date), mark)
             files += [f"{target}.csv", f"{target}.parquet"]
     return evidence.augmentation or (), files
 
 
-def _table(source: Path, target: Path, real: RealNames, values: RealValues, mark: str) -> None:
+def _table(source: Path, target: Path, real: RealNames, own: OwnValues, mark: str) -> None:
     file = pq.ParquetFile(source)
     csv, parquet = target.with_suffix(".csv"), target.with_suffix(".parquet")
     with open(csv, "wb") as text, ParquetTable(parquet) as table:
         first = True
         for batch in file.iter_batches(batch_size=BATCH):
-            rows = _under_real_names(_own_values(pl.DataFrame(batch), values), real)
+            rows = _under_real_names(own(pl.DataFrame(batch)), real)
             rows.write_csv(text, include_header=first, separator=mark)
             table.add(rows)
             first = False
@@ -65,8 +71,10 @@ def _table(source: Path, target: Path, real: RealNames, values: RealValues, mark
             table.add(empty)
 
 
-def _own_values(frame: pl.DataFrame, values: RealValues) -> pl.DataFrame:
+def _own_values(values: RealValues, cut_date: date, frame: pl.DataFrame) -> pl.DataFrame:
     points = frame.select(order_key().fill_null(0)).to_series().to_numpy()
+    if "item" in frame.columns:
+        return values.steps(frame, points, cut_date)
     nobody = np.zeros(frame.height, np.uint64)
     linked = "linked_mpan" in frame.columns
     partners = frame.select(order_key("linked_mpan").fill_null(0)).to_series().to_numpy() if linked else nobody

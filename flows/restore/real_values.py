@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +27,7 @@ from transforms.pseudonymise.pseudonymiser import Pseudonymiser, treat
 Points = NDArray[np.uint64]
 _STATED = re.compile(r"(move|vary) \((.+)\)")
 _DAYS = np.int64(1 << 22)  # day numbers lie between minus this and this
+AMOUNT = pl.Decimal(18, 3)
 VOLUMES, TOTAL = "annual_consumption", "annual_consumption"
 
 
@@ -140,6 +142,23 @@ class RealValues:
             elif name == TOTAL and self._rows:
                 out.append(self._amounts(points, frame[name]))
         return frame.with_columns(out)
+
+    def steps(self, frame: pl.DataFrame, points: Points, acted: date) -> pl.DataFrame:
+        """Return steps (``item``, ``value`` as text) with the own dates and amounts as they really are.
+
+        Args:
+            acted: the day on which the steps happen, no record's date: it stays.
+        """
+        if not self._dates and not self._rows:
+            return frame
+        self._prepare()
+        value = frame["value"]
+        days = value.str.to_date("%Y-%m-%d", strict=False)
+        real = self._own_dates("value", points, np.zeros_like(points), days.set(days == acted, None)).cast(pl.String)
+        if self._rows:
+            amounts = value.set(frame["item"].ne_missing(TOTAL), None)
+            real = self._amounts(points, amounts.cast(AMOUNT)).cast(pl.String).zip_with(amounts.is_not_null(), real)
+        return frame.with_columns(real.zip_with(real.is_not_null(), value).alias("value"))
 
     def latest(self, points: Points, released: pl.Series) -> pl.Series:
         """Return the real dates of a column for the rows taken in last; released ones where not their own."""

@@ -102,6 +102,23 @@ def test_every_file_tells_the_same_day_and_the_same_amount(cuts):
     assert both.select((pl.col("annual_consumption").cast(pl.Float64) - pl.col("whole")).abs().max()).item() < 0.01
 
 
+def same_steps(exact: Path, standard: Path, before: pl.DataFrame, after: pl.DataFrame, participant: str) -> None:
+    """See that steps tell the own dates and amounts as they really are, and only another's as they were released."""
+    one, other = (pl.read_parquet(out / "expected_steps.parquet") for out in (exact, standard))
+    assert one.drop("value").equals(other.drop("value"))
+    items = one.with_columns(differs=one["value"].ne_missing(other["value"]))
+    others = {name for name in before.columns if not before[name].equals(after[name])}
+    made = {"settlement_kwh"}  # what settlement makes of a released consumption
+    if "supplier_effective_from" in others:
+        made.add("energisation_status_from")  # told by the supplier's date where no record has it
+    differing = set(items.filter("differs")["item"])
+    assert differing <= others | made, participant
+    own = {"EELC": "supplier_effective_from", "SUPA": "supplier_effective_from", "MOPA": "meter_install_date",
+           "DCOL": "annual_consumption"}[participant]  # fmt: skip
+    assert own not in differing
+    assert items.filter(pl.col("item") == own)["value"].drop_nulls().len(), own
+
+
 @pytest.mark.requirement("Q61", "Q62")
 def test_restore_brings_own_values_back(cuts, tmp_path):
     exact, standard = cuts
@@ -119,11 +136,12 @@ def test_restore_brings_own_values_back(cuts, tmp_path):
         before, after = (pl.read_parquet(out / "expected.parquet").sort("mpan_core") for out in found)
         assert before["mpan_core"].equals(after["mpan_core"])
         assert before[own].equals(after[own]), participant
+        same_steps(*found, before, after, participant)
         backups = [
             sorted(p for p in out.rglob("*") if p.suffix in (".csv", ".usr", ".gz", ".tsv", ".zip")) for out in found
         ]
         for left, right in zip(*backups, strict=True):
-            if left.name not in ("expected.csv", "augmented.csv", "counterparties.csv"):
+            if left.name not in ("expected.csv", "expected_steps.csv", "augmented.csv", "counterparties.csv"):
                 assert left.read_bytes() == right.read_bytes(), left.name
 
 
