@@ -1,4 +1,4 @@
-"""``check`` says what a run would, publishes nothing and leaves nothing; ``init`` makes a cut.yaml that runs."""
+"""``check`` says what a run would, and publishes nothing; ``init`` makes a cut.yaml that runs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import yaml
 
+from flows.cut.deliveries import DeliveryNote
 from flows.intake import FirstRows
 from tests.command import datacut
 
@@ -23,13 +24,20 @@ def edited(folder: Path, **changes: object) -> Path:
     return path
 
 
-def test_check_publishes_nothing_and_leaves_nothing(sample, monkeypatch):
+def test_check_publishes_nothing_and_leaves_its_list_and_a_note_of_each_input(sample, monkeypatch):
     monkeypatch.chdir(sample)  # paths are told from the current folder, and no path is folded
     before = {p for p in sample.rglob("*") if p.is_file()}
     done = datacut("check", sample / "cut.yaml")
     assert done.code == 0, done.err
-    assert {p for p in sample.rglob("*") if p.is_file()} - before == {sample / "work/cleanse.csv"}
-    assert [p.name for p in (sample / "work").iterdir()] == ["cleanse.csv"]
+    notes = sample / "work/.deliveries/SAMPLE-2023-08-19"
+    people = yaml.safe_load((sample / "cut.yaml").read_text())["participants"]
+    inputs = [f"{person['mpid']}-{entry['contract']}" for person in people for entry in person["extracts"]]
+    left = {p for p in sample.rglob("*") if p.is_file()} - before
+    assert left == {sample / "work/cleanse.csv", *(notes / f"{name}.json" for name in inputs)}
+    assert {p.name for p in (sample / "work").iterdir()} == {"cleanse.csv", ".deliveries"}
+    for name in inputs:
+        note = DeliveryNote.model_validate_json((notes / f"{name}.json").read_bytes())
+        assert (note.outcome, note.line) == ("checked", "")
     assert max(map(len, done.out.splitlines())) <= 80
     assert "mpan_core" in done.out
     assert "would end with code 0" in done.out

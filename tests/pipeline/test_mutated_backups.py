@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from tests.pipeline import mutated
-from tests.pipeline.mutated import LISTED, Place, campaign, past_python, survivors
+from tests.pipeline.mutated import LISTED, MPIDS, Place, campaign, past_python, survivors
 
 QUICK, SLOW, BEYOND = 18, 36, 100_000  # numbers that the campaign of 10,000 does not reach
 FOUND_BEFORE = (7, 5159)  # each was a fault once
@@ -105,7 +105,13 @@ def test_what_is_refused_leaves_no_work_behind(place):
     spoilt[-1][2] = "1"  # the trailer counts one record
     done = place.run(form, "".join("|".join(row) + "|\n" for row in spoilt).encode())
     assert done.code == 12
-    assert [p.name for p in Path(place.folder / "work").rglob("*") if p.name != LISTED] == ["log.jsonl"]
+    work = Path(place.folder / "work")
+    notes = [f".deliveries/FUZZ/{MPIDS.get(form.extracts[0], 'DCOL')}-{extract}.json" for extract in form.extracts]
+    left = {p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file() and p.name != LISTED}
+    assert left == {"log.jsonl", ".FUZZ.lock", *notes}
+    assert {p.name for p in work.iterdir()} - {LISTED} == {"log.jsonl", ".FUZZ.lock", ".deliveries"}
+    assert not (work / ".FUZZ.lock").stat().st_size
+    assert survivors(form.table, place.left()) == []
     form = next(f for f in place.forms if f.name == "csv of registers")
     header, rows = form.table
     swapped = [list(row) for row in rows]
