@@ -114,9 +114,9 @@ def _column(found: RawDigests, kind: Kind, text: Condensed, rows: Ints, digester
     match kind:
         case Kind.MPAN:
             whole = (digits == length) & ((length == MPAN) | (length == CORE + 1))
-            supply = (length == SUPPLY_NUMBER) & (digits >= MPAN)
+            supply = (length >= SUPPLY_NUMBER) & (length <= SUPPLY_NUMBER + 1) & (digits >= MPAN)  # an S may lead it
             short = (digits == length) & (length == CORE)
-            start = np.where(supply, start + SUPPLY_NUMBER - MPAN, start)
+            start = np.where(supply, start + length - MPAN, start)
             good = whole | supply | short
             length = np.full(start.size, CORE)
         case Kind.ESME_ID:
