@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +11,7 @@ import typer
 from contracts.errors import ConfigurationError, PlaceError
 from contracts.json_types import JsonObject
 from contracts.strict import none_of
+from flows.cli.byte_bar import byte_bar
 from flows.cli.run import AsJson, CutPath
 
 if TYPE_CHECKING:
@@ -140,7 +138,7 @@ def seal_command(
     from flows.keys.signing_key import load_signer
 
     signer = load_signer(signing_key) if signing_key else None
-    with _progress("sealing") as seen:
+    with byte_bar("sealing") as seen:
         done = seal(backups, out, to=to, cut=cut, participant=participant, signer=signer, progress=seen)
     files = done.manifest.files
     if as_json:
@@ -189,7 +187,7 @@ def open_command(
         raise ConfigurationError("--receipt and --signing-key go together")
     keys = [load_public(path) for path in public_key or ()]
     signer = load_signer(signing_key) if signing_key else None
-    with _progress("reading") as seen:
+    with byte_bar("reading") as seen:
         found = unseal(sealed, identities_of(read_private(identity)), keys, progress=seen)
     if receipt is not None and signer is not None:
         _write(receipt, receipt_of(found, signer))
@@ -253,23 +251,3 @@ def _document(found: Opened) -> JsonObject:
         "manifest_sha256": found.manifest_sha256,
         "signed_by": list(found.signed_by),
     }
-
-
-@contextlib.contextmanager
-def _progress(what: str) -> Iterator[Callable[[int], None] | None]:
-    """Show bytes on a terminal; elsewhere it is silent."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich import progress
-    from rich.console import Console
-
-    columns = (
-        progress.SpinnerColumn(),
-        progress.TextColumn(what),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-    )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda count: bar.advance(task, count)

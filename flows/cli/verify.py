@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +12,9 @@ import typer
 
 from contracts.errors import ConfigurationError, DataCutError
 from contracts.json_types import JsonObject
+from flows.cli.byte_bar import byte_bar
 from flows.keys.signing_key import load_public
 from flows.pack.bag import shown
-from flows.pack.checks import Progress
 from flows.pack.verify import PackFaultError, Verification, VerificationPolicy, verify_pack
 
 NOT_CHECKED = (
@@ -58,7 +55,7 @@ def verify_command(  # noqa: PLR0917 - options, each by name
         raise ConfigurationError("there is no such folder", where=shown(str(pack)), remedy="name the folder of a pack")
     terms = VerificationPolicy(require, tuple(previous or ()), cut, datetime.now(UTC).date())
     try:
-        with _progress() as seen:
+        with byte_bar("reading the pack") as seen:
             found = verify_pack(pack, keys, terms, seen=seen)
         if ledger:
             _check_ledger(found, ledger)
@@ -113,23 +110,3 @@ def _document(found: Verification) -> JsonObject:
         "not_checked": list(NOT_CHECKED),
         "faults": [{"file": fault.file, "what": fault.what} for fault in found.faults],
     }
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress | None]:
-    """Show bytes read on a terminal; elsewhere a verification is silent until it ends."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich import progress
-    from rich.console import Console
-
-    columns = (
-        progress.SpinnerColumn(),
-        progress.TextColumn("reading the pack"),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-    )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda count: bar.advance(task, count)

@@ -20,6 +20,7 @@ from contracts.errors import ConfigurationError, PlaceError
 from flows.delivery.statements import SealedFile, SealManifest, signed
 from flows.intake.files import beside
 from flows.intake.raw_file import RawFile
+from flows.intake.source import safe_name
 from flows.keys.age_files import recipients_of
 from flows.keys.signing_key import Signer
 
@@ -103,7 +104,7 @@ def _files(backups: Sequence[Path]) -> tuple[list[tuple[str, Path]], list[str]]:
                 continue
             if name in found:
                 raise ConfigurationError(
-                    "two files would have one name", where=name, remedy="seal the folder that holds both"
+                    "two files would have one name", where=safe_name(name), remedy="seal the folder that holds both"
                 )
             found[name] = file
     if not found:
@@ -160,7 +161,7 @@ class _Tar:
         sealed = []
         for name, path in files:
             digest = hashlib.sha256()
-            raw = RawFile(path, root=None, label=name, digest=digest)
+            raw = RawFile(path, root=None, label=safe_name(name), digest=digest)
             try:
                 yield _header(name, raw.size)
                 while piece := raw.read(_PIECE):

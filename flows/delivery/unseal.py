@@ -14,7 +14,7 @@ from flows.delivery.statements import DeliveryReceipt, SealedFile, SealManifest,
 from flows.intake.archives import members_of
 from flows.intake.raw_file import RawFile
 from flows.intake.sealed_stream import AGE
-from flows.intake.source import Limits
+from flows.intake.source import Limits, safe_name
 from flows.keys.signing_key import PublicKey, Signer
 
 _MOST_MANIFEST = 64 << 20  # bytes
@@ -53,12 +53,12 @@ def unseal(
         KeyMaterialError: it is sealed for somebody else. IntakeError, RefusedError: no sealed backup, or damaged.
         EvidenceError: it does not hold what its manifest says, or the sender did not sign that.
     """
-    whole = hashlib.sha256()
-    raw = RawFile(sealed, root=None, label=sealed.name, digest=whole)
+    whole, called = hashlib.sha256(), safe_name(sealed.name)
+    raw = RawFile(sealed, root=None, label=called, digest=whole)
     found, manifest = [], b""
     try:
         if raw.pread(len(AGE), 0) != AGE:
-            raise IntakeError("is no sealed backup", where=sealed.name, remedy="name the file that datacut seal wrote")
+            raise IntakeError("is no sealed backup", where=called, remedy="name the file that datacut seal wrote")
         for name, stream in members_of(raw, Limits(), identities):
             digest, size, head = hashlib.sha256(), 0, bytearray()
             while piece := stream.read(_PIECE):
@@ -76,12 +76,14 @@ def unseal(
     finally:
         raw.close()
     if not manifest:
-        raise EvidenceError("has no manifest", where=sealed.name, remedy="seal it with datacut seal")
+        raise EvidenceError("has no manifest", where=called, remedy="seal it with datacut seal")
     stated, signers = read_statement(manifest, SealManifest, keys, where=MANIFEST)
-    _compare(stated.files, found, sealed.name)
+    _compare(stated.files, found, called)
     if missing := [key.keyid for key in keys if key.keyid not in signers]:
         raise EvidenceError(
-            f"its manifest is not signed by key {', '.join(missing)}", where=sealed.name, remedy="ask who sent it"
+            f"its manifest is not signed by key {', '.join(missing)}",
+            where=called,
+            remedy="ask who sent it",
         )
     payload = hashlib.sha256(payload_of(manifest)).hexdigest()
     return Opened(stated, payload, whole.hexdigest(), tuple(sorted(signers)))
@@ -129,11 +131,13 @@ def check_receipt(data: bytes, key: PublicKey, sealed: Path, *, where: str) -> D
     stated, signers = read_statement(data, DeliveryReceipt, [key], where=where)
     if key.keyid not in signers:
         raise EvidenceError("is not signed by that key", where=where, remedy="ask whose receipt it is")
-    raw = RawFile(sealed, root=None, label=sealed.name, digest=(whole := hashlib.sha256()))
+    raw = RawFile(sealed, root=None, label=safe_name(sealed.name), digest=(whole := hashlib.sha256()))
     try:
         raw.finish()
     finally:
         raw.close()
     if whole.hexdigest() != stated.sealed_sha256:
-        raise EvidenceError(f"is for another file than {sealed.name}", where=where, remedy="look for its own receipt")
+        raise EvidenceError(
+            f"is for another file than {safe_name(sealed.name)}", where=where, remedy="look for its own receipt"
+        )
     return stated

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from contracts.errors import KeyMaterialError, ResidueError
+from contracts.vocabulary import Form
 from flows.cut.context import scan_key
 from flows.cut.records import Begun
 from flows.leak_scan import read_back
@@ -21,6 +22,8 @@ from flows.leak_scan.digests_of_run import digests_file, run_scanner
 from flows.leak_scan.section import require_searched
 from transforms.leak_scan.digests import Digester, DigestSet, Kind
 from transforms.leak_scan.known import beyond_chance, most_by_chance
+from transforms.leak_scan.raw_columns import raw_digests
+from transforms.pseudonymise import mpan
 
 pytestmark = pytest.mark.requirement("DQ32", "Q67")
 
@@ -228,3 +231,27 @@ def test_a_large_csv_file_is_read_in_bounded_memory(tmp_path):
             file.write("1234567890123,DQ01 and so on\n" * 36_000)
     done = subprocess.run([sys.executable, "-c", SLOWLY, large], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 450 << 10  # KiB; the file has 400 MiB, and none of it need be held
+
+
+SPELT = (
+    "{}", " {} ", "'{}", '="{}"', "{}.0", "{}.00 ", '="{}.0"', "'{}.0'", "01-801-002-{}", "01801002{}",
+    "S 01 801 002 {}",
+    "1801002{}", "801002{}", "01/801/00A/{}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("spelt", SPELT)
+@pytest.mark.parametrize("parted", [False, True], ids=["joined", "parted"])
+def test_whatever_becomes_a_pseudonym_is_known_raw(spelt, parted):
+    """A spelling that intake takes for an MPAN and the search does not would end every run of its sender."""
+    numbers = ["1012345678908", "2054294281372"]
+    written = [f"{n[:2]} {n[2:6]} {n[6:10]} {n[10:]}" if parted else n for n in numbers]
+    texts = pl.Series("MPAN", [spelt.format(n) for n in written])
+    meant = mpan.normalise(texts).is_in(numbers)
+    digester = Digester(bytes(range(32)))
+    common = DigestSet(np.zeros(0, np.uint64))
+    found = raw_digests(texts.to_frame(), {"MPAN": Form.MPAN}, digester, common).values.get(Kind.MPAN, [])
+    plain = raw_digests(pl.DataFrame({"MPAN": numbers}), {"MPAN": Form.MPAN}, digester, common).values[Kind.MPAN]
+    known = np.isin(np.concatenate(plain), np.concatenate([np.zeros(0, np.uint64), *found]))
+    assert [bool(k) for k, m in zip(known, meant, strict=True) if m] == [True] * int(meant.sum())
+    assert meant.all(), "the list holds what intake takes"

@@ -49,8 +49,13 @@ def prepare(folder: Path, mpans: int = 300, seed: int = 7) -> Path:
     return folder
 
 
-def run(sample: Path, way: str, folder: Path, *, harmless: bool = False) -> Outcome:
-    """Run a copy of the sample with one thing broken; with ``harmless`` the same thing is replaced by what it does."""
+def run(sample: Path, way: str, folder: Path, *, harmless: bool = False, keep: bool = False) -> Outcome:
+    """Run a copy of the sample with one thing broken.
+
+    Args:
+        harmless: the same thing is replaced by what it does: the control.
+        keep: leave the folder, with what was published.
+    """
     shutil.copytree(sample, folder)
     patch = Patch(harmless=harmless)
     caught, code = "", 0
@@ -65,7 +70,8 @@ def run(sample: Path, way: str, folder: Path, *, harmless: bool = False) -> Outc
         forget()
     out = folder / "out"
     visible = tuple(sorted(p.name for p in out.iterdir())) if out.is_dir() else ()
-    shutil.rmtree(folder)
+    if not keep:
+        shutil.rmtree(folder)
     return Outcome(caught, code, visible)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.sabotage.campaign import prepare, run
@@ -12,8 +13,8 @@ from tests.sabotage.ways import WAYS
 pytestmark = [pytest.mark.requirement("DQ32", "Q67")]
 QUICK = ("serials raw in all extracts, canaries spared", "one MPAN raw, in one row", "intake takes no digests of rows")
 
-# The meter's row is then excluded, it seems, since its registers name another serial: not shown yet. No guard looks at
-# the companions of excluded metering points.
+# A run with the first goes through, and the row that holds the serial does not: its registers have another (DQ15).
+# No guard looks at the companions of excluded metering points.
 UNCAUGHT = ("one serial raw, in one row", "the cascade of exclusions is forgotten")
 
 
@@ -44,3 +45,20 @@ def _ends(sample: Path, tmp_path: Path, way: str) -> None:
     assert outcome.caught
     assert outcome.code in (11, 12, 13, 14, 15, 18, 20)
     assert outcome.visible == ()
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("DQ15", "DQ32")
+def test_a_serial_raw_in_one_row_goes_through_and_is_in_no_pack(sample, tmp_path):
+    """The sabotage that no guard notices: what it lets through is excluded, and nowhere in what is published."""
+    outcome = run(sample, "one serial raw, in one row", tmp_path / "cut", keep=True)
+    assert len(outcome.visible) == 2
+    raw = set(pl.read_csv(sample / "MOPB" / "metering.csv", infer_schema=False)["METER_SERIAL_NUMBER"].drop_nulls())
+    cells: set[str] = set()
+    for path in (tmp_path / "cut" / "out").rglob("*.parquet"):
+        frame = pl.read_parquet(path)
+        for column in frame.select(pl.col(pl.String)).get_columns():
+            cells |= set(column.drop_nulls())
+    assert len(raw) > 100
+    assert len(cells) > 1000
+    assert raw & cells == set()

@@ -32,7 +32,8 @@ KINDS = {
     Form.POSTCODE: Kind.POSTCODE,
     Form.ADDRESS_LINE: Kind.ADDRESS_LINE,
 }
-NUMBERS, POINT_NOUGHT = (Kind.MPAN, Kind.UPRN), r"\.0*\s*$"  # a number of a spreadsheet, which is the same number
+NUMBERS = (Kind.MPAN, Kind.UPRN)
+POINT_NOUGHT = r"\.0+[\s\"']*$"  # a number of a spreadsheet, maybe in what keeps it a text: the same number
 SHORTEST_LINE = 8  # letters and digits of a line of an address that tell somebody
 PAIRED = (Kind.METER_SERIAL, Kind.POSTCODE, Kind.UPRN, Kind.ADDRESS_LINE)
 
@@ -114,7 +115,8 @@ def _column(found: RawDigests, kind: Kind, text: Condensed, rows: Ints, digester
     match kind:
         case Kind.MPAN:
             whole = (digits == length) & ((length == MPAN) | (length == CORE + 1))
-            supply = (length >= SUPPLY_NUMBER) & (length <= SUPPLY_NUMBER + 1) & (digits >= MPAN)  # an S may lead it
+            # a number cell loses noughts in front, and an S may lead it
+            supply = (length >= SUPPLY_NUMBER - 2) & (length <= SUPPLY_NUMBER + 1) & (digits >= MPAN)
             short = (digits == length) & (length == CORE)
             start = np.where(supply, start + length - MPAN, start)
             good = whole | supply | short
