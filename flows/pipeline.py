@@ -34,7 +34,7 @@ from flows.cleanse.verdicts import write_cleanse
 from flows.cut import partitions
 from flows.cut.config import ExtractConfig, Job, Participant, load_cut
 from flows.cut.context import Context, context, forget, now, run_digest, scan_key, work_folder
-from flows.cut.deliveries import input_state, note, noted_refusal
+from flows.cut.deliveries import accept, input_state, note, noted_refusal
 from flows.cut.installed import require
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import STAGED
@@ -162,6 +162,7 @@ def _run(cut_file: str, kind: Kind, run_wave: RunWave) -> Published:
     except (IntakeError, RefusedError, ResidueError, InsufficientDataError):
         finish(cut_file)
         raise
+    accept(load_cut(Path(cut_file)))
     finish(cut_file)
     return done
 
@@ -365,7 +366,7 @@ def pseudonymise(cut_file: str, mpid: str, extract: str) -> StepCounts:
             taker=taker,
         )
     known.workspace.record(facts, mpid, extract)
-    note(known.job, participant, extract, "accepted", rows=facts.rows)
+    note(known.job, participant, extract, "read", rows=facts.rows)
     return StepCounts(rows=facts.rows, bytes=facts.bytes)
 
 

@@ -80,8 +80,9 @@ def status_command(
 ) -> None:
     """Say of each input that a cut waits for whether it is expected, arrived, checked, accepted, refused or late.
 
-    Opens no backup. An input counts as checked or accepted since `datacut check` or a run read it; one that changed
-    since is a new arrival. Ends with what is to be chased. A late participant may be left out by name in CUT.yaml.
+    Opens no backup. Checked: datacut check could read it; read: so could a run, which published nothing; accepted: a
+    run published what it made of it. An input that changed since is a new arrival. Ends with what is to be chased. A
+    late participant may be left out by name in CUT.yaml.
     """
     from datetime import UTC, datetime
 

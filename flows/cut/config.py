@@ -204,6 +204,8 @@ class ExtractConfig(Strict):
         known, needed = (info.context or {}).get("columns", {}).get(self.contract, (None, ()))
         if self.agreed is None or known is None:
             return self
+        if self.source.pack is not None:
+            raise ValueError("agreed is for backups: what a submission pack holds was taken when it was made")
         for name in self.agreed:
             if name not in known:
                 raise ValueError(none_of(name, known, f"column of {self.contract}"))

@@ -20,6 +20,7 @@ from flows.cut.workspace import disk
 from flows.files import whole
 
 FOLDER = ".deliveries"  # no cut can have this name
+Outcome = Literal["read", "accepted", "checked", "refused"]
 State = tuple[int, int, int]  # files, bytes, latest change in nanoseconds
 
 
@@ -28,14 +29,15 @@ class DeliveryNote(BaseModel):
 
     Attributes:
         state: files, bytes and latest change of the input that it was said of; nothing of a database.
-        outcome: ``accepted``: a run read it; ``checked``: ``datacut check`` found nothing that ends a run; ``refused``.
+        outcome: ``read``: a run read it, and published nothing; ``accepted``: a run published what it made of it;
+            ``checked``: ``datacut check`` could read it; ``refused``.
         line: why it was refused. rows: how many were read.
         at: when (UTC).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     state: State | None
-    outcome: Literal["accepted", "checked", "refused"]
+    outcome: Outcome
     line: str = ""
     rows: int = 0
     at: str
@@ -71,7 +73,7 @@ def read_note(job: Job, mpid: str, extract: str) -> DeliveryNote | None:
 
 
 def note(
-    job: Job, participant: Participant, extract: str, outcome: Literal["accepted", "checked", "refused"],
+    job: Job, participant: Participant, extract: str, outcome: Outcome,
     *, line: str = "", rows: int = 0,
 ) -> None:  # fmt: skip
     """Write down what became of an input.
@@ -91,6 +93,19 @@ def note(
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole(path) as growing:
             growing.write_text(found.model_dump_json(), encoding="utf-8")
+
+
+def accept(job: Job) -> None:
+    """Write down that what was made of every input was published.
+
+    Raises:
+        PlaceError: the disk refuses.
+    """
+    for participant in job.model.participants:
+        for extract in dict.fromkeys(entry.contract for entry in participant.extracts):
+            known = read_note(job, participant.mpid, extract)
+            if known is not None and known.outcome == "read":
+                note(job, participant, extract, "accepted", rows=known.rows)
 
 
 @contextlib.contextmanager

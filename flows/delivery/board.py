@@ -20,6 +20,7 @@ class DeliveryState(StrEnum):
 
     LEFT_OUT = "left out"
     ACCEPTED = "accepted"
+    READ = "read"  # by a run that published nothing
     CHECKED = "checked"
     DATABASE = "database"  # read when the run begins
     ARRIVED = "arrived"
@@ -29,7 +30,6 @@ class DeliveryState(StrEnum):
 
 
 CHASED = (DeliveryState.EXPECTED, DeliveryState.LATE, DeliveryState.REFUSED)
-READY = (DeliveryState.ACCEPTED, DeliveryState.CHECKED, DeliveryState.DATABASE, DeliveryState.ARRIVED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from flows.delivery.statements import SealedFile, SealManifest, signed
 from flows.intake.files import beside
 from flows.intake.raw_file import RawFile
 from flows.intake.source import safe_name
+from flows.intake.zip_stream import judge_name
 from flows.keys.age_files import recipients_of
 from flows.keys.signing_key import Signer
 
@@ -94,7 +95,7 @@ def seal(
 def _files(backups: Sequence[Path]) -> tuple[list[tuple[str, Path]], list[str]]:
     """Return the files to seal, by the names they get, in the order of these; and the names of those left out."""
     found: dict[str, Path] = {}
-    left_out = []
+    left_out, names = [], set[str]()
     for backup in backups:
         inside = sorted(p for p in backup.rglob("*") if p.is_file()) if backup.is_dir() else [backup]
         for file in inside:
@@ -102,6 +103,7 @@ def _files(backups: Sequence[Path]) -> tuple[list[tuple[str, Path]], list[str]]:
             if backup.is_dir() and (beside(name) or file.suffix in _KEYS):
                 left_out.append(name)
                 continue
+            judge_name(name, names if name not in found else set(), safe_name(name))  # who opens it judges so too
             if name in found:
                 raise ConfigurationError(
                     "two files would have one name", where=safe_name(name), remedy="seal the folder that holds both"

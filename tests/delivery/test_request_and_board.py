@@ -151,6 +151,23 @@ def test_the_board_follows_what_happens_to_an_input(cut: Path) -> None:
     assert "supplier_effective_from" in page.read_text()
 
 
+@pytest.mark.requirement("Q48")
+def test_what_a_run_read_and_did_not_publish_is_not_accepted(cut: Path) -> None:
+    for mpid in ("SUPB", "SUPC"):
+        change(cut, mpid, left_out="joins the next cut")
+    rows = gzip.decompress((cut.parent / "SUPA/portfolio.csv.gz").read_bytes()).splitlines()
+    short = [rows[0], *(b"1.2E+12," + row.partition(b",")[2] for row in rows[1:])]
+    (cut.parent / "SUPA/portfolio.csv.gz").write_bytes(gzip.compress(b"\n".join(short)))
+    assert anonymised(cut).code == 20
+    assert standing(cut)["SUPA"] == "read"
+
+
+def test_what_was_agreed_with_a_pack_is_not_asked_again(cut: Path) -> None:
+    change(cut, "SUPA", extract={"agreed": AGREED, "source": {"pack": "p", "public_key": "k.pub"}})
+    done = datacut("status", cut)
+    assert (done.code, "agreed is for backups" in done.err) == (2, True), done.err
+
+
 def test_nobody_can_be_left_out_by_everybody(cut: Path) -> None:
     for mpid in ("SUPA", "SUPB", "SUPC"):
         change(cut, mpid, left_out="late")

@@ -119,6 +119,15 @@ def test_a_senders_signature_is_asked_for_and_missed(house: Path) -> None:
     assert opened(house, "--public-key", house / "supa.pub").code == 18
 
 
+def test_what_could_not_be_opened_is_not_sealed(house: Path) -> None:
+    for name in ("a:b.csv", "PORTFOLIO.csv"):
+        (house / "backup" / name).write_bytes(CSV)
+        done = sealed(house)
+        assert (done.code, (house / "b.sealed").exists()) == (12, False), done.err
+        (house / "backup" / name).unlink()
+    assert sealed(house).code == 0
+
+
 def test_what_is_there_already_is_not_written_over(house: Path) -> None:
     (house / "b.sealed").write_text("mine")
     assert (sealed(house).code, (house / "b.sealed").read_text()) == (2, "mine")
