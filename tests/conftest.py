@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import postgres_server, postgres_url
-from tests.unsettled import reason
 
 __all__ = ["postgres_server", "postgres_url"]  # fixtures of every folder
 TESTS = Path(__file__).parent
@@ -29,10 +28,7 @@ LONGEST = (  # by their own time on two cores, that of waiting included
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order files: the longest, then by how many of their tests are slow. Mark what does not gate yet."""
+    """Order files: the longest, then by how many of their tests are slow."""
     slow: Counter[Path] = Counter(item.path for item in items if item.get_closest_marker("slow"))
     rank = {TESTS / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (rank.get(item.path, len(LONGEST)), -slow[item.path]))
-    for item in items:
-        if why := reason(item.nodeid, {mark.name for mark in item.iter_markers()}):
-            item.add_marker(pytest.mark.xfail(reason=why, strict=False))
