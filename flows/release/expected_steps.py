@@ -7,7 +7,8 @@ fenced sets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime, time
 from pathlib import Path
@@ -23,7 +24,7 @@ from flows.cut.context import Context
 from flows.cut.partitions import ALL, EXTRACT, ORDER
 from flows.cut.workspace import disk
 from flows.messages.pack_records import CASE, EXPECTED, SETTLEMENT, STEPS
-from flows.messages.write import chunks
+from flows.messages.write import AT_ONCE, chunks
 from flows.release.augmented import own_points
 from flows.release.table_files import ParquetTable
 from transforms.release.market_processes import MessageDefaults, ProcessRun, StepResult
@@ -76,11 +77,43 @@ def release_steps(
         files = {
             mpid: stack.enter_context(ParquetTable(place(f"data/{mpid}/{EXPECTED}/{STEPS}.parquet"))) for mpid in mine
         }
-        for chunk, several in chunks(given, chosen):
-            for result in run.steps(chunk, several, text=False):
-                rows = step_rows(result, processes)
-                for mpid, own in mine.items():
-                    files[mpid].add(rows.join(own, on="mpan_core", how="semi", maintain_order="left"))
+        for several in _batches(chunks(given, chosen)):
+            rows = _all_steps(run, several, processes)
+            for mpid, own in mine.items():
+                files[mpid].add(rows.join(own, on="mpan_core", how="semi", maintain_order="left"))
+
+
+Chunk = tuple[pl.DataFrame, Sequence[Process]]  # whole test cases that go through the same processes
+
+
+def _batches(parts: Iterable[Chunk]) -> Iterator[list[Chunk]]:
+    """Yield chunks by the thousand metering points: a step costs the same for one as for many."""
+    held: list[Chunk] = []
+    for part in parts:
+        held.append(part)
+        if sum(rows.height for rows, _ in held) >= AT_ONCE:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+def _all_steps(run: ProcessRun, several: Sequence[Chunk], processes: Processes) -> pl.DataFrame:
+    """Return the rows of chunks, each process run once for all that go through it, in the order of one by one."""
+    cases = defaultdict[str, set[str]](set)
+    places = []
+    for number, (rows, through) in enumerate(several):
+        for case in rows["test_case"].unique():
+            for position, process in enumerate(through):
+                cases[process.id].add(case)
+                places.append((case, process.id, number, position))
+    order = pl.DataFrame(places, schema=["test_case", "process", "_chunk", "_position"], orient="row")
+    given, through = pl.concat(rows for rows, _ in several), [processes.processes[name] for name in cases]
+    found = [step_rows(result, processes) for result in run.steps(given, through, text=False, cases=cases)]
+    if not found:
+        return pl.DataFrame(schema=dict.fromkeys(COLUMNS, pl.String))
+    placed = pl.concat(found).join(order, on=["test_case", "process"], how="left", maintain_order="left")
+    return placed.sort("_chunk", "_position", maintain_order=True).select(COLUMNS)
 
 
 def _records(known: Context) -> pl.DataFrame:

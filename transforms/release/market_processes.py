@@ -8,7 +8,7 @@ Source: Q74 (programme-wide expected results), Q34, Q104 (one connection provide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -88,7 +88,13 @@ class ProcessRun:
         )
 
     def steps(
-        self, given: pl.DataFrame, processes: Sequence[Process], wanted: Sequence[str] = (), *, text: bool = True
+        self,
+        given: pl.DataFrame,
+        processes: Sequence[Process],
+        wanted: Sequence[str] = (),
+        *,
+        text: bool = True,
+        cases: Mapping[str, Collection[str]] | None = None,
     ) -> Iterator[StepResult]:
         """Yield each step of each process for the metering points given, step after step.
 
@@ -96,6 +102,7 @@ class ProcessRun:
             given: ``test_case``, ``mpan_core``, ``role``; every metering point is in the records.
             wanted: interfaces whose messages are composed; empty for all. Steps of others change the record too.
             text: whether messages are wanted, or only why there is none.
+            cases: process -> test cases whose metering points go through it; all go through every one where not given.
 
         Raises:
             ContractError: a process or value reads a column that is not there.
@@ -105,7 +112,8 @@ class ProcessRun:
         base = given.select(GIVEN).join(self._with_day(mine), on="mpan_core", how="left", maintain_order="left")
         for process in processes:
             compose = partial(composer.compose, text=text)
-            yield from self._run(process, self._context(base, process), compose, wanted)
+            through = base if cases is None else base.filter(pl.col("test_case").is_in(list(cases[process.id])))
+            yield from self._run(process, self._context(through, process), compose, wanted)
 
     def _with_day(self, mine: pl.DataFrame) -> pl.DataFrame:
         terms = self._terms
