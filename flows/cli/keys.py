@@ -234,18 +234,26 @@ def destroy(
     passphrase_file: PassphraseFile = None,
     identity: IdentityFile = None,
 ) -> None:
-    """Overwrite and delete a key file or share, and write a signed certificate."""
+    """Overwrite and delete a key file or share, and write a signed certificate.
+
+    If it is stopped, run it again: it goes on where it was.
+    """
     from flows.keys import destruction
     from flows.keys.cut_key import held_fingerprint
     from flows.keys.passphrase import Unlock
     from flows.keys.signing_key import load_signer
 
     signer = load_signer(signing_key)
-    found = held_fingerprint(key, cut, Unlock(passphrase_file, identity))
-    destruction.destroy(key, cut=cut, fingerprint=found, by=by, signer=signer, certificate=certificate)
-    if revoked is not None:
-        destruction.revoke(revoked, found, f"destroyed, cut {cut}")
-    typer.echo(f"destroyed {found}")
+    done = destruction.destroy(
+        key,
+        cut=cut,
+        fingerprint=lambda: held_fingerprint(key, cut, Unlock(passphrase_file, identity)),
+        by=by,
+        signer=signer,
+        certificate=certificate,
+        revoked=revoked,
+    )
+    typer.echo(f"destroyed {done.fingerprint}")
 
 
 @key_app.command("certificate")

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 import typer
 
-from contracts.errors import ConfigurationError, DataCutError, PlaceError
-from flows.cut.installed import left_out
+from contracts.errors import ConfigurationError, DataCutError
+from flows.cut import faults
 
 INTERRUPTED = 130
 READER_GONE = 141  # as a shell reports a program whose reader closed the pipe
@@ -20,21 +20,7 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # typer has no pu
 
 def failure_of(fault: BaseException) -> DataCutError:
     """Return what to say of an exception: never its text, unless it is ours or about the command's own words."""
-    if isinstance(fault, DataCutError):
-        return fault
-    if isinstance(fault, UsageError):
-        return _usage(fault)
-    if isinstance(fault, ModuleNotFoundError):
-        return left_out(fault) or DataCutError.defect(fault)
-    if isinstance(fault, MemoryError):
-        return PlaceError("out of memory", remedy="close other programs, or use a machine with more")
-    if isinstance(fault, OSError) and fault.errno:
-        at = DataCutError.defect(fault).what.rpartition(" at ")[2]
-        return PlaceError(
-            f"the system refused access: {os.strerror(fault.errno)}, at {at}",
-            remedy="check permissions and disk space; report it if both are right",
-        )
-    return DataCutError.defect(fault)
+    return _usage(fault) if isinstance(fault, UsageError) else faults.failure_of(fault)
 
 
 def _usage(fault: Any) -> ConfigurationError:

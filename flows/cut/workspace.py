@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ import polars as pl
 
 from contracts.errors import PlaceError
 from contracts.model import Contract
+from flows.cut.faults import error_number
 from flows.cut.records import Record, WrittenPieces
 from flows.files import whole
 from transforms.pseudonymise.mpan import order_key
@@ -44,7 +44,7 @@ def disk(place: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.ComputeError) as fault:
-        number = _error_number(fault)
+        number = error_number(fault) or (errno.EIO if isinstance(fault, OSError) else None)
         if number is None:
             raise
         what = _DISK.get(number, f"cannot be written ({os.strerror(number)})")
@@ -62,18 +62,6 @@ def second_name(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _error_number(fault: Exception) -> int | None:
-    """Return the system's number of a fault, which the column library says in its text alone; none if it has none."""
-    if isinstance(fault, OSError) and fault.errno:
-        return fault.errno
-    told = re.search(r"os error (\d+)", str(fault))
-    if told:
-        return int(told.group(1))
-    if "No space left" in str(fault):
-        return errno.ENOSPC
-    return errno.EIO if isinstance(fault, OSError) else None
 
 
 def partition_count(rows: int) -> int:

@@ -6,9 +6,11 @@ counts one certificate per holder and per share (``docs/keys.md``).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +27,7 @@ from transforms.release.attestation import STATEMENT_TYPE, canonical_bytes, stri
 PREDICATE_TYPE = "https://datacut.example/key-destruction/1"
 LIMITS = "attests one file; copies, backups and blocks that the device keeps are not covered"
 CERTIFICATE_MODE = 0o644
+_ASIDE = ".destroying"
 MAX_LIST = 1 << 20  # bytes of a list of revoked fingerprints
 _LINE = re.compile(r"([0-9a-f]{16})(?:\s+#.*)?|#.*|")
 
@@ -40,29 +43,107 @@ class Destroyed:
     file: str
 
 
-def destroy(path: Path, *, cut: str, fingerprint: str, by: str, signer: Signer, certificate: Path) -> Destroyed:
-    """Overwrite and remove a key file, and leave a signed certificate.
+def destroy(
+    path: Path,
+    *,
+    cut: str,
+    fingerprint: Callable[[], str],
+    by: str,
+    signer: Signer,
+    certificate: Path,
+    revoked: Path | None = None,
+) -> Destroyed:
+    """Overwrite and remove a key file, list its fingerprint as revoked, and leave a signed certificate.
 
-    The certificate appears under its name only after the file is gone; a failure before leaves the file named.
+    The certificate is written aside first, under a name that holds the file's number on its disk; it appears under its
+    own name after everything else is done. Whoever was killed in between runs the same command again: what is written
+    aside says which key it was, when the file itself no longer can. Once all is done, the same command changes nothing.
+
+    Args:
+        fingerprint: opens the key and returns its fingerprint; not asked where a destruction is gone on with.
+        revoked: list of revoked fingerprints to add to.
 
     Raises:
         KeyMaterialError: the certificate exists already, or the key file cannot be opened.
         PlaceError: the file cannot be overwritten or removed, or the certificate cannot be written.
     """
     if certificate.exists():
-        raise KeyMaterialError("already exists", where=shown(certificate), remedy="choose another name")
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    facts = Destroyed(cut, fingerprint, by, at, path.name)
-    envelope = sign(canonical_bytes(statement(facts)), [signer])
-    pending = certificate.with_name(f".{certificate.name}.{secrets.token_hex(4)}")
-    write_new(pending, envelope.to_bytes(), CERTIFICATE_MODE)
+        return _destroyed_before(path, cut, signer, certificate, revoked)
+    begun = sorted(certificate.parent.glob(f".{certificate.name}.*{_ASIDE}"))
+    descriptor = _open_to_overwrite(path) if os.path.lexists(path) or not begun else None
     try:
-        overwrite(path)
-    except BaseException:
-        pending.unlink()
-        raise
-    os.replace(pending, certificate)
-    sync_folder(certificate.parent)
+        aside, facts = _begin(
+            path, descriptor, begun, cut=cut, fingerprint=fingerprint, by=by, signer=signer, certificate=certificate
+        )
+        if descriptor is not None:
+            _overwrite(path, descriptor)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+    with _refused_by_disk(path):
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    if revoked is not None:
+        revoke(revoked, facts.fingerprint, f"destroyed, cut {cut}")
+    with _refused_by_disk(certificate):
+        os.replace(aside, certificate)
+        for other in begun:
+            other.unlink(missing_ok=True)
+        sync_folder(certificate.parent)
+    return facts
+
+
+def _begin(
+    path: Path,
+    descriptor: int | None,
+    begun: list[Path],
+    *,
+    cut: str,
+    fingerprint: Callable[[], str],
+    by: str,
+    signer: Signer,
+    certificate: Path,
+) -> tuple[Path, Destroyed]:
+    """Return the certificate that is written aside, and what it says: one that was begun, or a new one.
+
+    Raises:
+        KeyMaterialError: as ``fingerprint`` raises it; the key is gone and nothing says which it was.
+    """
+    state = os.fstat(descriptor) if descriptor is not None else None
+    mine = f".{certificate.name}.{state.st_dev:x}-{state.st_ino:x}{_ASIDE}" if state else None
+    for aside in begun:
+        if mine in (None, aside.name) and (facts := _told(aside, path, cut, signer)) is not None:
+            return aside, facts
+    if mine is None:
+        raise KeyMaterialError(
+            "is gone, and what was begun to be certified of it is another key's or another signer's",
+            where=shown(path),
+            remedy="give cut, signing key and certificate as at first",
+        )
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    facts = Destroyed(cut, fingerprint(), by, at, path.name)
+    aside = certificate.with_name(mine)
+    with _refused_by_disk(certificate):
+        aside.unlink(missing_ok=True)  # half written by a run that was killed before it touched the key
+    write_new(aside, sign(canonical_bytes(statement(facts)), [signer]).to_bytes(), CERTIFICATE_MODE)
+    return aside, facts
+
+
+def _told(certificate: Path, path: Path, cut: str, signer: Signer) -> Destroyed | None:
+    """Return what a certificate says, nothing where it is not this signer's, or of another file or cut."""
+    try:
+        facts = verify_certificate(certificate, signer.public)
+    except EvidenceError:
+        return None
+    return facts if (facts.file, facts.cut) == (path.name, cut) else None
+
+
+def _destroyed_before(path: Path, cut: str, signer: Signer, certificate: Path, revoked: Path | None) -> Destroyed:
+    facts = _told(certificate, path, cut, signer)
+    if facts is None or os.path.lexists(path):
+        raise KeyMaterialError("already exists", where=shown(certificate), remedy="choose another name")
+    if revoked is not None:
+        revoke(revoked, facts.fingerprint, f"destroyed, cut {cut}")
     return facts
 
 
@@ -85,22 +166,27 @@ def statement(facts: Destroyed) -> JsonObject:
     }
 
 
-def overwrite(path: Path) -> None:
-    """Overwrite a file in place with random bytes, sync it, and remove it.
-
-    Raises:
-        PlaceError: any of it failed; the key may still be there.
-    """
-    flags = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+@contextlib.contextmanager
+def _refused_by_disk(path: Path) -> Iterator[None]:
     try:
-        with os.fdopen(os.open(path, flags), "wb") as stream:
-            stream.write(secrets.token_bytes(os.fstat(stream.fileno()).st_size))
-            stream.flush()
-            os.fsync(stream.fileno())
-        path.unlink()
-        sync_folder(path.parent)
+        yield
     except OSError as fault:
         raise PlaceError("cannot be destroyed", where=shown(path), remedy=fault.strerror or "") from None
+
+
+def _open_to_overwrite(path: Path) -> int:
+    flags = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    with _refused_by_disk(path):
+        return os.open(path, flags)
+
+
+def _overwrite(path: Path, descriptor: int) -> None:
+    """Overwrite a file in place with random bytes and sync it; it keeps its number on the disk."""
+    with _refused_by_disk(path):
+        left = os.fstat(descriptor).st_size
+        while left:
+            left -= os.write(descriptor, secrets.token_bytes(left))
+        os.fsync(descriptor)
 
 
 def verify_certificate(path: Path, key: PublicKey) -> Destroyed:
@@ -129,13 +215,18 @@ def verify_certificate(path: Path, key: PublicKey) -> Destroyed:
 
 
 def revoke(path: Path, fingerprint: str, reason: str) -> None:
-    """Add a fingerprint to a list of revoked keys; the list is made when missing.
+    """Add a fingerprint to a list of revoked keys, once; the list is made when missing.
 
     Raises:
         PlaceError: the list cannot be written.
     """
     line = f"{fingerprint}  # {' '.join(reason.split())}\n".encode()
     try:
+        there = path.read_bytes() if path.exists() else b""
+        if any(known.startswith(fingerprint.encode()) for known in there.splitlines()):
+            return
+        if there and not there.endswith(b"\n"):
+            line = b"\n" + line
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, CERTIFICATE_MODE), "ab") as stream:
             stream.write(line)
             stream.flush()

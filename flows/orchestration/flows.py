@@ -31,6 +31,7 @@ from flows import pipeline
 from flows.cut import progress
 from flows.cut.boundary import is_failure, keep_panics_quiet
 from flows.cut.config import load_cut
+from flows.cut.faults import failure_of
 from flows.cut.installed import require
 from flows.cut.parallel import WORKERS
 from flows.delivery.pages import board_markdown
@@ -112,8 +113,8 @@ def _without_values(call: Callable[[], progress.StepOutcome]) -> Callable[[], pr
         except BaseException as fault:
             if not is_failure(fault):
                 raise
-            defect = DataCutError.defect(fault)
-        raise defect
+            failure = failure_of(fault)
+        raise failure
 
     return guarded
 

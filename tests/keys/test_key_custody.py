@@ -201,7 +201,7 @@ def _destroy(plain: Path, signing: tuple[Path, Path], certificate: Path) -> None
     destruction.destroy(
         plain,
         cut=CUT,
-        fingerprint=FINGERPRINT,
+        fingerprint=lambda: FINGERPRINT,
         by="Ann Custodian",
         signer=load_signer(signing[0]),
         certificate=certificate,
