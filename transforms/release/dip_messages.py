@@ -9,8 +9,9 @@ Source: the published blocks and events; Q34 (message, metering point and test c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import polars as pl
 
@@ -30,7 +31,7 @@ _NOTHING = pl.lit(None, pl.String)
 class _Rendered:
     """A part as expressions: its JSON, what it lacks, what is not as published, and whether it says anything."""
 
-    text: pl.Expr
+    text: Callable[[], pl.Expr]  # made where a message is wanted: it is most of the work
     missing: pl.Expr
     malformed: pl.Expr
     given: pl.Expr
@@ -49,7 +50,14 @@ class MessageComposer:
 
     def __init__(self, tables: MessageTables, values: MessageValues, children: Mapping[str, pl.DataFrame]) -> None:
         self._tables, self._values, self._children = tables, values, children
-        self._kept: dict[tuple[str, str], pl.DataFrame] = {}
+        self._kept: dict[tuple[str, str, bool], pl.DataFrame] = {}
+        self._blocks: dict[tuple[str, str, bool, int], tuple[Part, _Rendered]] = {}
+
+    def of(self, children: Mapping[str, pl.DataFrame]) -> MessageComposer:
+        """Return a composer for another set of metering points, which shares what does not depend on them."""
+        other = MessageComposer(self._tables, self._values, children)
+        other._blocks = self._blocks
+        return other
 
     def compose(
         self, frame: pl.DataFrame, event: Event, without: Sequence[str] = (), *, text: bool = True
@@ -66,25 +74,34 @@ class MessageComposer:
         """
         common = [use for use in event.common if use.key != DIP_OWN]
         custom = [use for use in event.custom if use.key not in without]
-        wholes = {use.key: self._whole(use, event) for use in (*common, *custom)}
-        ready = self._ready(frame, list(wholes.values()), event)
-        rendered = {use.key: self._render(wholes[use.key]) for use in (*common, *custom)}
+        blocks = {use.key: self._block(use, event) for use in (*common, *custom)}
+        ready = self._ready(frame, [whole for whole, _ in blocks.values()], event, text=text)
+        rendered = {key: done for key, (_, done) in blocks.items()}
         faults = [fault for use in (*common, *custom) for fault in _faults(use, rendered[use.key])]
-        texts = [_joined(uses, rendered) for uses in (common, custom) if uses]
         if not text:
             return ready.select(_NOTHING.alias("message"), pl.coalesce([*faults, _NOTHING]).alias("reason"))
+        texts = [_joined(uses, rendered) for uses in (common, custom) if uses]
         message = _enclosed(['{"payload":{"CommonBlock":{', '},"CustomBlock":{'][: len(texts)], texts, "}}}")
         reason = pl.coalesce([*faults, _NOTHING])
         done = ready.select(message.alias("message"), reason.alias("reason"))
         return done.with_columns(pl.when(pl.col("reason").is_null()).then(pl.col("message")).alias("message"))
 
-    def _whole(self, use: BlockUse, event: Event) -> Part:
+    def _block(self, use: BlockUse, event: Event) -> tuple[Part, _Rendered]:
+        """Return a block as one part, and as expressions; events share most of their blocks."""
         block = self._tables.blocks[use.block]
         most = (block.most or {}).get(event.interface, 0)
-        return Part(use.key, use.key, block.name, None, "", block.parts, block.repeats, most, use.optional)
+        key = (use.key, use.block, use.optional, most)
+        if key not in self._blocks:
+            whole = Part(use.key, use.key, block.name, None, "", block.parts, block.repeats, most, use.optional)
+            self._blocks[key] = whole, self._render(whole)
+        return self._blocks[key]
 
-    def _ready(self, frame: pl.DataFrame, parts: Sequence[Part], event: Event) -> pl.DataFrame:
-        """Return every value of some parts, encoded, under its path; and the texts of lists of other rows."""
+    def _ready(self, frame: pl.DataFrame, parts: Sequence[Part], event: Event, *, text: bool) -> pl.DataFrame:
+        """Return every value of some parts, encoded, under its path; and the texts of lists of other rows.
+
+        Args:
+            text: whether the texts of lists are wanted, or only whether there is an entry and what is wrong with it.
+        """
         origin = self._kind_of(event)
         leaves = {leaf.path: leaf for part in parts for leaf in _own_leaves(part, origin)}
         sources = {path: self._source(leaf) for path, leaf in leaves.items()}
@@ -99,7 +116,7 @@ class MessageComposer:
         )
         for part in parts:
             for inner in _lists_of_others(part, origin):
-                texts = self._texts(inner, origin.get(inner.path, ""), event)
+                texts = self._texts(inner, origin.get(inner.path, ""), event, text=text)
                 done = done.join(texts, on=KEY, how="left", maintain_order="left")
         return done
 
@@ -112,18 +129,18 @@ class MessageComposer:
             raise ContractError(f"nothing says what {leaf.path} is", where="values.yaml")
         return sql(text)
 
-    def _texts(self, part: Part, kind: str, event: Event) -> pl.DataFrame:
+    def _texts(self, part: Part, kind: str, event: Event, *, text: bool) -> pl.DataFrame:
         """Return the entries of a list, one text a metering point: ``mpan_core`` and three columns under its path."""
-        kept = self._kept.get((part.path, kind))
+        kept = self._kept.get((part.path, kind, text))
         if kept is not None:
             return kept
         if kind not in self._children:
             raise ContractError(f"nothing says what the entries of {part.path} are", where="values.yaml")
         child = self._children[kind]
         entry = replace(part, repeats=False)
-        ready = self._ready(child, [entry], event).with_columns(child[OF])
+        ready = self._ready(child, [entry], event, text=text).with_columns(child[OF])
         one = self._render(entry)
-        rows = ready.select(OF, text=one.text, missing=one.missing, malformed=one.malformed)
+        rows = ready.select(OF, text=one.text() if text else pl.lit(""), missing=one.missing, malformed=one.malformed)
         whole = rows.group_by(OF, maintain_order=True).agg(
             pl.col(TEXT).str.join(","),
             pl.col(MISSING).drop_nulls().first(),
@@ -137,19 +154,20 @@ class MessageComposer:
             pl.col(MISSING).alias(f"{part.path} {MISSING}"),
             pl.when(too_many).then(pl.lit(part.path)).otherwise(MALFORMED).alias(f"{part.path} {MALFORMED}"),
         )
-        self._kept[part.path, kind] = done
+        self._kept[part.path, kind, text] = done
         return done
 
     def _render(self, part: Part) -> _Rendered:
         if part.repeats and self._of_others(part):
-            text = pl.col(f"{part.path} {TEXT}")
-            given = text.is_not_null()
+            listed = pl.col(f"{part.path} {TEXT}")
+            given = listed.is_not_null()
             missing = (
                 pl.when(~given).then(pl.lit(f"an entry of {part.name}")).otherwise(pl.col(f"{part.path} {MISSING}"))
             )
-            return _Rendered(_enclosed(["["], [text], "]"), missing, pl.col(f"{part.path} {MALFORMED}"), given)
+            malformed = pl.col(f"{part.path} {MALFORMED}")
+            return _Rendered(lambda: _enclosed(["["], [listed], "]"), missing, malformed, given)
         whole = self._object(part)
-        return replace(whole, text=_enclosed(["["], [whole.text], "]")) if part.repeats else whole
+        return replace(whole, text=lambda: _enclosed(["["], [whole.text()], "]")) if part.repeats else whole
 
     def _of_others(self, part: Part) -> bool:
         return self._values.lists.get(part.path, "") != ITSELF
@@ -157,11 +175,7 @@ class MessageComposer:
     def _object(self, part: Part) -> _Rendered:
         leaves = [p for p in part.parts if p.form is not None]
         nested = [(p, self._render(p)) for p in part.parts if p.form is None]
-        pieces: list[pl.Expr] = []
         given = [_says_something(p) for p in leaves]
-        if leaves:
-            body = pl.struct(pl.col(p.path).alias(p.name) for p in leaves).struct.json_encode()
-            pieces.append(body.str.slice(1, body.str.len_chars() - 2))
         missing: list[pl.Expr] = [
             pl.when(pl.col(p.path).is_null()).then(pl.lit(self._origin(p)))
             for p in leaves
@@ -171,15 +185,13 @@ class MessageComposer:
             pl.when(~conforms(pl.col(p.path), p.form)).then(pl.lit(p.path)) for p in leaves if p.form is not None
         ]
         for inner, done in nested:
-            there = done.given & done.missing.is_null() if inner.optional else pl.lit(value=True)
-            pieces.append(pl.when(there).then(_enclosed([f'"{inner.name}":'], [done.text], "")))
+            there = _there(inner, done)
             given.append(done.given & there)
             malformed.append(pl.when(there).then(done.malformed))
             if not inner.optional:
                 missing.append(done.missing)
-        text = _enclosed(["{"], [pl.concat_str(pieces, separator=",", ignore_nulls=True)], "}")
         return _Rendered(
-            text, pl.coalesce([*missing, _NOTHING]), pl.coalesce([*malformed, _NOTHING]),
+            partial(_object_text, leaves, nested), pl.coalesce([*missing, _NOTHING]), pl.coalesce([*malformed, _NOTHING]),
             pl.any_horizontal(given) if given else pl.lit(value=False),
         )  # fmt: skip
 
@@ -187,6 +199,21 @@ class MessageComposer:
         """Return the column that a value comes from, or its path where it comes from none."""
         names = self._source(leaf).meta.root_names()
         return names[0] if names else leaf.path
+
+
+def _there(part: Part, done: _Rendered) -> pl.Expr:
+    return done.given & done.missing.is_null() if part.optional else pl.lit(value=True)
+
+
+def _object_text(leaves: Sequence[Part], nested: Sequence[tuple[Part, _Rendered]]) -> pl.Expr:
+    """Return a JSON object of the values of a part and of the parts in it."""
+    pieces: list[pl.Expr] = []
+    if leaves:
+        body = pl.struct(pl.col(p.path).alias(p.name) for p in leaves).struct.json_encode()
+        pieces.append(body.str.slice(1, body.str.len_chars() - 2))
+    for inner, done in nested:
+        pieces.append(pl.when(_there(inner, done)).then(_enclosed([f'"{inner.name}":'], [done.text()], "")))
+    return _enclosed(["{"], [pl.concat_str(pieces, separator=",", ignore_nulls=True)], "}")
 
 
 def _own_leaves(part: Part, kinds: Mapping[str, str]) -> Iterable[Part]:
@@ -226,7 +253,7 @@ def _joined(uses: Sequence[BlockUse], rendered: Mapping[str, _Rendered]) -> pl.E
     parts = []
     for use in uses:
         done = rendered[use.key]
-        named = _enclosed([f'"{use.key}":'], [done.text], "")
+        named = _enclosed([f'"{use.key}":'], [done.text()], "")
         parts.append(pl.when(done.given & done.missing.is_null()).then(named) if use.optional else named)
     return pl.concat_str(parts, separator=",", ignore_nulls=True)
 

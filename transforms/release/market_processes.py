@@ -26,6 +26,7 @@ from transforms.release.settlement_day import REACTIVE, half_hours, kwh, midnigh
 PRINCIPAL, SUBSIDIARY, PRIMARY, SECONDARY = "PRINCIPAL", "SUBSIDIARY", "PRIMARY", "SECONDARY"
 GIVEN = ("test_case", "mpan_core", "role")
 PASSED_OVER = "passed over: "
+MARK = "mark"  # of a test case, metering point and process
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class ProcessRun:
         terms: MessageDefaults,
     ) -> None:
         self._records, self._tables, self._values, self._parties, self._terms = records, tables, values, parties, terms
+        self._composer = MessageComposer(tables, values, {})
         self._providers = pl.DataFrame(
             [(i, d, p) for (i, d), p in sorted(terms.providers.items())],
             schema=dict.fromkeys(("interface", "sender_dip_id", "connection_provider"), pl.String),
@@ -108,12 +110,14 @@ class ProcessRun:
             ContractError: a process or value reads a column that is not there.
         """
         mine = self._records.join(given.select("mpan_core").unique(), on="mpan_core", how="semi", maintain_order="left")
-        composer = MessageComposer(self._tables, self._values, self._children(mine))
+        composer = self._composer.of(self._children(mine))
         base = given.select(GIVEN).join(self._with_day(mine), on="mpan_core", how="left", maintain_order="left")
+        common, marked = self._contexts()
+        base = self._worked_out(base, common)
         for process in processes:
             compose = partial(composer.compose, text=text)
             through = base if cases is None else base.filter(pl.col("test_case").is_in(list(cases[process.id])))
-            yield from self._run(process, self._context(through, process), compose, wanted)
+            yield from self._run(process, self._context(through, process, marked), compose, wanted)
 
     def _with_day(self, mine: pl.DataFrame) -> pl.DataFrame:
         terms = self._terms
@@ -152,13 +156,32 @@ class ProcessRun:
             "reactive_period": periods(mine, day, part=REACTIVE),
         }
 
-    def _context(self, base: pl.DataFrame, process: Process) -> pl.DataFrame:
-        """Return the records as a process begins: with its mark, and what ``context`` works out."""
-        mark = pl.concat_str("test_case", "mpan_core", pl.lit(process.id), separator="\n")
-        frame = base.with_columns(mark.chash.sha2_256().str.slice(0, 32).alias("mark"))  # type: ignore[attr-defined]
+    def _contexts(self) -> tuple[list[str], list[str]]:
+        """Return the names that ``context`` works out: what is the same in every process, and what reads its mark."""
+        marked: list[str] = []
+        read = {MARK}
         for name, text in self._values.context.items():
-            frame = _changed(frame, {name: text}, "values.yaml")
-        return frame
+            mine = set(sql(text).meta.root_names())
+            if name in read or {MARK, *marked} & mine:
+                marked.append(name)
+                read |= mine
+        return [name for name in self._values.context if name not in marked], marked
+
+    def _worked_out(self, frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+        """Return a frame with some names of ``context``; those that read none of the others at once."""
+        at_once: dict[str, str] = {}
+        for name in names:
+            text = self._values.context[name]
+            if at_once.keys() & set(sql(text).meta.root_names()):
+                frame, at_once = _changed(frame, at_once, "values.yaml"), {}
+            at_once[name] = text
+        return _changed(frame, at_once, "values.yaml")
+
+    def _context(self, base: pl.DataFrame, process: Process, marked: Sequence[str]) -> pl.DataFrame:
+        """Return the records as a process begins: with its mark, and what ``context`` works out of that."""
+        mark = pl.concat_str("test_case", "mpan_core", pl.lit(process.id), separator="\n")
+        frame = base.with_columns(mark.chash.sha2_256().str.slice(0, 32).alias(MARK))  # type: ignore[attr-defined]
+        return self._worked_out(frame, marked)
 
     def _run(
         self, process: Process, frame: pl.DataFrame, compose: Callable[..., pl.DataFrame], wanted: Sequence[str]
@@ -240,6 +263,8 @@ def _composed(
     """Fill ``message`` and ``reason`` of the rows that have no reason yet."""
     numbered = told.drop("message").with_row_index("_row")
     todo = numbered.filter(pl.col("reason").is_null())
+    if not todo.height:
+        return told
     made = compose(todo, event, without).with_columns(todo["_row"]).rename({"reason": "_why"})
     both = numbered.join(made, on="_row", how="left", maintain_order="left")
     return both.with_columns(pl.coalesce("reason", "_why").alias("reason")).drop("_row", "_why")
@@ -255,6 +280,8 @@ def _sql(text: str, frame: pl.DataFrame, where: str) -> pl.Expr:
 def _changed(frame: pl.DataFrame, changes: Mapping[str, str], where: str) -> pl.DataFrame:
     """Return the records with columns set, all from what stood there before; a text that is only null is text."""
     done = frame.with_columns(_sql(text, frame, where).alias(name) for name, text in changes.items())
-    untyped = [name for name in changes if done.schema[name] == pl.Null]
-    kinds = {name: frame.schema.get(name, pl.String) for name in untyped}
+    untyped = [name for name in changes if done[name].dtype == pl.Null]
+    if not untyped:
+        return done
+    kinds = {name: frame[name].dtype if name in frame.columns else pl.String() for name in untyped}
     return done.with_columns(pl.col(name).cast(kinds[name]) for name in untyped)
