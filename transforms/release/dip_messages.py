@@ -191,7 +191,8 @@ class MessageComposer:
             if not inner.optional:
                 missing.append(done.missing)
         return _Rendered(
-            partial(_object_text, leaves, nested), pl.coalesce([*missing, _NOTHING]), pl.coalesce([*malformed, _NOTHING]),
+            partial(_object_text, leaves, nested),
+            pl.coalesce([*missing, _NOTHING]), pl.coalesce([*malformed, _NOTHING]),
             pl.any_horizontal(given) if given else pl.lit(value=False),
         )  # fmt: skip
 
