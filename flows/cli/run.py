@@ -74,7 +74,9 @@ def demo_command(
     sample: Annotated[
         Path | None, typer.Option(help="Folder of sample backups; generated if missing.", show_default="sample_data")
     ] = None,
-    plain: Plain = False,
+    prefect: Annotated[
+        bool, typer.Option("--prefect/--plain", help="Run it as a Prefect flow, as datacut run does, or without.")
+    ] = False,
     as_json: AsJson = False,
     log: Log = None,
 ) -> None:
@@ -86,7 +88,7 @@ def demo_command(
     _backups(sample, out)
     for key in (out / "keys").glob("*"):  # a checkout does not keep file modes; these keys are public by nature
         key.chmod(0o644 if key.suffix == ".pub" else 0o600)
-    done = _run(out / "cut.yaml", "release", plain=plain, log=log)
+    done = _run(out / "cut.yaml", "release", plain=not prefect, log=log)
     public = out / "signing.pub"
     shutil.copyfile(out / "keys" / "signing.pub", public)
     _print(done, as_json=as_json)

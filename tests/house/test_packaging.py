@@ -182,7 +182,7 @@ def test_it_installs_offline_and_runs_without_a_network(wheel, tmp_path):
     steps = (
         "ip link set lo up",
         f"{pip} install --quiet --no-compile --no-index --find-links {house} 'datacut[si]'",
-        f"cd {tmp_path} && venv/bin/datacut demo --out demo --json > done.json",
+        f"cd {tmp_path} && venv/bin/datacut demo --prefect --out demo --json > done.json",
     )
     alone = ["unshare", "--net", "sh", "-c", " && ".join(steps)]
     done = subprocess.run(alone, capture_output=True, text=True, check=False)
