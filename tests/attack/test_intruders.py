@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -76,15 +77,18 @@ def test_noise_raises_no_alarm():
     assert surest(played(real, [noise(real, 22)], 400)) <= 0.0
 
 
+RELEASES = int(os.environ.get("INTRUDER_RELEASES", "10"))  # 100 for the whole campaign
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("weak", [*EXACT, None])
-def test_a_hundred_releases(weak):
+def test_many_releases(weak):
     found = 0
-    for run in range(100):
+    for run in range(RELEASES):
         real = people(5000, 100 + run)
         release = noise(real, 900 + run, (weak,) if weak else ())
         found += surest(played(real, [release], 300, run)) > (0.01 if weak else 0.0)
-    assert found >= 99 if weak else found == 0
+    assert found >= RELEASES * 99 // 100 if weak else found == 0
 
 
 def test_chunks_make_no_difference():

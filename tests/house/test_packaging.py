@@ -166,7 +166,7 @@ def test_every_extra_has_the_libraries_that_the_product_says():
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_it_installs_offline_and_runs_without_a_network(wheel, tmp_path):
-    """From a folder of wheels into a fresh venv, in an empty network namespace; then the demo."""
+    """From a folder of wheels into a fresh venv, in an empty network namespace; then a sample and the whole job."""
     if shutil.which("unshare") is None or os.geteuid() != 0:
         pytest.skip("an empty network namespace needs unshare and root")
     house = tmp_path / "wheelhouse"
@@ -182,9 +182,9 @@ def test_it_installs_offline_and_runs_without_a_network(wheel, tmp_path):
     steps = (
         "ip link set lo up",
         f"{pip} install --quiet --no-compile --no-index --find-links {house} 'datacut[si]'",
-        f"cd {tmp_path} && venv/bin/datacut demo --prefect --out demo --json > done.json",
+        f"cd {tmp_path} && venv/bin/datacut sample --mpans 60 --seed 1 --out s && venv/bin/datacut run s/cut.yaml",
     )
     alone = ["unshare", "--net", "sh", "-c", " && ".join(steps)]
     done = subprocess.run(alone, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "demo" / "signing.pub").is_file()
+    assert list((tmp_path / "s" / "out").glob("*-release/evidence/evidence.json"))

@@ -269,7 +269,7 @@ def test_no_plan_of_the_scheme_holds_key_bytes(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.requirement("Q67")
 def test_no_plan_of_a_run_holds_key_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, datacut) -> None:
     folder = tmp_path / "sample"
-    generate(SampleRequest(120, 5), folder)
+    generate(SampleRequest(60, 5), folder)
     plans = Plans(monkeypatch)
     done = datacut("run", "--plain", folder / "cut.yaml")
     assert done.code == 0, done.err
@@ -286,7 +286,7 @@ def test_no_plan_of_a_run_holds_key_bytes(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("mode", [(), ("--plain",)], ids=["prefect", "plain"])
 def test_nothing_of_the_key_in_anything_that_a_run_leaves(tmp_path: Path, mode: tuple[str, ...]) -> None:
     folder, temporary = tmp_path / "sample", tmp_path / "temporary"
-    generate(SampleRequest(800, 5, 0.05), folder)
+    generate(SampleRequest(200, 5, 0.05), folder)
     temporary.mkdir()
     secrets = secrets_of(*_keys_of(folder))
     shutil.move(folder / "keys", tmp_path / "keys")

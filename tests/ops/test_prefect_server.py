@@ -103,7 +103,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("ops") / "cut"
-    generate(SampleRequest(400, 5, 0.02), folder)
+    generate(SampleRequest(120, 5, 0.02), folder)
     return folder / "cut.yaml"
 
 
