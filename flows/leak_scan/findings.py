@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from transforms.leak_scan.digests import Kind
 from transforms.leak_scan.known import Hits, beyond_chance, most_by_chance
 
 SHOWN_PLACES = 5
@@ -40,48 +41,29 @@ class LeakFindings:
     Attributes:
         files, bytes, cells: how much was read; a cell is a value of a table.
         tallies: look-ups by kind, form and place; packs that are searched side by side add to them while others read.
+        exact: every cell is searched, and chance reckoned with all of them; else a text that stood elsewhere is left
+            out, and chance reckoned where something is hit. That is too low a number, never too high a one: what it
+            calls a leak is searched again.
     """
 
     files: int = 0
     bytes: int = 0
     cells: int = 0
     tallies: dict[Place, Tally] = field(default_factory=dict)
-    _columns: dict[Place, Place] = field(default_factory=dict)
-    _in_hit_blocks: dict[Place, float] = field(default_factory=dict)
+    exact: bool = False
 
-    def hit_blocks(self, hits: Hits, where: str) -> None:
-        """Add a block of a text table in which something was hit, as a whole; its hits are noted by column."""
-        key = (hits.kind.word, hits.form, where)
-        tally = self.tallies.setdefault(key, Tally())
-        tally.candidates += hits.digests.size
-        tally.expected += hits.expected
-        self._in_hit_blocks[key] = self._in_hit_blocks.get(key, 0.0) + hits.expected
-
-    def settle(self) -> None:
-        """Give each column of a text table its share of what chance gives in the whole file.
-
-        Columns are told apart only in blocks where something was hit; in the others they have the same shares.
-        """
-        for key, table in self._columns.items():
-            seen = self._in_hit_blocks.get(table, 0.0)
-            if seen > 0.0:
-                self.tallies[key].expected *= max(1.0, self.tallies[table].expected / seen)
-        self._columns, self._in_hit_blocks = {}, {}
-
-    def note(self, hits: Hits, where: str, first: str, *, form: str = "", column_of: str = "") -> None:
-        """Add look-ups of windows that stand in one place.
-
-        Args:
-            column_of: of a column of a text table, the file, which has counted its candidates.
-        """
+    def note(self, hits: Hits, where: str, first: str, *, form: str = "") -> None:
+        """Add look-ups of windows that stand in one place."""
         key = (hits.kind.word, form or hits.form, where)
-        if column_of:
-            self._columns[key] = (hits.kind.word, hits.form, column_of)
         tally = self.tallies.setdefault(key, Tally())
         tally.candidates += hits.digests.size
         tally.hits += hits.count
         tally.expected += hits.expected
         tally.first = tally.first or (first if hits.count else "")
+
+    def searched_for(self, kind: Kind, form: str, where: str, count: int) -> None:
+        """Add look-ups that hit nothing."""
+        self.tallies.setdefault((kind.word, form, where), Tally()).candidates += count
 
     def add(self, other: LeakFindings) -> None:
         """Add what was found elsewhere."""

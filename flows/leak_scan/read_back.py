@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 BATCH = 65_536
 BLOCK = 1 << 20
+LINES = 1 << 19  # bytes of whole lines: what is made of them stays near the processor
 OVERLAP = 256  # bytes of a text that are searched again with the next block
 FEW = 4  # bytes a cell, uncompressed, below which a column is read as its distinct values
 MAGIC = b"PAR1"
@@ -45,14 +46,17 @@ class Rows:
     row: int
 
 
-def pieces(path: Path, name: str) -> Iterator[Block | Rows]:
+def pieces(path: Path, name: str, *, lines: bool = False) -> Iterator[Block | Rows]:
     """Yield all that a file holds.
 
     Args:
         name: how the file is called where a piece is told of.
+        lines: end each block where a line ends, if there is one.
     """
     if path.suffix == ".parquet":
         yield from _parquet(path, name)
+    elif lines:
+        yield from _whole_lines(path, name)
     else:
         yield from _blocks(path, name)
 
@@ -69,7 +73,9 @@ def _parquet(path: Path, name: str) -> Iterator[Block | Rows]:
     yield from _beside_pages(path, file, name)
     few = [column for column, size in _cell_sizes(file).items() if size < FEW]
     at = 0
-    for batch in pq.ParquetFile(path, read_dictionary=few).iter_batches(batch_size=BATCH):
+    for batch in pq.ParquetFile(path, read_dictionary=few, metadata=file.metadata).iter_batches(
+        batch_size=BATCH, use_threads=False
+    ):
         yield Rows(batch, name, at)
         at += batch.num_rows
 
@@ -136,3 +142,21 @@ def _blocks(path: Path, name: str) -> Iterator[Block]:
             yield Block(np.frombuffer(data, np.uint8), name, line)
             held = data[-OVERLAP:]
             line += data.count(b"\n") - held.count(b"\n")
+
+
+def _whole_lines(path: Path, name: str) -> Iterator[Block]:
+    """Yield a file in blocks of whole lines; where a line has no end, in blocks that overlap a little."""
+    held, line = b"", 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(LINES):
+            data = held + chunk
+            end = data.rfind(b"\n") + 1
+            if end:
+                yield Block(np.frombuffer(data, np.uint8, end), name, line)
+                line += data.count(b"\n")
+            elif len(data) >= BLOCK:
+                yield Block(np.frombuffer(data, np.uint8), name, line)
+                end = len(data) - OVERLAP
+            held = data[end:]
+    if held:
+        yield Block(np.frombuffer(held, np.uint8), name, line)

@@ -16,19 +16,18 @@ from threading import Lock
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from contracts.errors import ResidueError
 from flows.cut.parallel import map_parallel
 from flows.leak_scan.findings import LeakFindings
 from flows.leak_scan.read_back import Block, Rows, pieces, text_block
 from flows.leak_scan.table import search_rows
-from flows.leak_scan.text_tables import TextTable, owners
+from flows.leak_scan.text_tables import TextTable, search_lines
 from transforms.leak_scan.candidates import Windows, windows
+from transforms.leak_scan.cells import CleanCells
 from transforms.leak_scan.condensed import Condensed
 from transforms.leak_scan.digests import Digests, Kind
-from transforms.leak_scan.known import OWN, Hits, Known, own_by_chance
-from transforms.leak_scan.raw_columns import PAIRED
+from transforms.leak_scan.known import Hits, Known
 from transforms.leak_scan.spellings import DEEPEST, rewritten
 
 ROOT = Path(__file__).parents[2]
@@ -66,11 +65,9 @@ class How:
     Attributes:
         document: the product's own words stand there beside what it found: evidence, report, names, metadata. No
             postcode may stand there at all.
-        table: how a text table is laid out.
     """
 
     document: bool = False
-    table: TextTable | None = None
 
 
 class Scanner:
@@ -83,7 +80,7 @@ class Scanner:
     def __init__(self, known: Known) -> None:
         self._known = known
         self._seen: set[tuple[int, ...]] = set()
-        self._clean: set[tuple[str, int, int]] = set()
+        self.clean = CleanCells()
         self.findings = LeakFindings()
         self._adding = Lock()
 
@@ -121,27 +118,34 @@ class Scanner:
         with self._adding:
             if mark in self._seen:
                 return found
-        how = replace(how, document=how.document or path.suffix not in TABLES | {".parquet"})
-        table = None
-        for piece in pieces(path, name):
-            if isinstance(piece, Rows):
-                self._rows(piece, found)
-                continue
-            if path.suffix in TABLES:
-                table = table or TextTable.of(piece.data)
-            self.block(piece, found, How(document=how.document or piece.words, table=table))
-        found.settle()
+        inside = self._inside(path, name, how, exact=False)
+        if inside.leaks:  # with all that chance explains
+            inside = self._inside(path, name, how, exact=True)
+        found.add(inside)
         with self._adding:
             self._seen.add(mark)
+        return found
+
+    def _inside(self, path: Path, name: str, how: How, *, exact: bool) -> LeakFindings:
+        """Search what a file holds."""
+        found = LeakFindings(exact=exact)
+        tabular = path.suffix in TABLES and not how.document
+        document = how.document or path.suffix not in TABLES | {".parquet"}
+        table = None
+        for piece in pieces(path, name, lines=tabular):
+            if isinstance(piece, Rows):
+                found.cells += piece.batch.num_rows * piece.batch.num_columns
+                search_rows(self, piece, found)
+            elif tabular:
+                table = table or TextTable.of(piece.data)
+                search_lines(self, piece, table, found)
+            else:
+                self.block(piece, found, How(document=document or piece.words))
         return found
 
     def has_seen(self, path: Path) -> bool:
         """Tell whether a file was searched, under this name or another, and is as it was then."""
         return _state(path) in self._seen
-
-    def _rows(self, rows: Rows, found: LeakFindings) -> None:
-        found.cells += rows.batch.num_rows * rows.batch.num_columns
-        search_rows(self, rows, found)
 
     @property
     def plain(self) -> How:
@@ -178,38 +182,10 @@ class Scanner:
         hits = self._known.search(text, some)
         if how.document and some.kind is Kind.METER_SERIAL:
             hits = _not_ours(hits, text, some)
-        if how.table is not None and not form:
-            self._by_column(text, some, hits, block, found, how.table)
-            return
         if some.kind is Kind.POSTCODE and not block.binary:
             hits = replace(hits, expected=0.0)  # in prose stands no postcode but a leaked one
         first = _line(block, text, hits) if hits.count and not form and not block.binary else ""
         found.note(hits, block.where, first, form=f"{form}, {hits.form}" if form else "")
-
-    def _by_column(
-        self, text: Condensed, some: Windows, hits: Hits, block: Block, found: LeakFindings, table: TextTable
-    ) -> None:
-        """Note hits of a text table by column, and those whose own row had the value by themselves."""
-        names = table.columns(block, text.positions[hits.start])
-        found.hit_blocks(hits, block.where)
-        for name in sorted({names[at] for at in np.flatnonzero(hits.hit)}):
-            inside = np.array([other == name for other in names])
-            part = Windows(some.kind, some.form, some.start[inside], some.length[inside])
-            here = self._known.search(text, part)
-            if some.kind is Kind.POSTCODE and "postcode" not in _bare(name) and table.names:
-                here = replace(here, expected=0.0)
-            found.note(here, f"{block.where}, column {_shown(name)}", _line(block, text, here), column_of=block.where)
-            if some.kind in PAIRED:
-                own = replace(here, form=OWN, hit=here.hit & self._own(text, here), expected=own_by_chance(here))
-                if own.count:
-                    found.note(own, f"{block.where}, column {_shown(name)}", _line(block, text, own))
-
-    def _own(self, text: Condensed, hits: Hits) -> NDArray[np.bool_]:
-        """Tell which windows hold what the row of a metering point beside them had."""
-        found = np.zeros(hits.digests.size, np.bool_)
-        for owner in owners(text, self._known, hits.start):
-            found |= self._known.pairs.contains(self._known.digester.of_pairs(owner, hits.digests))
-        return found
 
     def _postcodes(self, block: Block, found: LeakFindings) -> None:
         shown = pl.Series([block.data.tobytes().decode("utf-8", "replace")]).str.count_matches(POSTCODE_SHAPE)[0]
@@ -221,14 +197,6 @@ class Scanner:
     def known(self) -> Known:
         """What is looked for."""
         return self._known
-
-    def new(self, column: str, size: int, content: int) -> bool:
-        """Tell whether the distinct values of a column were not searched before, and note that they are now."""
-        mark = (column, size, content)
-        with self._adding:
-            fresh = mark not in self._clean
-            self._clean.add(mark)
-        return fresh
 
 
 def _not_ours(hits: Hits, text: Condensed, some: Windows) -> Hits:
@@ -251,15 +219,6 @@ def _line(block: Block, text: Condensed, hits: Hits) -> str:
 def _state(path: Path) -> tuple[int, ...]:
     state = path.stat()
     return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
-
-
-def _bare(name: str) -> str:
-    return "".join(char for char in name.lower() if char.isalnum())
-
-
-def _shown(name: str) -> str:
-    """Return a column's name as a place is told; one with many digits may be a value."""
-    return name if sum(char.isdigit() for char in name) <= 4 else "whose name may be data"
 
 
 def _safe(name: str) -> str:

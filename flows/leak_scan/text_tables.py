@@ -1,19 +1,30 @@
-"""Which column of a text table some bytes stand in, and whose row it is."""
+"""Searches lines of a text table, cell by cell, and what neighbouring cells say together."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flows.leak_scan.column import ColumnHits, ColumnPlace, look_at, weigh_column
+from flows.leak_scan.findings import LeakFindings
 from flows.leak_scan.read_back import Block
-from transforms.leak_scan.candidates import CORE, MPAN
+from transforms.leak_scan.candidates import CORE, EVERY, MPAN, windows
+from transforms.leak_scan.cells import PartedLines, neighbours
 from transforms.leak_scan.condensed import Condensed
 from transforms.leak_scan.digests import Bytes, Digests, Ints, Kind
-from transforms.leak_scan.known import Known
+
+if TYPE_CHECKING:
+    from flows.leak_scan.scan import Scanner
 
 DELIMITERS = (b"|", b"\t", b";", b",")
 LONGEST_HEADER = 65_536
+LONGEST_NAME, FEW_DIGITS = 80, 4
+PLACE_BITS = 20
+ACROSS = frozenset({Kind.MPAN, Kind.ESME_ID, Kind.POSTCODE, Kind.ADDRESS_LINE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +46,102 @@ class TextTable:
         names = () if flow else tuple(part.decode("utf-8", "replace").strip('"') for part in line.split(delimiter))
         return cls(delimiter[0], names)
 
-    def columns(self, block: Block, at: Ints) -> list[str]:
-        """Return the name of the column in which each place of a block lies."""
-        cells = np.flatnonzero(block.data == self.delimiter)
-        lines = np.flatnonzero(block.data == ord("\n"))
-        line = np.searchsorted(lines, at)
-        begin = np.where(line > 0, lines[np.maximum(line - 1, 0)] + 1, 0) if lines.size else np.zeros_like(at)
-        number = np.searchsorted(cells, at) - np.searchsorted(cells, begin)
-        return [self._name(block, int(n), int(b)) for n, b in zip(number, begin, strict=True)]
-
-    def _name(self, block: Block, number: int, begin: int) -> str:
+    def places(self, lines: PartedLines) -> Ints:
+        """Return a number for the column of each part of some lines: two parts of one column have the same."""
         if self.names:
-            return self.names[number] if number < len(self.names) else f"number {number + 1}"
-        group = block.data[begin : begin + 3].tobytes().decode("latin-1")
+            return lines.place
+        first = np.flatnonzero(np.append(True, np.diff(lines.number) != 0))[lines.number]
+        begin = lines.cells.start[first]
+        data = lines.cells.data
+        group = data[begin].astype(np.int64) << 16 | data[begin + 1].astype(np.int64) << 8 | data[begin + 2]
+        return group << PLACE_BITS | lines.place
+
+    def name(self, place: int) -> str:
+        """Return the name of a column that :meth:`places` numbers."""
+        if self.names:
+            return self.names[place] if place < len(self.names) else f"number {place + 1}"
+        group, number = (place >> PLACE_BITS).to_bytes(3, "big").decode("latin-1"), place & ((1 << PLACE_BITS) - 1)
         return f"{group if group.isalnum() else 'unknown'} item {number}"
 
 
-def owners(text: Condensed, known: Known, start: Ints) -> list[Digests]:
-    """Return digests of the pseudonym MPANs that stand nearest before and after each place."""
-    runs = text.digit_runs
-    points = runs.start[runs.length == MPAN]
+def search_lines(scanner: Scanner, block: Block, table: TextTable, found: LeakFindings) -> None:
+    """Search whole lines of a text table: each cell once, and where one is hit, all of its column in these lines."""
+    lines = PartedLines.of(block.data, table.delimiter)
+    if not lines.plain:
+        scanner.block(block, found, scanner.plain)
+        return
+    cells = lines.cells
+    look = ColumnHits() if found.exact else look_at(scanner, [cells], [block.where], found)[0]
+    owners = cache(lambda: _owners(scanner, lines))
+    if found.exact or look.cells:
+        places = table.places(lines)
+        for place in np.unique(places if found.exact else places[np.concatenate(look.cells)]).tolist():
+            mine = np.flatnonzero(places == place)
+            here = _place(table, block, lines, place, mine, owners)
+            weigh_column(scanner, cells.of(mine), EVERY if found.exact else look.kinds, here, found)
+    _together(scanner, lines, block, found)
+
+
+def _place(
+    table: TextTable,
+    block: Block,
+    lines: PartedLines,
+    place: int,
+    mine: Ints,
+    owners: Callable[[], tuple[Digests, ...]],
+) -> ColumnPlace:
+    """Return where the cells of one column stand."""
+    name = table.name(place)
+
+    def line(cell: int) -> str:
+        return f", line {block.line + int(lines.number[mine[cell]]) + 1}"
+
+    def own() -> tuple[Digests, ...]:
+        return tuple(owner[mine] for owner in owners())
+
+    return ColumnPlace(f"{block.where}, column {shown(name)}", line, not table.names or "postcode" in _bare(name), own)
+
+
+def _together(scanner: Scanner, lines: PartedLines, block: Block, found: LeakFindings) -> None:
+    """Search what neighbouring cells say together, and lines whose quoted cells may hold a delimiter."""
+    both = neighbours(lines)
+    if both is not None:
+        for some in windows(both, ACROSS):
+            hits = scanner.known.search(both, some)
+            if hits.count:
+                hits = scanner.known.search(both, scanner.known.once(both, some))
+            found.note(hits, f"{block.where}, columns side by side", "", form=some.form)
+    quoted = lines.quoted
+    if quoted.size:
+        text = Condensed(quoted)
+        for some in windows(text, EVERY - {Kind.POSTCODE}):  # one lies in a cell, where it was looked for
+            hits = scanner.known.search(text, some)
+            if hits.count:
+                hits = scanner.known.search(text, scanner.known.once(text, some))
+            found.note(hits, f"{block.where}, lines with quotes", "")
+        scanner.otherwise(quoted.tobytes(), f"{block.where}, lines with quotes", found)
+
+
+def _owners(scanner: Scanner, lines: PartedLines) -> tuple[Digests, ...]:
+    """Return, by part, digests of the pseudonym MPANs that stand nearest before and after it."""
+    cells = lines.cells
+    points = np.flatnonzero(cells.length == MPAN)
+    text = cells.of(points).condensed()
+    start, length = text.cell_spans()
+    good = text.digits_before[start + length] - text.digits_before[start] == MPAN
+    points, start = points[good], start[good]
     if not points.size:
-        return []
-    digests = known.digester.of(Kind.MPAN, text.data, points, np.full(points.size, CORE))
-    after = np.searchsorted(points, start)
-    return [digests[np.maximum(after - 1, 0)], digests[np.minimum(after, points.size - 1)]]
+        return ()
+    digests = scanner.known.digester.of(Kind.MPAN, text.data, start, np.full(start.size, CORE))
+    after = np.searchsorted(points, np.arange(cells.length.size), side="right")
+    return digests[np.maximum(after - 1, 0)], digests[np.minimum(after, points.size - 1)]
+
+
+def shown(name: str) -> str:
+    """Return a column's name as a place is told; one with many digits may be a value."""
+    few = len(name) <= LONGEST_NAME and sum(char.isdigit() for char in name) <= FEW_DIGITS
+    return name if few else "whose name may be data"
+
+
+def _bare(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,14 +35,29 @@ class Windows:
     length: Ints
 
 
-def windows(text: Condensed, *, addresses: bool = True) -> Iterator[Windows]:
-    """Yield what could be an identifier."""
+EVERY = frozenset(Kind) - {Kind.PAIR}
+
+
+def windows(text: Condensed, kinds: Collection[Kind] = EVERY) -> Iterator[Windows]:
+    """Yield what could be an identifier of some kinds."""
     if not text.size:
         return
-    runs = text.digit_runs
-    yield from _mpans(text, runs)
-    yield from _words(text)
-    if addresses:
+    if Kind.MPAN in kinds:
+        yield from _mpans(text, text.digit_runs)
+    found = text.words
+    if Kind.METER_SERIAL in kinds or Kind.UPRN in kinds:
+        digits = text.digits_before[found.start + found.length] - text.digits_before[found.start]
+        if Kind.METER_SERIAL in kinds:
+            yield from _serials(text, found, digits)
+        if Kind.UPRN in kinds:
+            figures = np.flatnonzero((digits == found.length) & (found.length >= UPRN.start))
+            figures = figures[found.length[figures] < UPRN.stop]
+            yield Windows(Kind.UPRN, ALONE, found.start[figures], found.length[figures])
+    if Kind.ESME_ID in kinds:
+        yield from _esme_ids(text, found)
+    if Kind.POSTCODE in kinds:
+        yield from _postcodes(text, found)
+    if Kind.ADDRESS_LINE in kinds:
         yield house_and_street(text)
 
 
@@ -63,24 +78,21 @@ def _mpans(text: Condensed, runs: Spans) -> Iterator[Windows]:
         yield Windows(Kind.MPAN, APART, start, np.full(start.size, CORE))
 
 
-def _words(text: Condensed) -> Iterator[Windows]:
-    """Yield words, and neighbouring words, that could be a meter serial, UPRN, ESME id or postcode."""
-    found = text.words
-    digits = text.digits_before[found.start + found.length] - text.digits_before[found.start]
-    yield from _serials(text, found, digits)
-    figures = np.flatnonzero((digits == found.length) & (found.length >= UPRN.start) & (found.length < UPRN.stop))
-    yield Windows(Kind.UPRN, ALONE, found.start[figures], found.length[figures])
-    hexes = text.hexes_before[found.start + found.length] - text.hexes_before[found.start] == found.length
-    whole = found.start[hexes & (found.length == ESME_DIGITS)]
-    yield Windows(Kind.ESME_ID, ALONE, whole, np.full(whole.size, ESME_DIGITS))
-    pairs = found.of(hexes & (found.length <= 8))
-    if pairs.start.size > 1:
-        close = pairs.gap.copy()
-        close[1:] = np.where(pairs.start[1:] == pairs.start[:-1] + pairs.length[:-1], close[1:], SEPARATORS + 1)
-        pairs = Spans(pairs.start, pairs.length, close, pairs.at)
-        start, length = joined(pairs, (ESME_DIGITS,), most=8, farthest=1)
+def _esme_ids(text: Condensed, found: Spans) -> Iterator[Windows]:
+    whole = np.flatnonzero(found.length == ESME_DIGITS)
+    pairs = np.flatnonzero((found.length <= 8) & _hex(text.data[found.start]))
+    if whole.size or pairs.size > 1:
+        hexes = text.hexes_before
+        whole = whole[hexes[found.start[whole] + ESME_DIGITS] - hexes[found.start[whole]] == ESME_DIGITS]
+        pairs = pairs[
+            hexes[found.start[pairs] + found.length[pairs]] - hexes[found.start[pairs]] == found.length[pairs]
+        ]
+    yield Windows(Kind.ESME_ID, ALONE, found.start[whole], np.full(whole.size, ESME_DIGITS))
+    if pairs.size > 1:
+        chosen = found.of(pairs)
+        close = np.where(np.diff(pairs, prepend=-2) == 1, chosen.gap, SEPARATORS + 1)
+        start, length = joined(Spans(chosen.start, chosen.length, close, chosen.at), (ESME_DIGITS,), most=8, farthest=1)
         yield Windows(Kind.ESME_ID, APART, start, length)
-    yield from _postcodes(text, found)
 
 
 def _serials(text: Condensed, found: Spans, digits: Ints) -> Iterator[Windows]:
@@ -114,6 +126,10 @@ def _shaped(text: Condensed, start: Ints, length: Ints, form: str) -> Windows:
     good = letter[start] & ~letter[end - 3] & letter[end - 2] & letter[end - 1]
     good &= ~(letter[start + 1] & letter[np.minimum(start + 2, end - 1)])  # an area has one or two letters
     return Windows(Kind.POSTCODE, form, start[good], length[good])
+
+
+def _hex(data: Bytes) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return data < ord("G")
 
 
 def _letters(data: Bytes) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

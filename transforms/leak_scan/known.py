@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,20 +88,24 @@ class Known:
     sorts: Mapping[Kind, Sorts]
     pairs: DigestSet
 
-    def search(self, text: Condensed, found: Windows, weights: Ints | None = None) -> Hits:
-        """Look windows up.
+    def search(self, text: Condensed, found: Windows) -> Hits:
+        """Look windows up, and say how many of them chance would hit."""
+        if found.kind is Kind.UPRN:
+            found = significant(text, found)
+        hits = self.look_up(text, found)
+        if not hits.digests.size or not len(self.sets.get(found.kind, ())):
+            return hits
+        return replace(hits, expected=self.expected(text.data, found))
 
-        Args:
-            weights: by cell, how many cells it stands for.
-        """
+    def look_up(self, text: Condensed, found: Windows) -> Hits:
+        """Look windows up, and leave chance aside."""
         if found.kind is Kind.UPRN:
             found = significant(text, found)
         held = self.sets.get(found.kind)
         digests = self.digester.of(found.kind, text.data, found.start, found.length)
         if held is None or not len(held) or not digests.size:
             return Hits(found.kind, found.form, digests, found.start, np.zeros(digests.size, np.bool_), 0.0)
-        hit = held.contains(digests)
-        return Hits(found.kind, found.form, digests, found.start, hit, self.expected(text.data, found))
+        return Hits(found.kind, found.form, digests, found.start, held.contains(digests), 0.0)
 
     def once(self, text: Condensed, found: Windows) -> Windows:
         """Return windows with each value once: what repeats is one event to chance."""

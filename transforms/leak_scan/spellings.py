@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.leak_scan.candidates import CORE
-from transforms.leak_scan.condensed import Condensed
-from transforms.leak_scan.digests import Bytes, words
+from transforms.leak_scan.condensed import Condensed, Spans
+from transforms.leak_scan.digests import Bytes, Ints, words
 
 BASE64, BASE32 = 4, 8  # characters of a group
 _PLAIN_64 = bytes.maketrans(b"-_", b"+/")
@@ -182,20 +182,36 @@ def rewritten(raw: Bytes, text: Condensed, *, binary: bool = False) -> Iterator[
     elif marked(raw):
         yield from readings(raw.tobytes())
     yield from _from_long_words(raw, text)
-    if _pairs_of_hex(text) or _prefixed(text):
+    if _pairs_of_hex(text):
         yield from _in_base_16(raw.tobytes())
+    prefixed = _prefixed(text)
+    if prefixed.start.size:
+        yield from _in_base_16(_as_lines(raw, prefixed))
     if _said(text):
         yield "words", _WORDS.sub(lambda m: str(NUMBER_WORDS.index(m[0].lower())), _text(raw.tobytes())).encode()
 
 
 def _said(text: Condensed) -> bool:
     """Tell whether twelve words one after another are the names of digits."""
+    return in_a_row(_names(text), CORE)
+
+
+def _names(text: Condensed) -> NDArray[np.bool_]:
+    """Tell which words are the names of digits."""
     found = text.words
-    if found.start.size < CORE:
-        return False
     small = (found.length >= 3) & (found.length <= 5)
-    value = words(text.data, found.start) & _MASKS[np.minimum(found.length, 5)]
-    return in_a_row(small & np.isin(value, _NAMES), CORE)
+    if np.count_nonzero(small) < CORE:
+        return np.zeros(0, np.bool_)
+    value = words(text.data, found.start[small]) & _MASKS[found.length[small]]
+    small[small] = np.isin(value, _NAMES)
+    return small
+
+
+def cells_of_words(text: Condensed) -> Ints:
+    """Return the cells in which twelve words are the names of digits."""
+    named = text.words.start[np.flatnonzero(_names(text))]
+    cells, count = np.unique(text.cell_of(named), return_counts=True)
+    return cells[count >= CORE]
 
 
 def in_a_row(marks: NDArray[np.bool_], count: int) -> bool:
@@ -217,8 +233,7 @@ def _from_long_words(raw: Bytes, text: Condensed) -> Iterator[tuple[str, bytes]]
     letters = text.hexes_before[ends] - text.hexes_before[long.start] < long.length
     chosen = long.of(many | letters)
     if chosen.start.size:
-        parts = [raw[a : a + n].tobytes() for a, n in zip(chosen.at.tolist(), chosen.length.tolist(), strict=True)]
-        yield from encoded(b"\n".join(parts))
+        yield from encoded(_as_lines(raw, chosen))
 
 
 def _pairs_of_hex(text: Condensed) -> bool:
@@ -228,11 +243,15 @@ def _pairs_of_hex(text: Condensed) -> bool:
     return in_a_row(pairs, REPEATED)
 
 
-def _prefixed(text: Condensed) -> bool:
-    """Tell whether a long number to another base stands there, as 0x123456789A."""
+def _prefixed(text: Condensed) -> Spans:
+    """Return long numbers to another base, as 0x123456789A."""
     found = text.words
     first = (found.length >= REPEATED - 1) & (text.data[found.start] == ord(b"0"))
-    return bool((first & np.isin(text.data[found.start + 1], np.frombuffer(b"XBO", np.uint8))).any())
+    return found.of(first & np.isin(text.data[found.start + 1], np.frombuffer(b"XBO", np.uint8)))
+
+
+def _as_lines(raw: Bytes, found: Spans) -> bytes:
+    return b"\n".join(raw[a : a + n].tobytes() for a, n in zip(found.at.tolist(), found.length.tolist(), strict=True))
 
 
 def encoded(data: bytes) -> Iterator[tuple[str, bytes]]:
