@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 
@@ -15,6 +15,7 @@ from contracts.dtc.layout import DtcLayout
 from contracts.vocabulary import Classification, Dimension, Effect, Field, Form, Method, RuleStage
 
 DECIMAL_DIGITS, DECIMAL_SCALE = 16, 3
+Arguments: TypeAlias = Mapping[str, Any]  # of an expectation or a reader, by name, as a contract states them
 
 
 def column_type(column: Column) -> pl.DataType:
@@ -81,7 +82,7 @@ class Column:
     key: int = 0
     item: str = ""
     other_items: tuple[str, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    options: Arguments = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Rule:
     basis: tuple[str, ...]
     dimension: Dimension
     expectation: str
-    kwargs: Mapping[str, Any]
+    kwargs: Arguments
     description: str
     fault: str
     unless: tuple[str, ...] = ()

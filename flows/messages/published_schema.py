@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from contracts.errors import ConfigurationError
 from contracts.validation import load_values
 
 MOST = 10  # faults that one message may list
 _ROOT = "files"
+Document: TypeAlias = dict[str, Any]  # OpenAPI, JSON Schema or a message: whatever somebody else wrote
 
 
 class PublishedSchema:
@@ -30,15 +31,15 @@ class PublishedSchema:
     """
 
     def __init__(self, path: Path) -> None:
-        self._folder, self._files = path.parent, dict[str, Any]()
+        self._folder, self._files = path.parent, Document()
         self.name = path.name
         self._add(path)
         first = self._files[_key(path.name)]
-        self._schemas: Mapping[str, Any] = (first.get("components") or {}).get("schemas") or {}
+        self._schemas: Document = (first.get("components") or {}).get("schemas") or {}
         self._inner = self._interfaces()
         if not self._inner and not {"type", "$ref", "properties", "items", "$defs"} & set(first):
             raise ConfigurationError("is neither an OpenAPI document with events nor a JSON Schema", where=self.name)
-        self._made: dict[str, Any] = {}
+        self._made: Document = {}
 
     def _add(self, path: Path) -> None:
         if _key(path.name) in self._files:
@@ -80,7 +81,7 @@ class PublishedSchema:
             found |= {name: f"#/{_ROOT}/{own}/components/schemas/{name}" for name in schemas if name.startswith("IF-")}
         return found
 
-    def faults(self, interface: str, event: str, message: dict[str, Any]) -> list[str]:
+    def faults(self, interface: str, event: str, message: Document) -> list[str]:
         """Name the places of a message that break the schema, at most ten; values are not quoted.
 
         Raises:
@@ -95,7 +96,7 @@ class PublishedSchema:
                 break
         return found
 
-    def _validator(self, interface: str, event: str, message: dict[str, Any]) -> tuple[Any, Any]:
+    def _validator(self, interface: str, event: str, message: Document) -> tuple[Any, Any]:
         from jsonschema import Draft202012Validator
 
         if not self._inner:
@@ -116,7 +117,7 @@ def _key(name: str) -> str:
     return name.replace("~", "_").replace("/", "_")
 
 
-def _document(raw: bytes, where: str) -> dict[str, Any]:
+def _document(raw: bytes, where: str) -> Document:
     try:
         found = json.loads(raw)
     except ValueError:

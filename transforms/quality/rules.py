@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from contracts.conditions import sql
 from contracts.errors import ContractError
-from contracts.model import Contract, Rule
+from contracts.model import Arguments, Contract, Rule
 from contracts.vocabulary import LOOK_UPS, Effect, Expectation, RuleStage
 from transforms.conform import bad
 from transforms.quality.code_tuples import CodeTuples
@@ -140,7 +139,7 @@ def holds(rule: Rule) -> pl.Expr:
     return verdict
 
 
-def _verdict(expectation: str, kwargs: Mapping[str, Any], rule: Rule) -> pl.Expr:
+def _verdict(expectation: str, kwargs: Arguments, rule: Rule) -> pl.Expr:
     column = pl.col(str(kwargs.get("column", "")))
     match expectation:
         case Expectation.PRESENT:

@@ -27,7 +27,8 @@ from great_expectations.expectations.row_conditions import (
 from great_expectations.validator.metric_configuration import MetricConfigurationID
 
 from contracts.conditions import NotRowWiseError, parse_sql
-from flows.quality.great_expectations.metrics import Kwargs, register
+from contracts.model import Arguments
+from flows.quality.great_expectations.metrics import register
 from flows.quality.great_expectations.passes import Answer, MetricFault, Partitions
 
 __all__ = ["NotRowWiseError", "compare", "parse_sql"]
@@ -100,7 +101,7 @@ class PolarsExecutionEngine(ExecutionEngine[pl.Expr]):
         data = PolarsBatchData(self, Partitions(frames, range_key=self._range_key))
         return data, BatchMarkers({"ge_load_time": None})
 
-    def partitions(self, domain_kwargs: Kwargs) -> Partitions:
+    def partitions(self, domain_kwargs: Arguments) -> Partitions:
         """Return the partitions of the batch that a domain names, or of the one loaded last."""
         manager = self.batch_manager
         batch_id = domain_kwargs.get("batch_id")
@@ -109,14 +110,14 @@ class PolarsExecutionEngine(ExecutionEngine[pl.Expr]):
             raise ExecutionEngineError("no batch is loaded under this identifier")
         return data.partitions
 
-    def dtype(self, domain_kwargs: Kwargs, column: str) -> pl.DataType:
+    def dtype(self, domain_kwargs: Arguments, column: str) -> pl.DataType:
         """Return the type of a column as the rules see it."""
         schema = self.partitions(domain_kwargs).schema
         if column not in schema:
             raise pl.exceptions.ColumnNotFoundError(column)
         return schema[column]
 
-    def domain(self, domain_kwargs: Kwargs) -> pl.Expr | None:
+    def domain(self, domain_kwargs: Arguments) -> pl.Expr | None:
         """Return the row condition of a domain as an expression, or ``None`` for all rows."""
         condition = domain_kwargs.get("row_condition")
         if not condition:
@@ -128,7 +129,7 @@ class PolarsExecutionEngine(ExecutionEngine[pl.Expr]):
         expression = parse_sql(condition) if isinstance(condition, str) else self.condition_to_filter_clause(condition)
         return self.checked(domain_kwargs, expression)
 
-    def checked(self, domain_kwargs: Kwargs, condition: pl.Expr) -> pl.Expr:
+    def checked(self, domain_kwargs: Arguments, condition: pl.Expr) -> pl.Expr:
         """Return a condition that is known to be boolean over the columns of the batch.
 
         Raises:

@@ -16,6 +16,7 @@ from great_expectations.expectations.metrics.metric_provider import MetricProvid
 from great_expectations.expectations.registry import register_metric
 
 from contracts.conditions import parse_sql
+from contracts.model import Arguments
 from flows.quality.great_expectations.passes import ANYTHING, MetricFault, MetricTally, Question, Repeats
 from flows.quality.great_expectations.rules import COLUMN_RULES, PAIR_RULES, kept
 
@@ -48,8 +49,7 @@ _WITHHELD = {
     "unexpected_rows": None,
 }
 
-Kwargs = Mapping[str, Any]
-Builder = Callable[["PolarsExecutionEngine", Kwargs, Kwargs], Question]
+Builder = Callable[["PolarsExecutionEngine", Arguments, Arguments], Question]
 
 
 class PolarsMetric(MetricProvider):
@@ -63,22 +63,22 @@ def both(first: pl.Expr | None, second: pl.Expr | None) -> pl.Expr | None:
     return first & second
 
 
-def _row_count(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+def _row_count(engine: PolarsExecutionEngine, domain: Arguments, values: Arguments) -> Question:
     return MetricTally(engine.domain(domain))
 
 
-def _missing(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+def _missing(engine: PolarsExecutionEngine, domain: Arguments, values: Arguments) -> Question:
     return MetricTally(both(engine.domain(domain), pl.col(domain["column"]).is_null()))
 
 
-def _present(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+def _present(engine: PolarsExecutionEngine, domain: Arguments, values: Arguments) -> Question:
     return MetricTally(both(engine.domain(domain), pl.col(domain["column"]).is_not_null()))
 
 
 def _column_unexpected(name: str) -> Builder:
     rule = COLUMN_RULES[name]
 
-    def build(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+    def build(engine: PolarsExecutionEngine, domain: Arguments, values: Arguments) -> Question:
         column = pl.col(domain["column"])
         expected = rule(column, engine.dtype(domain, domain["column"]), values)
         return MetricTally(both(engine.domain(domain), column.is_not_null() & ~expected))
@@ -86,60 +86,60 @@ def _column_unexpected(name: str) -> Builder:
     return build
 
 
-def _pair_domain(engine: PolarsExecutionEngine, domain: Kwargs) -> pl.Expr | None:
+def _pair_domain(engine: PolarsExecutionEngine, domain: Arguments) -> pl.Expr | None:
     columns = [pl.col(domain["column_A"]), pl.col(domain["column_B"])]
     return both(engine.domain(domain), kept(columns, domain["ignore_row_if"]))
 
 
-def _pair_rows(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+def _pair_rows(engine: PolarsExecutionEngine, domain: Arguments, values: Arguments) -> Question:
     return MetricTally(_pair_domain(engine, domain))
 
 
 def _pair_unexpected(name: str) -> Builder:
     rule = PAIR_RULES[name]
 
-    def build(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+    def build(engine: PolarsExecutionEngine, domain: Arguments, values: Arguments) -> Question:
         expected = rule(pl.col(domain["column_A"]), pl.col(domain["column_B"]), values)
         return MetricTally(both(_pair_domain(engine, domain), ~expected.fill_null(False)))
 
     return build
 
 
-def _column_repeats(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+def _column_repeats(engine: PolarsExecutionEngine, domain: Arguments, values: Arguments) -> Question:
     present = pl.col(domain["column"]).is_not_null()
     condition = engine.domain(domain)
     return Repeats(present if condition is None else condition & present, (domain["column"],))
 
 
-def _compound_domain(engine: PolarsExecutionEngine, domain: Kwargs) -> pl.Expr | None:
+def _compound_domain(engine: PolarsExecutionEngine, domain: Arguments) -> pl.Expr | None:
     columns = [pl.col(name) for name in domain["column_list"]]
     return both(engine.domain(domain), kept(columns, domain["ignore_row_if"]))
 
 
-def _compound_rows(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+def _compound_rows(engine: PolarsExecutionEngine, domain: Arguments, values: Arguments) -> Question:
     return MetricTally(_compound_domain(engine, domain))
 
 
-def _compound_repeats(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+def _compound_repeats(engine: PolarsExecutionEngine, domain: Arguments, values: Arguments) -> Question:
     rows = _compound_domain(engine, domain)
     return Repeats(pl.lit(True) if rows is None else rows, tuple(domain["column_list"]))
 
 
-def _unsatisfied(engine: PolarsExecutionEngine, domain: Kwargs, values: Kwargs) -> Question:
+def _unsatisfied(engine: PolarsExecutionEngine, domain: Arguments, values: Arguments) -> Question:
     satisfied = engine.checked(domain, parse_sql(values["condition"]))
     return MetricTally(both(engine.domain(domain), ~satisfied.fill_null(True)))
 
 
-def _deferred(build: Builder) -> Callable[..., tuple[Question, Kwargs, Kwargs]]:
+def _deferred(build: Builder) -> Callable[..., tuple[Question, Arguments, Arguments]]:
     """Wrap a builder as an aggregate function: it asks now and is answered with the bundle."""
 
     def provider(
         *,
         execution_engine: PolarsExecutionEngine,
-        metric_domain_kwargs: Kwargs,
-        metric_value_kwargs: Kwargs,
+        metric_domain_kwargs: Arguments,
+        metric_value_kwargs: Arguments,
         **_: Any,
-    ) -> tuple[Question, Kwargs, Kwargs]:
+    ) -> tuple[Question, Arguments, Arguments]:
         question: Question
         try:
             question = build(execution_engine, metric_domain_kwargs, metric_value_kwargs)
@@ -150,7 +150,7 @@ def _deferred(build: Builder) -> Callable[..., tuple[Question, Kwargs, Kwargs]]:
     return provider
 
 
-def _columns(*, execution_engine: PolarsExecutionEngine, metric_domain_kwargs: Kwargs, **_: Any) -> list[str]:
+def _columns(*, execution_engine: PolarsExecutionEngine, metric_domain_kwargs: Arguments, **_: Any) -> list[str]:
     return list(execution_engine.partitions(metric_domain_kwargs).schema.names())
 
 

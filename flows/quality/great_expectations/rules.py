@@ -14,36 +14,37 @@ from typing import Any
 
 import polars as pl
 
-Values = Mapping[str, Any]
-ColumnRule = Callable[[pl.Expr, pl.DataType, Values], pl.Expr]
-PairRule = Callable[[pl.Expr, pl.Expr, Values], pl.Expr]
+from contracts.model import Arguments
+
+ColumnRule = Callable[[pl.Expr, pl.DataType, Arguments], pl.Expr]
+PairRule = Callable[[pl.Expr, pl.Expr, Arguments], pl.Expr]
 
 
-def in_set(column: pl.Expr, dtype: pl.DataType, values: Values) -> pl.Expr:
+def in_set(column: pl.Expr, dtype: pl.DataType, values: Arguments) -> pl.Expr:
     """True where the value is a member of ``value_set``; no set at all is satisfied by everything."""
     if values.get("value_set") is None:
         return column.is_not_null()
     return column.is_in(_members(dtype, values["value_set"]).implode())
 
 
-def not_in_set(column: pl.Expr, dtype: pl.DataType, values: Values) -> pl.Expr:
+def not_in_set(column: pl.Expr, dtype: pl.DataType, values: Arguments) -> pl.Expr:
     """True where the value is no member of ``value_set``."""
     if values.get("value_set") is None:
         return column.is_not_null()
     return ~in_set(column, dtype, values)
 
 
-def match_regex(column: pl.Expr, dtype: pl.DataType, values: Values) -> pl.Expr:
+def match_regex(column: pl.Expr, dtype: pl.DataType, values: Arguments) -> pl.Expr:
     """True where the pattern is found anywhere in the text."""
     return _text(column, dtype).str.contains(values["regex"])
 
 
-def not_match_regex(column: pl.Expr, dtype: pl.DataType, values: Values) -> pl.Expr:
+def not_match_regex(column: pl.Expr, dtype: pl.DataType, values: Arguments) -> pl.Expr:
     """True where the pattern is found nowhere in the text."""
     return ~match_regex(column, dtype, values)
 
 
-def between(column: pl.Expr, dtype: pl.DataType, values: Values) -> pl.Expr:
+def between(column: pl.Expr, dtype: pl.DataType, values: Arguments) -> pl.Expr:
     """True where the value lies within its bounds; text bounds of a date column are ISO 8601 dates."""
     low, high = (_bound(dtype, values.get(name)) for name in ("min_value", "max_value"))
     if low is not None and high is not None and low > high:
@@ -51,23 +52,23 @@ def between(column: pl.Expr, dtype: pl.DataType, values: Values) -> pl.Expr:
     return _within(column, low, high, values)
 
 
-def length_between(column: pl.Expr, dtype: pl.DataType, values: Values) -> pl.Expr:
+def length_between(column: pl.Expr, dtype: pl.DataType, values: Arguments) -> pl.Expr:
     """True where the text has a number of characters within the bounds."""
     length = _text(column, dtype).str.len_chars()
     return _within(length, values.get("min_value"), values.get("max_value"), values)
 
 
-def length_equals(column: pl.Expr, dtype: pl.DataType, values: Values) -> pl.Expr:
+def length_equals(column: pl.Expr, dtype: pl.DataType, values: Arguments) -> pl.Expr:
     """True where the text has exactly ``value`` characters."""
     return _text(column, dtype).str.len_chars().eq(values["value"])
 
 
-def a_greater_than_b(a: pl.Expr, b: pl.Expr, values: Values) -> pl.Expr:
+def a_greater_than_b(a: pl.Expr, b: pl.Expr, values: Arguments) -> pl.Expr:
     """True where A > B, or A >= B with ``or_equal``."""
     return a >= b if values.get("or_equal") else a > b
 
 
-def equal(a: pl.Expr, b: pl.Expr, values: Values) -> pl.Expr:
+def equal(a: pl.Expr, b: pl.Expr, values: Arguments) -> pl.Expr:
     """True where A = B; a missing value equals nothing."""
     return a == b
 
@@ -103,7 +104,7 @@ def _text(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     return column if dtype == pl.String else column.cast(pl.String)
 
 
-def _within(column: pl.Expr, low: Any, high: Any, values: Values) -> pl.Expr:
+def _within(column: pl.Expr, low: Any, high: Any, values: Arguments) -> pl.Expr:
     limits: list[pl.Expr] = []
     if low is not None:
         limits.append(column > low if values.get("strict_min") else column >= low)

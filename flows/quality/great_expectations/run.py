@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence, Set
 from importlib import import_module
-from typing import Any
 
 import polars as pl
 from great_expectations.core.batch import Batch
@@ -18,6 +17,7 @@ from great_expectations.expectations.row_conditions import PassThroughCondition
 from great_expectations.validator.validator import Validator
 
 from contracts.errors import ContractError
+from contracts.model import Arguments
 from flows.quality.great_expectations import expectations as own_expectations
 from flows.quality.great_expectations.engine import PolarsExecutionEngine
 from flows.quality.great_expectations.lean_import import lean_import
@@ -50,7 +50,7 @@ _COUNTS_ONLY = {"result_format": "BASIC", "partial_unexpected_count": 0, "exclud
 
 def run_suite(
     partitions: Sequence[pl.LazyFrame],
-    expectations: Sequence[Mapping[str, Any]],
+    expectations: Sequence[Arguments],
     *,
     name: str,
     range_key: str | None = None,
@@ -99,7 +99,7 @@ def _load(kinds: Set[str]) -> None:
             import_module(f"great_expectations.expectations.core.{kind}")
 
 
-def _configuration(position: int, given: Mapping[str, Any]) -> ExpectationConfiguration:
+def _configuration(position: int, given: Arguments) -> ExpectationConfiguration:
     """Build one expectation and have Great Expectations check its arguments."""
     rule = str(given.get("meta", {}).get("rule", ""))
     kind = given.get("type")
@@ -123,7 +123,7 @@ def _configuration(position: int, given: Mapping[str, Any]) -> ExpectationConfig
     return configuration
 
 
-def _verdict(given: Mapping[str, Any], found: ExpectationValidationResult, faults: Mapping[str, str]) -> RuleResult:
+def _verdict(given: Arguments, found: ExpectationValidationResult, faults: Mapping[str, str]) -> RuleResult:
     info = found.exception_info
     crashed = bool(info.get("raised_exception")) or any(isinstance(value, dict) for value in info.values())
     kinds = sorted({faults[metric] for metric in info if metric in faults})
