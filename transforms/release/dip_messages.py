@@ -60,13 +60,20 @@ class MessageComposer:
         return other
 
     def compose(
-        self, frame: pl.DataFrame, event: Event, without: Sequence[str] = (), *, text: bool = True
+        self,
+        frame: pl.DataFrame,
+        event: Event,
+        without: Sequence[str] = (),
+        *,
+        rows: pl.Series | None = None,
+        text: bool = True,
     ) -> pl.DataFrame:
         """Return columns ``message`` (JSON, null where none is made) and ``reason`` (null where one is), row by row.
 
         Args:
             frame: ``mpan_core`` and every column that the values of the event read.
             without: optional blocks to leave out.
+            rows: places of the rows wanted; all where not given.
             text: whether messages are wanted, or only the reasons.
 
         Raises:
@@ -75,7 +82,7 @@ class MessageComposer:
         common = [use for use in event.common if use.key != DIP_OWN]
         custom = [use for use in event.custom if use.key not in without]
         blocks = {use.key: self._block(use, event) for use in (*common, *custom)}
-        ready = self._ready(frame, [whole for whole, _ in blocks.values()], event, text=text)
+        ready = self._ready(frame, [whole for whole, _ in blocks.values()], event, text=text, rows=rows)
         rendered = {key: done for key, (_, done) in blocks.items()}
         faults = [fault for use in (*common, *custom) for fault in _faults(use, rendered[use.key])]
         if not text:
@@ -96,7 +103,9 @@ class MessageComposer:
             self._blocks[key] = whole, self._render(whole)
         return self._blocks[key]
 
-    def _ready(self, frame: pl.DataFrame, parts: Sequence[Part], event: Event, *, text: bool) -> pl.DataFrame:
+    def _ready(
+        self, frame: pl.DataFrame, parts: Sequence[Part], event: Event, *, text: bool, rows: pl.Series | None = None
+    ) -> pl.DataFrame:
         """Return every value of some parts, encoded, under its path; and the texts of lists of other rows.
 
         Args:
@@ -108,7 +117,8 @@ class MessageComposer:
         read = {name for source in sources.values() for name in source.meta.root_names()}
         if lacking := sorted(read - set(frame.columns)):
             raise ContractError(f"values read {', '.join(lacking)}, which no record has", where="values.yaml")
-        raw = frame.select(KEY, **sources)
+        narrow = frame.select(sorted({KEY, *read}))
+        raw = (narrow if rows is None else narrow[rows]).select(KEY, **sources)
         kinds = raw.schema
         forms = {path: leaf.form for path, leaf in leaves.items()}
         done = raw.with_columns(

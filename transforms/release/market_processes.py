@@ -236,9 +236,9 @@ class ProcessRun:
             pl.lit(f"S-{step.interface}-"), "sender_dip_id", pl.lit("-"), "sender_role",
             pl.lit(f"-{self._terms.sent:%Y%m%d}-"), pl.col("mark").str.slice(0, 16), pl.lit(f"{step.number:02d}"),
         )  # fmt: skip
-        frame = frame.with_columns(reference.alias("reference")).join(
-            self._providers, on=["interface", "sender_dip_id"], how="left", maintain_order="left"
-        )
+        keys = ["interface", "sender_dip_id"]
+        provider = frame.select(keys).join(self._providers, on=keys, how="left", maintain_order="left")
+        frame = frame.with_columns(reference.alias("reference"), provider["connection_provider"])
         return frame.with_columns(self._step_reason(process, step, frame), pl.lit(None, pl.String).alias("message"))
 
     def _step_reason(self, process: Process, step: ProcessStep, frame: pl.DataFrame) -> pl.Expr:
@@ -261,13 +261,15 @@ def _composed(
     compose: Callable[..., pl.DataFrame], told: pl.DataFrame, event: Event, without: Sequence[str]
 ) -> pl.DataFrame:
     """Fill ``message`` and ``reason`` of the rows that have no reason yet."""
-    numbered = told.drop("message").with_row_index("_row")
-    todo = numbered.filter(pl.col("reason").is_null())
-    if not todo.height:
+    todo = told["reason"].is_null().arg_true()
+    if not todo.len():
         return told
-    made = compose(todo, event, without).with_columns(todo["_row"]).rename({"reason": "_why"})
-    both = numbered.join(made, on="_row", how="left", maintain_order="left")
-    return both.with_columns(pl.coalesce("reason", "_why").alias("reason")).drop("_row", "_why")
+    made = compose(told, event, without, rows=None if todo.len() == told.height else todo)
+    if todo.len() < told.height:
+        place = pl.Series("_row", [None], dtype=pl.UInt32).new_from_index(0, told.height)
+        place = place.scatter(todo, pl.int_range(todo.len(), dtype=pl.UInt32, eager=True))
+        made = made.select(pl.all().gather(place))
+    return told.with_columns(made["message"], pl.coalesce("reason", made["reason"]).alias("reason"))
 
 
 def _sql(text: str, frame: pl.DataFrame, where: str) -> pl.Expr:
