@@ -185,8 +185,9 @@ def refuse_persons(
     allowed = {plain(heading) for heading in harmless}
     soft = set(contract.sounds_personal)
     refused, doubtful, told = [], [], []
+    ours = {plain(name) for column in contract.columns for name in (column.name, *column.physical_names)}
     for position, heading in enumerate(header, start=1):
-        known = plain(heading) in {plain(p) for c in contract.columns for p in (c.name, *c.physical_names)}
+        known = plain(heading) in ours
         phrases = [] if heading in names and known else _refusing(contract, heading)
         sounds = bool(phrases) and set(phrases) <= soft
         if not phrases or (sounds and plain(heading) in allowed):

@@ -39,5 +39,9 @@ def fillers(spelling: Spelling) -> list[str]:
 
 def spellings(words: Collection[str]) -> tuple[str, ...]:
     """Return words as they stand and in lower, upper and mixed case; once each, sorted."""
-    cases = (c for word in words for c in (word, word.lower(), word.upper(), word.capitalize(), word.title()))
-    return tuple(sorted({c.strip() for c in cases} - {""}))
+    found = set()
+    for word in words:
+        found.add(word.strip())
+        if (lower := word.lower()) != (upper := word.upper()):  # noughts and dashes have one case
+            found |= {c.strip() for c in (lower, upper, word.capitalize(), word.title())}
+    return tuple(sorted(found - {""}))

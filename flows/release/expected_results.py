@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -10,12 +12,13 @@ import polars as pl
 from flows.augment.participant_tables import load_mapping
 from flows.cut.config import Participant
 from flows.cut.context import Context
+from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ALL, EXTRACT, JUDGED, ORDER, frames
-from flows.release.augmented import CONFIDENCE, augmented, own_points
-from flows.release.table_files import CsvTable, ParquetTable
+from flows.release.augmented import AT_ONCE, CONFIDENCE, augmented, own_points, rows_of
+from flows.release.table_files import CsvLines, CsvTable, ParquetTable
 from transforms.augment.decision_tables import provenance
 from transforms.augment.manufacture import Manufacturer
-from transforms.pseudonymise.mpan import order_key
+from transforms.pseudonymise.mpan import Keys, order_key
 from transforms.pseudonymise.pseudonymiser import treat
 
 EXPECTED = "expected"
@@ -177,15 +180,46 @@ def _central(role: str, given: pl.DataFrame, known: Context) -> list[pl.Expr]:
     return [pl.lit(value).alias(column) for column, value in values.items()]
 
 
-def release_expected(known: Context, participant: Participant, place: Callable[[str], Path]) -> int:
-    """Write ``data/<participant>/expected.parquet`` and ``.csv`` for its own metering points; return how many rows."""
-    paths = [place(f"data/{participant.mpid}/{EXPECTED}.{form}") for form in ("parquet", "csv")]
-    with ParquetTable(paths[0]) as parquet, CsvTable(paths[1]) as text:
-        for number in range(known.workspace.partitions):
-            frame = known.workspace.scan(EXPECTED, ALL, EXTRACT, number)
-            own = own_points(known, participant, number)
-            if frame is not None and own is not None:
-                mine = frame.join(own, on=ORDER, how="semi", maintain_order="left").drop(ORDER).collect()
-                parquet.add(mine)
-                text.add(mine)
-    return parquet.rows
+def release_expected(
+    known: Context, participants: Sequence[Participant], place: Callable[[str], Path]
+) -> dict[str, int]:
+    """Write ``data/<participant>/expected.parquet`` and ``.csv`` of each for its own metering points.
+
+    Records are read and written as text once for every ``AT_ONCE`` participants.
+
+    Returns:
+        MPID -> how many rows.
+    """
+    rows: dict[str, int] = {}
+    for begin in range(0, len(participants), AT_ONCE):
+        with ExitStack() as stack:
+            shares = [_Share(known, p, place, stack) for p in participants[begin : begin + AT_ONCE]]
+            for number in range(known.workspace.partitions):
+                lazy = known.workspace.scan(EXPECTED, ALL, EXTRACT, number)
+                if lazy is not None:
+                    frame = lazy.collect()
+                    keys, record = frame[ORDER].to_numpy(), frame.drop(ORDER)
+                    lines = CsvLines(record)
+                    map_parallel(partial(_Share.add, number=number, keys=keys, record=record, lines=lines), shares)
+        rows |= {share.mpid: share.parquet.rows for share in shares}
+    return rows
+
+
+class _Share:
+    """What one participant gets of the records: those of its own metering points."""
+
+    def __init__(
+        self, known: Context, participant: Participant, place: Callable[[str], Path], stack: ExitStack
+    ) -> None:
+        self.mpid, self._known, self._participant = participant.mpid, known, participant
+        paths = [place(f"data/{participant.mpid}/{EXPECTED}.{form}") for form in ("parquet", "csv")]
+        self.parquet = stack.enter_context(ParquetTable(paths[0]))
+        self._text = stack.enter_context(CsvTable(paths[1]))
+
+    def add(self, number: int, keys: Keys, record: pl.DataFrame, lines: CsvLines) -> None:
+        """Take its own of the records of a partition."""
+        own = own_points(self._known, self._participant, number)
+        if own is not None:
+            mine = rows_of(keys, own.collect()[ORDER].to_numpy())
+            self.parquet.add(record[mine])
+            self._text.add(lines, mine)

@@ -25,8 +25,9 @@ from flows.cut.partitions import ALL, EXTRACT, ORDER
 from flows.cut.workspace import disk
 from flows.messages.pack_records import CASE, EXPECTED, SETTLEMENT, STEPS
 from flows.messages.write import AT_ONCE, chunks
-from flows.release.augmented import own_points
+from flows.release.augmented import own_points, rows_of
 from flows.release.table_files import ParquetTable
+from transforms.pseudonymise.mpan import order_key
 from transforms.release.market_processes import MessageDefaults, ProcessRun, StepResult
 from transforms.release.message_forms import LOCAL
 from transforms.release.settlement_day import half_hours
@@ -73,14 +74,16 @@ def release_steps(
             totals(records, allocations.join(own, on="mpan_core", how="semi"), terms).write_csv(
                 place(f"data/{mpid}/{EXPECTED}/{SETTLEMENT}.csv")
             )
+    points = {mpid: own.select(order_key()).to_series().sort().to_numpy() for mpid, own in mine.items()}
     with ExitStack() as stack:
         files = {
             mpid: stack.enter_context(ParquetTable(place(f"data/{mpid}/{EXPECTED}/{STEPS}.parquet"))) for mpid in mine
         }
         for several in _batches(chunks(given, chosen)):
             rows = _all_steps(run, several, processes)
-            for mpid, own in mine.items():
-                files[mpid].add(rows.join(own, on="mpan_core", how="semi", maintain_order="left"))
+            keys = rows.select(order_key()).to_series().to_numpy()
+            for mpid, file in files.items():
+                file.add(rows[rows_of(keys, points[mpid])])
 
 
 Chunk = tuple[pl.DataFrame, Sequence[Process]]  # whole test cases that go through the same processes

@@ -158,9 +158,10 @@ def _payload(known: Context, pack: PackWriter, kind: Kind) -> list[Accounting]:
         def own(participant: Participant) -> None:
             if frame is not None:
                 released.release_allocations(known, participant, frame, pack)
-                expected_results.release_expected(known, participant, pack.path)
 
         map_parallel(own, model.participants)
+        if frame is not None:
+            expected_results.release_expected(known, model.participants, pack.path)
     return accounting
 
 
