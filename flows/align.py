@@ -5,7 +5,7 @@ Works on pseudonyms alone, partition by partition, and reads no more columns tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import polars as pl
 
@@ -14,14 +14,17 @@ from contracts.conditions import sql
 from contracts.errors import AlignmentError
 from contracts.evidence import AgreementEvidence
 from contracts.load import comparisons
-from contracts.model import column_type
+from contracts.model import Contract, column_type
+from contracts.vocabulary import Classification
 from flows.cut.partitions import JUDGED, ORDER, ParticipantExtract, treated, uncarried
 from flows.cut.workspace import Workspace
 from transforms import align
 from transforms.align import REGISTRATION
-from transforms.quality.lookups import PARTICIPANT
+from transforms.quality.lookups import MPAN, PARTICIPANT
 
 TOLD = 3
+Difference = tuple[Comparison, pl.DataFrame]
+Show = Callable[[pl.LazyFrame, Contract], pl.LazyFrame]
 
 
 def alignment(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> list[AgreementEvidence]:
@@ -33,18 +36,48 @@ def alignment(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> l
     """
     if not any(h.extract == REGISTRATION for h in extracts):
         return []
-    specs = [spec for spec in comparisons() if any(h.extract == spec.right for h in extracts)]
-    needed = {PARTICIPANT, *(name for spec in specs for name in [*spec.items, spec.expected, *_roots(spec)])}
-    lacking = _silent(workspace, extracts)
+    specs = _specs(extracts)
     counts = []
     for number in range(workspace.partitions):
-        registration = _sent(workspace, extracts, REGISTRATION, number, needed)
-        for spec in specs:
-            senders = sorted({h.participant for h in extracts if h.extract == spec.right})
-            other = _sent(workspace, extracts, spec.right, number, {item.column for item in spec.items.values()})
-            silent = (lacking.get(REGISTRATION, {}), lacking.get(spec.right, {}))
+        for spec, registration, other, senders, silent in _pairs(workspace, extracts, number):
             counts.append(align.compare(registration, other, spec, senders, silent))
     return align.judged(align.total(counts), specs)
+
+
+def differences(
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], number: int, show: Show
+) -> list[Difference]:
+    """Return the metering points of a partition about which participants disagree, by comparison.
+
+    Args:
+        show: how the values of an extract may be shown.
+
+    Columns out: as :func:`transforms.align.differences`.
+    """
+    if not any(h.extract == REGISTRATION for h in extracts):
+        return []
+    return [
+        (spec, align.differences(registration, other, spec, senders, silent))
+        for spec, registration, other, senders, silent in _pairs(workspace, extracts, number, show)
+    ]
+
+
+def _specs(extracts: Sequence[ParticipantExtract]) -> list[Comparison]:
+    return [spec for spec in comparisons() if any(h.extract == spec.right for h in extracts)]
+
+
+def _pairs(
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], number: int, show: Show | None = None
+) -> Iterator[tuple[Comparison, pl.DataFrame, pl.DataFrame, list[str], tuple[align.Silent, align.Silent]]]:
+    """Yield each comparison with both sides of a partition, who sends the other one, and what sources do not carry."""
+    specs, lacking = _specs(extracts), _silent(workspace, extracts)
+    needed = {PARTICIPANT, *(name for spec in specs for name in [*spec.items, spec.expected, *_roots(spec)])}
+    registration = _sent(workspace, extracts, REGISTRATION, number, needed, show)
+    for spec in specs:
+        senders = sorted({h.participant for h in extracts if h.extract == spec.right})
+        names = {item.column for item in spec.items.values()}
+        other = _sent(workspace, extracts, spec.right, number, names, show)
+        yield spec, registration, other, senders, (lacking.get(REGISTRATION, {}), lacking.get(spec.right, {}))
 
 
 def require_alignment(rows: Sequence[AgreementEvidence]) -> None:
@@ -78,16 +111,46 @@ def _roots(spec: Comparison) -> list[str]:
 
 
 def _sent(
-    workspace: Workspace, extracts: Sequence[ParticipantExtract], extract: str, number: int, columns: Collection[str]
+    workspace: Workspace,
+    extracts: Sequence[ParticipantExtract],
+    extract: str,
+    number: int,
+    columns: Collection[str],
+    show: Show | None = None,
 ) -> pl.DataFrame:
-    """Return some columns of a judged partition of all participants, with who sent each row; empty where none is."""
+    """Return some columns of a judged partition of all participants, with who sent each row; empty where none is.
+
+    Args:
+        show: with it, ``mpan_core`` and the columns once more, as they may be shown.
+    """
+    contract = workspace.contracts[extract]
+    kept = {*columns, MPAN} if show else columns
     parts = []
     for h in extracts:
-        frame = workspace.scan(JUDGED, h.participant, extract, number) if h.extract == extract else None
+        frame = workspace.scan(JUDGED, h.participant, h.extract, number) if h.extract == extract else None
         if frame is not None:
-            names = [c for c in frame.collect_schema().names() if c in columns]
-            parts.append(frame.select(ORDER, *names, pl.lit(h.participant).alias(PARTICIPANT)))
+            names = [c for c in frame.collect_schema().names() if c in kept]
+            rows = frame.select(ORDER, *names)
+            parts.append(_shown(rows, contract, show).with_columns(pl.lit(h.participant).alias(PARTICIPANT)))
     if parts:
-        return pl.concat(pl.collect_all(parts))
-    known = {c.name: column_type(c) for c in workspace.contracts[extract].staged if c.name in columns}
-    return pl.DataFrame(schema={ORDER: pl.UInt64(), **known, PARTICIPANT: pl.String()})
+        found = pl.concat(pl.collect_all(parts))
+    else:
+        known = {c.name: column_type(c) for c in contract.staged if c.name in kept}
+        empty = pl.LazyFrame(schema={ORDER: pl.UInt64(), **known})
+        found = _shown(empty, contract, show).with_columns(pl.lit(None, pl.String).alias(PARTICIPANT)).collect()
+    return found.with_columns(pl.col(PARTICIPANT).alias(align.shown(PARTICIPANT))) if show else found
+
+
+def _shown(rows: pl.LazyFrame, contract: Contract, show: Show | None) -> pl.LazyFrame:
+    """Add the columns as they may be shown: no identifier at all, and the others under the policy in force."""
+    if show is None:
+        return rows
+    secret = [c.name for c in contract.staged if c.classification is Classification.IDENTIFIER]
+    names = [n for n in rows.collect_schema().names() if n not in (ORDER, MPAN)]
+    done = show(rows, contract)
+    there = done.collect_schema().names()
+    values = [
+        (pl.col(n).cast(pl.String) if n in there and n not in secret else pl.lit(None, pl.String)).alias(align.shown(n))
+        for n in names
+    ]
+    return pl.concat([rows, done.select(values)], how="horizontal")

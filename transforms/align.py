@@ -10,14 +10,15 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from contracts.alignment import Comparison, Tolerance
+from contracts.alignment import ComparedItem, Comparison, Tolerance
 from contracts.conditions import sql
 from contracts.evidence import AgreementEvidence, ParticipantAgreement
-from transforms.quality.lookups import ORDER, PARTICIPANT
+from transforms.quality.lookups import MPAN, ORDER, PARTICIPANT
 
 KEYS = ("left", "right", "extract_right", "item")
 NUMBERS = ("compared", "disagree", "missing_left", "missing_right", "expected")
 COUNTS = dict.fromkeys(KEYS, pl.String) | dict.fromkeys(NUMBERS, pl.UInt64)
+DIFFERENCES = dict.fromkeys(("mpan_core", "left", "right", "item", "left_value", "right_value", "lacking"), pl.String())
 REGISTRATION = "registration"
 PRESENCE = "presence"
 NOBODY, ANYBODY = "none", "any"
@@ -42,22 +43,69 @@ def compare(
     Args:
         silent: what sources of the registration, and of the other extract, do not carry: that is not compared.
     """
-    left = registration.filter(pl.col(ORDER).is_not_null()).rename({PARTICIPANT: "left"})
-    items = list(spec.items.items())
-    right = (
-        other.lazy()
-        .filter(pl.col(ORDER).is_not_null())
-        .select(ORDER, pl.col(PARTICIPANT).alias("right"), *(pl.col(i.column).alias(f"_{mine}") for mine, i in items))
-        .unique()
-        .collect()
-    )
+    left, right = _sides(registration, other, spec)
     parts = [_presence(left, right, spec, senders)]
-    if items:
+    if spec.items:
         met = left.select(ORDER, "left", *spec.items).join(right, on=ORDER, how="inner")
-        for mine, item in items:
-            said = ~_among("left", silent[0], mine) & ~_among("right", silent[1], item.column)
-            parts.append(_agreement(met.filter(said), mine, where_held=item.where_held))
+        parts += [_agreement(_comparable(met, mine, item, silent), mine) for mine, item in spec.items.items()]
     return pl.concat(parts).with_columns(pl.lit(spec.right).alias("extract_right")).select(_shape())
+
+
+def differences(
+    registration: pl.DataFrame,
+    other: pl.DataFrame,
+    spec: Comparison,
+    senders: Sequence[str],
+    silent: tuple[Silent, Silent] = ({}, {}),
+) -> pl.DataFrame:
+    """Return what :func:`compare` counts, one by one.
+
+    Columns in: as there, ``mpan_core``, and for each compared column ``shown:<column>``: its value as it may be shown.
+    Columns out: ``DIFFERENCES``. ``item`` is a registration column, or ``presence`` where one side lacks the metering
+    point: ``lacking`` tells which. ``left`` is ``none`` where no registration has it, ``right`` may be ``any``.
+    """
+    left, right = _sides(registration, other, spec)
+    parts = [pl.DataFrame(schema=DIFFERENCES)]
+    if spec.items:
+        met = left.select(ORDER, MPAN, "left", *spec.items, *map(shown, spec.items)).join(right, on=ORDER, how="inner")
+        for mine, item in spec.items.items():
+            rows = _comparable(met, mine, item, silent).filter(pl.col(mine).ne_missing(pl.col(f"_{mine}")))
+            said = {"left_value": pl.col(shown(mine)), "right_value": pl.col(shown(f"_{mine}"))}
+            parts.append(_told(rows, **said, item=pl.lit(mine), lacking=pl.lit("")))
+    lacking, unknown = _missing(left, right, spec, senders)
+    for rows, side in ((lacking, "right"), (unknown, "left")):
+        absent = rows.filter("absent").with_columns(pl.lit(PRESENCE).alias("item"))
+        parts.append(_told(absent, lacking=pl.lit(side)))
+    return pl.concat(parts).unique(maintain_order=True)
+
+
+def _told(rows: pl.DataFrame, **values: pl.Expr) -> pl.DataFrame:
+    named = rows.with_columns(**values)
+    empty = [pl.lit(None, pl.String).alias(name) for name in DIFFERENCES if name not in named.columns]
+    return named.with_columns(empty).select(pl.col(name).cast(dtype) for name, dtype in DIFFERENCES.items())
+
+
+def shown(column: str) -> str:
+    """Return the name of the column that has another's values as they may be shown."""
+    return f"shown:{column}"
+
+
+def _sides(registration: pl.DataFrame, other: pl.DataFrame, spec: Comparison) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return both sides: left's columns as they are, right's under the names of the left with ``_`` before."""
+    left = registration.filter(pl.col(ORDER).is_not_null()).rename({PARTICIPANT: "left"})
+    there = set(other.columns)
+    renamed = {f"_{mine}": item.column for mine, item in spec.items.items()}
+    renamed |= {shown(f"_{mine}"): shown(item.column) for mine, item in spec.items.items()}
+    columns = [pl.col(source).alias(name) for name, source in renamed.items() if source in there]
+    own = [MPAN] if MPAN in there else []
+    right = other.lazy().filter(pl.col(ORDER).is_not_null())
+    chosen = right.select(ORDER, pl.col(PARTICIPANT).alias("right"), *(pl.col(c).alias(f"_{c}") for c in own), *columns)
+    return left, chosen.unique(maintain_order=True).collect()
+
+
+def _comparable(met: pl.DataFrame, mine: str, item: ComparedItem, silent: tuple[Silent, Silent]) -> pl.DataFrame:
+    said = ~_among("left", silent[0], mine) & ~_among("right", silent[1], item.column)
+    return met.filter(said, pl.col(f"_{mine}").is_not_null() if item.where_held else pl.lit(value=True))
 
 
 def _among(side: str, silent: Silent, column: str) -> pl.Expr:
@@ -65,27 +113,18 @@ def _among(side: str, silent: Silent, column: str) -> pl.Expr:
     return pl.col(side).is_in([who for who, columns in silent.items() if column in columns])
 
 
-def _agreement(met: pl.DataFrame, mine: str, *, where_held: bool) -> pl.DataFrame:
-    theirs = pl.col(f"_{mine}")
-    compared = theirs.is_not_null() if where_held else pl.lit(value=True)
+def _agreement(met: pl.DataFrame, mine: str) -> pl.DataFrame:
+    differs = pl.col(mine).ne_missing(pl.col(f"_{mine}"))
     return (
-        met.filter(compared)
-        .group_by("left", "right")
-        .agg(pl.len().alias("compared"), pl.col(mine).ne_missing(theirs).sum().alias("disagree"))
+        met.group_by("left", "right")
+        .agg(pl.len().alias("compared"), differs.sum().alias("disagree"))
         .with_columns(pl.lit(mine).alias("item"))
         .select(_bare())
     )
 
 
 def _presence(left: pl.DataFrame, right: pl.DataFrame, spec: Comparison, senders: Sequence[str]) -> pl.DataFrame:
-    holder = pl.col(spec.expected) if spec.expected else pl.lit(senders[0] if len(senders) == 1 else ANYBODY)
-    wanted = left.filter(sql(spec.scope)).select(ORDER, "left", holder.alias("right"))
-    wanted = wanted.filter(pl.col("right").is_in([*senders, ANYBODY]))
-    held = right.select(ORDER, "right").unique()
-    anybody = held.select(ORDER, pl.lit(ANYBODY).alias("right")).unique()
-    there = pl.concat([held, anybody]).with_columns(absent=pl.lit(value=False))
-    lacking = wanted.join(there, on=[ORDER, "right"], how="left").with_columns(pl.col("absent").fill_null(value=True))
-    unknown = held.with_columns(absent=~pl.col(ORDER).is_in(left[ORDER].implode()), left=pl.lit(NOBODY))
+    lacking, unknown = _missing(left, right, spec, senders)
     return pl.concat(
         [
             frame.group_by("left", "right")
@@ -95,6 +134,22 @@ def _presence(left: pl.DataFrame, right: pl.DataFrame, spec: Comparison, senders
             for frame, side in ((lacking, "missing_right"), (unknown, "missing_left"))
         ]
     )
+
+
+def _missing(
+    left: pl.DataFrame, right: pl.DataFrame, spec: Comparison, senders: Sequence[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return who should be in the other extract and who is in it, ``absent`` where the other side lacks them."""
+    holder = pl.col(spec.expected) if spec.expected else pl.lit(senders[0] if len(senders) == 1 else ANYBODY)
+    own = [MPAN] if MPAN in left.columns else []
+    wanted = left.filter(sql(spec.scope)).select(ORDER, *own, "left", holder.alias("right"))
+    wanted = wanted.filter(pl.col("right").is_in([*senders, ANYBODY]))
+    held = right.select(ORDER, "right", *(pl.col(f"_{c}").alias(c) for c in own)).unique(maintain_order=True)
+    anybody = held.select(ORDER, pl.lit(ANYBODY).alias("right")).unique()
+    there = pl.concat([held.select(ORDER, "right"), anybody]).with_columns(absent=pl.lit(value=False))
+    lacking = wanted.join(there, on=[ORDER, "right"], how="left").with_columns(pl.col("absent").fill_null(value=True))
+    unknown = held.with_columns(absent=~pl.col(ORDER).is_in(left[ORDER].implode()), left=pl.lit(NOBODY))
+    return lacking, unknown
 
 
 def _bare() -> list[pl.Expr]:

@@ -24,7 +24,7 @@ from flows.intake.files import CLEANSE
 
 HEADER = (
     "participant", "extract", "file", "row", "mpan_core", "column", "heading", "rule", "reason", "effect", "broken_by",
-    "rule_id",
+    "rule_id", "own_value", "other", "other_value",
 )  # fmt: skip
 # What a spreadsheet takes for the start of a formula, after spaces and line feeds (CWE-1236; OWASP, CSV injection).
 FORMULA = "^[ \\n]*[=+\\-@\\t\\r\uff1d\uff0b\uff0d\uff20]"
@@ -103,6 +103,8 @@ class CleanseList:
             pl.when(pl.col(name).str.contains(FORMULA)).then("'" + pl.col(name)).otherwise(pl.col(name)).alias(name)
             for name in texts
         ]
+        empty = [pl.lit(None, pl.String).alias(name) for name in HEADER if name not in lines.columns]
+        lines = lines.with_columns(empty)
         with disk(self.found.path):
             lines.select(HEADER).with_columns(plain).write_csv(self._file, include_header=False)
         self.found.lines += lines.height

@@ -18,39 +18,25 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.errors import IntakeError
-from contracts.model import Contract, Rule
-from contracts.vocabulary import Effect, Expectation
+from contracts.vocabulary import Effect
 from flows.cleanse.listing import Cleansed, CleanseList, cleanse_file
 from flows.cut.context import Context
-from flows.cut.partitions import JUDGED, ROW, ParticipantExtract, read_exclusions
+from flows.cut.partitions import JUDGED, ROW, ParticipantExtract
 from flows.cut.records import SourceFacts
 from flows.cut.workspace import disk
 from flows.intake import FILE, FirstRows, SourceFiles
 from flows.intake.joined import FileRead
 from flows.pseudonymise.source import source_columns
+from flows.quality.first_causes import first_causes
 from transforms.column_map import ColumnMap
-from transforms.conform import conform, normalise_mpans
 from transforms.pseudonymise.mpan import normalise
-from transforms.pseudonymise.pseudonymiser import Pseudonymiser, pseudonymise
-from transforms.quality.blame import blamed, blamed_in_rows
-from transforms.quality.exclusions import precedence
-from transforms.quality.rules import WORD, any_broken, broken, mask_columns, unique_key
-from transforms.release.leak_candidates import own_row
+from transforms.quality.blame import BLAMED
+from transforms.quality.fault_lines import SCHEMA, duplicates, fault_lines, lines_of_cause
+from transforms.quality.rules import any_broken, mask_columns
 
 FOLDER = "cleanse"  # of the work folder: verdicts by place in the source
-EFFECTS = {Effect.EXCLUDE: "exclude", Effect.WARN: "warn"}
-COMPANION = {
-    "companion": "a metering point that is linked with this one is excluded",
-    "coincident": "the pseudonym happens to be the MPAN of another metering point",
-}
 Masks = NDArray[np.uint64]
 Codes = NDArray[np.uint32]
-
-
-def fault(rule: Rule) -> str:
-    """Return what is wrong where a rule is broken, in words."""
-    said = str(getattr(rule, "fault", ""))
-    return said or f"Expected: {rule.description}"
 
 
 class RowNumbers:
@@ -78,11 +64,13 @@ class Judged:
         masks: bits of the rules that a row breaks.
         codes: what of another extract excludes it; 0 for nothing.
         differs: bits of the contract's columns in which it differs from its duplicates.
+        about: bits of the columns that its rules of intake are about.
     """
 
     masks: Masks
     codes: Codes
     differs: Masks
+    about: Masks
 
 
 def write_cleanse(known: Context, first: Mapping[ParticipantExtract, FirstRows] | None = None) -> Cleansed:
@@ -119,20 +107,23 @@ def _facts(known: Context, h: ParticipantExtract) -> SourceFacts | None:
 def _empty(known: Context, h: ParticipantExtract, rows: int) -> Judged:
     words, folder = len(mask_columns(known.contracts[h.extract])), known.workspace.folder(FOLDER)
     if not rows:
-        return Judged(np.zeros((0, words), np.uint64), np.zeros(0, np.uint32), np.zeros(0, np.uint64))
+        return Judged(
+            np.zeros((0, words), np.uint64), np.zeros(0, np.uint32), *(np.zeros(0, np.uint64) for _ in range(2))
+        )
     name = f"{h.participant}-{h.extract}"
     with disk(folder):
         masks: Masks = np.memmap(folder / f"{name}.masks", np.uint64, "w+", shape=(rows, words))
         codes: Codes = np.memmap(folder / f"{name}.codes", np.uint32, "w+", shape=(rows,))
         differs: Masks = np.memmap(folder / f"{name}.differs", np.uint64, "w+", shape=(rows,))
-    return Judged(masks, codes, differs)
+        about: Masks = np.memmap(folder / f"{name}.about", np.uint64, "w+", shape=(rows,))
+    return Judged(masks, codes, differs, about)
 
 
 def _take_partition(
     known: Context, number: int, judged: Mapping[ParticipantExtract, Judged], told: dict[str, int]
 ) -> None:
     """Put the verdicts on the rows of a partition where they stand in their sources."""
-    out = _whose_fault(known, number)
+    out = first_causes(known.workspace, known.extracts, number)
     for h, verdicts in judged.items():
         frame = known.workspace.scan(JUDGED, h.participant, h.extract, number)
         if frame is None:
@@ -140,12 +131,13 @@ def _take_partition(
         contract = known.contracts[h.extract]
         names = mask_columns(contract)
         own = any_broken(contract, Effect.EXCLUDE).alias("_own")
-        rows = frame.select(ROW, "mpan_core", *names, own).drop_nulls(ROW).collect()
+        here = frame.filter(pl.col(ROW).is_not_null())
+        rows = here.select(ROW, "mpan_core", *names, BLAMED, own).collect()
         at = rows[ROW].to_numpy()
         verdicts.masks[at] = rows.select(names).to_numpy()
-        for rule in contract.rules:
-            if rule.expectation == Expectation.UNIQUE and (twins := _duplicates(frame, contract, rule)).height:
-                verdicts.differs[twins[ROW].to_numpy()] |= twins["bits"].to_numpy()
+        verdicts.about[at] = rows[BLAMED].to_numpy()
+        twins = duplicates(here, contract)
+        verdicts.differs[at[twins["at"].to_numpy()]] = twins["bits"].to_numpy()
         because = rows.select("mpan_core", "_own").join(out, on="mpan_core", how="left", maintain_order="left")
         texts = because["why"].set(because["_own"], None)
         for text in texts.drop_nulls().unique().sort():
@@ -153,39 +145,6 @@ def _take_partition(
         coded = texts.replace_strict(told, default=0, return_dtype=pl.UInt32) if told else None
         if coded is not None:
             verdicts.codes[at] = coded.fill_null(0).to_numpy()
-
-
-def _duplicates(frame: pl.LazyFrame, contract: Contract, rule: Rule) -> pl.DataFrame:
-    """Return the rows that stand more than once: ``_row``, and ``bits`` of the columns in which they differ."""
-    alike = unique_key(rule.kwargs["column_list"])
-    rows = frame.filter(broken(contract, rule.id), pl.col(ROW).is_not_null()).collect()
-    bits = [
-        (pl.col(column.name).n_unique().over(alike) > 1).cast(pl.UInt64) * pl.lit(1 << n, pl.UInt64)
-        for n, column in enumerate(contract.columns[:WORD])
-        if column.name in rows.columns
-    ]
-    return rows.select(ROW, pl.sum_horizontal(bits).cast(pl.UInt64).alias("bits"))
-
-
-def _whose_fault(known: Context, number: int) -> pl.DataFrame:
-    """Return of each excluded metering point of a partition whose extract broke which rule first.
-
-    Columns out: ``mpan_core``, ``why`` (participant, extract and rule, parted by spaces; or the reason code alone).
-    """
-    parts = [pl.DataFrame(schema={"mpan_core": pl.String, "why": pl.String})]
-    for h in sorted(known.extracts, key=lambda h: precedence(h.extract)):
-        frame = known.workspace.scan(JUDGED, h.participant, h.extract, number)
-        if frame is None:
-            continue
-        contract = known.contracts[h.extract]
-        rules = [rule for rule in contract.rules if rule.effect is Effect.EXCLUDE]
-        why = [
-            pl.when(broken(contract, rule.id)).then(pl.lit(f"{h.participant} {h.extract} {rule.id}")) for rule in rules
-        ]
-        gone = frame.filter(any_broken(contract, Effect.EXCLUDE), pl.col("mpan_core").is_not_null())
-        parts.append(gone.select("mpan_core", pl.coalesce(why).alias("why")).collect())
-    out = read_exclusions(known.workspace, number).select("mpan_core", pl.col("first_cause").alias("why"))
-    return pl.concat([*parts, out]).unique("mpan_core", keep="first", maintain_order=True)
 
 
 def _list_source(
@@ -207,11 +166,10 @@ def _list_source(
                 hit = np.flatnonzero(masks.any(axis=1) | (codes > 0))
                 if hit.size:
                     rows = batch[hit]
-                    own = own_lines(
-                        rows, masks[hit], contract, columns, known.pseudonymiser, verdicts.differs[at:end][hit]
-                    )
-                    others = _lines_of_others(known, codes[hit], told)
-                    lines = joined_lines([*own, *others], rows, places[hit], columns)
+                    judged = pl.DataFrame(masks[hit], schema=mask_columns(contract))
+                    own = judged.with_columns(pl.Series(BLAMED, verdicts.about[at:end][hit]))
+                    mine = fault_lines(own, contract, verdicts.differs[at:end][hit])
+                    lines = joined_lines([mine, *_of_others(known, codes[hit], told)], rows, places[hit], columns)
                     out.add(lines.with_columns(participant=pl.lit(h.participant), extract=pl.lit(h.extract),
                             broken_by=pl.coalesce("broken_by", pl.lit(f"{h.participant}/{h.extract}"))))  # fmt: skip
                 at = end
@@ -224,82 +182,11 @@ def _changed(h: ParticipantExtract) -> IntakeError:
     return IntakeError("changed while it was being read", where=f"{h.participant}/{h.extract}", remedy=remedy)
 
 
-def own_lines(
-    rows: pl.DataFrame,
-    masks: Masks,
-    contract: Contract,
-    columns: ColumnMap,
-    pseudonymiser: Pseudonymiser,
-    differs: Masks | None = None,
-) -> list[pl.DataFrame]:
-    """Return lines for rows of a source, each rule that they break and each column that it is about.
-
-    Columns out: ``at`` (place in ``rows``), ``turn`` (of the rule in the contract), ``column``, ``rule``, ``rule_id``,
-    ``reason``, ``effect``, ``broken_by`` (null).
-    """
-    shape = normalise_mpans(conform(rows.lazy(), contract, columns).collect(), contract)
-    raw = shape.drop(pl.selectors.starts_with("_reading_", "_nulls_"))
-    again = own_row(raw, pseudonymise(raw, contract, pseudonymiser), contract)
-    repeated = {column.name: column for column in again.get_columns()}
-    words = pl.DataFrame({name: masks[:, n] for n, name in enumerate(mask_columns(contract))})
-    found = []
-    for turn, rule in enumerate(contract.rules):
-        if rule.effect not in EFFECTS:
-            continue
-        at = words.select(broken(contract, rule.id).arg_true()).to_series().cast(pl.UInt32)
-        if not at.len():
-            continue
-        if rule.expectation == Expectation.UNIQUE and differs is not None:
-            exact = _different(contract, differs[at.to_numpy()])
-        else:
-            exact = {name: column.gather(at) for name, column in repeated.items()}
-        for name, here in blamed_in_rows(rule, contract, raw[at.to_list()], exact).items():
-            found.append(rule_lines(at.filter(here), turn, name, rule))
-    return found
-
-
-def _different(contract: Contract, differs: Masks) -> dict[str, pl.Series]:
-    """Return the columns in which rows differ from their duplicates: column -> which rows do."""
-    found = {
-        c.name: pl.Series((differs >> np.uint64(n) & np.uint64(1)) > 0) for n, c in enumerate(contract.columns[:WORD])
-    }
-    return {name: rows for name, rows in found.items() if rows.any()}
-
-
-def rule_lines(at: pl.Series, turn: int, column: str, rule: Rule, broken_by: str | None = None) -> pl.DataFrame:
-    """Return a line for each of some rows that break a rule."""
-    return pl.DataFrame({"at": at}, schema={"at": pl.UInt32}).with_columns(
-        pl.lit(turn, pl.Int32).alias("turn"),
-        pl.lit(column).alias("column"),
-        pl.lit(rule.reason).alias("rule"),
-        pl.lit(rule.id).alias("rule_id"),
-        pl.lit(fault(rule)).alias("reason"),
-        pl.lit(EFFECTS[rule.effect]).alias("effect"),
-        pl.lit(broken_by, pl.String).alias("broken_by"),
-    )
-
-
-def _lines_of_others(known: Context, codes: Codes, told: Sequence[str]) -> Iterable[pl.DataFrame]:
+def _of_others(known: Context, codes: Codes, told: Sequence[str]) -> Iterable[pl.DataFrame]:
     """Return lines for rows whose metering point is excluded for what another extract says, or for a linked one."""
     for code in np.unique(codes[codes > 0]):
         at = pl.Series(np.flatnonzero(codes == code).astype(np.uint32))
-        participant, _, rest = told[code - 1].partition(" ")
-        extract, _, rule_id = rest.partition(" ")
-        if rule_id:
-            contract = known.contracts[extract]
-            rule = next(rule for rule in contract.rules if rule.id == rule_id)
-            yield rule_lines(at, -1, blamed(rule, contract)[0], rule, f"{participant}/{extract}")
-            continue
-        reason = COMPANION.get(participant, "a participant's submission excludes this metering point")
-        yield pl.DataFrame({"at": at}).with_columns(
-            pl.lit(-1, pl.Int32).alias("turn"),
-            pl.lit("mpan_core").alias("column"),
-            pl.lit(participant).alias("rule"),
-            pl.lit(participant).alias("rule_id"),
-            pl.lit(reason).alias("reason"),
-            pl.lit(EFFECTS[Effect.EXCLUDE]).alias("effect"),
-            pl.lit("another metering point").alias("broken_by"),
-        )
+        yield lines_of_cause(at, told[code - 1], known.contracts)
 
 
 def joined_lines(
@@ -311,7 +198,7 @@ def joined_lines(
     real = pl.Series("mpan_core", [None], dtype=pl.String).new_from_index(0, rows.height)
     if mpan is not None:
         real = normalise(mpan.str.strip_chars()).alias("mpan_core")
-    found = pl.concat(lines).sort("at", "turn", maintain_order=True)
+    found = pl.concat([pl.DataFrame(schema=SCHEMA), *lines], how="diagonal").sort("at", "turn", maintain_order=True)
     told = pl.DataFrame([*places.get_columns(), real])[found["at"].to_list()]
     heading = pl.col("column").replace_strict(headings, default="", return_dtype=pl.String).alias("heading")
     return found.hstack(told).with_columns(heading)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from flows.delivery.board import Board
 from flows.delivery.request import DataRequest
 from flows.report import formatting
-from flows.report.render import content_security_policy
+from flows.report.render import asset, content_security_policy
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -34,7 +34,7 @@ def _environment(escape: bool) -> Environment:
 
 
 def _page(template: str, **facts: object) -> bytes:
-    css = (TEMPLATES / "page.css").read_text(encoding="utf-8")
+    css = asset("page.css")
     policy = content_security_policy(css)
     page = _environment(True).get_template(template)
     return page.render(css=Markup(css), policy_header=policy, **facts).encode()  # noqa: S704 - our own file

@@ -28,7 +28,7 @@ EVIDENCE = "evidence/evidence.json"
 REPORT = "report/index.html"
 SIGNATURE = dsse.SIGNATURE
 PAYLOAD = "data"
-ROOMS = (PAYLOAD, "excluded", "evidence", "report")
+ROOMS = (PAYLOAD, "excluded", "evidence", "report", "feedback")
 CUT_LABEL = "Datacut-Cut"
 
 CHUNK = 1 << 20

@@ -33,6 +33,7 @@ from transforms.column_map import ColumnMap, map_columns, only_agreed, shown
 from transforms.conform import bad, conform, normalise_mpans
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import OWN_IDENTIFIER, Pseudonymiser, pseudonymise
+from transforms.quality.blame import blamed_bits
 from transforms.quality.causes import Signs, added, signs
 from transforms.quality.rules import any_broken, fault_masks
 from transforms.release.leak_candidates import own_row
@@ -80,8 +81,8 @@ def pseudonymise_source(  # noqa: PLR0913 - what a cut is, and what is wanted of
         first: of a source that is only looked at, what is wanted of it; there is no digest of its files then.
         taker: takes digests of the raw identifiers for the leak scan, from the batches as they were read.
 
-    Columns out (room ``staged``): the contract's released columns, ``_token``, ``_faults`` (intake rules), ``_order``,
-    ``_row``.
+    Columns out (room ``staged``): the contract's released columns, ``_token``, ``_faults`` (intake rules), ``_blamed``
+    (the columns that they are about), ``_order``, ``_row``.
 
     Raises:
         IntakeError, RefusedError: the source cannot be read, or is refused at a gate.
@@ -339,7 +340,9 @@ def _anonymised(
             own = own | column
         marks = named.select(pl.col("^_bad_.*$")).with_columns(own.alias(bad(OWN_IDENTIFIER)))
         judged = raw.drop(marks.columns, strict=False).hstack(marks)
-        masks = judged.select(fault_masks(contract, contract.rules_at(RuleStage.INTAKE)))
+        rules = contract.rules_at(RuleStage.INTAKE)
+        masks = judged.select(fault_masks(contract, rules))
+        about = blamed_bits(judged, repeated, contract, rules)
     except pl.exceptions.PolarsError as fault:
         what = f"a batch could not be processed ({type(fault).__name__})"
         raise IntakeError(what, where=spec.name, remedy="please report it") from None
@@ -349,4 +352,4 @@ def _anonymised(
         )
     # what is told to be an identifier stops here, and is not written to the work folder either
     blank = [named[column.name].set(column, None) for column in repeated.get_columns() if column.any()]
-    return named.with_columns(blank).drop(marks.columns, strict=False).hstack(masks), notes
+    return named.with_columns(blank).drop(marks.columns, strict=False).hstack(masks).with_columns(about), notes

@@ -30,6 +30,7 @@ from flows.pack.verify import VerificationPolicy, verify_pack
 from flows.pseudonymise.source import check_cut_date
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.quality import exclusions
+from transforms.quality.blame import BLAMED
 from transforms.quality.rules import mask_columns
 from transforms.release.submission_check import unlike_excluded, unlike_staged
 
@@ -165,7 +166,7 @@ def _stage(path: Path, contract: Contract, workspace: Workspace, where: str, pro
         unknown = held - {c.name for c in contract.staged}
         if unknown or "mpan_core" not in held:
             raise RefusedError("has other columns than its contract", where=where)
-        masks = [pl.lit(0, pl.UInt64).alias(name) for name in mask_columns(contract)]
+        masks = [pl.lit(0, pl.UInt64).alias(name) for name in (*mask_columns(contract), BLAMED)]
         for batch in file.iter_batches(batch_size=BATCH):
             frame = pl.DataFrame(batch)
             missing = [pl.lit(None, pl.String).alias(c.name) for c in contract.staged if c.name not in held]

@@ -310,8 +310,7 @@ def release_evidence(
     inputs: Sequence[InputEvidence] = sources_of(known)
     if kind == "release":  # others read it
         inputs = [for_others(source) for source in inputs]
-    compared = known.job.model.release.compare_with
-    earlier = known.job.path(compared) if compared else None
+    earlier = _earlier(known)
     made = Evidence(
         schema=EVIDENCE_SCHEMA,
         kind=kind,
@@ -352,6 +351,17 @@ def release_evidence(
         self_test=self_test(),
     )
     return ordered(made)
+
+
+def _earlier(known: Context) -> Path | None:
+    compared = known.job.model.release.compare_with
+    return known.job.path(compared) if compared else None
+
+
+def earlier_evidence(known: Context) -> Evidence | None:
+    """Return the evidence of the release of the last cut, if one is named to compare with."""
+    pack = _earlier(known)
+    return previous.read_evidence(pack) if pack else None
 
 
 def for_others(source: InputEvidence) -> InputEvidence:

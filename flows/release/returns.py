@@ -28,8 +28,10 @@ from flows.leak_scan.scan import Scanner, refuse
 from flows.leak_scan.section import require_searched
 from flows.pack.writer import PackWriter, SealedPack
 from flows.release.augmented import COUNTERPARTIES, counterparties, own_counts
+from flows.release.feedback import FOLDER, LINES, Feedback
 from flows.release.published import PublishedReturn
 from flows.release.return_files import ReturnedForm, returned_flow, write_form
+from flows.report.feedback import feedback_files
 from flows.report.files import report_files
 from transforms.release.attestation import ordered
 from transforms.release.source_form import form_of
@@ -58,6 +60,8 @@ class Released:
     signers: Sequence[Signer]
     awaiting: Sequence[PublicKey]
     scanner: Scanner
+    feedback: Mapping[str, Feedback]
+    earlier: Evidence | None = None  # of the last cut
 
 
 def write_returns(known: Context, released: Released, held: ExitStack) -> list[tuple[PackWriter, PublishedReturn]]:
@@ -72,9 +76,13 @@ def write_returns(known: Context, released: Released, held: ExitStack) -> list[t
     Raises:
         PlaceError: the disk is unfit. EvidenceError: a pack would not hold.
     """
+    return map_parallel(lambda participant: _write(known, released, participant, held), recipients(known))
+
+
+def recipients(known: Context) -> list[Participant]:
+    """Return the participants that get a return pack."""
     wanted = known.job.model.release.recipients
-    recipients = [p for p in known.job.model.participants if wanted == "all" or p.mpid in wanted]
-    return map_parallel(lambda participant: _write(known, released, participant, held), recipients)
+    return [p for p in known.job.model.participants if wanted == "all" or p.mpid in wanted]
 
 
 def _write(
@@ -85,13 +93,21 @@ def _write(
     pack = held.enter_context(PackWriter(final, replace=True, hold=True))
     _counterparties(known, participant, pack)
     left = _forms(known, released, participant, pack)
+    told = released.feedback[participant.mpid]
+    for name in LINES:
+        if (told.folder / name).is_file():
+            second_name(told.folder / name, pack.path(f"{FOLDER}/{name}"))
     released.scanner.folder(pack.root)  # what was not searched with the release
     refuse(released.scanner)
     _copy(released.root, participant, pack)
     evidence = return_evidence(known, released, participant, pack.root, left)
     files = report_files(
-        evidence, signed_by=[s.keyid for s in released.signers], approvers=[k.keyid for k in released.awaiting]
+        evidence,
+        signed_by=[s.keyid for s in released.signers],
+        approvers=[k.keyid for k in released.awaiting],
+        feedback=True,
     )
+    files |= feedback_files(evidence, told.counts, released.earlier)
     for name, content in files.items():
         path = pack.path(name)
         with disk(path):

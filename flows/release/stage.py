@@ -27,10 +27,11 @@ from flows.pack.writer import PackWriter, publish_together
 from flows.release import augmented as released
 from flows.release import expected_results, expected_steps, risk
 from flows.release import extracts as release
-from flows.release.evidence import Measured, judged, release_evidence
+from flows.release.evidence import Measured, earlier_evidence, judged, release_evidence
+from flows.release.feedback import write_feedback
 from flows.release.guards import require_held
 from flows.release.published import Published, SourceNote
-from flows.release.returns import Released, write_returns
+from flows.release.returns import Released, recipients, write_returns
 from flows.report.figures import meanings
 from flows.report.files import report_files
 from flows.report.formatting import counted
@@ -80,8 +81,9 @@ def publish(cut_file: str, *, kind: Kind = "release", stages: Sequence[StageSeco
         info = {"Source-Organization": "datacut", "External-Identifier": final.name, "Cut-Id": model.cut.id}
         with took.phase("seal"):
             sealed = pack.seal(info, evidence, signers, awaiting)
-        made = Released(sealed, pack.root, evidence, signers, awaiting, scanner)
         with took.phase("return"):
+            told = write_feedback(known, recipients(known)) if kind == "release" else {}
+            made = Released(sealed, pack.root, evidence, signers, awaiting, scanner, told, earlier_evidence(known))
             written = write_returns(known, made, held) if kind == "release" else []
         publish_together([pack, *(writer for writer, _ in written)])
     return Published(

@@ -94,6 +94,7 @@ def report_files(
     signed_by: Sequence[str],
     approvers: Sequence[str] = (),
     checkpoints: Mapping[str, str] | None = None,
+    feedback: bool = False,
 ) -> dict[str, bytes]:
     """Return every file of the ``report`` folder by its path in the pack; the same evidence gives the same bytes.
 
@@ -101,6 +102,7 @@ def report_files(
         signed_by: ids of the keys that will sign the pack.
         approvers: ids of the keys whose owners must sign it after reading.
         checkpoints: Great Expectations' results as JSON text, by participant and extract.
+        feedback: whether the pack has a page of what its participant can correct.
     """
     # As it will be read back from the pack: the order in which a run filled its sections must not show.
     evidence = Evidence.model_validate_json(canonical_bytes(evidence.document()))
@@ -110,6 +112,6 @@ def report_files(
     annex = evidence.dpia is not None
     if annex:
         found |= {"report/dpia.html": dpia_html(evidence), "report/dpia.md": dpia_markdown(evidence)}
-    attachments = Attachments(frozenset(tables), tuple(sorted(checkpoints or {})), annex)
+    attachments = Attachments(frozenset(tables), tuple(sorted(checkpoints or {})), annex, feedback)
     page = render_report(evidence, signed_by=signed_by, approvers=approvers, attachments=attachments)
     return {"report/index.html": page, **found}

@@ -72,6 +72,11 @@ def long_date(text: str) -> str:
     return f"{day.day} {day:%B %Y}"
 
 
+def capitalised(text: str) -> str:
+    """Return a text that begins with a capital; the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def listed(words: Sequence[str], most: int = 12) -> str:
     """Return ``A, B and C``, or the first few and how many more."""
     if len(words) > most:

@@ -70,11 +70,13 @@ class Attachments:
         tables: CSV tables in ``report/tables/``.
         checkpoints: Great Expectations' results in ``report/gx/``.
         dpia: whether the annex to the impact assessment lies in ``report/``.
+        feedback: whether the page of what the participant can correct lies in ``feedback/``.
     """
 
     tables: frozenset[str] = frozenset()
     checkpoints: tuple[str, ...] = ()
     dpia: bool = False
+    feedback: bool = False
 
 
 def render_report(
@@ -176,6 +178,7 @@ def environment() -> Environment:
     for name in ("number", "size", "human", "change", "counted"):
         made.filters[name] = getattr(formatting, name)
     made.filters["small"] = _small
+    made.filters.update(long_date=formatting.long_date, capitalised=formatting.capitalised)
     made.globals.update(
         percent=formatting.percent,
         listed=formatting.listed,

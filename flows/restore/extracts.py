@@ -24,7 +24,7 @@ from flows.intake import SourceFiles
 from flows.pseudonymise.source import pseudonymise_batch, source_columns
 from flows.report.figures import MEANINGS, reasons
 from flows.restore.backup import RestoredExtract, _Batch
-from flows.restore.faults import list_faults
+from flows.restore.faults import FaultList
 from flows.restore.load_files import ExcludedList, Filler, LoadFiles
 from flows.restore.real_identifiers import RealNames
 from flows.restore.real_values import RealValues, as_released, stated_precision
@@ -104,7 +104,7 @@ def restore_extract(
     compared = _compared(extract, contract)
     given = _given(extract.file("data"), compared)
     gone = _gone(extract.file("excluded"))
-    known = np.unique(given["point"].to_numpy())
+    known, faults = np.unique(given["point"].to_numpy()), FaultList(cleanse, extract, contract)
     keys, hashes, places, points, mpans, esme = [], [], [], [], [], []
     facts: Counter[str] = Counter()
     gone_for: Counter[str] = Counter()
@@ -129,7 +129,7 @@ def restore_extract(
                 facts.update(rows=batch.height, returned=int(back.sum()))
                 hidden = pseudonymiser.tokens(named["mpan_core"].set(pl.Series(back), None), COINCIDENT)
                 stands, why = listed.add(own, ~back, gone, hidden, gone_for)
-                list_faults(cleanse, extract, own, (contract, columns, pseudonymiser), stands, why)
+                faults.add(own, columns, stands, why)
                 keys.append(own.points[back])
                 places.append(np.flatnonzero(back) + facts["rows"] - batch.height + 1)
                 hashes.append(_digest(released, compared).filter(pl.Series(back)))

@@ -115,22 +115,3 @@ def test_no_cell_is_a_formula(sample):
     cells = [cell for row in csv.reader((sample / "work/cleanse.csv").open(newline="")) for cell in row]
     assert "'@sum(A1)" in cells
     assert not [cell for cell in cells if cell.lstrip(" \n").startswith(("=", "+", "-", "@"))]
-
-
-@pytest.mark.requirement("Q52", "Q62")
-def test_restore_lists_what_the_pack_excludes(sample, tmp_path):
-    assert datacut("run", sample / "cut.yaml", "--plain").code == 0
-    (pack,) = (sample / "out").glob("*-return-EELC")
-    out = tmp_path / "back"
-    done = datacut("restore", pack, "--backup", sample / "cut.yaml", "--key", sample / "keys/cut.key", "--out", out)
-    assert done.code == 0, done.err
-    path = out / "cleanse.csv"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert "cleanse.csv" in done.out
-    found = pl.read_csv(path, infer_schema=False)
-    gone = pl.read_csv(out / "excluded-registration.csv", infer_schema=False)
-    assert set(gone["row"]) <= set(found.filter(effect="exclude")["row"])
-    excluding = planted(sample).filter(participant="EELC", rule="DQ05").join(gone.select("row"), on="row")
-    assert excluding.height > 0
-    both = excluding.join(found, on=["row", "rule"])
-    assert both.filter(pl.col("column_right").str.contains(pl.col("column"), literal=True)).height == excluding.height

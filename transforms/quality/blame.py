@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from contracts.conditions import sql
 from contracts.model import Contract, Rule
@@ -12,6 +14,8 @@ from contracts.vocabulary import Expectation, Form
 from transforms.conform import bad
 from transforms.quality.lookups import MPAN
 
+BLAMED = "_blamed"  # bits of the contract's columns, as :func:`blamed_bits` gives them
+BITS = 64  # columns that one number tells apart
 ADDRESS_TEXT = "address_text"
 OWN_IDENTIFIER = "own_identifier"
 MOST_COLUMNS = 6  # a rule over more of them is about their range
@@ -39,36 +43,59 @@ def blamed(rule: Rule, contract: Contract) -> tuple[str, ...]:
     return (MPAN,)
 
 
-def blamed_in_rows(
-    rule: Rule, contract: Contract, shape: pl.DataFrame, exact: Mapping[str, pl.Series]
-) -> dict[str, pl.Series]:
+def blamed_bits(shape: pl.DataFrame, repeated: pl.DataFrame, contract: Contract, rules: Sequence[Rule]) -> pl.Series:
+    """Return, as bits of the contract's columns, what the intake rules are about where a rule names many columns.
+
+    Columns in: ``shape``, the rows as conformed, marks included; ``repeated``, which rows have an identifier of their
+    own in a column, as :func:`transforms.release.leak_candidates.own_row` tells.
+
+    Returns:
+        ``_blamed``: bit n for column n of the contract, of the first 64; it holds no value of the row.
+    """
+    found = {name: repeated[name] for name in repeated.columns}
+    for rule in rules:
+        if rule.expectation == Expectation.COLUMNS_CONFORM:
+            found |= {name: shape[bad(name)] for name in rule.kwargs["column_list"] if bad(name) in shape.columns}
+        elif rule.kwargs.get("column") == ADDRESS_TEXT and "regex" in rule.kwargs:
+            regex = str(rule.kwargs["regex"])
+            if shape[ADDRESS_TEXT].str.contains(regex).any():
+                found |= {n: shape[n].str.contains(regex).fill_null(value=False) for n in _lines(contract)}
+    bits = np.zeros(shape.height, np.uint64)
+    for number, column in enumerate(contract.columns[:BITS]):
+        if column.name in found and found[column.name].any():
+            bits |= found[column.name].to_numpy().astype(np.uint64) << np.uint64(number)
+    return pl.Series(BLAMED, bits)
+
+
+def blamed_in_rows(rule: Rule, contract: Contract, bits: NDArray[np.uint64]) -> dict[str, pl.Series]:
     """Return the columns to look at in rows that break a rule: column -> in which of the rows.
 
     Args:
-        shape: the rows as :func:`transforms.conform.conform` gives them, marks included.
-        exact: of a rule about repeated identifiers, the columns that repeat one; of one about duplicates, those in
-            which they differ; each with the rows in which it does.
+        bits: of the contract's columns, a number for each row: of a rule about duplicates the columns in which they
+            differ, of any other what :func:`blamed_bits` gives.
     """
-    every = pl.Series([True]).new_from_index(0, shape.height)
-    found: dict[str, pl.Series] = {}
+    names = {column.name for column in contract.columns}
     if rule.expectation == Expectation.COLUMNS_CONFORM:
-        found = {name: shape[bad(name)] for name in rule.kwargs["column_list"] if bad(name) in shape.columns}
-    elif rule.kwargs.get("column") == OWN_IDENTIFIER or rule.expectation == Expectation.UNIQUE:
-        found = dict(exact)
+        names = set(rule.kwargs["column_list"])
     elif rule.kwargs.get("column") == ADDRESS_TEXT and "regex" in rule.kwargs:
-        regex = str(rule.kwargs["regex"])
-        found = {name: shape[name].str.contains(regex).fill_null(value=False) for name in _lines(contract)}
+        names = set(_lines(contract))
+    elif rule.kwargs.get("column") != OWN_IDENTIFIER and rule.expectation != Expectation.UNIQUE:
+        names = set()
+    found = {
+        column.name: pl.Series((bits >> np.uint64(number) & np.uint64(1)).astype(bool))
+        for number, column in enumerate(contract.columns[:BITS])
+        if column.name in names
+    }
     found = {name: rows for name, rows in found.items() if rows.any()}
-    told = every.new_from_index(0, shape.height) & False
+    told = pl.Series(np.zeros(bits.size, dtype=bool))
     for rows in found.values():
         told = told | rows
-    rest = every & ~told
-    if rest.any():
-        names = blamed(rule, contract)
-        if len(names) > MOST_COLUMNS:
-            names = (f"{names[0]} to {names[-1]}",)
-        for name in names:
-            found[name] = found[name] | rest if name in found else rest
+    if (~told).any():
+        every = blamed(rule, contract)
+        if len(every) > MOST_COLUMNS:
+            every = (f"{every[0]} to {every[-1]}",)
+        for name in every:
+            found[name] = found[name] | ~told if name in found else ~told
     return found
 
 

@@ -1,0 +1,164 @@
+"""FEEDBACK: what each participant is to cleanse, under pseudonyms, in its own return pack.
+
+The lines are made partition by partition from the verdicts, and wait in the work folder for the return.
+
+Source: Q48 to Q52 (cleanse before the next cut), Q78 (who misses the day may be misaligned).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from contracts.model import Contract
+from contracts.vocabulary import Effect
+from flows import align
+from flows.cut.config import Participant
+from flows.cut.context import Context
+from flows.cut.parallel import map_parallel
+from flows.cut.partitions import JUDGED, SUBMITTED
+from flows.quality.after_augmentation import CHECKED, NAME
+from flows.quality.first_causes import first_causes
+from flows.release.extracts import unnamed
+from flows.release.table_files import CsvTable, ParquetTable
+from transforms.align import REGISTRATION
+from transforms.pseudonymise.pseudonymiser import treat
+from transforms.quality.blame import BLAMED
+from transforms.quality.fault_lines import SCHEMA, duplicates, fault_lines, lines_of_cause, lines_of_code
+from transforms.quality.rules import any_broken, mask_columns
+from transforms.release import feedback
+
+FOLDER = "feedback"  # of the work folder, and of a return pack
+LINES = ("lines.csv", "lines.parquet")
+
+
+@dataclass(slots=True)
+class Feedback:
+    """What is told one participant: counts (:data:`transforms.release.feedback.COUNTS`) and where the lines are."""
+
+    folder: Path
+    counts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=feedback.COUNTS))
+
+
+class _Own:
+    """The lines of one participant, written as they come."""
+
+    def __init__(self, known: Context, participant: Participant) -> None:
+        self._known, self._participant = known, participant
+        self.found = Feedback(known.workspace.folder(FOLDER, participant.mpid))
+        csv, parquet = (self.found.folder / name for name in LINES)
+        self._csv, self._parquet = CsvTable(csv), ParquetTable(parquet)
+        self._counts: list[pl.DataFrame] = []
+
+    def add(self, number: int, causes: pl.DataFrame, differences: Sequence[align.Difference]) -> None:
+        """Take in what a partition says of the participant's rows."""
+        mpid = self._participant.mpid
+        told = [feedback.sides(rows, spec, mpid) for spec, rows in differences]
+        lines = feedback.joined(
+            _lines(self._known, self._participant, number, causes),
+            pl.concat([pl.DataFrame(schema=feedback.FEEDBACK), *told]),
+        )
+        lines = feedback.in_order(unnamed(lines, self._known))
+        self._csv.add(lines)
+        self._parquet.add(lines)
+        self._counts += [feedback.counts(lines), *(feedback.absent(rows, spec, mpid) for spec, rows in differences)]
+
+    def close(self) -> None:
+        with self._csv, self._parquet:
+            self.found.counts = feedback.total(self._counts)
+
+
+def write_feedback(known: Context, participants: Sequence[Participant]) -> dict[str, Feedback]:
+    """Write the lines of each participant into the work folder; return by MPID what there is to tell.
+
+    Args:
+        known: with the contracts as released: a value is shown as it is released, and no identifier at all.
+    """
+    own = [_Own(known, participant) for participant in participants]
+    show = partial(_show, known)
+    for number in range(known.workspace.partitions):
+        causes = first_causes(known.workspace, known.extracts, number)
+        differences = align.differences(known.workspace, known.extracts, number, show)
+        map_parallel(partial(_Own.add, number=number, causes=causes, differences=differences), own)
+    map_parallel(_Own.close, own)
+    return {participant.mpid: mine.found for participant, mine in zip(participants, own, strict=True)}
+
+
+def _show(known: Context, frame: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:
+    return treat(frame, contract, known.pseudonymiser)
+
+
+def _lines(known: Context, participant: Participant, number: int, causes: pl.DataFrame) -> pl.DataFrame:
+    """Return what rules say of a participant's rows of a partition: ``FEEDBACK``, without other's values."""
+    mpid, workspace = participant.mpid, known.workspace
+    names = [h.extract for h in known.extracts if h.participant == mpid]
+    parts = [pl.DataFrame(schema=feedback.FEEDBACK)]
+    for name in names:
+        contract = known.contracts[name]
+        judged = workspace.scan(JUDGED, mpid, name, number)
+        if judged is not None:
+            parts.append(_judged(judged, contract, mpid, causes, known.contracts))
+        sent = workspace.scan(SUBMITTED, mpid, name, number)
+        if sent is not None:
+            parts.append(_submitted(sent.collect(), contract, mpid, known.contracts))
+    made = workspace.scan(CHECKED, mpid, NAME, number) if REGISTRATION in names else None
+    if made is not None:  # rules over augmented metering points are about what the registration says
+        rows = made.collect()
+        lines = fault_lines(rows, known.results[NAME])
+        parts.append(_placed(lines, rows.with_columns(pl.lit("").alias("row_key")), REGISTRATION, mpid))
+    return pl.concat(parts)
+
+
+def _judged(
+    frame: pl.LazyFrame, contract: Contract, mpid: str, causes: pl.DataFrame, contracts: Mapping[str, Contract]
+) -> pl.DataFrame:
+    own = any_broken(contract, Effect.EXCLUDE).alias("_own")
+    told = any_broken(contract, Effect.WARN).alias("_told")
+    masks = mask_columns(contract)
+    kept = ["mpan_core", pl.col("_token").alias("token"), feedback.row_key(contract), *masks, BLAMED, own, told]
+    rows = frame.select(kept).with_row_index("_row").collect()
+    rows = rows.join(causes, on="mpan_core", how="left", maintain_order="left")
+    rows = rows.filter(pl.col("_own") | pl.col("_told") | pl.col("why").is_not_null())
+    differs = np.zeros(rows.height, np.uint64)
+    twins = duplicates(frame, contract)
+    there = rows.select("_row").join(twins, left_on="_row", right_on="at", how="left", maintain_order="left")["bits"]
+    differs[:] = there.fill_null(0).to_numpy()
+    lines = [fault_lines(rows, contract, differs)]
+    others = rows.with_row_index("at").filter(~pl.col("_own"), pl.col("why").is_not_null())
+    for (why,), some in others.partition_by("why", as_dict=True, maintain_order=True).items():
+        lines.append(lines_of_cause(some["at"], str(why), contracts))
+    return _placed(pl.concat(lines), rows, contract.extract, mpid)
+
+
+def _submitted(rows: pl.DataFrame, contract: Contract, mpid: str, contracts: Mapping[str, Contract]) -> pl.DataFrame:
+    """Return lines of rows that the participant excluded itself: its submission tells the reason codes alone."""
+    coded = rows.with_row_index("at").with_columns(pl.col("reasons").str.split(" ").alias("code")).explode("code")
+    lines = [pl.DataFrame(schema=SCHEMA)]
+    for (code,), some in coded.partition_by("code", as_dict=True, maintain_order=True).items():
+        lines.append(lines_of_code(some["at"], str(code), contract, contracts))
+    shaped = rows.with_columns(row_key=pl.lit(""), why=pl.lit(None, pl.String), causes=pl.lit(None, pl.UInt32))
+    return _placed(pl.concat(lines), shaped, contract.extract, mpid)
+
+
+def _placed(lines: pl.DataFrame, rows: pl.DataFrame, extract: str, mpid: str) -> pl.DataFrame:
+    """Return lines with the metering points and rows that they are about.
+
+    A line stands alone where nothing else excludes its metering point, in no extract of anybody.
+    """
+    wanted = ("mpan_core", "token", "row_key", "causes")
+    here = rows.select(name for name in wanted if name in rows.columns)[lines["at"].to_list()]
+    placed = lines.drop("at").hstack(here)
+    causes = pl.col("causes") if "causes" in here.columns else pl.lit(None, pl.UInt32)
+    own = pl.col("broken_by").is_null() & (pl.col("effect") == "exclude")
+    return feedback.shaped(
+        placed.with_columns(
+            extract=pl.lit(extract),
+            alone=own & (causes == 1),
+            broken_by=pl.coalesce("broken_by", pl.lit(f"{mpid}/{extract}")),
+        )
+    )
