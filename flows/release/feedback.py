@@ -22,10 +22,11 @@ from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import JUDGED, SUBMITTED
+from flows.cut.workspace import disk
 from flows.quality.after_augmentation import CHECKED, NAME
 from flows.quality.first_causes import first_causes
 from flows.release.extracts import unnamed
-from flows.release.table_files import CsvTable, ParquetTable
+from flows.release.table_files import ParquetTable
 from transforms.align import REGISTRATION
 from transforms.pseudonymise.pseudonymiser import treat
 from transforms.quality.blame import BLAMED
@@ -51,8 +52,10 @@ class _Own:
     def __init__(self, known: Context, participant: Participant) -> None:
         self._known, self._participant = known, participant
         self.found = Feedback(known.workspace.folder(FOLDER, participant.mpid))
-        csv, parquet = (self.found.folder / name for name in LINES)
-        self._csv, self._parquet = CsvTable(csv), ParquetTable(parquet)
+        self._csv, parquet = (self.found.folder / name for name in LINES)
+        with disk(self._csv):
+            pl.DataFrame(schema=feedback.FEEDBACK).write_csv(self._csv)
+        self._parquet = ParquetTable(parquet)
         self._counts: list[pl.DataFrame] = []
 
     def add(self, number: int, causes: pl.DataFrame, differences: Sequence[align.Difference]) -> None:
@@ -64,12 +67,13 @@ class _Own:
             pl.concat([pl.DataFrame(schema=feedback.FEEDBACK), *told]),
         )
         lines = feedback.in_order(unnamed(lines, self._known))
-        self._csv.add(lines)
+        with disk(self._csv), open(self._csv, "ab") as file:
+            lines.write_csv(file, include_header=False)
         self._parquet.add(lines)
         self._counts += [feedback.counts(lines), *(feedback.absent(rows, spec, mpid) for spec, rows in differences)]
 
     def close(self) -> None:
-        with self._csv, self._parquet:
+        with self._parquet:
             self.found.counts = feedback.total(self._counts)
 
 
