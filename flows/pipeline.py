@@ -32,6 +32,7 @@ from flows.augment.stage import augmentation
 from flows.cleanse.listing import cleanse_file
 from flows.cleanse.verdicts import write_cleanse
 from flows.cut import partitions
+from flows.cut.boundary import is_failure
 from flows.cut.config import ExtractConfig, Job, Participant, load_cut
 from flows.cut.context import Context, context, forget, now, run_digest, scan_key, work_folder
 from flows.cut.deliveries import accept, input_state, note, noted_refusal
@@ -58,6 +59,7 @@ from flows.cut.records import (
     SourceFacts,
 )
 from flows.cut.run_lock import alone
+from flows.cut.stopping import stoppable
 from flows.cut.workspace import MARKER, disk
 from flows.intake.raw_digests import DigestTaker
 from flows.keys.signing_key import load_approver, load_signer
@@ -152,19 +154,29 @@ def _run(cut_file: str, kind: Kind, run_wave: RunWave) -> Published:
         stages.extend(StageSeconds(stage=step.name, seconds=took) for step, (_, took) in zip(wave, done, strict=True))
         return [result for result, _ in done]
 
+    published: list[Published] = []
+
+    def conclude() -> Published:
+        done = publish(cut_file, kind=kind, stages=stages)
+        published.append(done)
+        accept(load_cut(Path(cut_file)))
+        finish(cut_file)
+        return done
+
     first = _step(INTAKE, call=partial(prepare, cut_file, kind), detail="look at keys, plan and places")
     plan = _only(RunPlan, timed([first]))
     try:
-        for wave in _waves(cut_file, kind, plan):
-            timed(wave)
-        last = partial(publish, cut_file, kind=kind, stages=stages)
-        done = _only(Published, timed([_step(RELEASE, LEAK_SCAN, REPORT, call=last)]))
+        with stoppable():
+            for wave in _waves(cut_file, kind, plan):
+                timed(wave)
+            return _only(Published, timed([_step(RELEASE, LEAK_SCAN, REPORT, call=conclude)]))
     except (IntakeError, RefusedError, ResidueError, InsufficientDataError):
         finish(cut_file)
         raise
-    accept(load_cut(Path(cut_file)))
-    finish(cut_file)
-    return done
+    except BaseException as fault:
+        if published and not is_failure(fault):  # asked to stop when the packs were out already: it has ended well
+            return published[0]
+        raise
 
 
 def _only(kind: type[Result], results: Sequence[StepOutcome]) -> Result:

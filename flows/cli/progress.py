@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from contracts.errors import ConfigurationError
-from flows.cut.progress import Kind, ProgressListener, Step, StepOutcome
+from flows.cut.progress import Kind, ProgressListener, Step, StepOutcome, orchestrated_as
 from flows.pipeline import (
     ALIGN,
     AUGMENT,
@@ -97,7 +97,7 @@ class BarListener:
 
 
 class JsonListener:
-    """One JSON object per finished step: when, run, stage, participant, seconds and counts."""
+    """One JSON object per begin and end of a step: when, run, Prefect's id, stage, participant, seconds, counts."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream, self._run = stream, secrets.token_hex(8)
@@ -116,7 +116,8 @@ class JsonListener:
 
     def _write(self, entry: Mapping[str, str | int | float]) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._stream.write(json.dumps({"at": at, "run": self._run, **entry}) + "\n")
+        known = {"flow_run": run_id} if (run_id := orchestrated_as()) else {}
+        self._stream.write(json.dumps({"at": at, "run": self._run, **known, **entry}) + "\n")
         self._stream.flush()
 
 

@@ -24,7 +24,7 @@ _done = threading.Lock()
 
 def is_failure(fault: BaseException) -> bool:
     """Tell whether something that was raised is a failure, as a panic is, and no end."""
-    return not isinstance(fault, ENDS) and type(fault).__name__ != "CancelledError"
+    return not isinstance(fault, ENDS) and type(fault).__name__ not in ("CancelledError", "TerminationSignal")
 
 
 def keep_panics_quiet() -> None:

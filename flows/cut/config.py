@@ -288,6 +288,7 @@ class Release(Strict):
     """
 
     folder: Path = Path("out")
+    due: datetime.date | None = None  # last day on which a release is in time
     formats: tuple[Literal["parquet", "csv"], ...] = ("parquet",)
     signing_key: Path
     approver: Path | None = None

@@ -13,6 +13,9 @@ from contextvars import copy_context
 from functools import partial
 from typing import TypeVar
 
+from flows.cut.boundary import is_failure
+from flows.cut.stopping import request_stop
+
 T = TypeVar("T")
 R = TypeVar("R")
 WORKERS = max(1, min(4, os.cpu_count() or 1))  # each holds a partition or two in memory
@@ -26,7 +29,12 @@ def map_parallel(call: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """
     with ThreadPoolExecutor(WORKERS) as pool:
         calls = [partial(copy_context().run, call, item) for item in items]
-        return list(pool.map(lambda prepared: prepared(), calls))
+        try:
+            return list(pool.map(lambda prepared: prepared(), calls))
+        except BaseException as fault:
+            if not is_failure(fault):  # the threads are waited for, and shall not go on for long
+                request_stop()
+            raise
 
 
 def map_ordered(call: Callable[[T], R], items: Iterable[T], at_once: int) -> Iterator[R]:

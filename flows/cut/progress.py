@@ -97,6 +97,24 @@ _LISTENER: ContextVar[ProgressListener] = ContextVar("progress listener", defaul
 """A stage's parameters are paths and names, so a listener travels in the context; flows.cut.parallel carries it."""
 
 
+_RUN_ID: ContextVar[str] = ContextVar("run id", default="")
+
+
+@contextmanager
+def known_as(run_id: str) -> Iterator[None]:
+    """Let what the block does be known by the orchestrator's id of the run."""
+    token = _RUN_ID.set(run_id)
+    try:
+        yield
+    finally:
+        _RUN_ID.reset(token)
+
+
+def orchestrated_as() -> str:
+    """Return the orchestrator's id of the run that this is part of; empty where there is no orchestrator."""
+    return _RUN_ID.get()
+
+
 def silent(_label: str, _rows: int) -> None:
     """Report no progress."""
 

@@ -8,79 +8,55 @@ identifier or a key.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Any
 
-from prefect import Flow, Task, flow, get_run_logger, runtime, tags
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect import Task, flow, get_run_logger, runtime, tags
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import State
 from prefect.concurrency.sync import concurrency
+from prefect.context import TagsContext
 from prefect.events import emit_event
 from prefect.futures import wait
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from pydantic import Field
 
-from contracts.errors import ConfigurationError, DataCutError, PlaceError
+from contracts.errors import ConfigurationError, PlaceError
 from contracts.json_types import JsonObject
 from flows import pipeline
 from flows.cut import progress
-from flows.cut.boundary import is_failure, keep_panics_quiet
 from flows.cut.config import load_cut
-from flows.cut.faults import failure_of
 from flows.cut.installed import require
 from flows.cut.parallel import WORKERS
-from flows.delivery.pages import board_markdown
-from flows.orchestration import inbox
+from flows.orchestration.notices import told_by_hook
+from flows.orchestration.options import (
+    OPTIONS,
+    RELEASED,
+    CutFile,
+    Kind,
+    Why,
+    Workers,
+    guarded,
+    job_tag,
+    resource,
+    run_name,
+    without_values,
+)
+from flows.orchestration.run_listener import told_to_server
+from flows.orchestration.settled import complete_if_cancelling, refuse_recall, settle
 from flows.release.check_returns import check_returns
 from flows.release.published import Published
+from flows.report.first_screen import first_screen
 
-
-class FlowOptions(TypedDict):
-    """What every flow and task has: nothing that passes through one is stored."""
-
-    persist_result: bool
-    log_prints: bool
-
-
-OPTIONS: FlowOptions = {"persist_result": False, "log_prints": False}
 ONE_AT_A_TIME = "datacut-ring-fence"  # global concurrency limit: one commit to the ledger at a time
-NOTIFY = "DATACUT_NOTIFY_BLOCK"  # a notification block, as type/name, that is told of failures
-COMPLETE, ARRIVED, RELEASED = "datacut.inputs.complete", "datacut.input.arrived", "datacut.release.published"
 RETRIED = (pipeline.PSEUDONYMISE, pipeline.QUALITY, pipeline.ALIGN, pipeline.AUGMENT)
 """Stages that only read and write the work folder: a step that ends in one of them is tried again."""
 
 THREADS: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=WORKERS)
 RETRIED_AFTER = [5.0, 30.0]  # seconds; somebody may be waiting to hear that the disk is full
-
-CutFile = Annotated[
-    Path, Field(title="cut.yaml", description="Path of the cut's configuration, as the worker sees it.")
-]
-Kind = Annotated[
-    Literal["release", "submission"],
-    Field(title="Kind", description="release: the whole job; submission: a participant's own stages."),
-]
-Workers = Annotated[
-    str,
-    Field(
-        title="Dask workers", description="A number of processes, or a cluster's address; empty: this process alone."
-    ),
-]
-
-
-def _run_name() -> str:
-    """Name a run by what it makes, of which cut, of whom."""
-    parameters = runtime.flow_run.parameters
-    with contextlib.suppress(DataCutError, KeyError, TypeError):
-        model = load_cut(Path(parameters["cut_file"])).model
-        who = [p.mpid for p in model.participants]
-        named = ", ".join(who[:4]) + (f" and {len(who) - 4} more" if len(who) > 4 else "")
-        return f"{parameters.get('kind', runtime.flow_run.flow_name)} {model.cut.id} of {named}"
-    return str(runtime.flow_run.flow_name)
 
 
 def _unfit_place(_task: Any, _run: Any, state: State[Any]) -> bool:
@@ -89,43 +65,24 @@ def _unfit_place(_task: Any, _run: Any, state: State[Any]) -> bool:
     return isinstance(fault, PlaceError)
 
 
-def _notify(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Tell the notification block that is configured; the message of a typed error holds no value."""
-    block = os.environ.get(NOTIFY)
-    if not block:
-        return
-    from prefect.blocks.core import Block
+def _counted(call: Callable[[], progress.StepOutcome]) -> Callable[[], progress.StepOutcome]:
+    """Return a step that says in its task's log what it has counted."""
 
-    fault = state.result(raise_on_failure=False)
-    line = fault.line() if isinstance(fault, DataCutError) else "a defect in datacut; see the worker's log"
-    Block.load(block).notify(subject=f"{flow.name}: {flow_run.name} failed", body=line)  # type: ignore[union-attr]
+    def logged() -> progress.StepOutcome:
+        result = guarded(call)()
+        counts = ", ".join(f"{name} {count:,}" for name, count in result.counts().items())
+        get_run_logger().info(counts or "done")
+        return result
 
-
-def _without_values(call: Callable[[], progress.StepOutcome]) -> Callable[[], progress.StepOutcome]:
-    """Let no foreign exception reach the orchestrator, which keeps texts and tracebacks: they may quote data."""
-
-    def guarded() -> progress.StepOutcome:
-        keep_panics_quiet()  # a worker's process too
-        try:
-            return call()
-        except DataCutError:
-            raise
-        except BaseException as fault:
-            if not is_failure(fault):
-                raise
-            failure = failure_of(fault)
-        raise failure
-
-    return guarded
+    return logged
 
 
 def _as_task(step: progress.Step) -> Task[[], progress.StepOutcome]:
     retried = step.stages[-1] in [stage.name for stage in RETRIED]
     return Task(
-        _without_values(step.call),
+        _counted(step.call),
         name=step.stage,
-        task_run_name=step.name,
-        tags=[step.participant] if step.participant else [],
+        task_run_name=step.name,  # names the participant: of each tag the server would be asked for a slot
         cache_policy=NO_CACHE,
         retries=2 if retried else 0,
         retry_delay_seconds=RETRIED_AFTER,
@@ -137,8 +94,13 @@ def _as_task(step: progress.Step) -> Task[[], progress.StepOutcome]:
 def _run_step(step: progress.Step) -> progress.StepOutcome:
     """Do one step as a task; a commit to the ledger waits for its turn where the limit is registered."""
     turn = concurrency(ONE_AT_A_TIME, strict=False) if _commits(step) else contextlib.nullcontext()
-    with turn:
+    with turn, _untagged():
         return _as_task(step)()
+
+
+def _untagged() -> TagsContext:
+    """Return a context whose tasks have no tags: those of the run are enough."""
+    return TagsContext(current_tags=set())
 
 
 def _map_steps() -> pipeline.RunWave:
@@ -151,7 +113,8 @@ def _map_steps() -> pipeline.RunWave:
         began, listener = time.monotonic(), progress.current_listener()
         for step in wave:
             listener.begin(step)
-        futures = [_as_task(step).submit() for step in wave]
+        with _untagged():
+            futures = [_as_task(step).submit() for step in wave]
         done = []
         try:
             for step, future in zip(wave, futures, strict=True):
@@ -170,19 +133,14 @@ def _commits(step: progress.Step) -> bool:
     return step.stage == pipeline.RING_FENCE.name
 
 
-@contextlib.contextmanager
-def _labelled(cut_file: Path) -> Iterator[None]:
-    model = load_cut(cut_file).model
-    with tags(f"cut:{model.cut.id}"):
-        yield
-
-
 @flow(
     name="data-cut",
-    flow_run_name=_run_name,
+    flow_run_name=run_name,
     task_runner=THREADS,
     validate_parameters=True,
-    on_failure=[_notify],
+    on_failure=[told_by_hook],
+    on_crashed=[settle, told_by_hook],
+    on_cancellation=[settle, told_by_hook],
     **OPTIONS,
 )
 def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -> Published:
@@ -190,15 +148,19 @@ def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -
 
     A run that was killed is run again: it goes on where it was and ends in the same pack.
     """
-    with _labelled(cut_file):
-        if workers:
-            done = _on_dask(workers, str(cut_file), kind)
-        else:
-            done = pipeline.run(str(cut_file), kind, run_wave=_map_steps())
-    _artifacts(done)
-    if kind == "release":
+    run_id = str(runtime.flow_run.id)
+    with without_values():
         cut = load_cut(cut_file).model.cut.id
-        emit_event(RELEASED, resource={"prefect.resource.id": f"datacut.cut.{cut}"}, payload={"cut": cut})
+        with told_to_server(run_id, cut):
+            if workers:
+                done = _on_dask(workers, str(cut_file), kind)
+            else:
+                done = pipeline.run(str(cut_file), kind, run_wave=_map_steps())
+        refuse_recall()
+        _artifacts(done)
+        if kind == "release":
+            emit_event(RELEASED, resource=resource(cut), payload={"cut": cut})
+        complete_if_cancelling(run_id)
     return done
 
 
@@ -216,7 +178,8 @@ def run_flow(
     Raises:
         DataCutError: as the stages raise it.
     """
-    with progress.listening(listener):
+    named = tags("datacut", job_tag(load_cut(cut_file).model.cut.id))
+    with without_values(), progress.listening(listener), named:
         return data_cut(cut_file.resolve(), kind=kind, workers=workers)
 
 
@@ -262,49 +225,49 @@ def _artifacts(done: Published) -> None:
         for row in done.accounting
     ]
     create_table_artifact(table=rows, key="row-accounting", description="Rows in = released + excluded.")
-    link = Path(done.report).absolute().as_uri()
-    create_link_artifact(link=link, link_text="report", key="report", description=f"Pack: {Path(done.pack).name}")
+    screen = first_screen(Path(done.pack))
+    create_markdown_artifact(markdown=screen, key="report", description=f"First screen of {Path(done.pack).name}")
 
 
-@flow(name="ring-fence", flow_run_name=_run_name, validate_parameters=True, on_failure=[_notify], **OPTIONS)
-def ring_fence(
-    cut_file: CutFile,
-    reason: Annotated[str, Field(title="Why", description="Goes into the ledger.", min_length=3)] = "scheduled top-up",
-) -> dict[str, int | str]:
+@flow(
+    name="ring-fence",
+    flow_run_name=run_name,
+    validate_parameters=True,
+    on_failure=[told_by_hook],
+    on_crashed=[told_by_hook],
+    on_cancellation=[told_by_hook],
+    **OPTIONS,
+)
+def ring_fence(cut_file: CutFile, reason: Why = "scheduled top-up") -> dict[str, int | str]:
     """Allocate what the plan lacks, for old and new test cases, and commit it; what stands is not touched."""
     from flows.ringfence.operations import Actor, open_ring_fence
 
-    with _labelled(cut_file), concurrency(ONE_AT_A_TIME, strict=False), open_ring_fence(cut_file) as fence:
-        done = fence.top_up(Actor.named("prefect", reason))
-    short = [row for row in done.fulfilment.to_dicts() if row["short"]]
-    if short:
-        names = ("test_case", "participant", "wanted", "allocated", "short")
-        create_table_artifact(table=[{n: row[n] for n in names} for row in short], key="shortages")
+    with without_values():
+        with concurrency(ONE_AT_A_TIME, strict=False), open_ring_fence(cut_file) as fence:
+            done = fence.top_up(Actor.named("prefect", reason))
+        short = [row for row in done.fulfilment.to_dicts() if row["short"]]
+        get_run_logger().info("allocated %s, short %s", f"{done.allocations.height:,}", f"{len(short):,}")
+        if short:
+            names = ("test_case", "participant", "wanted", "allocated", "short")
+            create_table_artifact(table=[{n: row[n] for n in names} for row in short], key="shortages")
     return {"allocated": done.allocations.height, "short": len(short), "ledger_head": done.ledger_head}
 
 
-@flow(name="inbox", validate_parameters=True, on_failure=[_notify], **OPTIONS)
-def watch_inbox(cut_file: CutFile) -> dict[str, int | bool]:
-    """Look whether every backup and submission pack that the cut waits for has arrived, and say so once.
-
-    Emits ``datacut.input.arrived`` for each new one, and ``datacut.inputs.complete`` when none is missing any more; a
-    deployment of ``data-cut`` is triggered by that event.
-    """
-    look = inbox.look(cut_file)
-    create_markdown_artifact(markdown=board_markdown(look.board), key="deliveries", description=look.board.headline())
-    resource = {"prefect.resource.id": f"datacut.cut.{look.cut}"}
-    for name in look.arrived:
-        emit_event(ARRIVED, resource={**resource, "prefect.resource.name": name}, payload={"input": name})
-    if look.complete:
-        emit_event(COMPLETE, resource=resource, payload={"cut_file": str(cut_file)})
-        get_run_logger().info("every input has arrived")
-    return {"arrived": len(look.arrived), "missing": len(look.missing), "complete": look.complete}
-
-
-@flow(name="return", flow_run_name=_run_name, validate_parameters=True, on_failure=[_notify], **OPTIONS)
+@flow(
+    name="return",
+    flow_run_name=run_name,
+    validate_parameters=True,
+    on_failure=[told_by_hook],
+    on_crashed=[told_by_hook],
+    on_cancellation=[told_by_hook],
+    **OPTIONS,
+)
 def check_return_packs(cut_file: CutFile) -> dict[str, int]:
     """Verify every return pack as its recipient will, and list those that are ready to send."""
-    with _labelled(cut_file):
+    with without_values():
         ready = check_returns(cut_file)
-    create_table_artifact(table=list(map(asdict, ready)), key="return-packs", description="Verified, ready to send.")
+        get_run_logger().info("%s return packs are ready", len(ready))
+        create_table_artifact(
+            table=list(map(asdict, ready)), key="return-packs", description="Verified, ready to send."
+        )
     return {"packs": len(ready)}

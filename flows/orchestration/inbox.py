@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from contracts.json_types import JsonObject
 from flows.cut.config import Job, load_cut
 from flows.cut.deliveries import input_state
 from flows.cut.workspace import disk
-from flows.delivery.board import Board, board
+from flows.delivery.board import Board, Delivery, DeliveryState, board
 from flows.delivery.pages import board_page
 from flows.files import whole
 
@@ -28,6 +28,9 @@ class Look:
         missing: inputs that are not there yet.
         complete: nothing is missing, and the last look did not say so of the same inputs.
         board: where each input stands; its page is kept beside the work folder.
+        changed: the board shows other states than at the last look.
+        late: inputs whose day has passed, and of which the last look did not say so.
+        overdue: days since the release was due, if there is none and the last look did not say so; else 0.
     """
 
     cut: str
@@ -35,6 +38,9 @@ class Look:
     missing: tuple[str, ...]
     complete: bool
     board: Board
+    changed: bool
+    late: tuple[Delivery, ...]
+    overdue: int
 
 
 def look(cut_file: Path) -> Look:
@@ -52,20 +58,47 @@ def look(cut_file: Path) -> Look:
     settled = {name for name, state in now.items() if state is not None and before.get(name) == state}
     known = set(settled_before if isinstance(settled_before := before.get("settled"), list) else ())
     complete = bool(now) and len(settled) == len(now) and (known != settled or not before.get("complete"))
+    today = datetime.now(UTC).date()
+    standing = board(job, today)
+    late = [d for d in standing.deliveries if d.state is DeliveryState.LATE]
+    overdue = _overdue(job, today)
+    states = [f"{d.participant}/{d.extract} {d.state.value} {d.rows} {d.detail}" for d in standing.deliveries]
+    remembered = {
+        **now,
+        "settled": sorted(settled),
+        "complete": len(settled) == len(now),
+        "late": sorted(map(_name, late)),
+        "overdue": bool(overdue),
+        "board": states,
+    }
     with disk(memory):
         memory.parent.mkdir(parents=True, exist_ok=True)
-        told = len(settled) == len(now)
-        memory.write_text(json.dumps({**now, "settled": sorted(settled), "complete": told}), encoding="utf-8")
-        standing = board(job, datetime.now(UTC).date())
+        with whole(memory) as growing:
+            growing.write_text(json.dumps(remembered), encoding="utf-8")
         with whole(memory.with_name(PAGE)) as growing:
             growing.write_bytes(board_page(standing))
+    told = before.get("late")
     return Look(
         job.model.cut.id,
         tuple(sorted(settled - known)),
         tuple(sorted(name for name in now if name not in settled)),
         complete,
         standing,
+        changed=before.get("board") != states,
+        late=tuple(d for d in late if not isinstance(told, list) or _name(d) not in told),
+        overdue=0 if before.get("overdue") else overdue,
     )
+
+
+def _name(delivery: Delivery) -> str:
+    return f"{delivery.participant}/{delivery.extract}"
+
+
+def _overdue(job: Job, today: date) -> int:
+    """Return how many days ago the release was due, if there is none."""
+    due, release = job.model.release.due, job.model.release
+    there = (job.path(release.folder) / f"{job.model.cut.id}-release").exists()
+    return 0 if due is None or there else max(0, (today - due).days)
 
 
 def _inputs(job: Job) -> dict[str, list[int] | None]:

@@ -21,6 +21,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from contracts.errors import PlaceError
 from flows.cut.installed import require
@@ -65,11 +67,29 @@ def connected(home: Path) -> Iterator[None]:
     """
     require("prefect", otherwise="run with --plain")
     if configured():
-        _wait_for_answer(None, "the Prefect server does not answer", "PREFECT_API_URL", "start it, or run with --plain")
-        yield
+        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+        from flows.orchestration.deployments import HEARTBEAT
+
+        remedy = swallowing_proxy() or "start it, or run with --plain"
+        _wait_for_answer(None, "the Prefect server does not answer", "PREFECT_API_URL", remedy)
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: HEARTBEAT}):  # as its alerts expect
+            yield
         return
     with own_server(home):
         yield
+
+
+def swallowing_proxy() -> str:
+    """Return what to do about a proxy that takes what is meant for this machine; empty if there is none."""
+    from prefect.settings import PREFECT_API_URL
+
+    url = urlsplit(PREFECT_API_URL.value() or "")
+    host = url.hostname or ""
+    near = host == "localhost" or host.startswith("127.") or host == "::1"
+    if not near or url.scheme not in getproxies() or proxy_bypass(host):
+        return ""
+    return f"a proxy takes what is for this machine ({url.scheme}_proxy): add {host} to NO_PROXY"
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ALLOCATIONS, ParticipantExtract
 from flows.cut.progress import Kind
 from flows.cut.records import RingFenceResult, SourceFacts
+from flows.cut.stopping import refuse_stopped
 from flows.cut.workspace import disk
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
 from flows.leak_scan import scan
@@ -85,6 +86,7 @@ def publish(cut_file: str, *, kind: Kind = "release", stages: Sequence[StageSeco
             told = write_feedback(known, recipients(known)) if kind == "release" else {}
             made = Released(sealed, pack.root, evidence, signers, awaiting, scanner, told, earlier_evidence(known))
             written = write_returns(known, made, held) if kind == "release" else []
+        refuse_stopped()
         publish_together([pack, *(writer for writer, _ in written)])
     return Published(
         pack=str(sealed.path),

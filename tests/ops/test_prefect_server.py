@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,76 +18,12 @@ import pytest
 import yaml
 
 from contracts.errors import EvidenceError
-from flows.orchestration.deployments import DEPLOYMENTS
+from flows.orchestration.deployments import DEPLOYMENTS, environment
 from flows.release.check_returns import check_returns
 from flows.sample import SampleRequest, generate
+from tests.ops.prefect_server import BIN, Receiver, Server, deploy, descendants, make_block, wait
 
-BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
-
-
-class Server:
-    """A Prefect server and a worker, with a home of their own."""
-
-    def __init__(self, home: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.api = f"http://127.0.0.1:{self.port}/api"
-        self.environment = {
-            **os.environ,
-            "PREFECT_HOME": str(home),
-            "PREFECT_API_URL": self.api,
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-        }
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self.start("server", "start", "--host", "127.0.0.1", "--port", str(self.port))
-        wait(lambda: self.ask("/health") is True, 300, "the server answers")
-
-    def start(self, *arguments: str) -> None:
-        log = Path(self.environment["PREFECT_HOME"]) / f"{arguments[0]}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        process = subprocess.Popen(
-            [BIN / "prefect", *arguments],
-            env=self.environment,
-            stdout=log.open("wb"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        self._processes.append(process)
-
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self.api + path, data, {"Content-Type": "application/json"})  # noqa: S310
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-                return json.loads(answer.read())
-        except urllib.error.URLError:
-            return None
-
-    def runs(self, flow: str) -> list[dict[str, Any]]:
-        body = {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_ASC"}
-        return self.ask("/flow_runs/filter", body) or []
-
-    def stop(self) -> None:
-        for process in reversed(self._processes):
-            os.killpg(process.pid, signal.SIGTERM)
-        for process in self._processes:
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def wait(until: Callable[[], Any], seconds: float, what: str) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := until():
-            return found
-        time.sleep(0.5)
-    pytest.fail(f"not within {seconds} s: {what}")
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +31,13 @@ def server(tmp_path_factory) -> Iterator[Server]:
     running = Server(tmp_path_factory.mktemp("prefect") / "home")
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    listening = Receiver()
+    yield listening
+    listening.stop()
 
 
 @pytest.fixture(scope="module")
@@ -114,35 +54,42 @@ def given_participants(cut: Path) -> list[dict[str, Any]]:
 def test_prefect_yaml_says_what_the_code_deploys():
     said = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     assert [(d["name"], d["entrypoint"]) for d in said] == [
-        (d.name + "-{{ $DATACUT_CUT_ID }}", f"flows.orchestration.flows.{d.flow}") for d in DEPLOYMENTS
+        (d.name + "-{{ $DATACUT_CUT_ID }}", d.entrypoint) for d in DEPLOYMENTS
     ]
     for one, deployment in zip(said, DEPLOYMENTS, strict=True):
         schedule = (one.get("schedules") or [{}])[0]
         assert schedule.get("cron", "") == deployment.cron
         assert schedule.get("interval", 0) == deployment.every
         assert one.get("triggers", [{}])[0].get("expect", [""])[0] == deployment.after
-        assert one["concurrency_limit"] == deployment.at_once
+        limit = {"limit": deployment.at_once, "collision_strategy": "CANCEL_NEW"}
+        assert one["concurrency_limit"] == (deployment.at_once if deployment.waits else limit)
+        assert one["work_pool"]["job_variables"] == {"env": environment(deployment)}
         assert {k: v for k, v in one["parameters"].items() if k != "cut_file"} == dict(deployment.parameters)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1000)
 @pytest.mark.requirement("Q74")
-def test_scheduled_looks_find_the_inputs_and_trigger_the_whole_job(server, cut):
+def test_scheduled_looks_find_the_inputs_and_trigger_the_whole_job(server, receiver, cut):
     """Backups arrive one after the other; the scheduled inbox sees the last one, and its event starts the job."""
     last = cut.parent / "EELC" / "registration.csv"
     kept = last.read_bytes()
     last.unlink()
-    command = [BIN / "datacut", "deploy", cut, "--look-every", "5"]
-    done = subprocess.run(command, env=server.environment, capture_output=True, text=True, check=False, timeout=200)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Registered") == len(DEPLOYMENTS)
+    options = ("--look-every", "5", "--notify", make_block(server, receiver))
+    told = deploy(server, cut, *options)
+    assert told.count("Registered") == len(DEPLOYMENTS)
+    paused = server.deployment("ring-fence")
+    server.ask(f"/deployments/{paused}/pause_deployment", {})
+    assert deploy(server, cut, *options).count("(paused, as it was)") == 1
+    assert server.ask(f"/deployments/{paused}")["paused"] is True
+    alerts = [one["name"] for one in server.ask("/automations/filter", {}) if "datacut" in one["name"]]
+    assert len(alerts) == len(set(alerts))  # registered twice, there once
     names = {d["name"] for d in server.ask("/deployments/filter", {})}
     assert names == {f"{d.name}-SAMPLE-2023-08-19" for d in DEPLOYMENTS}
     limits = server.ask("/v2/concurrency_limits/filter", {})
     assert [(limit["name"], limit["limit"]) for limit in limits if limit["name"] == "datacut-ring-fence"]
 
-    server.start("worker", "start", "--pool", "datacut", "--name", "tester", "--limit", "3")
+    server.begin_worker()
     looks = wait(lambda: [r for r in server.runs("inbox") if r["state_type"] == "COMPLETED"], 240, "a scheduled look")
     assert looks[0]["created_by"]["type"] == "SCHEDULE" or looks[0]["auto_scheduled"]
     assert server.runs("data-cut") == []
@@ -162,11 +109,18 @@ def test_scheduled_looks_find_the_inputs_and_trigger_the_whole_job(server, cut):
     table = json.loads(found["row-accounting"]["data"])
     assert len(table) == len({(p["mpid"], e["contract"]) for p in given_participants(cut) for e in p["extracts"]})
     assert all(row["rows in"] == row["released"] + row["excluded"] for row in table)
-    assert "report/index.html" in found["report"]["data"]
+    screen = found["report"]["data"]
+    assert screen.startswith("# Data cut SAMPLE-2023-08-19\n")
+    assert "file:" not in screen
+    assert "| What was excluded" in screen or "| How much was excluded" in screen or screen.count("\n| ") > 8
     tasks = server.ask("/task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}, "limit": 100})
     # names are as "quality: part 1 of 1" and "release, leak scan, report"
     stages = {re.split("[:,]", task["name"])[0] for task in tasks}
     assert stages == {"intake", "quality", "align", "augment", "ring-fence", "release"}
+    assert [task["name"] for task in tasks if task["tags"]] == []  # of each tag the server would be asked for a slot
+    logs = server.ask("/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}, "limit": 200})
+    assert {log["task_run_id"] for log in logs} >= {task["id"] for task in tasks}
+    assert [log for log in logs if log["message"].startswith("allocated ")]
     (cut.parent / "run.json").write_text(json.dumps(run))
     (given,) = wait(
         lambda: [r for r in server.runs("return") if r["state_type"] in ("COMPLETED", "FAILED")], 240, "the returns"
@@ -249,9 +203,68 @@ def test_prefect_itself_deploys_the_same_from_the_file(server, cut):
             (*one["trigger"]["expect"], one["trigger"]["match"]["prefect.resource.id"].replace(cut_id, "CUT"))
             for one in server.ask("/automations/filter", {})
             if one["trigger"]["match"].get("prefect.resource.id", "").endswith(f".{cut_id}")
+            and not one["name"].startswith("datacut ")  # an alert starts nothing
         }
 
     assert registered("OTHER") == registered("SAMPLE-2023-08-19")
     assert len(registered("OTHER")) == len(DEPLOYMENTS)
     assert starts("OTHER") == starts("SAMPLE-2023-08-19")
     assert len(starts("OTHER")) == 2
+
+
+def ended(server: Server, run: str) -> dict[str, Any]:
+    return wait(
+        lambda: (
+            (found := server.run(run)).get("state_type") in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") and found
+        ),
+        300,
+        "the end of a run",
+    )
+
+
+def during(server: Server, run: str, words: str) -> None:
+    wait(lambda: words in str(server.run(run).get("labels")), 200, words)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.requirement("Q74")
+def test_somebody_hears_once_of_a_run_that_fails_is_killed_or_cancelled(server, receiver, cut):
+    """Good runs before these told nobody. Each message says cut, stage, last good step and what to do."""
+    if not (cut.parent / "run.json").is_file():
+        pytest.skip("needs the worker of the test above")
+    assert receiver.told == []
+    whole_job, kept = server.deployment("whole-job-SAMPLE"), cut.read_text()
+    pack = cut.parent / "out" / "SAMPLE-2023-08-19-release"
+    before = (pack / "tagmanifest-sha256.txt").stat().st_ino
+
+    killed = server.begin_run(whole_job)
+    during(server, killed, "pseudonymise")
+    for pid in descendants(server.worker.pid):
+        os.kill(pid, signal.SIGKILL)
+    assert ended(server, killed)["state_type"] == "CRASHED"
+
+    cancelled = server.begin_run(whole_job)
+    during(server, cancelled, "pseudonymise")
+    server.ask(f"/flow_runs/{cancelled}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+    assert ended(server, cancelled)["state_type"] == "CANCELLED"
+    assert (pack / "tagmanifest-sha256.txt").stat().st_ino == before
+
+    cut.write_text(kept.replace("cut:", "cut:\n  expires: 2020-01-01", 1))
+    failed = server.begin_run(whole_job)
+    assert ended(server, failed)["state_type"] == "FAILED"
+    cut.write_text(kept)
+
+    wait(lambda: len(receiver.told) >= 3, 60, "three messages")
+    time.sleep(15)
+    messages = [message for _, message in receiver.told]
+    messages.sort(key=lambda message: message["subject"])
+    assert [message["subject"].rpartition(" ")[2] for message in messages] == ["cancelled", "crashed", "failed"]
+    for message in messages:
+        assert "Cut: SAMPLE-2023-08-19" in message["body"]
+        assert re.search(r"\nStage: \w.*\nLast good step: \w.*\nWhat to do: \w", message["body"]), message["body"]
+    assert "killed, most often for lack of memory" in messages[1]["body"]
+    assert "the cut expired on 2020-01-01" in messages[2]["body"]
+    lock = cut.parent / "work" / ".SAMPLE-2023-08-19.lock"
+    with lock.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

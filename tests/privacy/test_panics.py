@@ -11,7 +11,7 @@ import pytest
 
 from contracts.errors import DataCutError
 from flows.cut.boundary import is_failure
-from flows.orchestration.flows import _without_values
+from flows.orchestration.options import guarded
 
 pytestmark = pytest.mark.requirement("Q67")
 PLANTED = "1200012345678"
@@ -44,7 +44,7 @@ def test_a_panic_of_a_task_becomes_a_defect_without_its_text():
         raise pl.exceptions.PanicException(f"bad value {PLANTED}")
 
     with pytest.raises(DataCutError) as caught:
-        _without_values(panics)()
+        guarded(panics)()
     assert PLANTED not in caught.value.line()
     assert "PanicException" in caught.value.line()
     assert caught.value.__cause__ is None
