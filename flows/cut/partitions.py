@@ -22,6 +22,7 @@ ROW = "_row"  # the row's place in its source, as it is read; it decides nothing
 STAGED = "staged"
 SUBMITTED, QUALITY, COMPANION = "submitted", "quality", "companion"
 JUDGED, EXCLUDED = "judged", "excluded"
+TOLD = "told"  # what a submission pack says of its own faulty rows, rule by rule
 AUGMENTED = "augmented"
 ALL, EXTRACT = "all", "registration"  # one room for the whole market: a metering point has one augmented record
 ALLOCATIONS = "allocations.arrow"

@@ -28,7 +28,8 @@ EVIDENCE = "evidence/evidence.json"
 REPORT = "report/index.html"
 SIGNATURE = dsse.SIGNATURE
 PAYLOAD = "data"
-ROOMS = (PAYLOAD, "excluded", "evidence", "report", "feedback")
+FEEDBACK = "feedback"
+ROOMS = (PAYLOAD, "excluded", "evidence", "report", FEEDBACK)
 CUT_LABEL = "Datacut-Cut"
 
 CHUNK = 1 << 20

@@ -21,18 +21,20 @@ from contracts.model import Contract
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import Classification, Method
 from flows.cut.config import Cut, ExtractConfig, Job, Participant
-from flows.cut.partitions import ROW, STAGED, SUBMITTED, ParticipantExtract, PartitionWriter, write_exclusions
+from flows.cut.partitions import ROW, STAGED, SUBMITTED, TOLD, ParticipantExtract, PartitionWriter, write_exclusions
 from flows.cut.progress import Progress, silent
 from flows.cut.records import SourceFacts, TreatedColumns
 from flows.cut.workspace import Workspace
 from flows.keys.signing_key import load_public
+from flows.pack import bag
 from flows.pack.verify import VerificationPolicy, verify_pack
 from flows.pseudonymise.source import check_cut_date
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.quality import exclusions
 from transforms.quality.blame import BLAMED
 from transforms.quality.rules import mask_columns
-from transforms.release.submission_check import unlike_excluded, unlike_staged
+from transforms.release.submission_check import TOLD as COLUMNS_TOLD
+from transforms.release.submission_check import unlike_excluded, unlike_staged, unlike_told
 
 BATCH = 131_072
 CHANGED = (Method.SUPPRESS, Method.DROP, Method.GENERALISE, Method.TOKEN, Method.SYNTHETIC, Method.MOVE, Method.VARY)
@@ -86,7 +88,7 @@ def take_submission(
     on what it holds, and are not judged again here.
 
     Columns out: room ``staged`` as there; room ``submitted``: rows that the participant excluded (pseudonym or keyed
-    token, and reasons).
+    token, and reasons); room ``told``: which rules its own rows break, as it tells.
 
     Raises:
         PackFaultError, RefusedError, KeyMaterialError: the pack is not to be believed or not of this cut.
@@ -104,6 +106,7 @@ def take_submission(
     _same_contract(evidence, contract, where)
     staged = _stage(pack / f"data/{participant.mpid}/{extract.contract}.parquet", contract, workspace, where, progress)
     gone = _keep_excluded(pack / f"excluded/{participant.mpid}/{extract.contract}.parquet", workspace, where)
+    _keep_told(pack / bag.FEEDBACK / participant.mpid / f"{extract.contract}.parquet", contract, workspace, where)
     changed = treated_columns(evidence.policy, contract, where)
     workspace.record(TreatedColumns(columns=changed), participant.mpid, extract.contract)
     if (staged, gone) != (counts.released, counts.excluded):
@@ -205,6 +208,20 @@ def _keep_excluded(path: Path, workspace: Workspace, where: str) -> int:
             rows += frame.height
     writer.close()
     return rows
+
+
+def _keep_told(path: Path, contract: Contract, workspace: Workspace, where: str) -> None:
+    """Take over which rules the participant's own rows break, for its feedback; nothing is decided by it."""
+    writer = PartitionWriter(workspace, TOLD, *where.split("/"))
+    if path.is_file():
+        file = pq.ParquetFile(path)
+        if tuple(file.schema_arrow.names) != COLUMNS_TOLD:
+            raise RefusedError("has other columns of faults than datacut writes", where=where)
+        for batch in file.iter_batches(batch_size=BATCH):
+            frame = pl.DataFrame(batch)
+            _refuse_foreign_values(unlike_told(frame, contract), where)
+            writer.add(frame)
+    writer.close()
 
 
 def exclude_submitted(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> None:

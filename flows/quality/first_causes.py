@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from contracts.vocabulary import Effect
-from flows.cut.partitions import JUDGED, SUBMITTED, ParticipantExtract, read_exclusions
+from flows.cut.partitions import JUDGED, SUBMITTED, TOLD, ParticipantExtract, read_exclusions
 from flows.cut.workspace import Workspace
 from transforms.quality.exclusions import precedence
 from transforms.quality.rules import any_broken, broken
@@ -25,12 +25,7 @@ def first_causes(workspace: Workspace, extracts: Sequence[ParticipantExtract], n
     parts = [pl.DataFrame(schema={"mpan_core": pl.String, "why": pl.String})]
     for h in sorted(extracts, key=lambda h: precedence(h.extract)):
         told = f"{h.participant} {h.extract}"
-        sent = workspace.scan(SUBMITTED, h.participant, h.extract, number)
-        if sent is not None:
-            named = sent.filter(pl.col("mpan_core").is_not_null())
-            why = pl.concat_str(pl.lit(told), "first_cause", separator=" ").alias("why")
-            coded = pl.col("first_cause").str.starts_with("DQ")  # what is no rule's is said below
-            parts.append(named.filter(coded).select("mpan_core", why).collect())
+        parts.append(_sent(workspace, h, number))
         frame = workspace.scan(JUDGED, h.participant, h.extract, number)
         if frame is None:
             continue
@@ -46,3 +41,21 @@ def first_causes(workspace: Workspace, extracts: Sequence[ParticipantExtract], n
     grouped = pl.concat([known, rest]).group_by("mpan_core", maintain_order=True)
     found = grouped.agg(pl.col("why").first(), pl.col("why").n_unique().alias("causes"))
     return found.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
+
+
+def _sent(workspace: Workspace, h: ParticipantExtract, number: int) -> pl.DataFrame:
+    """Return what a submission pack says of the metering points that it excludes: the rule, or the reason code alone.
+
+    The rule is told by the extract that breaks it; the other extracts of the pack have the code, which is no cause.
+    """
+    schema = {"mpan_core": pl.String, "why": pl.String}
+    sent, told = (workspace.scan(room, h.participant, h.extract, number) for room in (SUBMITTED, TOLD))
+    if sent is None:
+        return pl.DataFrame(schema=schema)
+    who = pl.lit(f"{h.participant} {h.extract} ")
+    if told is not None:
+        excluding = [rule.id for rule in workspace.contracts[h.extract].rules if rule.effect is Effect.EXCLUDE]
+        rules = told.filter(pl.col("rule_id").is_in(excluding), pl.col("mpan_core").is_not_null())
+        return rules.select("mpan_core", (who + pl.col("rule_id")).alias("why")).unique(maintain_order=True).collect()
+    coded = pl.col("first_cause").str.starts_with("DQ"), pl.col("mpan_core").is_not_null()
+    return sent.filter(*coded).select("mpan_core", (who + pl.col("first_cause")).alias("why")).collect()

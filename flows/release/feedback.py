@@ -16,13 +16,15 @@ import numpy as np
 import polars as pl
 
 from contracts.model import Contract
-from contracts.vocabulary import Effect
+from contracts.vocabulary import Effect, RuleStage
 from flows import align
 from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.parallel import map_parallel
-from flows.cut.partitions import JUDGED, SUBMITTED
+from flows.cut.partitions import JUDGED, SUBMITTED, TOLD
 from flows.cut.workspace import disk
+from flows.pack import bag
+from flows.pack.writer import PackWriter
 from flows.quality.after_augmentation import CHECKED, NAME
 from flows.quality.first_causes import first_causes
 from flows.release.extracts import unnamed
@@ -30,12 +32,22 @@ from flows.release.table_files import ParquetTable
 from transforms.align import REGISTRATION
 from transforms.pseudonymise.pseudonymiser import treat
 from transforms.quality.blame import BLAMED
-from transforms.quality.fault_lines import SCHEMA, duplicates, fault_lines, lines_of_cause, lines_of_code
+from transforms.quality.fault_lines import (
+    EFFECTS,
+    SCHEMA,
+    duplicates,
+    fault_lines,
+    lines_of_cause,
+    lines_of_code,
+    rule_lines,
+)
 from transforms.quality.rules import any_broken, mask_columns
 from transforms.release import feedback
+from transforms.release.submission_check import TOLD as COLUMNS_TOLD
 
-FOLDER = "feedback"  # of the work folder, and of a return pack
+FOLDER = bag.FEEDBACK  # of the work folder, and of a pack
 LINES = ("lines.csv", "lines.parquet")
+TOLD_SCHEMA = dict.fromkeys(COLUMNS_TOLD, pl.String())
 
 
 @dataclass(slots=True)
@@ -58,19 +70,20 @@ class _Own:
         self._parquet = ParquetTable(parquet)
         self._counts: list[pl.DataFrame] = []
 
-    def add(self, number: int, causes: pl.DataFrame, differences: Sequence[align.Difference]) -> None:
+    def add(self, number: int, found: _Found) -> None:
         """Take in what a partition says of the participant's rows."""
         mpid = self._participant.mpid
-        told = [feedback.sides(rows, spec, mpid) for spec, rows in differences]
+        told = [feedback.sides(rows, spec, mpid) for spec, rows in found.differences]
         lines = feedback.joined(
-            _lines(self._known, self._participant, number, causes),
+            feedback.without(_lines(self._known, self._participant, number, found.causes), found.unseen),
             pl.concat([pl.DataFrame(schema=feedback.FEEDBACK), *told]),
         )
         lines = feedback.in_order(unnamed(lines, self._known))
         with disk(self._csv), open(self._csv, "ab") as file:
             lines.write_csv(file, include_header=False)
         self._parquet.add(lines)
-        self._counts += [feedback.counts(lines), *(feedback.absent(rows, spec, mpid) for spec, rows in differences)]
+        absent = (feedback.absent(rows, spec, mpid) for spec, rows in found.differences)
+        self._counts += [feedback.counts(lines), *absent]
 
     def close(self) -> None:
         with self._parquet:
@@ -86,11 +99,36 @@ def write_feedback(known: Context, participants: Sequence[Participant]) -> dict[
     own = [_Own(known, participant) for participant in participants]
     show = partial(_show, known)
     for number in range(known.workspace.partitions):
-        causes = first_causes(known.workspace, known.extracts, number)
-        differences = align.differences(known.workspace, known.extracts, number, show)
-        map_parallel(partial(_Own.add, number=number, causes=causes, differences=differences), own)
+        found = _found(known, number, show)
+        map_parallel(partial(_Own.add, number=number, found=found), own)
     map_parallel(_Own.close, own)
     return {participant.mpid: mine.found for participant, mine in zip(participants, own, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is known of the metering points of a partition, whoever sent them.
+
+    Attributes:
+        causes: of the excluded ones (:func:`flows.quality.first_causes.first_causes`).
+        differences: of those about which extracts disagree.
+        unseen: those that a submission pack excludes: that its extracts lack them is nobody's fault.
+    """
+
+    causes: pl.DataFrame
+    differences: Sequence[align.Difference]
+    unseen: pl.Series
+
+
+def _found(known: Context, number: int, show: align.Show) -> _Found:
+    sent = [known.workspace.scan(SUBMITTED, h.participant, h.extract, number) for h in known.extracts]
+    points = [frame.select("mpan_core").drop_nulls().collect() for frame in sent if frame is not None]
+    unseen = pl.concat([pl.DataFrame(schema={"mpan_core": pl.String}), *points]).to_series().unique()
+    differences = [
+        (spec, rows.filter(~pl.col("mpan_core").is_in(unseen.implode())))
+        for spec, rows in align.differences(known.workspace, known.extracts, number, show)
+    ]
+    return _Found(first_causes(known.workspace, known.extracts, number), differences, unseen)
 
 
 def _show(known: Context, frame: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:
@@ -107,9 +145,12 @@ def _lines(known: Context, participant: Participant, number: int, causes: pl.Dat
         judged = workspace.scan(JUDGED, mpid, name, number)
         if judged is not None:
             parts.append(_judged(judged, contract, mpid, causes, known.contracts))
-        sent = workspace.scan(SUBMITTED, mpid, name, number)
+        sent, told = (workspace.scan(room, mpid, name, number) for room in (SUBMITTED, TOLD))
+        own = told.collect() if told is not None else pl.DataFrame(schema=TOLD_SCHEMA)
+        parts.append(_told(own.join(causes, on="mpan_core", how="left", maintain_order="left"), contract, mpid))
         if sent is not None:
-            parts.append(_submitted(sent.collect(), contract, mpid, known.contracts))
+            rest = sent.collect().join(own, on=["mpan_core", "token"], how="anti", nulls_equal=True)
+            parts.append(_submitted(rest, contract, mpid, causes, known.contracts))
     made = workspace.scan(CHECKED, mpid, NAME, number) if REGISTRATION in names else None
     if made is not None:  # rules over augmented metering points are about what the registration says
         rows = made.collect()
@@ -139,14 +180,54 @@ def _judged(
     return _placed(pl.concat(lines), rows, contract.extract, mpid)
 
 
-def _submitted(rows: pl.DataFrame, contract: Contract, mpid: str, contracts: Mapping[str, Contract]) -> pl.DataFrame:
-    """Return lines of rows that the participant excluded itself: its submission tells the reason codes alone."""
-    coded = rows.with_row_index("at").with_columns(pl.col("reasons").str.split(" ").alias("code")).explode("code")
+def _told(own: pl.DataFrame, contract: Contract, mpid: str) -> pl.DataFrame:
+    """Return the lines of a submission pack about its own rows, in the words of the rules."""
+    turns = {rule.id: (turn, rule) for turn, rule in enumerate(contract.rules) if rule.effect in EFFECTS}
     lines = [pl.DataFrame(schema=SCHEMA)]
+    numbered = own.with_row_index("at")
+    for (name, column), some in numbered.partition_by("rule_id", "column", as_dict=True, maintain_order=True).items():
+        if name in turns:
+            turn, rule = turns[str(name)]
+            lines.append(rule_lines(some["at"], turn, str(column), rule))
+    return _placed(pl.concat(lines), own, contract.extract, mpid)
+
+
+def _submitted(
+    rows: pl.DataFrame, contract: Contract, mpid: str, causes: pl.DataFrame, contracts: Mapping[str, Contract]
+) -> pl.DataFrame:
+    """Return lines of rows that a submission excludes and none of whose own rules it tells."""
+    found = rows.join(causes, on="mpan_core", how="left", maintain_order="left").with_row_index("at")
+    lines = [pl.DataFrame(schema=SCHEMA)]
+    known = pl.col("why").is_not_null()
+    for (why,), some in found.filter(known).partition_by("why", as_dict=True, maintain_order=True).items():
+        lines.append(lines_of_cause(some["at"], str(why), contracts))
+    coded = found.filter(~known).with_columns(pl.col("reasons").str.split(" ").alias("code")).explode("code")
     for (code,), some in coded.partition_by("code", as_dict=True, maintain_order=True).items():
         lines.append(lines_of_code(some["at"], str(code), contract, contracts))
-    shaped = rows.with_columns(row_key=pl.lit(""), why=pl.lit(None, pl.String), causes=pl.lit(None, pl.UInt32))
-    return _placed(pl.concat(lines), shaped, contract.extract, mpid)
+    return _placed(pl.concat(lines), found.drop("at").with_columns(row_key=pl.lit("")), contract.extract, mpid)
+
+
+def write_told(known: Context, pack: PackWriter) -> None:
+    """Write into a submission pack which rules its own rows break, for the feedback of the return.
+
+    A row that is released again is judged again by whoever takes the pack, but for the rules of intake: so that what is
+    written are rows that leave, and those that intake warns about.
+
+    Columns out: ``TOLD`` of :mod:`transforms.release.submission_check`; by participant and extract a file.
+    """
+    for source in known.extracts:
+        contract = known.contracts[source.extract]
+        kept = [r.id for r in contract.rules if r.effect is Effect.EXCLUDE or r.stage is RuleStage.INTAKE]
+        path = pack.path(f"{FOLDER}/{source.participant}/{source.extract}.parquet")
+        with ParquetTable(path) as table:
+            table.add(pl.DataFrame(schema=TOLD_SCHEMA))
+            for number in range(known.workspace.partitions):
+                frame = known.workspace.scan(JUDGED, source.participant, source.extract, number)
+                if frame is not None:
+                    none = pl.DataFrame(schema={"mpan_core": pl.String, "why": pl.String, "causes": pl.UInt32})
+                    lines = _judged(frame, contract, source.participant, none, known.contracts)
+                    told = unnamed(lines.filter(pl.col("rule_id").is_in(kept)), known)
+                    table.add(told.select(TOLD_SCHEMA.keys()).unique().sort(pl.all(), nulls_last=True))
 
 
 def _placed(lines: pl.DataFrame, rows: pl.DataFrame, extract: str, mpid: str) -> pl.DataFrame:

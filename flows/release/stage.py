@@ -29,7 +29,7 @@ from flows.release import augmented as released
 from flows.release import expected_results, expected_steps, risk
 from flows.release import extracts as release
 from flows.release.evidence import Measured, earlier_evidence, judged, release_evidence
-from flows.release.feedback import write_feedback
+from flows.release.feedback import write_feedback, write_told
 from flows.release.guards import require_held
 from flows.release.published import Published, SourceNote
 from flows.release.returns import Released, recipients, write_returns
@@ -150,6 +150,8 @@ def _payload(known: Context, pack: PackWriter, kind: Kind) -> list[Accounting]:
         return release.release_extract(known, source, facts.rows if facts else 0, pack.path, model.release.formats)
 
     accounting = map_parallel(one, known.extracts)
+    if kind == "submission":
+        write_told(known, pack)
     if kind == "release":
         allocations = workspace.root / ALLOCATIONS
         frame = pl.read_ipc(allocations) if allocations.is_file() else None

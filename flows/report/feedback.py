@@ -10,11 +10,12 @@ import polars as pl
 from markupsafe import Markup
 
 from contracts.evidence import Evidence
+from flows.pack import bag
 from flows.report import formatting
 from flows.report.csv_safe import csv_bytes
 from flows.report.render import asset, content_security_policy, environment
 
-FOLDER = "feedback"
+FOLDER = bag.FEEDBACK
 
 
 @dataclass(frozen=True, slots=True)

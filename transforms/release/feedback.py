@@ -116,6 +116,12 @@ def shaped(lines: pl.DataFrame) -> pl.DataFrame:
     return lines.with_columns(empty).select(pl.col(name).cast(dtype) for name, dtype in FEEDBACK.items())
 
 
+def without(lines: pl.DataFrame, unseen: pl.Series) -> pl.DataFrame:
+    """Return lines but those that miss a metering point elsewhere which its sender has excluded itself."""
+    held = (pl.col("effect") == EFFECTS[Effect.WARN]) & pl.col("rule").is_in(ALIGNED)
+    return lines.filter(~(held & pl.col("mpan_core").is_in(unseen.implode()).fill_null(value=False)))
+
+
 def joined(lines: pl.DataFrame, disagreements: pl.DataFrame) -> pl.DataFrame:
     """Return both, one line for one fault: a warning about a column has the values of the disagreement about it.
 

@@ -29,6 +29,11 @@ PSEUDONYMS = {
 # Columns of excluded rows; the MPAN core is judged by its check digit.
 EXCLUDED = {"mpan_core": "", "token": TOKEN, "first_cause": f"^{REASON}$", "reasons": f"^{REASON}(?: {REASON})*$"}
 
+# Of what a submission tells of its own faults: where, in which row, which column, by which rule.
+TOLD = ("mpan_core", "token", "row_key", "column", "rule_id")
+NULLABLE = ("mpan_core", "token")
+ROW_KEY = r"^[^a-z\x00-\x1f]{0,80}$"  # pseudonyms and codes, upper case
+
 
 def unlike_staged(frame: pl.DataFrame, contract: Contract, lists: SchemeLists) -> list[str]:
     """Return the columns of released rows that hold a value which no run can have written; names, never values (Q62).
@@ -52,6 +57,20 @@ def unlike_excluded(frame: pl.DataFrame) -> list[str]:
         if not good.fill_null(value=True).all():
             odd.append(name)
     return odd
+
+
+def unlike_told(frame: pl.DataFrame, contract: Contract) -> list[str]:
+    """Return the columns of what a submission tells of its own faults (``TOLD``) with a value of no run."""
+    names = [column.name for column in contract.columns]
+    ranges = [f"{names[n]} to {names[m]}" for n in range(len(names)) for m in range(n + 1, len(names))]
+    good = {
+        "mpan_core": _of(frame["mpan_core"], mpan.valid),
+        "token": _text(frame["token"], TOKEN),
+        "row_key": _text(frame["row_key"], ROW_KEY),
+        "column": _of(frame["column"], lambda texts: texts.is_in([*names, *ranges])),
+        "rule_id": _of(frame["rule_id"], lambda texts: texts.is_in([rule.id for rule in contract.rules])),
+    }
+    return [name for name, verdict in good.items() if not verdict.fill_null(value=name in NULLABLE).all()]
 
 
 def _as_written(column: Column, values: pl.Series, lists: SchemeLists) -> pl.Series:
