@@ -36,6 +36,7 @@ from flows.cut.boundary import is_failure
 from flows.cut.config import ExtractConfig, Job, Participant, load_cut
 from flows.cut.context import Context, context, forget, now, run_digest, scan_key, work_folder
 from flows.cut.deliveries import accept, input_state, note, noted_refusal
+from flows.cut.estimate import require_disk
 from flows.cut.installed import require
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import STAGED
@@ -127,13 +128,14 @@ def side_by_side(run_step: Callable[[Step], StepOutcome]) -> RunWave:
     return lambda wave: map_parallel(timed, wave)
 
 
-def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Published:
+def run(cut_file: str, kind: Kind, *, run_wave: RunWave, ignore_disk: bool = False) -> Published:
     """Take a cut through its stages, wave by wave; the steps of a wave do not depend on each other.
 
     Args:
         cut_file: path of ``cut.yaml``.
         kind: ``release`` for the whole job, ``submission`` for a participant's own stages.
         run_wave: does the steps of one wave and returns what each found and how many seconds it took.
+        ignore_disk: begin even where the disk cannot hold what is expected.
 
     Raises:
         IntakeError, RefusedError, ResidueError, InsufficientDataError: the data is refused. The work folder goes then:
@@ -143,10 +145,10 @@ def run(cut_file: str, kind: Kind, *, run_wave: RunWave) -> Published:
         DataCutError: any other failure; the work folder stays for the next run to go on with.
     """
     with alone(load_cut(Path(cut_file))):
-        return _run(cut_file, kind, run_wave)
+        return _run(cut_file, kind, run_wave, ignore_disk)
 
 
-def _run(cut_file: str, kind: Kind, run_wave: RunWave) -> Published:
+def _run(cut_file: str, kind: Kind, run_wave: RunWave, ignore_disk: bool) -> Published:
     stages: list[StageSeconds] = []
 
     def timed(wave: Sequence[Step]) -> Sequence[StepOutcome]:
@@ -163,7 +165,8 @@ def _run(cut_file: str, kind: Kind, run_wave: RunWave) -> Published:
         finish(cut_file)
         return done
 
-    first = _step(INTAKE, call=partial(prepare, cut_file, kind), detail="look at keys, plan and places")
+    begin = partial(prepare, cut_file, kind, ignore_disk=ignore_disk)
+    first = _step(INTAKE, call=begin, detail="look at keys, plan and places")
     plan = _only(RunPlan, timed([first]))
     try:
         with stoppable():
@@ -221,22 +224,26 @@ def _parts(partitions: int) -> list[list[int]]:
     return [list(range(n, partitions, count)) for n in range(count)]
 
 
-def run_plain(cut_file: Path, *, kind: Kind = "release", listener: ProgressListener = NULL_LISTENER) -> Published:
+def run_plain(
+    cut_file: Path, *, kind: Kind = "release", listener: ProgressListener = NULL_LISTENER, ignore_disk: bool = False
+) -> Published:
     """Run all stages in this process, without an orchestrator.
 
     Args:
         cut_file: ``cut.yaml``.
         kind: ``release`` for the whole job, ``submission`` for a participant's own stages.
         listener: hears of each step, and of rows read.
+        ignore_disk: begin even where the disk cannot hold what is expected.
     """
     with listening(listener):
-        return run(str(cut_file), kind, run_wave=side_by_side(lambda step: step.call()))
+        run_wave = side_by_side(lambda step: step.call())
+        return run(str(cut_file), kind, run_wave=run_wave, ignore_disk=ignore_disk)
 
 
 MPID_LENGTH = 4  # a longer name may be anything, an identifier too, and is not repeated
 
 
-def prepare(cut_file: str, kind: Kind = "release") -> RunPlan:
+def prepare(cut_file: str, kind: Kind = "release", *, ignore_disk: bool = False) -> RunPlan:
     """Begin: load and check everything; go on with the work of the same run, clear that of any other.
 
     Raises:
@@ -251,6 +258,8 @@ def prepare(cut_file: str, kind: Kind = "release") -> RunPlan:
         with disk(cleanse_file(known.job)):
             cleanse_file(known.job).unlink(missing_ok=True)  # what an earlier run found
     require_ready(known, kind)
+    if not ignore_disk:
+        require_disk(known.job, kind)
     digest = run_digest(known)
     begun = known.workspace.recorded(Begun)
     resumed = begun is not None and begun.digest == digest

@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 SECTIONS = {
     "First look": ("demo", "sample"),
-    "Participants": ("init", "check", "anonymise", "restore", "key", "pseudonym", "seal", "receipt"),
+    "Participants": ("init", "check", "plan", "anonymise", "restore", "key", "pseudonym", "seal", "receipt"),
     "System integrator": (
         "request",
         "status",

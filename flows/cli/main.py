@@ -27,7 +27,7 @@ from flows.keys.process import guard_memory
 # modules of ``flows.cli``
 PARTS = (
     "init", "check", "run", "contracts", "ringfence", "messages", "restore", "sample", "keys", "verify", "serve",
-    "approve", "compare", "dtc", "delivery", "attack",
+    "plan", "approve", "compare", "dtc", "delivery", "attack",
 )  # fmt: skip
 
 EXIT_CODES = "\nExit codes:\n\n\b\n" + "".join(f"{code:4d}  {means}\n" for code, (means, _) in exit_codes().items())

@@ -24,6 +24,9 @@ CutPath = Annotated[
 Workers = Annotated[
     str, typer.Option(help="Use Dask: a number of processes, or the address of a cluster.", show_default=False)
 ]
+IgnoreDisk = Annotated[
+    bool, typer.Option("--ignore-disk", help="Begin even where the disk cannot hold what datacut plan expects.")
+]
 SAMPLE = Path("sample_data")
 SAMPLE_REQUEST = (5000, 1, 0.05)  # metering points, seed, rate of defects: what sample_data was made with
 SHOWN_CAUSES = 3
@@ -38,24 +41,34 @@ def register(app: typer.Typer) -> None:
 
 
 def run_command(
-    cut: CutPath, plain: Plain = False, workers: Workers = "", as_json: AsJson = False, log: Log = None
+    cut: CutPath,
+    plain: Plain = False,
+    workers: Workers = "",
+    ignore_disk: IgnoreDisk = False,
+    as_json: AsJson = False,
+    log: Log = None,
 ) -> None:
     """Run the whole job, from the backups of all participants to a signed release pack.
 
     If a run stops, run it again: it resumes where it left off and gives the same pack.
     """
-    _print(_run(cut, "release", plain=plain, log=log, workers=workers), as_json=as_json)
+    _print(_run(cut, "release", plain=plain, log=log, workers=workers, ignore_disk=ignore_disk), as_json=as_json)
 
 
 def anonymise_command(
-    cut: CutPath, plain: Plain = False, workers: Workers = "", as_json: AsJson = False, log: Log = None
+    cut: CutPath,
+    plain: Plain = False,
+    workers: Workers = "",
+    ignore_disk: IgnoreDisk = False,
+    as_json: AsJson = False,
+    log: Log = None,
 ) -> None:
     """Pseudonymise and check your own backups, and write a signed submission pack.
 
     Needs no network and no other participant's data. Uses Prefect only if a server is configured.
     """
     try:
-        done = _run(cut, "submission", plain=plain, log=log, workers=workers)
+        done = _run(cut, "submission", plain=plain, log=log, workers=workers, ignore_disk=ignore_disk)
     finally:
         say_cleanse(cut)
     _print(done, as_json=as_json)
@@ -118,7 +131,9 @@ def _backups(sample: Path | None, out: Path) -> None:
         generate(SampleRequest(*SAMPLE_REQUEST), out)
 
 
-def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str = "") -> Published:
+def _run(
+    cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str = "", ignore_disk: bool = False
+) -> Published:
     from flows.cli.progress import progress_listener
 
     with progress_listener(log, kind) as listener:
@@ -129,14 +144,14 @@ def _run(cut: Path, kind: Kind, *, plain: bool, log: Path | None, workers: str =
         if plain or (kind == "submission" and not workers and not server.configured()):
             from flows.pipeline import run_plain
 
-            return run_plain(cut, kind=kind, listener=listener)
+            return run_plain(cut, kind=kind, listener=listener, ignore_disk=ignore_disk)
         from flows.cut.config import load_cut
 
         job = load_cut(cut)
         with server.connected(job.path(job.model.work) / "prefect"):
             from flows.orchestration.flows import run_flow
 
-            return run_flow(cut, kind=kind, listener=listener, workers=workers)
+            return run_flow(cut, kind=kind, listener=listener, workers=workers, ignore_disk=ignore_disk)
 
 
 def _print(done: Published, *, as_json: bool) -> None:

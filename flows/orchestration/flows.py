@@ -36,6 +36,7 @@ from flows.orchestration.options import (
     OPTIONS,
     RELEASED,
     CutFile,
+    IgnoreDisk,
     Kind,
     Why,
     Workers,
@@ -143,7 +144,9 @@ def _commits(step: progress.Step) -> bool:
     on_cancellation=[settle, told_by_hook],
     **OPTIONS,
 )
-def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -> Published:
+def data_cut(
+    cut_file: CutFile, kind: Kind = "release", workers: Workers = "", ignore_disk: IgnoreDisk = False
+) -> Published:
     """Turn the backups that ``cut_file`` names into a validated, pseudonymised, signed pack.
 
     A run that was killed is run again: it goes on where it was and ends in the same pack.
@@ -153,9 +156,9 @@ def data_cut(cut_file: CutFile, kind: Kind = "release", workers: Workers = "") -
         cut = load_cut(cut_file).model.cut.id
         with told_to_server(run_id, cut):
             if workers:
-                done = _on_dask(workers, str(cut_file), kind)
+                done = _on_dask(workers, str(cut_file), kind, ignore_disk)
             else:
-                done = pipeline.run(str(cut_file), kind, run_wave=_map_steps())
+                done = pipeline.run(str(cut_file), kind, run_wave=_map_steps(), ignore_disk=ignore_disk)
         refuse_recall()
         _artifacts(done)
         if kind == "release":
@@ -170,6 +173,7 @@ def run_flow(
     kind: progress.Kind = "release",
     listener: progress.ProgressListener = progress.NULL_LISTENER,
     workers: str = "",
+    ignore_disk: bool = False,
 ) -> Published:
     """Run the job as a flow in this process; same arguments and result as :func:`flows.pipeline.run_plain`.
 
@@ -180,10 +184,10 @@ def run_flow(
     """
     named = tags("datacut", job_tag(load_cut(cut_file).model.cut.id))
     with without_values(), progress.listening(listener), named:
-        return data_cut(cut_file.resolve(), kind=kind, workers=workers)
+        return data_cut(cut_file.resolve(), kind=kind, workers=workers, ignore_disk=ignore_disk)
 
 
-def _on_dask(workers: str, cut_file: str, kind: progress.Kind) -> Published:
+def _on_dask(workers: str, cut_file: str, kind: progress.Kind, ignore_disk: bool) -> Published:
     """Run the job with the steps of each wave spread over Dask workers: a cluster's address, or a number of processes.
 
     Raises:
@@ -208,7 +212,7 @@ def _on_dask(workers: str, cut_file: str, kind: progress.Kind) -> Published:
 
     @flow(name="data-cut-on-dask", task_runner=runner, validate_parameters=False, **OPTIONS)
     def spread() -> Published:
-        return pipeline.run(cut_file, kind, run_wave=_map_steps())
+        return pipeline.run(cut_file, kind, run_wave=_map_steps(), ignore_disk=ignore_disk)
 
     return spread()
 

@@ -44,6 +44,9 @@ Workers = Annotated[
         title="Dask workers", description="A number of processes, or a cluster's address; empty: this process alone."
     ),
 ]
+IgnoreDisk = Annotated[
+    bool, Field(title="Ignore the disk", description="Begin even where the disk cannot hold what is expected.")
+]
 Why = Annotated[str, Field(title="Why", description="Goes into the ledger.", min_length=3)]
 Result = TypeVar("Result")
 
