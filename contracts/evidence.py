@@ -161,6 +161,7 @@ class RuleCountEvidence(Section):
     basis: tuple[str, ...]
     evaluated: Count
     failed: Count
+    stated_by: Maybe[Name] = _maybe("Not judged here: the participant that sent a submission pack judged it.")
     crashed: bool = _of("The rule itself could not be judged; says nothing about the data.")
 
 

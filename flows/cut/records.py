@@ -78,10 +78,16 @@ class SourceFacts(Record, InputEvidence):
 
 
 class TreatedColumns(Record):
-    """Columns of a submission pack whose values its sender's policy hid or changed; keyed as sources are."""
+    """What a submission pack leaves to its sender's word; keyed as sources are.
+
+    Attributes:
+        columns: whose values its sender's policy hid or changed.
+        stated: rules of intake that need raw values: not judged here.
+    """
 
     NAME: ClassVar[str] = "treated"
     columns: tuple[str, ...]
+    stated: tuple[str, ...] = ()
 
 
 class CrossPartitionNames(Record):

@@ -14,7 +14,7 @@ from functools import partial
 import polars as pl
 
 from contracts.causes import causes
-from contracts.errors import IntakeError, RefusedError
+from contracts.errors import IntakeError, RefusedError, ResidueError
 from contracts.evidence_inputs import SourceFile
 from contracts.model import Contract
 from contracts.vocabulary import Effect, RuleStage
@@ -36,7 +36,7 @@ from transforms.pseudonymise.pseudonymiser import OWN_IDENTIFIER, Pseudonymiser,
 from transforms.quality.blame import blamed_bits
 from transforms.quality.causes import Signs, added, signs
 from transforms.quality.rules import any_broken, fault_masks
-from transforms.release.leak_candidates import own_row
+from transforms.release.leak_candidates import own_row, unchanged
 from transforms.release.source_form import SourceForm, written_dates
 from transforms.source_notes import SourceNotes, judge_batch, judge_whole, notes_of
 
@@ -324,6 +324,16 @@ def pseudonymise_batch(
     return _anonymised(batch, contract, columns, pseudonymiser, spec)[0]
 
 
+def _require_changed(found: dict[str, int], spec: SourceSpec) -> None:
+    if found:
+        name, count = next(iter(found.items()))
+        raise ResidueError(
+            f"{count} values came out as they went in",
+            where=f"{spec.name}, column {name}",
+            remedy="nothing was published; the pseudonymise stage of this process is not to be trusted",
+        )
+
+
 def _anonymised(
     batch: pl.DataFrame, contract: Contract, columns: ColumnMap, pseudonymiser: Pseudonymiser, spec: SourceSpec
 ) -> tuple[pl.DataFrame, SourceNotes]:
@@ -334,6 +344,7 @@ def _anonymised(
         judge_batch(notes, columns, where=spec.name)
         raw = raw.drop(pl.selectors.starts_with("_reading_", "_nulls_", "_rounded_"))
         named = pseudonymise(raw, contract, pseudonymiser)
+        _require_changed(unchanged(raw, named, contract), spec)
         repeated = own_row(raw, named, contract)
         own = named[bad(OWN_IDENTIFIER)]
         for column in repeated.get_columns():

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from contracts.errors import IntakeError, KeyMaterialError, RefusedError
 from contracts.evidence import Accounting, Evidence, PolicyEvidence
 from contracts.evidence_inputs import InputEvidence
-from contracts.model import Contract
+from contracts.model import Contract, Rule
 from contracts.scheme import scheme_lists
-from contracts.vocabulary import Classification, Method
+from contracts.vocabulary import Classification, Method, RuleStage
 from flows.cut.config import Cut, ExtractConfig, Job, Participant
 from flows.cut.partitions import ROW, STAGED, SUBMITTED, TOLD, ParticipantExtract, PartitionWriter, write_exclusions
 from flows.cut.progress import Progress, silent
@@ -32,7 +32,7 @@ from flows.pseudonymise.source import check_cut_date
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.quality import exclusions
 from transforms.quality.blame import BLAMED
-from transforms.quality.rules import mask_columns
+from transforms.quality.rules import fault_masks, judged_again
 from transforms.release.submission_check import TOLD as COLUMNS_TOLD
 from transforms.release.submission_check import unlike_excluded, unlike_staged, unlike_told
 
@@ -84,8 +84,8 @@ def take_submission(
 ) -> SourceFacts:
     """Verify a submission pack and stage one extract of it; the counterpart of ``pseudonymise_source``.
 
-    Records which columns the participant's policy hid or changed: rules that read them were judged by the participant
-    on what it holds, and are not judged again here.
+    Rules of intake that need no raw value are judged again. Records the others, and which columns the participant's
+    policy hid or changed: what rules say that read them is the participant's word, and is told as such.
 
     Columns out: room ``staged`` as there; room ``submitted``: rows that the participant excluded (pseudonym or keyed
     token, and reasons); room ``told``: which rules its own rows break, as it tells.
@@ -104,11 +104,14 @@ def take_submission(
     counts = _entry(evidence.accounting, participant, extract, where)
     inputs = _entry(evidence.inputs, participant, extract, where)
     _same_contract(evidence, contract, where)
-    staged = _stage(pack / f"data/{participant.mpid}/{extract.contract}.parquet", contract, workspace, where, progress)
+    changed = treated_columns(evidence.policy, contract, where)
+    again = judged_again(contract, changed)
+    released = pack / f"data/{participant.mpid}/{extract.contract}.parquet"
+    staged = _stage(released, contract, again, workspace, where, progress)
     gone = _keep_excluded(pack / f"excluded/{participant.mpid}/{extract.contract}.parquet", workspace, where)
     _keep_told(pack / bag.FEEDBACK / participant.mpid / f"{extract.contract}.parquet", contract, workspace, where)
-    changed = treated_columns(evidence.policy, contract, where)
-    workspace.record(TreatedColumns(columns=changed), participant.mpid, extract.contract)
+    stated = tuple(rule.id for rule in contract.rules_at(RuleStage.INTAKE) if rule not in again)
+    workspace.record(TreatedColumns(columns=changed, stated=stated), participant.mpid, extract.contract)
     if (staged, gone) != (counts.released, counts.excluded):
         raise RefusedError("holds other numbers of rows than its evidence says", where=where)
     return SourceFacts.of(inputs, rows=staged + gone)
@@ -158,8 +161,10 @@ def _same_contract(evidence: Evidence, contract: Contract, where: str) -> None:
         raise RefusedError(told, where=where, remedy=remedy)
 
 
-def _stage(path: Path, contract: Contract, workspace: Workspace, where: str, progress: Progress) -> int:
-    """Stage the released rows: columns that the participant's policy dropped are empty, no intake rule is broken."""
+def _stage(
+    path: Path, contract: Contract, again: Sequence[Rule], workspace: Workspace, where: str, progress: Progress
+) -> int:
+    """Stage the released rows: columns that the participant's policy dropped are empty, some rules are judged."""
     participant, extract = where.split("/")
     writer = PartitionWriter(workspace, STAGED, participant, extract)
     rows = 0
@@ -169,7 +174,7 @@ def _stage(path: Path, contract: Contract, workspace: Workspace, where: str, pro
         unknown = held - {c.name for c in contract.staged}
         if unknown or "mpan_core" not in held:
             raise RefusedError("has other columns than its contract", where=where)
-        masks = [pl.lit(0, pl.UInt64).alias(name) for name in (*mask_columns(contract), BLAMED)]
+        masks = [*fault_masks(contract, again), pl.lit(0, pl.UInt64).alias(BLAMED)]
         for batch in file.iter_batches(batch_size=BATCH):
             frame = pl.DataFrame(batch)
             missing = [pl.lit(None, pl.String).alias(c.name) for c in contract.staged if c.name not in held]

@@ -22,7 +22,7 @@ from flows.cut.records import RuleCounts
 from flows.cut.workspace import Workspace
 from flows.quality.cross_partition import EXTRACT, cross_partition_tables
 from flows.quality.exclusions import cascade, stated_links
-from flows.quality.silent import silent_rules
+from flows.quality.silent import by_its_sender, silent_rules
 from flows.quality.verdicts import judge_partition
 from transforms.quality import expectations, rules
 from transforms.quality.lookups import PARTICIPANT, Tables, judged, table_of
@@ -106,7 +106,7 @@ def rule_results(
         if not parts:
             continue
         at_hand = [*contract.rules_at(RuleStage.INTAKE), *judged(contract, RuleStage.QUALITY, tables)]
-        passed = silent.get(h.extract, {}).get(h.participant, set())
+        passed, stated = silent.get(h.extract, {}).get(h.participant, set()), by_its_sender(workspace, h)
         mine = [rule for rule in at_hand if rule.id not in passed and (not rule.carried or rule.carried not in without)]
         name = f"{h.participant}-{h.extract}"
         if twice:
@@ -120,6 +120,7 @@ def rule_results(
                 counts,
                 evaluated=rule in mine and not _says_nothing(rule, contract, counts, without),
                 extract=h.extract,
+                stated_by=h.participant if rule.id in stated & passed else None,
             )
             for rule in contract.rules
         ]
@@ -169,7 +170,13 @@ def count_verdicts(parts: Sequence[pl.LazyFrame], contract: Contract) -> dict[st
 
 
 def entry(
-    participant: str, rule: Rule, counts: Mapping[str, int], *, evaluated: bool, extract: str
+    participant: str,
+    rule: Rule,
+    counts: Mapping[str, int],
+    *,
+    evaluated: bool,
+    extract: str,
+    stated_by: str | None = None,
 ) -> RuleCountEvidence:
     """Return what the evidence says of one rule over one extract of one participant."""
     return RuleCountEvidence(
@@ -183,5 +190,6 @@ def entry(
         basis=tuple(rule.basis),
         evaluated=counts["rows"] if evaluated else 0,
         failed=counts[rule.id],
+        stated_by=stated_by,
         crashed=False,
     )

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contracts.model import Contract
 from contracts.vocabulary import RuleStage
 from flows.cut.partitions import ParticipantExtract, treated
+from flows.cut.records import TreatedColumns
 from flows.cut.workspace import Workspace
 from transforms.quality.lookups import OF_EXTRACTS, columns_behind
 
@@ -26,15 +27,32 @@ def silent_rules(
     hidden = treated(workspace, extracts)
     anywhere = {(extract, c) for extract, senders in hidden.items() for columns in senders.values() for c in columns}
     anywhere |= _not_derived(workspace.contracts, tables)
-    if not anywhere:
+    if not anywhere and not any(stated_rules(workspace, h) for h in extracts):
         return {}
     found: dict[str, dict[str, set[str]]] = {}
     for h in extracts:
         mine = {("", column) for column in hidden.get(h.extract, {}).get(h.participant, ())}
         rules = workspace.contracts[h.extract].rules_at(RuleStage.QUALITY)
         silent = {r.id for r in rules if columns_behind(workspace.contracts, h.extract, r) & (mine | anywhere)}
+        silent |= stated_rules(workspace, h)
         found.setdefault(h.extract, {})[h.participant] = silent
     return found
+
+
+def stated_rules(workspace: Workspace, source: ParticipantExtract) -> set[str]:
+    """Return the rules of intake that a source's sender judged, and nobody can here."""
+    record = workspace.recorded(TreatedColumns, source.participant, source.extract)
+    return set(record.stated) if record else set()
+
+
+def by_its_sender(workspace: Workspace, source: ParticipantExtract) -> set[str]:
+    """Return the rules that are its sender's word: of intake, and those that read columns that it hid or changed."""
+    record = workspace.recorded(TreatedColumns, source.participant, source.extract)
+    if record is None:
+        return set()
+    contract, hidden = workspace.contracts[source.extract], {("", column) for column in record.columns}
+    rules = contract.rules_at(RuleStage.QUALITY)
+    return {*record.stated, *(r.id for r in rules if columns_behind(workspace.contracts, source.extract, r) & hidden)}
 
 
 def _not_derived(contracts: Mapping[str, Contract], tables: Collection[str]) -> set[tuple[str, str]]:

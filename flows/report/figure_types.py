@@ -18,7 +18,7 @@ class RuleTotal:
     """One rule over one extract, all participants together.
 
     Attributes:
-        crashed: at how many participants. failing: those at whom it failed.
+        crashed: at how many participants. failing: those at whom it failed. stated_by: those whose word it is.
     """
 
     extract: str
@@ -31,6 +31,7 @@ class RuleTotal:
     failed: int
     crashed: int
     failing: tuple[str, ...]
+    stated_by: tuple[str, ...]
 
     @property
     def now(self) -> float | None:

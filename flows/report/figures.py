@@ -149,6 +149,7 @@ def rules_by_id(evidence: Evidence) -> list[RuleTotal]:
             failed=sum(member.failed for member in members),
             crashed=sum(member.crashed for member in members),
             failing=tuple(sorted(member.participant for member in members if member.failed)),
+            stated_by=tuple(sorted(member.stated_by for member in members if member.stated_by)),
         )
         for (extract, rule), members in groups.items()
     ]

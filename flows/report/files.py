@@ -16,7 +16,7 @@ from transforms.release.attestation import canonical_bytes
 # Table -> section of the evidence and its columns.
 _PLAIN = {
     "accounting": ("accounting", "participant extract rows_in released excluded"),
-    "rules": ("rules", "participant extract rule reason effect description evaluated failed crashed"),
+    "rules": ("rules", "participant extract rule reason effect description evaluated failed crashed stated_by"),
     "alignment": (
         "alignment",
         "left right extract_left extract_right item compared disagree missing_left missing_right",

@@ -153,9 +153,9 @@ def spoilt(sent, tmp_path) -> Callable[..., Done]:
     return run
 
 
-def sign_again(folder: Path, name: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
-    """Change a table of the distributors' pack and seal it anew with their own key: signature and digests hold."""
-    old, new = folder / PACK, folder / "again" / Path(PACK).name
+def sign_again(folder: Path, name: str, change: Callable[[pl.DataFrame], pl.DataFrame], pack: str = PACK) -> None:
+    """Change a table of a pack and seal it anew with its sender's own key: signature and digests hold."""
+    old, new = folder / pack, folder / "again" / Path(pack).name
     table = old / name
     change(pl.read_parquet(table)).write_parquet(table)
     evidence = json.loads((old / "evidence/evidence.json").read_text())
@@ -188,6 +188,45 @@ def test_a_signed_pack_with_what_no_run_writes(spoilt, name):
     done = spoilt(lambda folder, _: sign_again(folder, table, lambda frame: frame.with_columns(changed)))
     assert done.code == 12, done.err
     assert done.told[0].endswith(f"in {column} (ask for a pack made by datacut anonymise)")
+
+
+TOLD = "MRS SMITH TEL 07700 900123"
+
+
+@pytest.mark.requirement("Q62", "Q58", "DQ22")
+def test_a_sender_is_not_believed_where_its_pack_can_be_judged(sent, tmp_path):
+    """A pack that its own sender sealed anew: its rows are judged again, and what cannot be is told as its word."""
+    folder = tmp_path / "market"
+    shutil.copytree(sent, folder, ignore=shutil.ignore_patterns("out", "from-packs", "work*", "ledger.db"))
+    table, forged = "data/MOPB/metering.parquet", []
+
+    def forge(frame: pl.DataFrame) -> pl.DataFrame:
+        forged.extend(frame["mpan_core"][:3].to_list())
+        told = pl.when(pl.col("mpan_core").is_in(forged)).then(pl.lit(TOLD))
+        return frame.with_columns(make_and_model=told.otherwise("make_and_model"))
+
+    sign_again(folder, table, forge, f"sent/agents/{CUT}-submission")
+    done = datacut("run", folder / "si.yaml", "--plain")
+    assert done.code == 0, done.err
+    pack = folder / "from-packs" / f"{CUT}-release"
+    evidence = json.loads((pack / "evidence/evidence.json").read_text())
+    rules = {rule["rule"]: rule for rule in evidence["rules"] if (rule["participant"], rule["extract"]) == MOPB}
+    again, word = rules["DQ22_make_and_model"], rules["DQ22_own_identifier"]
+    assert again["failed"] >= len(forged) == 3
+    assert again["evaluated"] > 3
+    assert "stated_by" not in again
+    assert (word["evaluated"], word["stated_by"]) == (0, "MOPB")
+    assert {name for name, rule in rules.items() if "stated_by" in rule and rule["evaluated"]} == set()
+    for path in pack.glob("data/*/*.parquet"):
+        frame = pl.read_parquet(path)
+        assert not frame["mpan_core"].is_in(forged).any(), path.name
+    assert set(forged) <= set(pl.read_parquet(pack / "excluded/MOPB/metering.parquet")["mpan_core"])
+    report = (pack / "report/index.html").read_text()
+    assert "not judged here, stated by MOPB" in report
+    assert "SMITH" not in report
+
+
+MOPB = ("MOPB", "metering")
 
 
 def flip(path: Path, place: int) -> None:

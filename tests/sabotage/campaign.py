@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 import yaml
 
 from contracts.errors import DataCutError
@@ -36,7 +37,7 @@ class Outcome:
     visible: tuple[str, ...]
 
 
-def prepare(folder: Path, mpans: int = 300, seed: int = 7) -> Path:
+def prepare(folder: Path, mpans: int = 400, seed: int = 7) -> Path:
     """Write the sample that every run starts from; returns its folder."""
     generate(SampleRequest(mpans, seed, 0.02), folder)
     document = yaml.safe_load((folder / "cut.yaml").read_text())
@@ -44,9 +45,20 @@ def prepare(folder: Path, mpans: int = 300, seed: int = 7) -> Path:
     document["participants"] = [p for p in document["participants"] if p["mpid"] in KEPT]
     document["cut"]["policy"] = {"overlay": "overlay.yaml"}
     document["release"]["recipients"] = ["MOPB"]
+    _spoil_a_companion(folder)
     (folder / "overlay.yaml").write_text(yaml.safe_dump(OVERLAY))
     (folder / "cut.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     return folder
+
+
+def _spoil_a_companion(folder: Path) -> None:
+    """Give the second of two related metering points a fault: the first stands or falls with it."""
+    registration, path = folder / "EELC" / "registration.csv", folder / "MOPB" / "metering.csv"
+    related = pl.read_csv(registration, infer_schema=False)["Related MPAN"].drop_nulls()
+    meters = pl.read_csv(path, infer_schema=False)
+    held = related.filter(related.is_in(meters["MPAN_CORE"].implode()))
+    others = pl.col("MPAN_CORE") != held[0]
+    meters.with_columns(METER_SERIAL_NUMBER=pl.when(others).then("METER_SERIAL_NUMBER")).write_csv(path)
 
 
 def run(sample: Path, way: str, folder: Path, *, harmless: bool = False, keep: bool = False) -> Outcome:

@@ -14,6 +14,7 @@ import polars as pl
 
 from contracts.vocabulary import Form, Method
 from flows import pipeline
+from flows.augment import stage as augment
 from flows.cut.partitions import JUDGED, ORDER
 from flows.intake.raw_digests import DigestTaker
 from flows.leak_scan import scan
@@ -309,5 +310,7 @@ def _(patch: Patch) -> None:
 
 @way("the cascade of exclusions is forgotten")
 def _(patch: Patch) -> None:
+    """By both stages that call it."""
     before = getattr(quality_exclusions, "cascade")
-    patch.set(quality_exclusions, "cascade", lambda *a, **k: before(*a, **k) if patch.harmless else None)
+    for owner in (quality_exclusions, augment):
+        patch.set(owner, "cascade", lambda *a, **k: before(*a, **k) if patch.harmless else None)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from contracts.conditions import sql
 from contracts.errors import ContractError
 from contracts.model import Arguments, Contract, Rule
-from contracts.vocabulary import LOOK_UPS, Effect, Expectation, RuleStage
+from contracts.vocabulary import LOOK_UPS, Classification, Effect, Expectation, RuleStage
 from transforms.conform import bad
 from transforms.quality.code_tuples import CodeTuples
 from transforms.quality.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, found, judged, look_up, rule_columns
@@ -185,6 +185,34 @@ def fault_masks(contract: Contract, rules: Sequence[Rule]) -> list[pl.Expr]:
     return [
         (pl.sum_horizontal(some).cast(pl.UInt64) if some else pl.lit(0, pl.UInt64)).alias(name)
         for name, some in bits.items()
+    ]
+
+
+NEEDS_NO_RAW = (
+    Expectation.PRESENT,
+    Expectation.IN_SET,
+    Expectation.MATCH,
+    Expectation.NO_MATCH,
+    Expectation.SATISFY,
+)
+
+
+def judged_again(contract: Contract, changed: Collection[str]) -> list[Rule]:
+    """Return the rules of intake that can be judged by what a submission pack holds: they need no raw value.
+
+    Those that ask for the form of a text need it as it was written; of an identifier a pseudonym tells whether there
+    was one, and no more.
+
+    Args:
+        changed: columns that the sender's policy hid or changed.
+    """
+    here = {column.name for column in contract.staged} - set(changed)
+    plain = {c.name for c in contract.staged if c.classification is not Classification.IDENTIFIER} & here
+    return [
+        rule
+        for rule in contract.rules_at(RuleStage.INTAKE)
+        if rule.expectation in NEEDS_NO_RAW
+        and rule_columns(rule) <= (here if rule.expectation == Expectation.PRESENT else plain)
     ]
 
 

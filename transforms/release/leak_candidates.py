@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.model import Contract
-from contracts.vocabulary import Form, Method
+from contracts.vocabulary import Classification, Field, Form, Method
 from transforms.pseudonymise import mpan
 
 SHORTEST_POSTCODE, SHORTEST_SERIAL, SHORTEST_UPRN = 5, 6, 8
@@ -66,6 +66,21 @@ def _slot(keys: Keys, size: int) -> NDArray[np.int64]:
 def text_keys(values: pl.Series) -> Keys:
     """Return a key of each text; equal within one run of the program, which is all a search needs."""
     return values.hash(seed=1).to_numpy()
+
+
+def unchanged(raw: pl.DataFrame, out: pl.DataFrame, contract: Contract) -> dict[str, int]:
+    """Return how many values of a pseudonymised column came out as they went in, by column; there must be none.
+
+    Where chance makes a pseudonym the value itself, the pseudonymise stage leaves the cell empty. Addresses are not
+    compared: a house number may be the same.
+    """
+    found = {}
+    for column in contract.staged:
+        if column.classification is Classification.IDENTIFIER and column.treatment.field not in (None, Field.ADDRESS):
+            count = int((out[column.name] == raw[column.name]).sum())
+            if count:
+                found[column.name] = count
+    return found
 
 
 def own_row(raw: pl.DataFrame, out: pl.DataFrame, contract: Contract) -> pl.DataFrame:
