@@ -25,6 +25,7 @@ from transforms.quality.lookups import MPAN, PARTICIPANT
 TOLD = 3
 Difference = tuple[Comparison, pl.DataFrame]
 Show = Callable[[pl.LazyFrame, Contract], pl.LazyFrame]
+ALIGNED = "aligned"  # room of the counts of each partition
 
 
 def alignment(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> list[AgreementEvidence]:
@@ -34,14 +35,23 @@ def alignment(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> l
         One row per pair, extract and item for the evidence, with share, tolerance and outcome
         (:func:`transforms.align.judged`).
     """
-    if not any(h.extract == REGISTRATION for h in extracts):
-        return []
-    specs = _specs(extracts)
-    counts = []
-    for number in range(workspace.partitions):
-        for spec, registration, other, senders, silent in _pairs(workspace, extracts, number):
-            counts.append(align.compare(registration, other, spec, senders, silent))
-    return align.judged(align.total(counts), specs)
+    counts = [compare_partition(workspace, extracts, number) for number in range(workspace.partitions)]
+    return align.judged(align.total(counts), _specs(extracts))
+
+
+def compare_partition(workspace: Workspace, extracts: Sequence[ParticipantExtract], number: int) -> pl.DataFrame:
+    """Return the counts of one partition, as ``transforms.align.COUNTS``; they are made once and kept."""
+    kept = workspace.folder(ALIGNED) / f"{number:04d}.arrow"
+    if kept.is_file():
+        return pl.read_ipc(kept)
+    done = align.total(
+        [
+            align.compare(registration, other, spec, senders, silent)
+            for spec, registration, other, senders, silent in _pairs(workspace, extracts, number)
+        ]
+    )
+    workspace.put(done, kept)
+    return done
 
 
 def differences(
@@ -54,8 +64,6 @@ def differences(
 
     Columns out: as :func:`transforms.align.differences`.
     """
-    if not any(h.extract == REGISTRATION for h in extracts):
-        return []
     return [
         (spec, align.differences(registration, other, spec, senders, silent))
         for spec, registration, other, senders, silent in _pairs(workspace, extracts, number, show)
@@ -63,7 +71,8 @@ def differences(
 
 
 def _specs(extracts: Sequence[ParticipantExtract]) -> list[Comparison]:
-    return [spec for spec in comparisons() if any(h.extract == spec.right for h in extracts)]
+    held = {h.extract for h in extracts}
+    return [spec for spec in comparisons() if spec.right in held] if REGISTRATION in held else []
 
 
 def _pairs(
@@ -71,6 +80,8 @@ def _pairs(
 ) -> Iterator[tuple[Comparison, pl.DataFrame, pl.DataFrame, list[str], tuple[align.Silent, align.Silent]]]:
     """Yield each comparison with both sides of a partition, who sends the other one, and what sources do not carry."""
     specs, lacking = _specs(extracts), _silent(workspace, extracts)
+    if not specs:
+        return
     needed = {PARTICIPANT, *(name for spec in specs for name in [*spec.items, spec.expected, *_roots(spec)])}
     registration = _sent(workspace, extracts, REGISTRATION, number, needed, show)
     for spec in specs:

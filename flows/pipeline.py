@@ -7,12 +7,10 @@ and goes on from there.
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -21,25 +19,24 @@ from contracts.errors import (
     ConfigurationError,
     InsufficientDataError,
     IntakeError,
-    PlaceError,
     RefusedError,
     ResidueError,
 )
 from contracts.evidence import StageSeconds
 from flows import align as alignment
 from flows.augment.participant_tables import load_mapping
-from flows.augment.stage import augmentation
+from flows.augment.stage import augment_partition, augmentation, resolved
 from flows.cleanse.listing import cleanse_file
 from flows.cleanse.verdicts import write_cleanse
 from flows.cut import partitions
 from flows.cut.boundary import is_failure
-from flows.cut.config import ExtractConfig, Job, Participant, load_cut
+from flows.cut.config import load_cut
 from flows.cut.context import Context, context, forget, now, run_digest, scan_key, work_folder
-from flows.cut.deliveries import accept, input_state, note, noted_refusal
+from flows.cut.deliveries import accept, note, noted_refusal
 from flows.cut.estimate import require_disk
 from flows.cut.installed import require
 from flows.cut.parallel import map_parallel
-from flows.cut.partitions import STAGED
+from flows.cut.partitions import STAGED, ParticipantExtract
 from flows.cut.progress import (
     NULL_LISTENER,
     Kind,
@@ -50,10 +47,12 @@ from flows.cut.progress import (
     current_listener,
     listening,
 )
+from flows.cut.readiness import require_registers, require_there, require_unexpired, require_writable
 from flows.cut.records import (
     AlignmentCounts,
     AugmentationCounts,
     Begun,
+    CoincidentCount,
     CrossPartitionNames,
     RingFenceResult,
     RuleCounts,
@@ -70,6 +69,7 @@ from flows.pseudonymise.source import pseudonymise_source
 from flows.pseudonymise.submission import exclude_submitted, take_submission
 from flows.quality import after_augmentation, coincident, exclusions, rule_counts, verdicts
 from flows.quality.limits import check_limits, require_enough, require_rows
+from flows.release import payload
 from flows.release.published import Published
 from flows.release.stage import publish
 
@@ -203,15 +203,54 @@ def _waves(cut_file: str, kind: Kind, plan: RunPlan) -> Iterator[list[Step]]:
     ]
     yield [_step(QUALITY, call=partial(tabulate, cut_file), detail="tables to look things up in")]
     parts = _parts(plan.partitions)
+    yield _each_part(parts, QUALITY, partial(judge_part, cut_file))
     yield [
-        _step(QUALITY, call=partial(judge_part, cut_file, part), detail=f"part {n + 1} of {len(parts)}")
-        for n, part in enumerate(parts)
+        *_each_source(plan, QUALITY, partial(count, cut_file), "second count of "),
+        *(_each_part(parts, ALIGN, partial(align_part, cut_file)) if kind == "release" else ()),
+        _step(QUALITY, call=partial(exclude, cut_file), detail="exclusions"),
     ]
     yield [_step(QUALITY, call=partial(judge, cut_file, kind), detail="counts and exclusions")]
     if kind == "release":
         yield [_step(ALIGN, call=partial(align, cut_file))]
-        yield [_step(AUGMENT, call=partial(augment, cut_file))]
+        yield [_step(AUGMENT, call=partial(associate, cut_file), detail="associations")]
+        yield _each_part(parts, AUGMENT, partial(augment_part, cut_file))
+        yield [_step(AUGMENT, call=partial(augment, cut_file), detail="relationships")]
         yield [_step(RING_FENCE, call=partial(ring_fence, cut_file))]
+    yield from _payload_waves(cut_file, kind, plan)
+
+
+def _payload_waves(cut_file: str, kind: Kind, plan: RunPlan) -> Iterator[list[Step]]:
+    """Yield the writing of the packs' payload: each extract by itself, and what is made of expected results."""
+    first = _each_source(plan, RELEASE, partial(payload.source_step, cut_file, kind), "")
+    if kind == "submission":
+        return (yield first)
+    groups = payload.groups(mpid for mpid, _ in plan.sources)
+    yield [
+        _step(RELEASE, call=partial(payload.expected_step, cut_file, ()), detail="expected results"),
+        *(
+            _step(RELEASE, call=partial(payload.augmented_step, cut_file, g), detail=f"augmented of {g[0]}")
+            for g in groups
+        ),
+        *first,
+    ]
+    yield [
+        _step(RELEASE, call=partial(payload.steps_step, cut_file), detail="steps of expected results"),
+        *(
+            _step(RELEASE, call=partial(payload.expected_step, cut_file, g), detail=f"expected of {g[0]}")
+            for g in groups
+        ),
+    ]
+
+
+def _each_source(plan: RunPlan, stage: Stage, call: Callable[[str, str], StepOutcome], detail: str) -> list[Step]:
+    return [
+        _step(stage, call=partial(call, mpid, extract), detail=f"{detail}{mpid}/{extract}", participant=mpid)
+        for mpid, extract in plan.sources
+    ]
+
+
+def _each_part(parts: Sequence[list[int]], stage: Stage, call: Callable[[list[int]], StepOutcome]) -> list[Step]:
+    return [_step(stage, call=partial(call, p), detail=f"part {n + 1} of {len(parts)}") for n, p in enumerate(parts)]
 
 
 def _step(*stages: Stage, call: Callable[[], StepOutcome], detail: str = "", participant: str = "") -> Step:
@@ -238,9 +277,6 @@ def run_plain(
     with listening(listener):
         run_wave = side_by_side(lambda step: step.call())
         return run(str(cut_file), kind, run_wave=run_wave, ignore_disk=ignore_disk)
-
-
-MPID_LENGTH = 4  # a longer name may be anything, an identifier too, and is not repeated
 
 
 def prepare(cut_file: str, kind: Kind = "release", *, ignore_disk: bool = False) -> RunPlan:
@@ -281,9 +317,9 @@ def prepare(cut_file: str, kind: Kind = "release", *, ignore_disk: bool = False)
 def require_ready(known: Context, kind: Kind) -> None:
     """Look at signing keys, mapping tables, plan and the place of the packs before anything is done."""
     job, release = known.job, known.job.model.release
-    _require_registers(job)
-    _require_there(job)
-    _require_unexpired(job.model.cut.expires)
+    require_registers(job)
+    require_there(job)
+    require_unexpired(job.model.cut.expires)
     check_limits(job.model, known.contracts)
     load_signer(job.path(release.signing_key))
     if release.approver:
@@ -292,76 +328,10 @@ def require_ready(known: Context, kind: Kind) -> None:
         load_mapping(job)
     if kind == "release" and job.model.ring_fence is not None:
         require("ortools", "sqlalchemy")
-        from flows.ringfence.plan import read_plan
+        from flows.ringfence.plan import refuse_strangers
 
-        plan = job.path(job.model.ring_fence.plan)
-        mpids = {participant.mpid for participant in job.model.participants}
-        strangers = sorted({d.participant for d in read_plan(plan).demands if d.participant} - mpids)
-        if strangers:
-            named = [name if len(name) <= MPID_LENGTH else "a name that is no MPID" for name in strangers[:5]]
-            raise ConfigurationError(
-                f"plans metering points for {', '.join(named)}, not a participant of this cut",
-                where=plan.name,
-                remedy="correct the plan, or add the participant to cut.yaml",
-            )
-    folder = job.path(release.folder)
-    standing = next(place for place in (folder, *folder.parents) if place.exists())
-    if not os.access(standing, os.W_OK):
-        raise PlaceError("cannot be written", where=release.folder.name, remedy="choose another release.folder")
-
-
-def _require_registers(job: Job) -> None:
-    """See that what has to be stated is stated.
-
-    Raises:
-        ConfigurationError: the registers lack something that they require.
-    """
-    duties = [(participant.mpid, participant.duties) for participant in job.model.participants]
-    if lacking := job.model.registers.lacking(duties):
-        raise ConfigurationError(
-            f"requires and does not state: {', '.join(lacking)}",
-            where=f"{job.file.name}, registers.required",
-            remedy="an agreement counts once it is signed; see docs/for-si-engineers.md",
-        )
-
-
-def _require_there(job: Job) -> None:
-    """Name every input that is not there, not the first alone.
-
-    Raises:
-        IntakeError: several are missing.
-    """
-    missing = [
-        f"{participant.mpid}/{contract}"
-        for participant in job.model.participants
-        for contract in dict.fromkeys(entry.contract for entry in participant.extracts)
-        if all(entry.source.url is None for entry in job.entries(participant, contract))
-        and input_state(job, participant, contract) is None
-    ]
-    if len(missing) > 1:
-        raise IntakeError(
-            f"{len(missing)} inputs are not there: {', '.join(missing)}",
-            where=job.file.name,
-            remedy="see datacut status; a participant may be left out by name, with left_out and the reason",
-        )
-
-
-def _require_unexpired(expires: date | None) -> None:
-    """Refuse a cut whose packs nobody may rely on any more: before the work, not by ``verify`` after it."""
-    if expires is not None and expires < datetime.now(UTC).date():
-        raise ConfigurationError(
-            f"the cut expired on {expires}: no pack of it would verify",
-            where="cut.expires",
-            remedy="name a later day, if the cut may still be used",
-        )
-
-
-def _find(job: Job, mpid: str, extract: str) -> tuple[Participant, ExtractConfig]:
-    for participant in job.model.participants:
-        for candidate in participant.extracts:
-            if (participant.mpid, candidate.contract) == (mpid, extract):
-                return participant, candidate
-    raise ConfigurationError(f"has no extract {extract!r} of {mpid}", where=str(job.file))
+        refuse_strangers(job.path(job.model.ring_fence.plan), {p.mpid for p in job.model.participants})
+    require_writable(job.path(release.folder))
 
 
 def pseudonymise(cut_file: str, mpid: str, extract: str) -> StepCounts:
@@ -369,7 +339,7 @@ def pseudonymise(cut_file: str, mpid: str, extract: str) -> StepCounts:
     known = context(cut_file)
     if done := known.workspace.recorded(SourceFacts, mpid, extract):
         return StepCounts(rows=done.rows, bytes=done.bytes)
-    participant, source = _find(known.job, mpid, extract)
+    participant, source = known.job.find(mpid, extract)
     read = take_submission if source.source.pack else pseudonymise_source
     taker = DigestTaker(scan_key(known), digests_file(known.workspace, mpid, extract))
     if not source.source.pack:
@@ -413,27 +383,41 @@ def judge_part(cut_file: str, numbers: list[int]) -> StepCounts:
     return StepCounts(partitions=len(numbers))
 
 
+def count(cut_file: str, mpid: str, extract: str) -> StepCounts:
+    """Count the rules of one source anew by Great Expectations, and hold them against the verdicts."""
+    known = context(cut_file)
+    source = ParticipantExtract(mpid, extract)
+    done = rule_counts.count_source(known.workspace, known.extracts, source, verdicts.table_names(known))
+    return StepCounts(rules=len(done.entries))
+
+
+def exclude(cut_file: str) -> StepCounts:
+    """Exclude what submissions excluded, coincident pseudonyms, and whoever belongs to an excluded metering point."""
+    known = context(cut_file)
+    workspace, extracts = known.workspace, known.extracts
+    if workspace.recorded(CoincidentCount) is None:
+        exclude_submitted(workspace, extracts)
+        met = coincident.exclude(workspace, extracts, known.pseudonymiser)
+        coincident.require_chance(met)
+        exclusions.cascade(workspace, exclusions.stated_links(workspace, extracts))
+        workspace.record(met)
+    return StepCounts(excluded=_excluded(known))
+
+
 def judge(cut_file: str, kind: Kind = "release") -> StepCounts:
-    """Sum up the verdicts, count every rule anew by Great Expectations, find coincident pseudonyms.
+    """Sum up the verdicts and both counts of every rule; find who is excluded, where no step before it did.
 
     A participant's own job lists its rows by real MPAN then, whether or not the run goes on (:mod:`flows.cleanse`).
 
     Returns:
         How many rules there are, and how many MPANs are excluded.
     """
+    exclude(cut_file)
     known = context(cut_file)
-    workspace, extracts = known.workspace, known.extracts
-    done = workspace.recorded(RuleCounts)
+    done = known.workspace.recorded(RuleCounts)
     if done is None:
-        exclude_submitted(workspace, extracts)
-        met = coincident.exclude(workspace, extracts, known.pseudonymiser)
-        coincident.require_chance(met)
-        workspace.record(met)
-        exclusions.cascade(workspace, exclusions.stated_links(workspace, extracts))
-        spanning = workspace.recorded(CrossPartitionNames)
-        names = {*known.reference.tables, *(spanning.names if spanning else ())}
-        done = rule_counts.count_rules(workspace, extracts, names)
-        workspace.record(done)
+        done = rule_counts.count_rules(known.workspace, known.extracts, verdicts.table_names(known))
+        known.workspace.record(done)
     if kind == "submission":
         write_cleanse(known)
     require_enough(known)
@@ -444,8 +428,16 @@ def _excluded(known: Context) -> int:
     return sum(partitions.read_exclusions(known.workspace, n).height for n in range(known.workspace.partitions))
 
 
+def align_part(cut_file: str, numbers: list[int]) -> StepCounts:
+    """Compare participants with each other in some partitions."""
+    known = context(cut_file)
+    for number in numbers:
+        alignment.compare_partition(known.workspace, known.extracts, number)
+    return StepCounts(partitions=len(numbers))
+
+
 def align(cut_file: str) -> StepCounts:
-    """Compare participants with each other.
+    """Sum up how far participants agree.
 
     Raises:
         AlignmentError: they disagree beyond what the policy bears.
@@ -459,8 +451,21 @@ def align(cut_file: str) -> StepCounts:
     return StepCounts(pairs=len(done.pairs))
 
 
+def associate(cut_file: str) -> StepCounts:
+    """Find which metering points belong together: imports and exports, primaries and secondaries."""
+    return StepCounts(pairs=resolved(context(cut_file)).together.height)
+
+
+def augment_part(cut_file: str, numbers: list[int]) -> StepCounts:
+    """Fill the MHHS-only items of some partitions."""
+    known = context(cut_file)
+    for number in numbers:
+        augment_partition(known, number)
+    return StepCounts(partitions=len(numbers))
+
+
 def augment(cut_file: str) -> StepCounts:
-    """Fill the MHHS-only items; returns the counts by item and source."""
+    """Fill what items are not filled yet, and judge the result; returns the counts by item and source."""
     known = context(cut_file)
     done = known.workspace.recorded(AugmentationCounts)
     if done is None:

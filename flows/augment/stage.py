@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 import polars as pl
 
@@ -19,7 +20,7 @@ from flows.augment.inputs import AUGMENT, AugmentationInputs, excluded, load_inp
 from flows.augment.participant_tables import load_mapping
 from flows.cut.context import Context
 from flows.cut.partitions import ALL, AUGMENTED, EXCLUDED, EXTRACT, ORDER, read_exclusions, write_exclusions
-from flows.cut.records import AugmentationCounts
+from flows.cut.records import AugmentationCounts, AugmentedPartition
 from flows.cut.workspace import disk
 from flows.quality.exclusions import cascade
 from transforms.augment.associations import violations
@@ -27,6 +28,7 @@ from transforms.augment.decision_lint import findings
 from transforms.augment.decision_tables import decide, incoherent, rule_column, sources, sql, undecided
 from transforms.augment.manufacture import Manufacturer
 
+ASSOCIATED, RELATED = "associated", "related"  # rooms: what associations are, and who of each partition is in one
 WORKING = (
     "uprn", "sender", "_cause", "eac", "aa", "measured_direction", "link_mpan", "link_rule", "link_role", "link_grade",
     "relation_mpan", "relation_role",
@@ -91,18 +93,17 @@ def augmentation(known: Context) -> AugmentationCounts:
     """
     inputs = inputs_of(known)
     workspace = inputs.workspace
-    with disk(workspace.root):  # what a killed run left behind must not count
-        shutil.rmtree(workspace.root / EXCLUDED / AUGMENT, ignore_errors=True)
-        shutil.rmtree(workspace.root / AUGMENTED, ignore_errors=True)
-    found = resolve(inputs)
+    found = resolved(known, inputs)
     tally: Counter[tuple[str, str]] = Counter()
     broken: Counter[str] = Counter()
     members = []
     for number in range(workspace.partitions):
-        done = _partition(inputs, number, found, tally, broken)
-        if done is not None:
-            related = pl.col("association_role").is_not_null() | pl.col("related_role").is_not_null()
-            members.append(done.filter(related).select(RELATED_COLUMNS))
+        done = augment_partition(known, number, inputs, found)
+        tally.update({(item, rule): n for item, rule, n in done.tally})
+        broken.update(done.incoherent)
+        if done.related:
+            with disk(workspace.folder(RELATED)):
+                members.append(pl.read_ipc(workspace.folder(RELATED) / f"{number:04d}.arrow"))
     workspace.promise(AUGMENTED)
     cascade(workspace, found.together)
     checks = _checked(inputs, members)
@@ -136,32 +137,64 @@ def _checked(inputs: AugmentationInputs, members: Sequence[pl.DataFrame]) -> dic
     return checks
 
 
-def _partition(
-    inputs: AugmentationInputs, number: int, found: Resolved, tally: Counter[tuple[str, str]], broken: Counter[str]
-) -> pl.DataFrame | None:
-    """Decide one partition, write what stays and exclude the rest; return what stays."""
+def resolved(known: Context, inputs: AugmentationInputs | None = None) -> Resolved:
+    """Return all associations of the cut; they are found once and kept."""
+    workspace = known.workspace
+    folder = workspace.folder(ASSOCIATED)
+    names = [field.name for field in fields(Resolved)]
+    if workspace.promised(ASSOCIATED):
+        with disk(folder):  # one that is gone ends the run
+            return Resolved(**{name: pl.read_ipc(folder / f"{name}.arrow") for name in names})
+    with disk(workspace.root):  # what a killed run left behind must not count
+        for parts in ((EXCLUDED, AUGMENT), (AUGMENTED,), (AugmentedPartition.NAME,), (RELATED,)):
+            shutil.rmtree(workspace.root.joinpath(*parts), ignore_errors=True)
+    found = resolve(inputs or inputs_of(known))
+    for name in names:
+        workspace.put(getattr(found, name), folder / f"{name}.arrow")
+    workspace.promise(ASSOCIATED)
+    return found
+
+
+def augment_partition(
+    known: Context, number: int, inputs: AugmentationInputs | None = None, found: Resolved | None = None
+) -> AugmentedPartition:
+    """Decide one partition, once: write what stays and exclude the rest; return what is counted of it."""
+    workspace = known.workspace
+    done = workspace.recorded(AugmentedPartition, f"{number:04d}")
+    if done is None:
+        done = _partition(inputs or inputs_of(known), number, found or resolved(known))
+        workspace.record(done, f"{number:04d}")
+    return done
+
+
+def _partition(inputs: AugmentationInputs, number: int, found: Resolved) -> AugmentedPartition:
     lazy = registered(inputs, number)
     if lazy is None:
-        return None
+        return AugmentedPartition(tally=(), incoherent={}, related=False)
     chosen = lazy.select(ORDER).collect().join(excluded(inputs, number), on=ORDER, how="anti")
     here = pl.col(ORDER).is_between(chosen[ORDER].min(), chosen[ORDER].max())  # not the whole market a partition
     frame = load_inputs(inputs, number, chosen).join(
         found.read.filter(here), on=ORDER, how="left", maintain_order="left"
     )
     frame = decide(frame, inputs.tables.items, inputs.lookups, inputs.maker)
-    for item in inputs.tables.items:
-        counts = frame[rule_column(item)].value_counts()
-        tally.update({(item.item, str(rule)): n for rule, n in counts.rows()})
-    for condition in inputs.tables.coherence:
-        broken[condition.code] += int(frame.select(incoherent([condition]).sum()).item())
+    tally = [
+        (item.item, str(rule), n)
+        for item in inputs.tables.items
+        for rule, n in frame[rule_column(item)].value_counts().rows()
+    ]
+    conditions = inputs.tables.coherence
+    broken = {c.code: int(frame.select(incoherent([c]).sum()).item()) for c in conditions}
     partial = pl.col(ORDER).is_in(found.unsound.filter(here)[ORDER].implode())
-    unfit = undecided(inputs.tables.items) | incoherent(inputs.tables.coherence)
+    unfit = undecided(inputs.tables.items) | incoherent(conditions)
     cause = pl.when(partial).then(pl.lit(PARTIAL)).when(unfit).then(pl.lit(REASON))
     frame = frame.with_columns(cause.alias("_cause"))
     _exclude(inputs, number, frame.filter(pl.col("_cause").is_not_null()))
     done = frame.filter(pl.col("_cause").is_null()).select(_written(inputs, frame.columns))
     inputs.workspace.write(done, AUGMENTED, ALL, EXTRACT, number)
-    return done
+    related = pl.col("association_role").is_not_null() | pl.col("related_role").is_not_null()
+    members = done.filter(related).select(RELATED_COLUMNS)
+    inputs.workspace.put(members, inputs.workspace.folder(RELATED) / f"{number:04d}.arrow")
+    return AugmentedPartition(tally=tuple(sorted(tally)), incoherent=broken, related=True)
 
 
 def _exclude(inputs: AugmentationInputs, number: int, gone: pl.DataFrame) -> None:

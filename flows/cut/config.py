@@ -347,6 +347,18 @@ class Job:
         """Participants without which the run goes on."""
         return tuple(participant for participant in self.everyone if participant.left_out is not None)
 
+    def find(self, mpid: str, contract: str) -> tuple[Participant, ExtractConfig]:
+        """Return a participant and the first entry of one of its extracts.
+
+        Raises:
+            ConfigurationError: the cut has no such extract.
+        """
+        for participant in self.model.participants:
+            for candidate in participant.extracts:
+                if (participant.mpid, candidate.contract) == (mpid, contract):
+                    return participant, candidate
+        raise ConfigurationError(f"has no extract {contract!r} of {mpid}", where=str(self.file))
+
     def path(self, relative: Path) -> Path:
         """Return a path of the file as an absolute one."""
         return relative if relative.is_absolute() else self.folder / relative

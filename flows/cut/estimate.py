@@ -76,7 +76,8 @@ def estimate(job: Job, kind: Kind, cores: int = WORKERS) -> Estimate:
                 sources.append(size)
     found = expected(known, kind, sum(source.rows for source in sources), cores)
     parts = partitions(job)
-    tasks = 1 + len(sources) + len(unknown) + 1 + min(parts, 16) + 1 + (3 if kind == "release" else 0) + 1
+    senders = len({p.mpid for p in job.model.participants if p.extracts})
+    tasks = _tasks(len(sources) + len(unknown), min(parts, 16), -(-senders // 5), kind)
     return Estimate(
         kind=kind,
         sources=tuple(sources),
@@ -87,6 +88,13 @@ def estimate(job: Job, kind: Kind, cores: int = WORKERS) -> Estimate:
         disks=_disks(job, found, 1 + known.margin),
         memory=_available(),
     )
+
+
+def _tasks(sources: int, parts: int, groups: int, kind: Kind) -> int:
+    """Return how many steps a run takes (``flows.pipeline``): of sources, of partitions, of groups of participants."""
+    if kind == "submission":
+        return 5 + 3 * sources + parts
+    return 11 + 3 * sources + 3 * parts + 2 * groups
 
 
 def require_disk(job: Job, kind: Kind) -> None:

@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.evidence import (
+    Accounting,
     AgreementEvidence,
     Coincident,
     LimitsEvidence,
@@ -111,6 +112,12 @@ class RuleCounts(Record):
     documents: dict[str, str]
 
 
+class SourceCounts(RuleCounts):
+    """The same of one source; keyed by participant, extract."""
+
+    NAME: ClassVar[str] = "counted"
+
+
 class CountsAfterAugmentation(RuleCounts):
     """The same of the rules over augmented metering points."""
 
@@ -145,6 +152,34 @@ class AugmentationCounts(Record):
     associations: AssociationCountsEvidence
     reference: tuple[ReferenceFileEvidence, ...]
     publications: tuple[Publication, ...] = ()
+
+
+class AugmentedPartition(Record):
+    """A partition is augmented; keyed by its number.
+
+    Attributes:
+        tally: item and rule -> how many metering points.
+        incoherent: code of a condition -> how many metering points it is not true of.
+        related: whether some are in an association or relation, whose rows lie beside.
+    """
+
+    NAME: ClassVar[str] = "augmented_parts"
+    tally: tuple[tuple[str, str, int], ...]
+    incoherent: dict[str, int]
+    related: bool
+
+
+class Payload(Record):
+    """Files of packs that are written in the work folder; keyed by what they are.
+
+    Attributes:
+        files: their paths in a pack and their sizes in bytes.
+        accounting: of an extract, what became of its rows.
+    """
+
+    NAME: ClassVar[str] = "payload"
+    files: dict[str, int]
+    accounting: Accounting | None = None
 
 
 class OwnItemCounts(Record):

@@ -18,7 +18,7 @@ from flows.cut.partitions import (
     is_judged,
     uncarried,
 )
-from flows.cut.records import RuleCounts
+from flows.cut.records import RuleCounts, SourceCounts
 from flows.cut.workspace import Workspace
 from flows.quality.cross_partition import EXTRACT, cross_partition_tables
 from flows.quality.exclusions import cascade, stated_links
@@ -72,8 +72,7 @@ def count_rules(
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
-    held = {f"{EXTRACT}{h.extract}" for h in extracts if h.extract not in in_part}
-    names = {*shared, *held, *_local_names(workspace, extracts)}
+    names = _names(workspace, extracts, shared, in_part)
     entries, documents = rule_results(workspace, extracts, names, twice=twice)
     return RuleCounts(entries=tuple(entries), documents=documents)
 
@@ -95,36 +94,82 @@ def rule_results(
     Raises:
         QualityError: an expectation crashed, or its count differs from the row verdicts'.
     """
-    missing, silent = uncarried(workspace, extracts), silent_rules(workspace, extracts, tables)
     entries: list[RuleCountEvidence] = []
-    documents = {}
-    for h in extracts:
-        contract, without = workspace.contracts[h.extract], missing.get(h.extract, {}).get(h.participant, set())
-        sender = pl.lit(h.participant).alias(PARTICIPANT)
-        scans = (workspace.scan(JUDGED, h.participant, h.extract, n) for n in range(workspace.partitions))
-        parts = [scan.with_columns(sender) for scan in scans if scan is not None]
-        if not parts:
-            continue
-        at_hand = [*contract.rules_at(RuleStage.INTAKE), *judged(contract, RuleStage.QUALITY, tables)]
-        passed, stated = silent.get(h.extract, {}).get(h.participant, set()), by_its_sender(workspace, h)
-        mine = [rule for rule in at_hand if rule.id not in passed and (not rule.carried or rule.carried not in without)]
-        name = f"{h.participant}-{h.extract}"
-        if twice:
-            counts, documents[name] = count_twice(parts, contract, mine, name)
-        else:
-            counts = count_verdicts(parts, contract)
-        entries += [
-            entry(
-                h.participant,
-                rule,
-                counts,
-                evaluated=rule in mine and not _says_nothing(rule, contract, counts, without),
-                extract=h.extract,
-                stated_by=h.participant if rule.id in stated & passed else None,
-            )
-            for rule in contract.rules
-        ]
+    documents: dict[str, str] = {}
+    for source in extracts:
+        done = workspace.recorded(SourceCounts, source.participant, source.extract) if twice else None
+        done = done or _source_results(workspace, extracts, source, tables, twice=twice)
+        entries += done.entries
+        documents |= done.documents
     return entries, documents
+
+
+def count_source(
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], source: ParticipantExtract, shared: Collection[str]
+) -> SourceCounts:
+    """Count the rules of one source, and keep the counts for :func:`count_rules`.
+
+    Args:
+        shared: names of the reference tables and of those that span partitions.
+
+    Raises:
+        QualityError: an expectation crashed, or its count differs from the row verdicts'.
+    """
+    key = (source.participant, source.extract)
+    done = workspace.recorded(SourceCounts, *key)
+    if done is None:
+        done = _source_results(workspace, extracts, source, _names(workspace, extracts, shared), twice=True)
+        workspace.record(done, *key)
+    return done
+
+
+def _names(
+    workspace: Workspace, extracts: Sequence[ParticipantExtract], shared: Collection[str], in_part: Collection[str] = ()
+) -> set[str]:
+    """Return the names of all tables at hand."""
+    held = {f"{EXTRACT}{h.extract}" for h in extracts if h.extract not in in_part}
+    return {*shared, *held, *_local_names(workspace, extracts)}
+
+
+def _source_results(
+    workspace: Workspace,
+    extracts: Sequence[ParticipantExtract],
+    h: ParticipantExtract,
+    tables: Collection[str],
+    *,
+    twice: bool,
+) -> SourceCounts:
+    """Return what became of the rules of one source; nothing where it has no row."""
+    contract = workspace.contracts[h.extract]
+    without = uncarried(workspace, extracts).get(h.extract, {}).get(h.participant, set())
+    sender = pl.lit(h.participant).alias(PARTICIPANT)
+    scans = (workspace.scan(JUDGED, h.participant, h.extract, n) for n in range(workspace.partitions))
+    parts = [scan.with_columns(sender) for scan in scans if scan is not None]
+    if not parts:
+        return SourceCounts(entries=(), documents={})
+    at_hand = [*contract.rules_at(RuleStage.INTAKE), *judged(contract, RuleStage.QUALITY, tables)]
+    passed = silent_rules(workspace, extracts, tables).get(h.extract, {}).get(h.participant, set())
+    stated = by_its_sender(workspace, h)
+    mine = [rule for rule in at_hand if rule.id not in passed and (not rule.carried or rule.carried not in without)]
+    name = f"{h.participant}-{h.extract}"
+    documents: dict[str, str] = {}
+    counts: Mapping[str, int]
+    if twice:
+        counts, documents[name] = count_twice(parts, contract, mine, name)
+    else:
+        counts = count_verdicts(parts, contract)
+    entries = tuple(
+        entry(
+            h.participant,
+            rule,
+            counts,
+            evaluated=rule in mine and not _says_nothing(rule, contract, counts, without),
+            extract=h.extract,
+            stated_by=h.participant if rule.id in stated & passed else None,
+        )
+        for rule in contract.rules
+    )
+    return SourceCounts(entries=entries, documents=documents)
 
 
 def _says_nothing(rule: Rule, contract: Contract, counts: Mapping[str, int], without: Collection[str]) -> bool:

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from contracts.model import Contract, column_type
+from flows.cut.context import Context
 from flows.cut.partitions import (
     JUDGED,
     ORDER,
@@ -52,6 +53,12 @@ def read_tables(workspace: Workspace, reference: Tables) -> dict[str, pl.DataFra
     names = written.names if written else ()
     folder = workspace.root / SPANNING
     return {**reference, **{name: pl.read_ipc(folder / f"{n:03d}.arrow") for n, name in enumerate(names)}}
+
+
+def table_names(known: Context) -> set[str]:
+    """Return the names of the reference tables and of those that were written to span partitions."""
+    written = known.workspace.recorded(CrossPartitionNames)
+    return {*known.reference.tables, *(written.names if written else ())}
 
 
 def judge_partition(

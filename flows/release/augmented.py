@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,6 @@ from flows.cut.context import Context
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, frames, read_exclusions
 from flows.cut.records import OwnItemCounts
-from flows.pack.writer import PackWriter
 from flows.release.table_files import ParquetTable
 from transforms.augment.decision_tables import provenance, reasons, told_columns
 from transforms.augment.volumes import volumes
@@ -157,11 +156,11 @@ class _Share:
     A recipient's counterparties are written beside, in the work folder: its return pack takes them from there.
     """
 
-    def __init__(self, known: Context, participant: Participant, pack: PackWriter) -> None:
+    def __init__(self, known: Context, participant: Participant, place: Callable[[str], Path]) -> None:
         self._known, self._participant = known, participant
         self._items = held_by(known.tables.items, participant.sender_roles)
         self._counts: dict[str, Counter[str]] = {item.item: Counter() for item in self._items}
-        self._table = ParquetTable(pack.path(f"data/{participant.mpid}/{AUGMENTED}.parquet"))
+        self._table = ParquetTable(place(f"data/{participant.mpid}/{AUGMENTED}.parquet"))
         self._facts = ParquetTable(counterparties(known, participant)) if _receives(known, participant) else None
 
     def add(self, records: pl.DataFrame, number: int) -> None:
@@ -209,7 +208,7 @@ def _fact(name: str) -> str:
     return f"fact.{name}"
 
 
-def release_augmented(known: Context, participants: Sequence[Participant], pack: PackWriter) -> None:
+def release_augmented(known: Context, participants: Sequence[Participant], place: Callable[[str], Path]) -> None:
     """Write ``data/<participant>/augmented.parquet`` of each: the items of its own metering points.
 
     Columns out: ``mpan_core``, per item that the participant's role holds ``<item>``, ``<item>_rule``,
@@ -218,7 +217,7 @@ def release_augmented(known: Context, participants: Sequence[Participant], pack:
     Records are read once for every ``AT_ONCE`` participants; what they hold of counterparties is sliced on the way.
     """
     for begin in range(0, len(participants), AT_ONCE):
-        shares = [_Share(known, participant, pack) for participant in participants[begin : begin + AT_ONCE]]
+        shares = [_Share(known, participant, place) for participant in participants[begin : begin + AT_ONCE]]
         for number in range(known.workspace.partitions):
             frame = augmented(known, number)
             if frame is not None:
@@ -246,7 +245,9 @@ def _by_source(rows: pl.DataFrame, item: str) -> dict[str, int]:
     return {**found, "absent": int((~given).sum()) - undecided, "undecided": undecided}
 
 
-def release_allocations(known: Context, participant: Participant, allocations: pl.DataFrame, pack: PackWriter) -> int:
+def release_allocations(
+    known: Context, participant: Participant, allocations: pl.DataFrame, place: Callable[[str], Path]
+) -> int:
     """Write the ring-fenced metering points among a participant's own; return how many rows."""
     keyed = allocations.with_columns(order_key().alias(ORDER))
     parts = []
@@ -258,6 +259,6 @@ def release_allocations(known: Context, participant: Participant, allocations: p
         return 0
     keys = [ORDER, *(c for c in ("phase", "stage", "test_case", "participant", "role") if c in allocations.columns)]
     out = pl.concat(parts).sort(keys).drop(ORDER)
-    with ParquetTable(pack.path(f"data/{participant.mpid}/allocations.parquet")) as table:
+    with ParquetTable(place(f"data/{participant.mpid}/allocations.parquet")) as table:
         table.add(out)
     return out.height

@@ -193,19 +193,21 @@ def release_expected(
     rows: dict[str, int] = {}
     for begin in range(0, len(participants), AT_ONCE):
         with ExitStack() as stack:
-            shares = [_Share(known, p, place, stack) for p in participants[begin : begin + AT_ONCE]]
+            shares = [_ExpectedShare(known, p, place, stack) for p in participants[begin : begin + AT_ONCE]]
             for number in range(known.workspace.partitions):
                 lazy = known.workspace.scan(EXPECTED, ALL, EXTRACT, number)
                 if lazy is not None:
                     frame = lazy.collect()
                     keys, record = frame[ORDER].to_numpy(), frame.drop(ORDER)
                     lines = CsvLines(record)
-                    map_parallel(partial(_Share.add, number=number, keys=keys, record=record, lines=lines), shares)
+                    map_parallel(
+                        partial(_ExpectedShare.add, number=number, keys=keys, record=record, lines=lines), shares
+                    )
         rows |= {share.mpid: share.parquet.rows for share in shares}
     return rows
 
 
-class _Share:
+class _ExpectedShare:
     """What one participant gets of the records: those of its own metering points."""
 
     def __init__(

@@ -8,15 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
-
-from contracts.evidence import Accounting, Evidence, StageSeconds
-from flows.cut.config import Participant
+from contracts.evidence import Evidence, StageSeconds
 from flows.cut.context import Context, context, sources_of
-from flows.cut.parallel import map_parallel
-from flows.cut.partitions import ALLOCATIONS, ParticipantExtract
 from flows.cut.progress import Kind
-from flows.cut.records import RingFenceResult, SourceFacts
+from flows.cut.records import SourceFacts
 from flows.cut.stopping import refuse_stopped
 from flows.cut.workspace import disk
 from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
@@ -25,9 +20,8 @@ from flows.leak_scan.canaries import scan_canaries
 from flows.leak_scan.digests_of_run import run_scanner
 from flows.leak_scan.section import leak_scan_section, require_known, require_searched
 from flows.pack.writer import PackWriter, publish_together
-from flows.release import augmented as released
-from flows.release import expected_results, expected_steps, risk
 from flows.release import extracts as release
+from flows.release import payload, risk
 from flows.release.evidence import Measured, earlier_evidence, judged, release_evidence
 from flows.release.feedback import write_feedback, write_told
 from flows.release.guards import require_held
@@ -59,7 +53,9 @@ def publish(cut_file: str, *, kind: Kind = "release", stages: Sequence[StageSeco
     with contextlib.ExitStack() as held:  # release and returns appear together or not at all
         pack = held.enter_context(PackWriter(final, replace=True, hold=True))
         with took.phase("write"):
-            accounting = _payload(known, pack, kind)
+            accounting = payload.whole(known, kind, pack)
+            if kind == "submission":
+                write_told(known, pack)
         with took.phase("leak scan"):
             scanner = run_scanner(known)
             require_known(known, scanner)
@@ -140,44 +136,6 @@ def _signers(known: Context) -> tuple[list[Signer], list[PublicKey]]:
     if isinstance(approver, Signer):
         signers.append(approver)
     return signers, [approver] if isinstance(approver, PublicKey) else []
-
-
-def _payload(known: Context, pack: PackWriter, kind: Kind) -> list[Accounting]:
-    model, workspace = known.job.model, known.workspace
-
-    def one(source: ParticipantExtract) -> Accounting:
-        facts = workspace.recorded(SourceFacts, source.participant, source.extract)
-        return release.release_extract(known, source, facts.rows if facts else 0, pack.path, model.release.formats)
-
-    accounting = map_parallel(one, known.extracts)
-    if kind == "submission":
-        write_told(known, pack)
-    if kind == "release":
-        allocations = workspace.root / ALLOCATIONS
-        frame = pl.read_ipc(allocations) if allocations.is_file() else None
-        if frame is not None:
-            expected_results.build_expected(known, frame)
-            expected_steps.release_steps(known, frame, planned_processes(known), pack.path)
-
-        released.release_augmented(known, model.participants, pack)
-
-        def own(participant: Participant) -> None:
-            if frame is not None:
-                released.release_allocations(known, participant, frame, pack)
-
-        map_parallel(own, model.participants)
-        if frame is not None:
-            expected_results.release_expected(known, model.participants, pack.path)
-    return accounting
-
-
-def planned_processes(known: Context) -> dict[str, tuple[str, ...]]:
-    """Return the processes that the plan names, by test case."""
-    fence = known.job.model.ring_fence
-    if fence is None:
-        return {}
-    recorded = known.workspace.recorded(RingFenceResult)
-    return dict(recorded.processes) if recorded else {}
 
 
 def _report(

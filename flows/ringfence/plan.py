@@ -17,6 +17,7 @@ from contracts.validation import load_model
 from flows.ringfence.demand_csv import read_demand_csv, read_text
 from flows.ringfence.hash_chain import canonical
 
+MPID_LENGTH = 4  # a longer name may be anything, an identifier too, and is not repeated
 YAML_NAMES = (".yaml", ".yml")
 
 
@@ -126,3 +127,19 @@ def check_attributes(plan: AllocationPlan, columns: Collection[str]) -> None:
         shown = list(faults)[:20]
         more = f"; and {len(faults) - len(shown)} more" if len(faults) > len(shown) else ""
         raise ConfigurationError("; ".join(shown) + more, where=plan.name, remedy=f"it has {', '.join(columns)}")
+
+
+def refuse_strangers(plan: Path, mpids: Collection[str]) -> None:
+    """Refuse a plan that names somebody who is not in the cut.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    strangers = sorted({d.participant for d in read_plan(plan).demands if d.participant} - set(mpids))
+    if strangers:
+        named = [name if len(name) <= MPID_LENGTH else "a name that is no MPID" for name in strangers[:5]]
+        raise ConfigurationError(
+            f"plans metering points for {', '.join(named)}, not a participant of this cut",
+            where=plan.name,
+            remedy="correct the plan, or add the participant to cut.yaml",
+        )

@@ -54,7 +54,7 @@ def test_an_item_and_a_row_are_added_by_yaml_alone(variant, pack):
     known = run_until_augmented(cut)
     by_mpid = {p.mpid: p for p in known.job.model.participants}
     for mpid in ("YELG", "EELC", "MOPA"):
-        release_augmented(known, [by_mpid[mpid]], pack)
+        release_augmented(known, [by_mpid[mpid]], pack.path)
     released = pl.read_parquet(pack.root / "data/YELG/augmented.parquet")
     assert set(released["green_deal_in_effect"]) == {"T", "F"}
     assert set(released["green_deal_in_effect_source"]) == {"derived", "manufactured"}
@@ -197,7 +197,7 @@ def test_what_a_policy_hides_does_not_come_back_by_an_item(variant, pack):
     (cut.parent / "policy.yaml").write_text(yaml.safe_dump({"reason": "DPIA", "treatments": treatments}))
     known = run_until_augmented(cut)
     (ldso,) = [p for p in known.job.model.participants if p.mpid == "EELC"]
-    release_augmented(known, [ldso], pack)
+    release_augmented(known, [ldso], pack.path)
     rows = pl.read_parquet(pack.root / "data/EELC/augmented.parquet")
     assert rows["domestic_premises_indicator"].null_count() == rows.height
     assert rows["profile_class"].null_count() == rows.height
@@ -221,7 +221,7 @@ def test_the_meter_that_a_distributor_holds_decides_where_no_operator_sends_one(
     path.write_text("\n".join([heading, *rows]) + "\n")
     known = run_until_augmented(cut)
     by_mpid = {p.mpid: p for p in known.job.model.participants}
-    release_augmented(known, [by_mpid["EELC"]], pack)
+    release_augmented(known, [by_mpid["EELC"]], pack.path)
     released = pl.read_parquet(pack.root / "data/EELC/augmented.parquet")
     typed = released.filter(pl.col("meter_type_decided_by") == "distributor")
     assert typed.height > released.height // 3
