@@ -31,7 +31,7 @@ from flows.cleanse.verdicts import write_cleanse
 from flows.cut import partitions
 from flows.cut.boundary import is_failure
 from flows.cut.config import load_cut
-from flows.cut.context import Context, context, forget, now, run_digest, scan_key, work_folder
+from flows.cut.context import Context, context, cut_signer, forget, now, run_digest, scan_key, work_folder
 from flows.cut.deliveries import accept, note, noted_refusal
 from flows.cut.estimate import require_disk
 from flows.cut.installed import require
@@ -47,7 +47,7 @@ from flows.cut.progress import (
     current_listener,
     listening,
 )
-from flows.cut.readiness import require_registers, require_there, require_unexpired, require_writable
+from flows.cut.readiness import require_registers, require_there, require_writable
 from flows.cut.records import (
     AlignmentCounts,
     AugmentationCounts,
@@ -62,7 +62,7 @@ from flows.cut.run_lock import alone
 from flows.cut.stopping import stoppable
 from flows.cut.workspace import MARKER, disk
 from flows.intake.raw_digests import DigestTaker
-from flows.keys.signing_key import load_approver, load_signer
+from flows.keys.signing_key import load_approver
 from flows.leak_scan.canaries import require_canaries
 from flows.leak_scan.digests_of_run import digests_file
 from flows.pseudonymise.source import pseudonymise_source
@@ -319,9 +319,8 @@ def require_ready(known: Context, kind: Kind) -> None:
     job, release = known.job, known.job.model.release
     require_registers(job)
     require_there(job)
-    require_unexpired(job.model.cut.expires)
     check_limits(job.model, known.contracts)
-    load_signer(job.path(release.signing_key))
+    cut_signer(job)
     if release.approver:
         load_approver(job.path(release.approver))
     if kind == "release":

@@ -70,12 +70,15 @@ def signing(
         Path | None,
         typer.Option(help="File for the public key.  [default: beside the private one, as .pub]", show_default=False),
     ] = None,
+    passphrase_file: SealWith = None,
+    prompt: Prompt = False,
 ) -> None:
     """Make an Ed25519 key pair to sign packs with, and print the key id."""
     from flows.keys.signing_key import new_signing_key
 
     half = public or out.with_suffix(".pub")
-    typer.echo(new_signing_key(out, half).keyid)
+    phrase = _sealing(passphrase_file, prompt)
+    typer.echo(new_signing_key(out, half, passphrase=phrase.encode() if phrase else None).keyid)
     _explain(
         f"That is the key id. Private key: {out} (mode 0600). Public key: {half}.",
         "Next: set release.signing_key in cut.yaml to the private key. Give the public key to everyone who verifies:",

@@ -21,6 +21,7 @@ from contracts.strict import PlacedError, Strict, matching, none_of
 from contracts.validation import load_document, load_model, read_file
 from contracts.vocabulary import Form, PostcodePolicy
 from flows.cut.registers import Duties, Registers
+from flows.cut.secret_places import SecretPlace, read_secret
 from flows.intake import SourceSpec
 from flows.intake.files import found, is_pattern
 from flows.intake.source import safe_name
@@ -109,8 +110,9 @@ class Cut(Strict):
 
     id: CutId
     date: datetime.date
-    key: Path
+    key: SecretPlace
     key_passphrase_file: Path | None = None
+    key_passphrase: SecretPlace | None = None  # the same from a program or a store
     key_identity_file: Path | None = None
     seal_identity_file: Path | None = None  # opens backups that were sealed for the cut
     revoked_keys: Path | None = None
@@ -290,7 +292,8 @@ class Release(Strict):
     folder: Path = Path("out")
     due: datetime.date | None = None  # last day on which a release is in time
     formats: tuple[Literal["parquet", "csv"], ...] = ("parquet",)
-    signing_key: Path
+    signing_key: SecretPlace
+    signing_passphrase: SecretPlace | None = None
     approver: Path | None = None
     compare_with: Path | None = None
     recipients: Literal["all"] | tuple[str, ...] = "all"
@@ -363,6 +366,14 @@ class Job:
         """Return a path of the file as an absolute one."""
         return relative if relative.is_absolute() else self.folder / relative
 
+    def secret(self, place: SecretPlace) -> bytes:
+        """Return a secret that the file names the place of.
+
+        Raises:
+            KeyMaterialError: as :func:`flows.cut.secret_places.read_secret`.
+        """
+        return read_secret(place, self.folder)
+
     def files(self, participant: Participant, extract: ExtractConfig) -> list[Path]:
         """Return the files on disk that one entry of an extract is read from: none for a database, or not there yet."""
         source = extract.source
@@ -407,7 +418,8 @@ class Job:
     def _own_places(self) -> frozenset[Path]:
         """Places of the cut itself: in a folder of backups they are none."""
         model = self.model
-        named = [model.work, model.release.folder, model.release.signing_key, model.cut.key]
+        named = [model.work, model.release.folder]
+        named += [place for place in (model.release.signing_key, model.cut.key) if isinstance(place, Path)]
         named += [path for path in (model.reference.market_domain_data, model.reference.industry_standing_data) if path]
         return frozenset({self.file.absolute(), *(self.path(path) for path in named)})
 

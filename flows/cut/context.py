@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import contracts
@@ -23,12 +23,16 @@ from contracts.scheme import scheme_lists
 from flows.cut.build import source_digest, tool_version
 from flows.cut.config import Job, load_cut
 from flows.cut.partitions import ParticipantExtract
+from flows.cut.readiness import require_unexpired
 from flows.cut.records import Begun, SourceFacts
+from flows.cut.secret_places import place_name
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace, partition_count
 from flows.intake.market_domain_data import Reference, load_reference
-from flows.keys.cut_key import REVOKED, read_key
+from flows.keys.cut_key import REVOKED, opened_cut_key
 from flows.keys.passphrase import Unlock
+from flows.keys.secret_files import shown
+from flows.keys.signing_key import Signer, opened_signer
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
@@ -37,18 +41,35 @@ def cut_keys(job: Job) -> FieldKeys:
     """Read the key that ``cut.yaml`` names, in the way it names, and refuse one that is revoked.
 
     Raises:
-        KeyMaterialError: as :func:`read_key`, or the fingerprint is on the list of revoked keys.
+        KeyMaterialError: it cannot be read or opened, is another, or its fingerprint is on the list of revoked keys.
+        ConfigurationError: the cut has expired.
     """
     from flows.keys.destruction import refuse_revoked
 
     cut = job.model.cut
-    files = (cut.key_passphrase_file, cut.key_identity_file)
-    unlock = Unlock(*(job.path(file) if file else None for file in files))
-    keys = read_key(job.path(cut.key), cut.id, cut.fingerprint, unlock)
+    require_unexpired(cut.expires)
+    passphrase, identity = (job.path(f) if f else None for f in (cut.key_passphrase_file, cut.key_identity_file))
+    given = partial(job.secret, cut.key_passphrase) if cut.key_passphrase else None
+    unlock = Unlock(passphrase, identity, given)
+    where = place_name(job.path(cut.key) if isinstance(cut.key, Path) else cut.key)
+    keys = FieldKeys(opened_cut_key(job.secret(cut.key), cut.id, cut.fingerprint, unlock, where=where), cut.id)
     listed = job.path(cut.revoked_keys or Path(REVOKED))
     if cut.revoked_keys or listed.exists():
         refuse_revoked(keys.fingerprint(), listed)
     return keys
+
+
+def cut_signer(job: Job) -> Signer:
+    """Read the key that signs the packs of a cut.
+
+    Raises:
+        KeyMaterialError: it cannot be read or opened, or is not an Ed25519 key.
+    """
+    release = job.model.release
+    key = job.path(release.signing_key) if isinstance(release.signing_key, Path) else release.signing_key
+    passphrase = job.secret(release.signing_passphrase).strip() if release.signing_passphrase else None
+    where = key.name if isinstance(key, Path) and shown(key) == str(key) else place_name(key)
+    return opened_signer(job.secret(key), passphrase, where=where)
 
 
 BYTES_PER_ROW = {".parquet": 60, ".gz": 40, ".tgz": 40, ".zip": 40}
@@ -155,7 +176,7 @@ def scan_key(known: Context) -> bytes:
     if begun is None or begun.fingerprint != known.keys.fingerprint():
         raise KeyMaterialError(
             "this process has another cut key than the run was begun under",
-            where=str(known.job.model.cut.key),
+            where=place_name(known.job.model.cut.key),
             remedy="give every worker the same key file",
         )
     return known.keys.field(f"leak-scan/{begun.salt}").material()

@@ -70,9 +70,20 @@ def read_cut_key(path: Path, cut_id: str, fingerprint: str | None = None, unlock
     Raises:
         KeyMaterialError: as :func:`read_key`.
     """
+    return opened_cut_key(read_private(path), cut_id, fingerprint, unlock, where=shown(path))
+
+
+def opened_cut_key(raw: bytes, cut_id: str, fingerprint: str | None, unlock: Unlock | None, *, where: str) -> bytes:
+    """Return the 32 bytes of a cut key that was read already, in any of the three forms.
+
+    Args:
+        where: what messages call the place that it is from.
+
+    Raises:
+        KeyMaterialError: as :func:`read_key`.
+    """
     guard_memory()
-    where, unlock = shown(path), unlock or Unlock()
-    key = _plain(_opened(read_private(path), unlock, where), where)
+    key = _plain(_opened(raw, unlock or Unlock(), where), where)
     _match(FieldKeys(key, cut_id).fingerprint(), cut_id, fingerprint, where)
     return key
 

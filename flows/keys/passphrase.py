@@ -9,6 +9,7 @@ import getpass
 import os
 import sys
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from flows.keys.secret_files import read_private
 
 PASSPHRASE_FILE = "DATACUT_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable that names a file
 IDENTITY_FILE = "DATACUT_IDENTITY_FILE"
+SIGNING_PASSPHRASE_FILE = "DATACUT_SIGNING_PASSPHRASE_FILE"  # noqa: S105 - the same
 MIN_LENGTH = 12  # characters; scrypt slows a guess down, it does not save a short word
 
 
@@ -26,6 +28,7 @@ class Unlock:
 
     passphrase_file: Path | None = None
     identity_file: Path | None = None
+    passphrase_given: Callable[[], bytes] | None = None  # by a program or a store
 
     def passphrase(self) -> str:
         """Return the passphrase of a protected key.
@@ -33,6 +36,8 @@ class Unlock:
         Raises:
             KeyMaterialError: no file is named and nobody can be asked, or the file is unfit.
         """
+        if self.passphrase_given is not None:
+            return _one_line(self.passphrase_given())
         file = self.passphrase_file or _named(PASSPHRASE_FILE)
         if file is not None:
             return passphrase_of(file)
@@ -64,7 +69,23 @@ def passphrase_of(file: Path) -> str:
     Raises:
         KeyMaterialError: unreadable, open to others, not one line of UTF-8, or too short.
     """
-    raw = read_private(file, name="the passphrase file")
+    return _one_line(read_private(file, name="the passphrase file"))
+
+
+def signing_passphrase() -> bytes:
+    """Return the passphrase of a signing key: of the file that the environment names, or from the terminal.
+
+    Raises:
+        KeyMaterialError: as :meth:`Unlock.passphrase`.
+    """
+    file = _named(SIGNING_PASSPHRASE_FILE)
+    if file is not None:
+        return passphrase_of(file).encode()
+    where = f"release.signing_passphrase, or {SIGNING_PASSPHRASE_FILE}"
+    return _ask("Passphrase of the signing key: ", where).encode()
+
+
+def _one_line(raw: bytes) -> str:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -87,11 +108,11 @@ def ask_new() -> str:
     return first
 
 
-def _ask(prompt: str) -> str:
+def _ask(prompt: str, where: str = f"--passphrase-file FILE, cut.key_passphrase_file, or {PASSPHRASE_FILE}") -> str:
     if not sys.stdin.isatty():
         raise KeyMaterialError(
             "a passphrase is needed and there is no terminal to ask at",
-            remedy=f"give --passphrase-file FILE, cut.key_passphrase_file, or {PASSPHRASE_FILE}",
+            remedy=f"give {where}",
         )
     return _checked(getpass.getpass(prompt))
 

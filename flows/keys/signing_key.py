@@ -12,7 +12,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from contracts.errors import KeyMaterialError, PlaceError
+from flows.keys.passphrase import signing_passphrase
 from flows.keys.secret_files import read_key_file, shown, write_new
+
+PROTECTED = b"ENCRYPTED PRIVATE KEY"
 
 
 def key_id(public: bytes) -> str:
@@ -95,17 +98,34 @@ def _read(path: Path, *, private: bool) -> bytes:
 def load_signer(path: Path, *, passphrase: bytes | None = None) -> Signer:
     """Read a private signing key.
 
+    Args:
+        passphrase: of a protected key; without it that of the file which ``DATACUT_SIGNING_PASSPHRASE_FILE`` names,
+            or it is asked for.
+
     Raises:
         KeyMaterialError: unreadable, open to others, no Ed25519 PKCS8 PEM, or the passphrase does not fit.
     """
-    data = _read(path, private=True)
+    return opened_signer(_read(path, private=True), passphrase, where=_named(path))
+
+
+def opened_signer(data: bytes, passphrase: bytes | None, *, where: str) -> Signer:
+    """Return a private signing key that was read already.
+
+    Args:
+        where: what messages call the place that it is from.
+
+    Raises:
+        KeyMaterialError: as :func:`load_signer`.
+    """
+    if PROTECTED in data:
+        passphrase = passphrase or signing_passphrase()
     try:
         key = serialization.load_pem_private_key(data, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         what = "is not a private key in PEM, or the passphrase is wrong"
-        raise KeyMaterialError(what, where=_named(path)) from None
+        raise KeyMaterialError(what, where=where) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyMaterialError("is not an Ed25519 key", where=_named(path))
+        raise KeyMaterialError("is not an Ed25519 key", where=where)
     return Signer(key)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from contracts.errors import EvidenceError
 from flows.cut.config import Job, load_cut
-from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
+from flows.cut.context import cut_signer
+from flows.keys.signing_key import PublicKey, Signer, load_approver
 from flows.pack.verify import VerificationPolicy, verify_pack
 
 
@@ -55,7 +56,7 @@ def check_returns(cut_file: Path) -> list[CheckedReturn]:
 
 def _keys(job: Job) -> list[PublicKey]:
     release = job.model.release
-    keys = [load_signer(job.path(release.signing_key)).public]
+    keys = [cut_signer(job).public]
     if release.approver:
         approver = load_approver(job.path(release.approver))
         keys.append(approver.public if isinstance(approver, Signer) else approver)

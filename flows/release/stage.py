@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from contracts.evidence import Evidence, StageSeconds
-from flows.cut.context import Context, context, sources_of
+from flows.cut.context import Context, context, cut_signer, sources_of
 from flows.cut.progress import Kind
 from flows.cut.records import SourceFacts
 from flows.cut.stopping import refuse_stopped
 from flows.cut.workspace import disk
-from flows.keys.signing_key import PublicKey, Signer, load_approver, load_signer
+from flows.keys.signing_key import PublicKey, Signer, load_approver
 from flows.leak_scan import scan
 from flows.leak_scan.canaries import scan_canaries
 from flows.leak_scan.digests_of_run import run_scanner
@@ -131,7 +131,7 @@ class _Phases:
 def _signers(known: Context) -> tuple[list[Signer], list[PublicKey]]:
     """Return who signs now, operator first, and who must approve later."""
     release_ = known.job.model.release
-    signers = [load_signer(known.job.path(release_.signing_key))]
+    signers = [cut_signer(known.job)]
     approver = load_approver(known.job.path(release_.approver)) if release_.approver else None
     if isinstance(approver, Signer):
         signers.append(approver)

@@ -223,7 +223,13 @@ def ended(server: Server, run: str) -> dict[str, Any]:
 
 
 def during(server: Server, run: str, words: str) -> None:
-    wait(lambda: words in str(server.run(run).get("labels")), 200, words)
+    """Wait until a run is in a stage."""
+    end = time.monotonic() + 200
+    while words not in str((found := server.run(run)).get("labels")):
+        state = found.get("state") or {}
+        assert state.get("type") not in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"), state
+        assert time.monotonic() < end, state
+        time.sleep(0.1)
 
 
 @pytest.mark.slow
@@ -239,13 +245,13 @@ def test_somebody_hears_once_of_a_run_that_fails_is_killed_or_cancelled(server, 
     before = (pack / "tagmanifest-sha256.txt").stat().st_ino
 
     killed = server.begin_run(whole_job)
-    during(server, killed, "pseudonymise")
+    during(server, killed, "datacut.stage")
     for pid in descendants(server.worker.pid):
         os.kill(pid, signal.SIGKILL)
     assert ended(server, killed)["state_type"] == "CRASHED"
 
     cancelled = server.begin_run(whole_job)
-    during(server, cancelled, "pseudonymise")
+    during(server, cancelled, "datacut.stage")
     server.ask(f"/flow_runs/{cancelled}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
     assert ended(server, cancelled)["state_type"] == "CANCELLED"
     assert (pack / "tagmanifest-sha256.txt").stat().st_ino == before
