@@ -6,8 +6,8 @@ with the participant's own reasons, and is counted: rows in = rows released + ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from flows.cut.records import SourceFacts, TreatedColumns
 from flows.cut.workspace import Workspace
 from flows.keys.signing_key import load_public
 from flows.pack import bag
+from flows.pack.held_files import HeldFiles
 from flows.pack.verify import VerificationPolicy, verify_pack
 from flows.pseudonymise.source import check_cut_date
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
@@ -43,13 +44,14 @@ Entry = TypeVar("Entry", Accounting, InputEvidence)
 
 
 @lru_cache(maxsize=64)
-def verified(pack: Path, public_key: Path, cut_id: str) -> Evidence:
-    """Return the evidence of a pack that holds; each pack is verified once per process.
+def verified(pack: Path, public_key: Path, cut_id: str) -> tuple[Evidence, HeldFiles]:
+    """Return the evidence and the files of a pack that holds; each pack is verified once per process.
 
     Raises:
         PackFaultError: it does not hold. KeyMaterialError: the public key cannot be read.
     """
-    return verify_pack(pack, [load_public(public_key)], VerificationPolicy(cut_id=cut_id)).sealed
+    found = verify_pack(pack, [load_public(public_key)], VerificationPolicy(cut_id=cut_id))
+    return found.sealed, HeldFiles.of(pack, found.tagmanifest_sha256)
 
 
 def refuse_foreign(evidence: Evidence, cut: Cut, keys: FieldKeys, *, where: str) -> None:
@@ -99,17 +101,16 @@ def take_submission(
     if source.pack is None or source.public_key is None:
         raise IntakeError("names no pack", where=where)
     pack = job.path(source.pack)
-    evidence = verified(pack, job.path(source.public_key), job.model.cut.id)
+    evidence, files = verified(pack, job.path(source.public_key), job.model.cut.id)
     refuse_foreign(evidence, job.model.cut, keys, where=where)
     counts = _entry(evidence.accounting, participant, extract, where)
     inputs = _entry(evidence.inputs, participant, extract, where)
     _same_contract(evidence, contract, where)
     changed = treated_columns(evidence.policy, contract, where)
     again = judged_again(contract, changed)
-    released = pack / f"data/{participant.mpid}/{extract.contract}.parquet"
-    staged = _stage(released, contract, again, workspace, where, progress)
-    gone = _keep_excluded(pack / f"excluded/{participant.mpid}/{extract.contract}.parquet", workspace, where)
-    _keep_told(pack / bag.FEEDBACK / participant.mpid / f"{extract.contract}.parquet", contract, workspace, where)
+    staged = _stage(files, contract, again, workspace, where, progress)
+    gone = _keep_excluded(files, workspace, where)
+    _keep_told(files, contract, workspace, where)
     stated = tuple(rule.id for rule in contract.rules_at(RuleStage.INTAKE) if rule not in again)
     workspace.record(TreatedColumns(columns=changed, stated=stated), participant.mpid, extract.contract)
     if (staged, gone) != (counts.released, counts.excluded):
@@ -161,32 +162,46 @@ def _same_contract(evidence: Evidence, contract: Contract, where: str) -> None:
         raise RefusedError(told, where=where, remedy=remedy)
 
 
+def _frames(
+    files: HeldFiles, room: str, where: str, fits: Callable[[Sequence[str]], bool], otherwise: str
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a verified file, if the pack has it, through the descriptor that was verified."""
+    path = f"{room}/{where}.parquet"
+    if path not in files:
+        return
+    with files.open(path) as stream:
+        file = pq.ParquetFile(stream)
+        if not fits(file.schema_arrow.names):
+            raise RefusedError(otherwise, where=where)
+        for batch in file.iter_batches(batch_size=BATCH):
+            yield pl.DataFrame(batch)
+
+
 def _stage(
-    path: Path, contract: Contract, again: Sequence[Rule], workspace: Workspace, where: str, progress: Progress
+    files: HeldFiles, contract: Contract, again: Sequence[Rule], workspace: Workspace, where: str, progress: Progress
 ) -> int:
     """Stage the released rows: columns that the participant's policy dropped are empty, some rules are judged."""
     participant, extract = where.split("/")
     writer = PartitionWriter(workspace, STAGED, participant, extract)
+    known = {c.name for c in contract.staged}
     rows = 0
-    if path.is_file():
-        file = pq.ParquetFile(path)
-        held = set(file.schema_arrow.names)
-        unknown = held - {c.name for c in contract.staged}
-        if unknown or "mpan_core" not in held:
-            raise RefusedError("has other columns than its contract", where=where)
-        masks = [*fault_masks(contract, again), pl.lit(0, pl.UInt64).alias(BLAMED)]
-        for batch in file.iter_batches(batch_size=BATCH):
-            frame = pl.DataFrame(batch)
-            missing = [pl.lit(None, pl.String).alias(c.name) for c in contract.staged if c.name not in held]
-            frame = frame.with_columns(missing).select(*(c.name for c in contract.staged))
-            _refuse_foreign_values(unlike_staged(frame, contract, scheme_lists()), where)
-            writer.add(
-                frame.with_columns(pl.lit(None, pl.String).alias("_token"), *masks, pl.lit(None, pl.UInt64).alias(ROW))
-            )
-            rows += frame.height
-            progress(where, rows)
+    masks = [*fault_masks(contract, again), pl.lit(0, pl.UInt64).alias(BLAMED)]
+    fits = partial(_fits, known)
+    for held in _frames(files, bag.PAYLOAD, where, fits, "has other columns than its contract"):
+        missing = [pl.lit(None, pl.String).alias(c.name) for c in contract.staged if c.name not in held.columns]
+        frame = held.with_columns(missing).select(*(c.name for c in contract.staged))
+        _refuse_foreign_values(unlike_staged(frame, contract, scheme_lists()), where)
+        writer.add(
+            frame.with_columns(pl.lit(None, pl.String).alias("_token"), *masks, pl.lit(None, pl.UInt64).alias(ROW))
+        )
+        rows += frame.height
+        progress(where, rows)
     writer.close()
     return rows
+
+
+def _fits(known: Collection[str], names: Sequence[str]) -> bool:
+    return set(names) <= set(known) and "mpan_core" in names
 
 
 def _refuse_foreign_values(columns: Sequence[str], where: str) -> None:
@@ -198,34 +213,26 @@ def _refuse_foreign_values(columns: Sequence[str], where: str) -> None:
         )
 
 
-def _keep_excluded(path: Path, workspace: Workspace, where: str) -> int:
+def _keep_excluded(files: HeldFiles, workspace: Workspace, where: str) -> int:
     participant, extract = where.split("/")
     writer = PartitionWriter(workspace, SUBMITTED, participant, extract)
     rows = 0
-    if path.is_file():
-        file = pq.ParquetFile(path)
-        if list(file.schema_arrow.names) != list(EXCLUDED_COLUMNS):
-            raise RefusedError("has other columns of excluded rows than datacut writes", where=where)
-        for batch in file.iter_batches(batch_size=BATCH):
-            frame = pl.DataFrame(batch)
-            _refuse_foreign_values(unlike_excluded(frame), where)
-            writer.add(frame)
-            rows += frame.height
+    odd = "has other columns of excluded rows than datacut writes"
+    for frame in _frames(files, "excluded", where, lambda names: tuple(names) == EXCLUDED_COLUMNS, odd):
+        _refuse_foreign_values(unlike_excluded(frame), where)
+        writer.add(frame)
+        rows += frame.height
     writer.close()
     return rows
 
 
-def _keep_told(path: Path, contract: Contract, workspace: Workspace, where: str) -> None:
+def _keep_told(files: HeldFiles, contract: Contract, workspace: Workspace, where: str) -> None:
     """Take over which rules the participant's own rows break, for its feedback; nothing is decided by it."""
     writer = PartitionWriter(workspace, TOLD, *where.split("/"))
-    if path.is_file():
-        file = pq.ParquetFile(path)
-        if tuple(file.schema_arrow.names) != COLUMNS_TOLD:
-            raise RefusedError("has other columns of faults than datacut writes", where=where)
-        for batch in file.iter_batches(batch_size=BATCH):
-            frame = pl.DataFrame(batch)
-            _refuse_foreign_values(unlike_told(frame, contract), where)
-            writer.add(frame)
+    odd = "has other columns of faults than datacut writes"
+    for frame in _frames(files, bag.FEEDBACK, where, lambda names: tuple(names) == COLUMNS_TOLD, odd):
+        _refuse_foreign_values(unlike_told(frame, contract), where)
+        writer.add(frame)
     writer.close()
 
 

@@ -94,10 +94,10 @@ def open_return(pack: Path, public_keys: list[PublicKey]) -> tuple[Evidence, boo
         PackFaultError, EvidenceError: the pack does not hold. RefusedError: it is no return pack.
     """
     if public_keys:
-        verify_pack(pack, public_keys, VerificationPolicy())
+        evidence = verify_pack(pack, public_keys, VerificationPolicy()).sealed
     else:
         hold_together(pack)
-    evidence = read_evidence(pack)
+        evidence = read_evidence(pack)
     if evidence.kind != "return":
         raise RefusedError(f"is a {evidence.kind} pack, not a return", where=pack.name)
     if evidence.scheme != SCHEME:

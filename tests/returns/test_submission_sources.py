@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -12,13 +13,16 @@ import polars as pl
 import pytest
 import yaml
 
-from contracts.errors import RefusedError
+from contracts.errors import EvidenceError, RefusedError
 from contracts.evidence import PolicyEvidence
 from contracts.load import load_all
 from flows.cut.config import load_cut
 from flows.cut.deliveries import FOLDER, DeliveryNote
 from flows.keys.signing_key import load_signer, new_signing_key
+from flows.pack.held_files import HeldFiles
+from flows.pack.verify import Verification
 from flows.pack.writer import PackWriter
+from flows.pseudonymise import submission
 from flows.pseudonymise.submission import treated_columns
 from flows.ringfence.pool import pool_file
 from flows.sample import SampleRequest, generate
@@ -242,6 +246,51 @@ def test_a_changed_byte(spoilt, place):
     assert done.code == 18
     assert "digest differs" in done.told[0]
     assert DATA in done.told[0]
+
+
+@pytest.mark.requirement("Q62", "Q58")
+@pytest.mark.parametrize("name", [DATA, GONE, "manifest-sha256.txt"])
+def test_a_file_swapped_after_the_signature_was_checked(sent, tmp_path, monkeypatch, name):
+    """Between verification and use somebody renames another file over one of the pack: it is not read."""
+    folder = tmp_path / "market"
+    shutil.copytree(sent, folder, ignore=shutil.ignore_patterns("out", "from-packs", "work*", "ledger.db"))
+    other = folder / "other"
+    shutil.copy(folder / PACK / name, other)
+    if name.endswith("parquet"):
+        pl.read_parquet(other).head(3).write_parquet(other)
+    else:
+        other.write_text(other.read_text().replace("a", "b"))
+    check = submission.verify_pack
+
+    def checked(pack: Path, *a: object, **k: object) -> Verification:
+        found = check(pack, *a, **k)
+        if pack == folder / PACK and other.is_file():
+            other.rename(pack / name)
+        return found
+
+    monkeypatch.setattr(submission, "verify_pack", checked)
+
+    def use() -> None:
+        _, files = submission.verified(folder / PACK, folder / "keys/signing.pub", CUT)
+        with files.open(name):
+            raise AssertionError("was opened")
+
+    with pytest.raises(EvidenceError, match="is not the file that was verified") as caught:
+        use()
+    assert caught.value.exit_code == 18
+
+
+def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path):
+    (tmp_path / "f").write_bytes(b"one")
+    files = HeldFiles(tmp_path, {"f": hashlib.sha256(b"one").hexdigest()})
+    with files.open("f") as file:
+        assert file.read() == b"one"
+    with pytest.raises(EvidenceError, match="changed while it was read"), files.open("f") as file:
+        (tmp_path / "f").write_bytes(b"two")
+    (tmp_path / "f").unlink()
+    (tmp_path / "f").symlink_to(tmp_path / "g")
+    with pytest.raises(OSError, match="symbolic"), files.open("f"):
+        pass
 
 
 def test_a_file_added(spoilt):
