@@ -15,8 +15,9 @@ from pathlib import Path
 from contracts.codes import code_table
 from contracts.errors import ContractError
 from contracts.scheme.model import HIGHEST_NUMBER, INWARD_LETTERS, SchemeLists
+from contracts.yaml_loader import read_yaml
 
-__all__ = ["HIGHEST_NUMBER", "INWARD_LETTERS", "SchemeLists", "scheme_lists"]
+__all__ = ["HIGHEST_NUMBER", "INWARD_LETTERS", "SchemeLists", "published_keys", "scheme_lists"]
 
 HERE = Path(__file__).parent
 PINS = {
@@ -48,3 +49,10 @@ def scheme_lists() -> SchemeLists:
         post_towns={row[0]: row[1] for row in pairs["post_towns.csv"]},
         daily_shapes=tuple((int(row[1]), int(row[2])) for row in code_table("half_hourly_shapes")[1]),
     )
+
+
+@cache
+def published_keys() -> tuple[bytes, ...]:
+    """Return keys of 32 bytes that stand in public test vectors."""
+    listed = read_yaml((HERE / "published_keys.yaml").read_bytes()).value
+    return tuple(bytes.fromhex(key) for keys in listed.values() for key in keys)

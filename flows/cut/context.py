@@ -41,10 +41,12 @@ def cut_keys(job: Job) -> FieldKeys:
     """Read the key that ``cut.yaml`` names, in the way it names, and refuse one that is revoked.
 
     Raises:
-        KeyMaterialError: it cannot be read or opened, is another, or its fingerprint is on the list of revoked keys.
+        KeyMaterialError: it cannot be read or opened, is another, its fingerprint is on the list of revoked keys, or
+            everybody has it.
         ConfigurationError: the cut has expired.
     """
     from flows.keys.destruction import refuse_revoked
+    from flows.keys.published import refuse_published
 
     cut = job.model.cut
     require_unexpired(cut.expires)
@@ -53,6 +55,8 @@ def cut_keys(job: Job) -> FieldKeys:
     unlock = Unlock(passphrase, identity, given)
     where = place_name(job.path(cut.key) if isinstance(cut.key, Path) else cut.key)
     keys = FieldKeys(opened_cut_key(job.secret(cut.key), cut.id, cut.fingerprint, unlock, where=where), cut.id)
+    if not cut.test:
+        refuse_published(keys, where)
     listed = job.path(cut.revoked_keys or Path(REVOKED))
     if cut.revoked_keys or listed.exists():
         refuse_revoked(keys.fingerprint(), listed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -19,6 +18,7 @@ from flows.sample.defect_catalogue import VARIANTS
 from flows.sample.defects import NATURAL, OF_RULE
 from flows.sample.layout import EXTRACTS
 from flows.sample.market_data import NEW_SERVICE, NO_DIP_ID
+from flows.sample.public_secrets import sample_secret
 from flows.sample.request import SampleRequest
 
 COLUMNS = (
@@ -144,9 +144,7 @@ def write_beside(request: SampleRequest, folder: Path, rows: dict[str, int], pla
 def _write_keys(seed: int, folder: Path) -> None:
     """Write the sample's keys. They follow from the seed, so they protect nothing but a sample."""
     folder.mkdir()
-    cut_key, signing_seed = (
-        hashlib.sha256(f"datacut sample {name} key {seed}".encode()).digest() for name in ("cut", "signing")
-    )
+    cut_key, signing_seed = (sample_secret(name, seed) for name in ("cut", "signing"))
     signing = Ed25519PrivateKey.from_private_bytes(signing_seed)
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     _write_private(folder / "cut.key", cut_key.hex().encode() + b"\n")
@@ -170,6 +168,7 @@ cut:
   scheme: 1                  # pseudonym scheme
   trust_model: si-central    # who holds the key: si-central or shared-key
   key: keys/cut.key          # one line of 64 hex digits, mode 0600; make your own with datacut key new
+  test: true                 # invented data: a published key will do, as this sample's is; leave it out in earnest
 
 reference:
   market_domain_data: elexon/mdd      # valid combinations, roles and loss classes in force on the cut date

@@ -12,7 +12,7 @@ from tests.command import datacut
 
 HERE = Path(__file__).parent
 pytestmark = [pytest.mark.requirement("Q57"), pytest.mark.slow]
-CUT = """cut: {id: CASE-1, date: 2023-08-19, key: keys/cut.key}
+CUT = """cut: {id: CASE-1, date: 2023-08-19, key: keys/cut.key, test: true}
 reference: {market_domain_data: mdd}
 participants:
   - mpid: SUPA

@@ -13,7 +13,7 @@ import pytest
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.requirement("DQ11")
-CUT = """cut: {id: CASE-1, date: 2023-08-19, key: keys/cut.key}
+CUT = """cut: {id: CASE-1, date: 2023-08-19, key: keys/cut.key, test: true}
 reference: {market_domain_data: mdd}
 participants:
   - {mpid: SUPA, role: SUP, extracts: [{contract: portfolio, source: {path: porté folio.csv}}]}

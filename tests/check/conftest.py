@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from flows.keys.cut_key import new_key
 from flows.sample import SampleRequest, generate
 
 MPANS = 900
@@ -46,6 +47,6 @@ def foreign(pristine: Path, tmp_path: Path) -> Path:
         columns["METER_SERIAL_NUMBER"].alias("Serial"),
         columns["MPAN_CORE"].alias("S Number"),
     ).write_csv(folder / "crm.txt", separator="|")
-    shutil.copy(pristine / "keys/cut.key", folder / "cut.key")
+    new_key(folder / "cut.key", "CHECK")
     shutil.copy(pristine / "keys/signing.pem", folder / "signing.pem")
     return folder

@@ -45,7 +45,7 @@ def _portfolio(path: str) -> dict[str, object]:
 
 
 def write(file: Path, parties: list[dict[str, object]]) -> None:
-    head = {"id": "SAMPLE-2023-08-19", "date": "2023-08-19", "key": "keys/cut.key"}
+    head = {"id": "SAMPLE-2023-08-19", "date": "2023-08-19", "key": "keys/cut.key", "test": True}
     document = {"cut": head, "participants": parties, "release": {"folder": "out", "signing_key": "keys/signing.pem"}}
     file.write_text(yaml.safe_dump(document, sort_keys=False))
 

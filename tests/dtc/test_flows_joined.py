@@ -159,7 +159,7 @@ def test_a_d0313_through_the_whole_job(tmp_path):
     (place / "in" / "b.usr").write_bytes(flow("D0313002", d0313(["AI"], ["01", "02"])))
     extracts = [{"contract": name, "source": {"path": "in"}} for name in ("metering", "register")]
     document = {
-        "cut": {"id": "CASE-1", "date": CUT, "key": "keys/cut.key"},
+        "cut": {"id": "CASE-1", "date": CUT, "key": "keys/cut.key", "test": True},
         "reference": {"market_domain_data": "mdd"},
         "participants": [{"mpid": "MOPA", "role": "MOP", "extracts": extracts}],
         "release": {"folder": "out", "signing_key": "keys/signing.pem"},

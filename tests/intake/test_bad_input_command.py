@@ -47,7 +47,7 @@ class Place:
         """Write a ``cut.yaml`` of one source."""
         extract = {"contract": contract, "source": {"path": path, **source}}
         document = {
-            "cut": {"id": "BAD", "date": "2023-08-19", "key": "keys/cut.key"},
+            "cut": {"id": "BAD", "date": "2023-08-19", "key": "keys/cut.key", "test": True},
             "participants": [{"mpid": "EELC", "role": "LDSO", "extracts": [extract]}],
             "reference": {"market_domain_data": "mdd"},
             "release": {"signing_key": "keys/signing.pem"},

@@ -44,7 +44,7 @@ HERE = Path(__file__).parent
 SHARED = HERE.parent / "cases" / "shared"
 ROWS = 40
 USUAL = {
-    "cut": {"id": "CUT-1", "date": "2023-08-19", "key": "keys/cut.key"},
+    "cut": {"id": "CUT-1", "date": "2023-08-19", "key": "keys/cut.key", "test": True},
     "participants": [{"mpid": "SUPA", "role": "SUP", "extracts": []}],
     "release": {"folder": "out", "signing_key": "keys/signing.pem"},
 }

@@ -237,7 +237,7 @@ class Place:
         self.forms = forms(sample)
         shutil.rmtree(sample)
         self.document = {
-            "cut": {"id": "FUZZ", "date": "2023-08-19", "key": "keys/cut.key"},
+            "cut": {"id": "FUZZ", "date": "2023-08-19", "key": "keys/cut.key", "test": True},
             "reference": {"market_domain_data": "mdd"},
             "release": {"signing_key": "keys/signing.pem"},
         }
