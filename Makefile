@@ -13,7 +13,7 @@ BRANCHES := 86
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check coverage all docs sample wheelhouse clean
+.PHONY: help demo test check coverage all docs sample release wheelhouse clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -45,14 +45,18 @@ docs: $(VENV)/.ready  ## write the data dictionary, the pages of processes and o
 	$(BIN)/datacut contracts doc > docs/data-dictionary.md
 	$(BIN)/python -m contracts.documents.process_page > docs/processes.md
 	$(BIN)/python -m tests.traceability > docs/traceability.md
+	$(BIN)/python -m tests.points > docs/privacy-points.md
 	$(BIN)/python -m contracts.documents.runbook > docs/runbook.md
 	$(BIN)/python -m contracts.documents.evidence_schema > contracts/schema/evidence-1.json
 
 sample: $(VENV)/.ready  ## write sample_data/ anew
 	$(BIN)/datacut sample --mpans 5000 --seed 1 --defects 0.05 --out sample_data
 
+release: $(VENV)/.ready  ## wheel, source archive, list of parts with licences (CycloneDX) and their digests, in dist/
+	$(BIN)/python -m tests.provenance --out dist
+
 wheelhouse: $(VENV)/.ready  ## every wheel for a machine without a network: pip install --no-index --find-links wheelhouse datacut
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir wheelhouse ".[postgres]"
 
 clean:  ## remove everything that is not in the repository
-	rm -rf $(VENV) demo out wheelhouse .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo out dist wheelhouse .pytest_cache .mypy_cache .ruff_cache .hypothesis

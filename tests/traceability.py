@@ -39,6 +39,11 @@ def shown() -> dict[str, list[str]]:
     return {name: sorted(tests) for name, tests in found.items()}
 
 
+def names_of_tests(path: Path) -> list[str]:
+    """Return the tests of a file."""
+    return [name for name, _ in _tests(ast.parse(path.read_text(encoding="utf-8")))]
+
+
 def _tests(tree: ast.Module) -> Iterator[tuple[str, list[str]]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):

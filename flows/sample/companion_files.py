@@ -169,7 +169,6 @@ cut:
   trust_model: si-central    # who holds the key: si-central or shared-key
   key: keys/cut.key          # one line of 64 hex digits, mode 0600; make your own with datacut key new
   test: true                 # invented data: a published key will do, as this sample's is; leave it out in earnest
-
 reference:
   market_domain_data: elexon/mdd      # valid combinations, roles and loss classes in force on the cut date
   industry_standing_data: elexon/isd  # DIP ids of participants (entities M16 and M18)

@@ -12,33 +12,23 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from email.parser import Parser
-from importlib import metadata
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from flows.cli.run import SAMPLE_REQUEST
 from flows.cut.installed import EXTRAS
 from flows.sample import SampleRequest, generate
+from tests.provenance import build, needed
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    return build(tmp_path_factory.mktemp("wheel"))
-
-
-def build(folder: Path) -> Path:
-    hatch = Path(sys.executable).with_name("hatchling")
-    if not hatch.exists():
+    if not Path(sys.executable).with_name("hatchling").exists():
         pytest.skip("hatchling is not installed")
-    subprocess.run([hatch, "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True, capture_output=True)
-    (made,) = folder.glob("*.whl")
-    return made
+    return build(tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_holds_three_packages_and_their_data(wheel):
@@ -85,27 +75,6 @@ def _held(path: Path) -> object:
 
 
 LEFT_OUT = ("prefect", "ortools", "sqlalchemy", "psycopg", "fastapi", "adbc-driver-postgresql", "dask")
-
-
-def needed(wheel: Path) -> dict[str, metadata.Distribution]:
-    """Return what pip would install beside the wheel when no extra is asked for, by name, as it is installed here."""
-    kept = zipfile.ZipFile(wheel)
-    (entry,) = (name for name in kept.namelist() if name.endswith(".dist-info/METADATA"))
-    asked = [Requirement(line) for line in Parser().parsestr(kept.read(entry).decode()).get_all("Requires-Dist")]
-    found: dict[str, metadata.Distribution] = {}
-    waiting = [(requirement, "") for requirement in asked]
-    seen = set()
-    while waiting:
-        requirement, extra = waiting.pop()
-        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
-            continue
-        name = canonicalize_name(requirement.name)
-        found[name] = metadata.distribution(name)
-        for wanted in {"", *requirement.extras}:
-            if (name, wanted) not in seen:
-                seen.add((name, wanted))
-                waiting += [(Requirement(line), wanted) for line in found[name].requires or ()]
-    return found
 
 
 def light(wheel: Path, folder: Path) -> set[str]:

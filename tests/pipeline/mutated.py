@@ -236,7 +236,7 @@ class Place:
         shutil.move(sample / "elexon" / "mdd", folder / "mdd")
         self.forms = forms(sample)
         shutil.rmtree(sample)
-        self.document = {
+        self.document: dict[str, dict[str, object]] = {
             "cut": {"id": "FUZZ", "date": "2023-08-19", "key": "keys/cut.key", "test": True},
             "reference": {"market_domain_data": "mdd"},
             "release": {"signing_key": "keys/signing.pem"},

@@ -177,3 +177,24 @@ def test_key_objects_never_show_or_serialise_their_bytes() -> None:
         assert CUT_KEY.hex() not in shown
         with pytest.raises(KeyMaterialError):
             pickle.dumps(thing)
+
+
+@pytest.mark.requirement("Q67")
+def test_the_same_digits_in_two_fields_have_nothing_in_common() -> None:
+    """Field keys are apart: what a meter serial and a UPRN become says nothing of one another."""
+    digits = pl.Series([f"{n:08d}" for n in range(10_000_000, 10_003_000)])
+    serials = identifiers.meter_serials(KEYS.field("meter-serial"), digits)
+    others = identifiers.meter_serials(KEYS.field("uprn"), digits)
+    same = int((serials == others).sum())
+    assert same <= 2, "chance gives a pair in ten million"
+    assert len(set(serials.to_list())) == len(digits)
+
+
+@pytest.mark.requirement("Q67")
+@pytest.mark.parametrize(("radix", "length", "good"), [(10, 5, False), (10, 6, True), (36, 3, False), (36, 4, True)])
+def test_a_domain_under_a_million_is_refused(radix: int, length: int, good: bool) -> None:
+    if good:
+        ff1.check_domain(radix, length)
+        return
+    with pytest.raises(ff1.Ff1DomainError):
+        ff1.check_domain(radix, length)
