@@ -256,7 +256,7 @@ class Place:
         (self.folder / form.file).write_bytes(data)
         source = [{"contract": extract, "source": {"path": form.file}} for extract in form.extracts]
         participant = {"mpid": MPIDS.get(form.extracts[0], "DCOL"), "role": "LDSO", "extracts": source}
-        document = {**self.document, "cut": {**self.document["cut"], **(cut or {})}, "participants": [participant]}
+        document = {**self.document, "cut": self.document["cut"] | dict(cut or {}), "participants": [participant]}
         file = self.folder / "cut.yaml"
         file.write_text(yaml.safe_dump(document))
         asked = ["anonymise", file, "--json", "--log", self.folder / "work" / "log.jsonl"]
