@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from contracts.evidence_attack import AttackEvidence
 from contracts.evidence_inputs import (
     InputEvidence,
     LeftOut,
@@ -382,6 +383,7 @@ class Evidence(Section):
     coincident: Maybe[Coincident] = None
     leak_scan: Maybe[LeakScan] = None
     risk: Maybe[Risk] = None
+    attack: Maybe[AttackEvidence] = None
     ring_fence: Maybe[RingFenceEvidence] = None
     previous: Maybe[tuple[PackReference, ...]] = _maybe("Packs that this one was made from.")
     baseline: Maybe[Baseline] = None

@@ -12,6 +12,7 @@ from contracts.attack.model import (
     BlockingRule,
     Fact,
     FactKind,
+    InRun,
     Intruder,
     Knowledge,
     Levels,
@@ -48,6 +49,7 @@ def intruders(path: Path = INTRUDERS) -> Attack:
         intruders=tuple(_intruder(node, nodes) for node in document.intruders),
         public=document.joins.public,
         released=document.joins.released,
+        in_run=InRun(document.in_run.targets, document.in_run.among, document.in_run.intruders),
     )
 
 
@@ -107,6 +109,9 @@ def _check(document: AttackDocument) -> Iterator[Found]:
         if name not in known:
             yield place, none_of(name, sorted(known), "fact")
     ids = [node.id for node in document.intruders]
+    for number, name in enumerate(document.in_run.intruders):
+        if name not in ids:
+            yield ("in_run", "intruders", number), none_of(name, ids, "intruder")
     for number, node in enumerate(document.intruders):
         if node.like and node.like not in ids:
             yield ("intruders", number, "like"), none_of(node.like, ids, "intruder")

@@ -141,6 +141,20 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class InRun:
+    """What is played as a part of every run.
+
+    Attributes:
+        targets: people searched for; ``among``: metering points of the part of the release that is searched.
+        intruders: ids of those that play.
+    """
+
+    targets: int
+    among: int
+    intruders: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Attack:
     """The whole of ``intruders.yaml``."""
 
@@ -151,3 +165,9 @@ class Attack:
     intruders: tuple[Intruder, ...]
     public: tuple[str, ...]
     released: tuple[str, ...]
+    in_run: InRun
+
+    def of_others(self) -> list[str]:
+        """Return the facts that another release is read for."""
+        knows = {fact for one in self.intruders if one.from_other for fact in one.knows}
+        return sorted(knows | {*self.public, *self.released})

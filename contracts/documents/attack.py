@@ -84,6 +84,14 @@ class JoinsNode(Strict):
     released: tuple[str, ...] = Field(min_length=1)
 
 
+class InRunNode(Strict):
+    """What is played as a part of every run."""
+
+    targets: int = Field(ge=1)
+    among: int = Field(ge=1000)
+    intruders: tuple[str, ...] = Field(min_length=1)
+
+
 class AttackDocument(Strict):
     """The whole of the file."""
 
@@ -97,3 +105,4 @@ class AttackDocument(Strict):
     series: SeriesNode
     intruders: tuple[IntruderNode, ...] = Field(min_length=1)
     joins: JoinsNode
+    in_run: InRunNode

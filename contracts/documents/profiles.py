@@ -14,3 +14,23 @@ class AmountsDocument(Strict):
 
     bands: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
     steps: tuple[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0)]], ...] = Field(min_length=1)
+
+
+Figure = Annotated[float, Field(ge=0, le=1)]
+
+
+class PromiseNode(Strict):
+    """What holds from so many metering points on."""
+
+    metering_points: int = Field(ge=0)
+    intruders: dict[str, Figure] = Field(default_factory=dict)
+    joins: Figure | None = None
+    unique: Figure | None = None
+
+
+class PromisesDocument(Strict):
+    """What each profile promises, by the size of a release."""
+
+    exact: tuple[PromiseNode, ...]
+    standard: tuple[PromiseNode, ...]
+    strict: tuple[PromiseNode, ...]

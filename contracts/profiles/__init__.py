@@ -8,17 +8,28 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from contracts.documents.profiles import AmountsDocument
+from contracts.attack import intruders
+from contracts.documents.profiles import AmountsDocument, PromiseNode, PromisesDocument
 from contracts.load import read_document
 from contracts.model import Contract
 from contracts.overlay import Overlay, apply, read_overlay
-from contracts.profiles.model import AmountSteps, ReleasedPrecision
-from contracts.strict import Found
+from contracts.profiles.model import AmountSteps, Promise, ReleasedPrecision
+from contracts.strict import Found, none_of
 from contracts.vocabulary import Method
 
-__all__ = ["AmountSteps", "Profile", "ReleasedPrecision", "amount_steps", "loosened", "under_profile"]
+__all__ = [
+    "AmountSteps",
+    "Profile",
+    "Promise",
+    "ReleasedPrecision",
+    "amount_steps",
+    "loosened",
+    "promised",
+    "under_profile",
+]
 
 HERE = Path(__file__).parent
+JOINS, UNIQUE = "joins", "unique"
 
 
 class Profile(StrEnum):
@@ -38,6 +49,42 @@ def amount_steps(path: Path = HERE / "amounts.yaml") -> AmountSteps:
     """
     node, _ = read_document(path, AmountsDocument, check=_check)
     return AmountSteps(node.bands, node.steps)
+
+
+def promised(profile: Profile, metering_points: int, path: Path = HERE / "promises.yaml") -> Promise:
+    """Return what a profile promises of a release of so many metering points; nothing where it says nothing.
+
+    Raises:
+        ContractError: the file is wrong.
+    """
+    held = [one for one in _promises(path)[profile] if one.metering_points <= metering_points]
+    return held[-1] if held else Promise(0, MappingProxyType({}))
+
+
+@cache
+def _promises(path: Path) -> Mapping[Profile, tuple[Promise, ...]]:
+    document, _ = read_document(path, PromisesDocument, check=_check_promises)
+    by_name = {Profile.EXACT: document.exact, Profile.STANDARD: document.standard, Profile.STRICT: document.strict}
+    return {profile: tuple(map(_promise, nodes)) for profile, nodes in by_name.items()}
+
+
+def _promise(node: PromiseNode) -> Promise:
+    more = {JOINS: node.joins, UNIQUE: node.unique}
+    figures = node.intruders | {name: most for name, most in more.items() if most is not None}
+    return Promise(node.metering_points, MappingProxyType(figures))
+
+
+def _check_promises(document: PromisesDocument) -> Iterator[Found]:
+    known = [one.id for one in intruders().intruders]
+    for profile in ("exact", "standard", "strict"):
+        nodes: tuple[PromiseNode, ...] = getattr(document, profile)
+        sizes = [node.metering_points for node in nodes]
+        if sizes != sorted(set(sizes)):
+            yield (profile,), "ascends by metering points"
+        for number, node in enumerate(nodes):
+            for name in node.intruders:
+                if name not in known:
+                    yield (profile, number, "intruders", name), none_of(name, known, "intruder")
 
 
 def under_profile(contracts: Mapping[str, Contract], profile: Profile, overlay: Overlay) -> Mapping[str, Contract]:

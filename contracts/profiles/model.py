@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -25,3 +26,16 @@ class ReleasedPrecision:
 
     cut_date: datetime.date
     amounts: AmountSteps
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a profile promises of a release of some size.
+
+    Attributes:
+        metering_points: from how many on.
+        figures: intruder, ``joins`` or ``unique`` -> the most that is allowed; what is not named is not promised.
+    """
+
+    metering_points: int
+    figures: Mapping[str, float]

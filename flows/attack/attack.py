@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -12,7 +15,7 @@ from contracts.attack import intruders
 from contracts.attack.model import Attack
 from contracts.errors import IntakeError
 from contracts.json_types import JsonObject
-from flows.attack.released import AT_ONCE, ReleasedPack
+from flows.attack.released import AT_ONCE, SPREAD, ReleasedPack
 from flows.attack.truth import Points, Truth
 from transforms.attack.facts import Values, known_cells
 from transforms.attack.intervals import wilson
@@ -22,12 +25,39 @@ from transforms.attack.outcome import AttackOutcome, conclude, rounded
 from transforms.attack.search import ReleasedPart, Searcher, Sought, uses
 
 
+class TruthSource(Protocol):
+    """What is really so of the people of a release, and the number that draws them."""
+
+    @property
+    def seed(self) -> int:
+        """Return the number that decides who is searched for and what is misremembered."""
+
+    def facts(self, attack: Attack, points: Points) -> ReleasedPart:
+        """Return the real values of some metering points."""
+
+    def series(self, attack: Attack, points: Points, days: Sequence[date]) -> ReleasedPart:
+        """Return the real totals of days and half-hours of some metering points."""
+
+
+TheirValues = Callable[[Attack, Points], Values]  # what another cut's release says of the same people
+
+
 @dataclass(frozen=True, slots=True)
 class OtherCut:
-    """Another cut of the same people: its release, and the truth that says who is who in it."""
+    """Another cut of the same people: its release, and the truths that say who is who in both."""
 
     pack: ReleasedPack
     truth: Truth
+    here: Truth
+
+    def __call__(self, plan: Attack, people: Points) -> Values:
+        """Return what the other cut's release says of the same people."""
+        named = self.here.others(self.truth, people)
+        whole: Values = {}
+        for chunk in self.pack.chunks(plan, plan.of_others(), self.pack.rows()):
+            for name, column in chunk.of(named).items():
+                whole[name] = np.where(known_cells(column), column, whole.get(name, column))
+        return whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +93,15 @@ class Attacked:
     """What was achieved.
 
     Attributes:
-        points: metering points that are released; ``people``: how many of them were searched for.
+        points: metering points that are released; ``people``: how many of them were searched for, ``among`` how
+            many, where that is a part of the release.
         rows: an entry per intruder and variant; ``joins``: per plain join with another cut.
         not_played: intruder -> why it was not played.
         unreleased: facts that intruders know and the release does not tell.
     """
 
     points: int
+    among: int
     people: int
     rows: list[PlayedIntruder] = field(default_factory=list)
     joins: list[JoinOutcome] = field(default_factory=list)
@@ -80,6 +112,7 @@ class Attacked:
         """Return the result as plain values: counts and rates, no identifier."""
         return {
             "metering_points": self.points,
+            "searched_among": self.among,
             "people": self.people,
             "intruders": [row.document() for row in self.rows],
             "joins": [asdict(join) for join in self.joins],
@@ -92,33 +125,55 @@ class Attacked:
         return max(self.rows, key=lambda row: row.outcome.difference, default=None)
 
 
-def attack(release: Path, truth: Truth, other: OtherCut | None = None, targets: int | None = None) -> Attacked:
-    """Play every intruder against a release.
+@dataclass(frozen=True, slots=True)
+class Game:
+    """What is played.
 
-    Args:
+    Attributes:
+        intruders: whose turn it is; all of the contract where none is named.
         targets: how many people are searched for; as the contract says where it is not given.
+        among: search in a part of so many metering points at most: it is a sample of the market, since pseudonyms
+            are, and more is found in it than in the whole.
+    """
+
+    intruders: tuple[str, ...] = ()
+    targets: int | None = None
+    among: int | None = None
+
+    def plan(self) -> Attack:
+        """Return the contract of the intruders as it is played."""
+        plan = intruders()
+        search = replace(plan.search, targets=self.targets or plan.search.targets)
+        turn = tuple(one for one in plan.intruders if not self.intruders or one.id in self.intruders)
+        return replace(plan, search=search, intruders=turn)
+
+
+def attack(release: Path, truth: TruthSource, other: TheirValues | None = None, game: Game | None = None) -> Attacked:
+    """Play intruders against a release.
 
     Raises:
         IntakeError: the pack holds no metering points, or the truth holds none of them.
     """
-    plan = intruders()
-    if targets:
-        plan = replace(plan, search=replace(plan.search, targets=targets))
-    pack = ReleasedPack(release)
-    points = pack.points()
+    game = game or Game()
+    plan, pack = game.plan(), ReleasedPack(release)
+    rows = pack.rows()
+    within = (0, SPREAD if game.among is None or rows <= game.among else SPREAD * game.among // rows)
+    points = pack.points(within)
     people = sample(points, plan.search.targets, truth.seed)
     real = truth.facts(plan, people)
     if not np.isin(people, real.points).any():
         raise IntakeError(
             "the truth holds no metering point of the release", where=release.name, remedy="name its own cut.yaml"
         )
-    found = Attacked(int(points.size), int(people.size))
-    searchers = _searchers(plan, truth, people, real, other, found)
-    joins = _joins(plan, truth, people, other)
+    found = Attacked(int(points.size) if within[1] == SPREAD else rows, int(points.size), int(people.size))
+    theirs = other(plan, people) if other else None
+    searchers = _searchers(plan, truth, people, real, theirs, found)
+    joins = [Join(columns, people, theirs) for columns in combinations(plan.public, plan.released)] if theirs else []
     facts = sorted(
         {fact for one in searchers for fact in (*one.facts, *one.intruder.wants)} | {*plan.public, *plan.released}
     )
-    _play(pack, plan, facts, searchers, joins, points.size)
+    chunks = partial(pack.chunks, plan, facts, int(points.size), within)
+    _play(chunks, searchers, joins, int(points.size))
     found.rows = [_row(one, name) for one, name in zip(searchers, _names(searchers, plan), strict=True)]
     found.rows += _series(pack, plan, truth, found)
     found.rows.sort(key=lambda row: [one.id for one in plan.intruders].index(row.intruder))
@@ -129,58 +184,42 @@ def attack(release: Path, truth: Truth, other: OtherCut | None = None, targets: 
 
 
 def _searchers(
-    plan: Attack, truth: Truth, people: Points, real: ReleasedPart, other: OtherCut | None, found: Attacked
+    plan: Attack, truth: TruthSource, people: Points, real: ReleasedPart, theirs: Values | None, found: Attacked
 ) -> list[Searcher]:
     made, values = [], real.of(people)
     for intruder in plan.intruders:
         if intruder.series:
             continue
-        if intruder.from_other and other is None:
+        if intruder.from_other and theirs is None:
             found.not_played[intruder.id] = "no other release was given (--other)"
             continue
-        source = _theirs(plan, truth, people, other) if intruder.from_other and other else values
+        source = theirs if intruder.from_other and theirs is not None else values
         known = remember(source, intruder.knows, people, truth.seed)
         for _, facts in uses(intruder, plan.facts):
             made.append(Searcher(plan, intruder, facts, Sought(people, known, values)))
     return made
 
 
-def _theirs(plan: Attack, truth: Truth, people: Points, other: OtherCut) -> Values:
-    """Return what another cut's release says of the same people."""
-    named = truth.others(other.truth, people)
-    facts = sorted(
-        {fact for one in plan.intruders if one.from_other for fact in one.knows} | {*plan.public, *plan.released}
-    )
-    whole: Values = {}
-    for chunk in other.pack.chunks(plan, facts, other.pack.points().size):
-        for name, column in chunk.of(named).items():
-            whole[name] = np.where(known_cells(column), column, whole.get(name, column))
-    return whole
-
-
-def _joins(plan: Attack, truth: Truth, people: Points, other: OtherCut | None) -> list[Join]:
-    if other is None:
-        return []
-    known = _theirs(plan, truth, people, other)
-    return [Join(columns, people, known) for columns in combinations(plan.public, plan.released)]
-
-
 def _play(
-    pack: ReleasedPack, plan: Attack, facts: Sequence[str], searchers: list[Searcher], joins: list[Join], points: int
+    chunks: Callable[[], Iterator[ReleasedPart]], searchers: list[Searcher], joins: list[Join], points: int
 ) -> None:
     """Let every intruder see the release twice: what is common in it, and who is who."""
-    kept = list(pack.chunks(plan, facts, points)) if points <= AT_ONCE else None
-    for chunk in kept or pack.chunks(plan, facts, points):
+    kept = list(chunks()) if points <= AT_ONCE else None
+    seen = 0
+    for chunk in kept or chunks():
+        seen += int(chunk.points.size)
         for searcher in searchers:
             searcher.count(chunk)
         for join in joins:
             join.add(chunk)
-    for chunk in kept or pack.chunks(plan, facts, points):
+    if seen < points:
+        raise IntakeError("the release is not in the order in which datacut writes it", where=f"{points - seen} missed")
+    for chunk in kept or chunks():
         for searcher in searchers:
             searcher.search(chunk)
 
 
-def _series(pack: ReleasedPack, plan: Attack, truth: Truth, found: Attacked) -> list[PlayedIntruder]:
+def _series(pack: ReleasedPack, plan: Attack, truth: TruthSource, found: Attacked) -> list[PlayedIntruder]:
     """Play the intruders that search half-hourly series, among the homes that have some."""
     rows = []
     for intruder in plan.intruders:

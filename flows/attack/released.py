@@ -20,7 +20,8 @@ from transforms.pseudonymise.mpan import order_key
 
 Points = NDArray[np.uint64]
 AT_ONCE = 1_000_000  # metering points whose facts are in memory at a time
-SPREAD = 10**12  # order keys lie below it
+SPREAD = 10**12  # order keys lie below it, evenly: pseudonyms are a permutation of ten digits
+WIDE = 8  # how many standard deviations a place in a file may be off
 FIRST = "registration"
 PERIOD = "period_{:02}"
 
@@ -47,36 +48,58 @@ class ReleasedPack:
                 f"holds no {FIRST}", where=root.name, remedy="name the folder of a release pack that datacut run wrote"
             )
 
-    def points(self) -> Points:
-        """Return the order keys of all metering points that are released, sorted, each once."""
+    def rows(self) -> int:
+        """Return how many rows of metering points the pack has."""
+        return sum(scan(path).select(pl.len()).collect().item() for path in self.tables[FIRST])
+
+    def points(self, within: tuple[int, int] = (0, SPREAD)) -> Points:
+        """Return the order keys of the metering points that are released, sorted, each once.
+
+        Args:
+            within: lowest order key, and the first one that is beyond.
+        """
         found = [
-            scan(path).select(order_key()).drop_nulls().collect().to_series().to_numpy() for path in self.tables[FIRST]
+            frame.select(ORDER).drop_nulls().collect().to_series().to_numpy()
+            for frame in self.frames(FIRST, (), within)
         ]
         return np.unique(np.concatenate(found))
 
-    def frames(self, extract: str, needed: Sequence[str]) -> list[pl.LazyFrame]:
-        """Return an extract's files with ``_order`` and the columns needed; only files that have all of these."""
+    def frames(self, extract: str, needed: Sequence[str], within: tuple[int, int] = (0, SPREAD)) -> list[pl.LazyFrame]:
+        """Return an extract's files with ``_order`` and the columns needed; only files that have all of these.
+
+        Args:
+            within: as for :meth:`points`. Parquet files are in the order of these keys, so only the part of a file is
+                read in which they can lie.
+        """
+        low, high = within
         found = []
         for path in self.tables.get(extract, ()):
             if set(needed) <= set(columns(path)):
-                found.append(scan(path).select(order_key().alias(ORDER), *needed))
+                rows = scan(path)
+                if high - low < SPREAD and path.suffix == ".parquet":
+                    rows = rows.slice(*_place(pq.read_metadata(path).num_rows, low, high))
+                named = rows.select(order_key().alias(ORDER), *needed)
+                inside = (pl.col(ORDER) >= low) & (pl.col(ORDER) < high)
+                found.append(named.filter(inside) if high - low < SPREAD else named)
         return found
 
-    def chunks(self, attack: Attack, facts: Sequence[str], points: int) -> Iterator[ReleasedPart]:
+    def chunks(
+        self, attack: Attack, facts: Sequence[str], points: int, within: tuple[int, int] = (0, SPREAD)
+    ) -> Iterator[ReleasedPart]:
         """Yield the release in parts of about a million metering points, with the attributes of some facts."""
-        parts = -(-points // AT_ONCE) or 1
+        parts, (low, high) = -(-points // AT_ONCE) or 1, within
         for part in range(parts):
-            low, high = SPREAD * part // parts, SPREAD * (part + 1) // parts
-            yield self._chunk(attack, facts, (pl.col(ORDER) >= low) & (pl.col(ORDER) < high))
+            bounds = (low + (high - low) * part // parts, low + (high - low) * (part + 1) // parts)
+            yield self._chunk(attack, facts, bounds)
 
-    def _chunk(self, attack: Attack, facts: Sequence[str], inside: pl.Expr) -> ReleasedPart:
+    def _chunk(self, attack: Attack, facts: Sequence[str], within: tuple[int, int]) -> ReleasedPart:
         chosen = {name: fact for name, fact in attack.facts.items() if name in facts or _part(attack, name, facts)}
         frames = []
         for extract in self.tables:
             for fact, column in wanted(chosen, extract):
-                files = self.frames(extract, [column])
+                files = self.frames(extract, [column], within)
                 if files:
-                    rows = pl.concat(files, how="vertical_relaxed").filter(inside)
+                    rows = pl.concat(files, how="vertical_relaxed")
                     frames.append(gather(rows, [(fact, column)], extract))
         return joined([frame.collect(engine="streaming") for frame in frames], attack, chosen)
 
@@ -96,6 +119,13 @@ class ReleasedPack:
         whole = pl.concat(frames).filter(pl.col(spec.quantity) == spec.of).drop_nulls(spec.day)
         counted = whole.group_by(spec.day).len().sort(["len", spec.day], descending=[True, False]).head(spec.days)
         return sorted(counted.collect()[spec.day].to_list())
+
+
+def _place(rows: int, low: int, high: int) -> tuple[int, int]:
+    """Return offset and length of the rows of a file among which those with keys from ``low`` to ``high`` lie."""
+    wide = WIDE * int(rows**0.5) + 1_000
+    begin = max(rows * low // SPREAD - wide, 0)
+    return begin, rows * high // SPREAD + wide - begin
 
 
 def needed(spec: SeriesFacts) -> list[str]:

@@ -51,7 +51,7 @@ def attack_command(
     Each intruder is played twice: with the people's own records in the release, and without them (the control). Only
     the difference is what the release gives away. Nothing is written; real values stay in memory.
     """
-    from flows.attack.attack import OtherCut, attack
+    from flows.attack.attack import Game, OtherCut, attack
     from flows.attack.released import ReleasedPack
     from flows.attack.truth import Truth
 
@@ -59,8 +59,9 @@ def attack_command(
         raise ConfigurationError("give --truth or --sample, one of them")
     if (other is None) != (other_truth is None):
         raise ConfigurationError("--other and --other-truth go together")
-    against = OtherCut(ReleasedPack(other), Truth.of(other_truth)) if other and other_truth else None
-    found = attack(release, Truth.of(truth or SAMPLE / "cut.yaml"), against, targets)
+    here = Truth.of(truth or SAMPLE / "cut.yaml")
+    against = OtherCut(ReleasedPack(other), Truth.of(other_truth), here) if other and other_truth else None
+    found = attack(release, here, against, Game(targets=targets))
     document = found.document()
     best = found.best()
     passed = [row for row in found.rows if tolerate is not None and row.outcome.difference_interval[0] > tolerate]

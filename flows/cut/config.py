@@ -100,7 +100,8 @@ class Policy(Strict):
 
     postcode: PostcodePolicy = PostcodePolicy.OUTWARD
     overlay: Path | None = None
-    profile: Profile = Profile.EXACT  # how precise dates and amounts of release and return packs are
+    profile: Profile = Profile.STANDARD  # how precise dates and amounts of release and return packs are
+    promises: dict[str, Share] = Field(default_factory=dict)  # accepted by name, in place of what the profile promises
     risk: RiskPolicy = RiskPolicy()
     excluded_at_most: Annotated[ExcludedAtMost, BeforeValidator(_limits)] = ExcludedAtMost()
 

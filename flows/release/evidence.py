@@ -30,6 +30,7 @@ from contracts.evidence import (
     StageSeconds,
     Times,
 )
+from contracts.evidence_attack import AttackEvidence
 from contracts.evidence_inputs import DutiesEvidence, InputEvidence, LeftOut, RegistersEvidence
 from contracts.evidence_results import LeakScan, Risk
 from contracts.model import Contract
@@ -285,11 +286,12 @@ def _policy(known: Context, kind: str) -> PolicyEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the release itself found: the accounting of every extract, the search for raw identifiers, the risk."""
+    """What the release itself found: the accounting of every extract, the search for raw identifiers, the risk, the attack."""
 
     accounting: Sequence[Accounting]
     leak_scan: LeakScan
     risk: Risk | None
+    attack: AttackEvidence | None = None
 
 
 def release_evidence(
@@ -342,6 +344,7 @@ def release_evidence(
         ring_fence=fence.evidence if fence else None,
         leak_scan=found.leak_scan,
         risk=found.risk,
+        attack=found.attack,
         previous=tuple(previous.references(_source_files(known))),
         baseline=previous.baseline(earlier) if earlier else None,
         lineage=tuple(_lineage(root, lineage_section(used, inputs, added))),

@@ -6,11 +6,15 @@ import polars as pl
 
 from contracts.errors import ConfigurationError, ResidueError
 from contracts.evidence_results import Risk
+from contracts.model import Treatment
+from contracts.profiles import UNIQUE, promised
 from flows.cut.context import Context
 from flows.cut.partitions import JUDGED, frames, read_exclusions
 from transforms.augment.settlement_meter import settlement_meter
 from transforms.pseudonymise.pseudonymiser import treat
 from transforms.release import disclosure_risk
+
+COUNTED = (("eac", "annual_consumption", "eac"), ("supplier_effective_from", "registration", "supplier_effective_from"))
 
 
 def measure(known: Context) -> Risk | None:
@@ -20,7 +24,8 @@ def measure(known: Context) -> Risk | None:
         ConfigurationError: a quasi-identifier is no column that the risk can be measured on.
     """
     policy = known.job.model.cut.policy.risk
-    parts = []
+    more = _precision(known)
+    parts, digests = [], []
     for number in range(known.workspace.partitions):
         points = _points(known, number)
         if points is None:
@@ -34,6 +39,8 @@ def measure(known: Context) -> Risk | None:
                 remedy=f"known are {', '.join(sorted({*names, *disclosure_risk.READS}))}",
             )
         parts.append(disclosure_risk.classes(points, policy.quasi_identifiers).collect(engine="streaming"))
+        told = {name: treatment for name, treatment in more.items() if name in names}
+        digests.append(disclosure_risk.keys(points, policy.quasi_identifiers, told))
         if len(parts) > 8:
             parts = [disclosure_risk.merge_classes(parts, policy.quasi_identifiers)]
     if not parts:
@@ -41,7 +48,18 @@ def measure(known: Context) -> Risk | None:
     found = disclosure_risk.figures(
         disclosure_risk.merge_classes(parts, policy.quasi_identifiers)["size"], policy.quasi_identifiers
     )
-    return found.model_copy(update={"thresholds": policy.thresholds}) if policy.thresholds else found
+    alone, whole = disclosure_risk.alone(digests), known.job.model.cut.policy
+    most = {**promised(whole.profile, found.metering_points or 0).figures, **whole.promises}.get(UNIQUE)
+    return found.model_copy(update={"thresholds": policy.thresholds or None, "alone": alone, "alone_promised": most})
+
+
+def _precision(known: Context) -> dict[str, Treatment]:
+    """Return how amounts and dates are released that count beside the quasi-identifiers."""
+    found = {}
+    for name, extract, column in COUNTED:
+        contract = known.contracts[extract]
+        found[name] = contract.treatment(contract.column(column))
+    return found
 
 
 def refuse(known: Context, found: Risk | None) -> None:

@@ -21,7 +21,7 @@ from flows.leak_scan.digests_of_run import run_scanner
 from flows.leak_scan.section import leak_scan_section, require_known, require_searched
 from flows.pack.writer import PackWriter, publish_together
 from flows.release import extracts as release
-from flows.release import payload, risk
+from flows.release import intruders, payload, risk
 from flows.release.evidence import Measured, earlier_evidence, judged, release_evidence
 from flows.release.feedback import write_feedback, write_told
 from flows.release.guards import require_held
@@ -67,7 +67,12 @@ def publish(cut_file: str, *, kind: Kind = "release", stages: Sequence[StageSeco
         with took.phase("risk"):
             singled_out = risk.measure(known)
             risk.refuse(known, singled_out)
-        found = Measured(accounting, leak_scan_section(known, scanner, found_raw), singled_out)
+        attacked = None
+        if kind == "release":
+            with took.phase("attack"):
+                attacked = intruders.measure(known, pack.root)
+                intruders.refuse(attacked, singled_out)
+        found = Measured(accounting, leak_scan_section(known, scanner, found_raw), singled_out, attacked)
         evidence = release_evidence(known, kind, found, took.stages, pack.root)
         _report(known, pack, evidence, signers, awaiting)
         scanner.document(evidence.document(), "evidence")  # what is written about the data is searched like the data

@@ -314,6 +314,10 @@ def _warnings(evidence: Evidence) -> list[ReportCheck]:
                 "Half-hourly data", "Real half-hourly readings are released.", detail, CheckState.NOTE, "policy"
             )
         )
+    if evidence.policy and evidence.policy.profile == "exact":
+        short = "Dates and amounts are exact: the policy asks for profile exact by name."
+        detail = "One bill, or two dates, finds a home. Profile standard moves dates and varies amounts."
+        found.append(ReportCheck("Released precision", short, detail, CheckState.NOTE, "policy"))
     if evidence.policy and evidence.policy.loosened:
         short = f"{plural(len(evidence.policy.loosened), 'column')} left exact against the profile."
         detail = f"The policy asks for it by name: {listed(list(evidence.policy.loosened), 8)}."

@@ -9,11 +9,15 @@ Source: NIST SP 800-188; ARX risk model; ICO guidance on anonymisation (singling
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import polars as pl
 
 from contracts.evidence_results import ClassSize, Risk
+from contracts.model import Treatment
+from contracts.vocabulary import Method
 
 SIZES = ((1, "1"), (4, "2 to 4"), (10, "5 to 10"), (100, "11 to 100"), (None, "more than 100"))
 CONSUMPTION_BANDS = (0, 1_000, 2_000, 3_000, 5_000, 10_000, 50_000, 100_000)  # kWh a year
@@ -43,6 +47,47 @@ def classes(points: pl.LazyFrame, quasi_identifiers: Sequence[str]) -> pl.LazyFr
     """
     named = [DERIVED[name].alias(name) if name in DERIVED else pl.col(name) for name in quasi_identifiers]
     return points.select(named).group_by(list(quasi_identifiers)).len("size")
+
+
+def as_precise(value: pl.Expr, treatment: Treatment) -> pl.Expr:
+    """Return what an intruder with the real value could tell of a released one: itself, or how far it may be off.
+
+    Columns in: a date or an amount as it is released.
+    """
+    rule = str(treatment.rule or "").partition(" ")[0]
+    match treatment.method:
+        case Method.MOVE:
+            return value.cast(pl.Date).cast(pl.Int32).cast(pl.Int64) // (2 * int(rule))
+        case Method.VARY:
+            share = int(rule) / 100
+            return (value.cast(pl.Float64).abs().log1p() / math.log((1 + share) / (1 - share))).floor()
+    return value
+
+
+def keys(points: pl.LazyFrame, quasi_identifiers: Sequence[str], more: Mapping[str, Treatment]) -> pl.Series:
+    """Return a 64-bit digest of the class of every metering point, at the precision of the release.
+
+    Args:
+        more: dates and amounts that count beside the quasi-identifiers, with their treatment; a band of consumption
+            says less than its amount and is left out.
+    """
+    named = [
+        (DERIVED[name] if name in DERIVED else pl.col(name)).alias(name)
+        for name in quasi_identifiers
+        if name != "consumption_band" and name not in more
+    ]
+    exact = [as_precise(pl.col(name), treatment).alias(name) for name, treatment in more.items()]
+    whole = points.select(*named, *exact)
+    return whole.select(pl.struct(pl.all()).hash().alias("key")).collect(engine="streaming")["key"]
+
+
+def alone(keys_of_all: Sequence[pl.Series]) -> float:
+    """Return the share of metering points whose class holds nobody else."""
+    whole = np.sort(np.concatenate([part.to_numpy() for part in keys_of_all]))
+    if not whole.size:
+        return 0.0
+    before = np.concatenate([[True], whole[1:] != whole[:-1]])
+    return round(float((before & np.concatenate([before[1:], [True]])).mean()), 6)
 
 
 def merge_classes(parts: Sequence[pl.DataFrame], quasi_identifiers: Sequence[str]) -> pl.DataFrame:
