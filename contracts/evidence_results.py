@@ -141,8 +141,8 @@ class Risk(Section):
     journalist_max: Maybe[Share] = None
     marketer: Maybe[Share] = None
     alone: Maybe[Share] = _maybe(
-        "Share of metering points that no other is like in the quasi-identifiers, annual consumption and start of supply, "
-        "as precisely as they are released."
+        "Share of metering points that no other is like in the quasi-identifiers, annual consumption and start of "
+        "supply, as precisely as they are released."
     )
     alone_promised: Maybe[Share] = _maybe("Most of it that the profile promises.")
     thresholds: Maybe[dict[str, float]] = _maybe("Figure -> the largest value that the policy tolerates.")

@@ -108,6 +108,10 @@ def _check(document: AttackDocument) -> Iterator[Found]:
     for place, name in _named(document):
         if name not in known:
             yield place, none_of(name, sorted(known), "fact")
+    yield from _check_intruders(document)
+
+
+def _check_intruders(document: AttackDocument) -> Iterator[Found]:
     ids = [node.id for node in document.intruders]
     for number, name in enumerate(document.in_run.intruders):
         if name not in ids:

@@ -286,7 +286,7 @@ def _policy(known: Context, kind: str) -> PolicyEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the release itself found: the accounting of every extract, the search for raw identifiers, the risk, the attack."""
+    """What the release itself found: accounting of every extract, search for raw identifiers, risk, attack."""
 
     accounting: Sequence[Accounting]
     leak_scan: LeakScan

@@ -16,8 +16,8 @@ from flows.attack.judged import JudgedTruth
 from flows.cut.context import Context
 
 REMEDY = (
-    "treat what singles out (cut.policy.overlay), take profile strict, keep the postcode area only, or accept the figure "
-    "by name: cut.policy.promises"
+    "treat what singles out (cut.policy.overlay), take profile strict, keep the postcode area only, or accept the "
+    "figure by name: cut.policy.promises"
 )
 APP_USER = "saw half-hourly readings, which a run does not keep: play datacut attack"
 

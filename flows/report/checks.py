@@ -5,39 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from contracts.evidence import Evidence, Publication, Tool
 from contracts.evidence_inputs import InputEvidence, RegistersEvidence
-from contracts.evidence_results import RingFenceEvidence, Risk
+from contracts.evidence_results import RingFenceEvidence
 from flows.report import figures
+from flows.report.check_types import CheckState, ReportCheck
 from flows.report.formatting import counted, listed, long_date, number, percent, plural, size
+from flows.report.singling_out import singled_out
 from transforms.release.attestation import accounting_faults
-
-
-class CheckState(StrEnum):
-    """How an answer weighs in the verdict."""
-
-    PLAIN = "plain"  # a fact, neither good nor bad
-    GOOD = "good"
-    NOTE = "note"  # a reader should look closer
-    BAD = "bad"  # the pack is not fit to rely on
-
-
-@dataclass(frozen=True, slots=True)
-class ReportCheck:
-    """One question, its short answer, what stands behind it, and the section that shows it in full.
-
-    ``claim`` is what the answer adds to the verdict above all questions, as a part of a sentence or a reason.
-    """
-
-    question: str
-    short: str
-    detail: str
-    state: CheckState = CheckState.PLAIN
-    section: str = ""
-    code: bool = False
-    claim: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +45,7 @@ def report_checks(evidence: Evidence, signed_by: Sequence[str], approvers: Seque
         _signed(signed_by, approvers),
         *_who_answers(evidence.registers),
     ]
-    return found + _risk(evidence.risk) + _warnings(evidence)
+    return found + singled_out(evidence) + _warnings(evidence)
 
 
 def verdict(found: Sequence[ReportCheck]) -> Verdict:
@@ -283,25 +259,6 @@ def _signed(signed_by: Sequence[str], approvers: Sequence[str]) -> ReportCheck:
         short = f"By the operator’s key {listed(list(signed_by))}; key {listed(list(approvers))} must approve."
         detail = "It counts once both have signed. A page cannot tell: run datacut verify with both keys."
     return ReportCheck("Is it signed?", short, detail, CheckState.GOOD, "verify", claim="the pack is signed")
-
-
-def _risk(risk: Risk | None) -> list[ReportCheck]:
-    """Return how far the released columns single out a metering point; nothing where it was not measured."""
-    if not risk:
-        return []
-    question, limits = "Can a metering point be singled out?", risk.thresholds or {}
-    figures_of = {name: getattr(risk, name, None) for name in sorted(limits)}
-    above = [n.replace("_", " ") for n, f in figures_of.items() if isinstance(f, int | float) and f > limits[n]]
-    if above:
-        short = f"The risk of re-identification is above what the policy tolerates: {listed(above)}."
-        detail = "Coarser columns or fewer rows would lower it; releasing as it is, is the controllers’ decision."
-        return [ReportCheck(question, short, detail, CheckState.NOTE, "risk")]
-    counts = [band.metering_points for band in risk.class_sizes or ()] or [0]
-    alone, whole = counts[0], sum(counts)
-    knows = listed([name.replace("_", " ") for name in risk.quasi_identifiers or ()], 8)
-    short = f"{percent(alone, whole)} of metering points are like no other, once identifiers are gone."
-    limit = "within the limits that the policy sets" if limits else "the policy sets no limit"
-    return [ReportCheck(question, short, f"For an intruder who knows {knows}; {limit}.", section="risk")]
 
 
 def _warnings(evidence: Evidence) -> list[ReportCheck]:

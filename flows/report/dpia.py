@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from contracts.evidence import Evidence
-from flows.report import figures
+from flows.report import figures, singling_out
 from flows.report.formatting import number, percent, plural, visible
 from flows.report.render import as_packed, asset, content_security_policy, environment
 
@@ -129,8 +129,13 @@ def _remains(evidence: Evidence) -> list[str]:
         if scan
         else "The pack was not searched for raw identifiers at this stage."
     )
-    risks = ((name, getattr(evidence.risk, name, None)) for name in ("prosecutor_max", "journalist_max", "marketer"))
+    risks = [(name, getattr(evidence.risk, name, None)) for name in ("prosecutor_max", "journalist_max", "marketer")]
     shown = [f"{name.replace('_', ' ')} {number(risk)}" for name, risk in risks if risk is not None]
-    lines.append(f"Risk of singling out: {', '.join(shown)}." if shown else "Risk of singling out was not measured.")
+    meant = singling_out.explained([name for name, risk in risks if risk is not None])
+    lines.append(
+        f"Risk of singling out: {', '.join(shown)} ({meant})." if shown else "Risk of singling out was not measured."
+    )
+    if evidence.attack and evidence.attack.played:
+        lines += singling_out.in_words(evidence.attack)
     lines.append("Every holder of the cut key can reverse every pseudonym of the cut, whoever’s data it is.")
     return lines

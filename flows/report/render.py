@@ -15,7 +15,7 @@ from markupsafe import Markup
 from pydantic import JsonValue
 
 from contracts.evidence import Evidence
-from flows.report import figures, formatting
+from flows.report import figures, formatting, singling_out
 from flows.report.checks import report_checks, verdict
 from flows.report.sankey import flow
 from transforms.release.attestation import canonical_bytes, strict_json
@@ -144,6 +144,10 @@ def _figures(evidence: Evidence) -> Mapping[str, object]:
         "lineage": figures.lineage(evidence),
         "requirements": figures.requirements(evidence),
         "steps": figures.steps(evidence),
+        "reaches": singling_out.reaches(evidence.attack),
+        "joined": singling_out.joins(evidence.attack),
+        "in_per_cent": singling_out.share,
+        "explained": singling_out.explained,
     }
 
 
