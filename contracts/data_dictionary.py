@@ -44,6 +44,7 @@ METHODS: Mapping[Method, str] = {
     Method.DROP: "does not leave",
     Method.MOVE: "moved by the key, in the order of the metering point's dates",
     Method.VARY: "varied by the key, within its band",
+    Method.MIX: "mixed among the homes of a group, whose sums stay",
 }
 CLASSES: Mapping[Classification, str] = {
     Classification.IDENTIFIER: "names a metering point, device or premises by itself",

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from contracts.evidence_attack import AttackEvidence
+from contracts.evidence_half_hours import MixedSeriesEvidence
 from contracts.evidence_inputs import (
     InputEvidence,
     LeftOut,
@@ -83,8 +84,8 @@ class ColumnTreatment(Section):
 class PolicyEvidence(Section):
     """The obfuscation policy in force."""
 
-    half_hourly: Maybe[Literal["synthetic", "real", "none"]] = _maybe(
-        "Whether half-hourly readings are a keyed synthetic series, real ones, or absent."
+    half_hourly: Maybe[Literal["synthetic", "mixed", "real", "none"]] = _maybe(
+        "Whether half-hourly readings are a keyed synthetic series, mixed among homes, real ones, or absent."
     )
     extracts: Maybe[dict[str, dict[str, str | ColumnTreatment]]] = _maybe(
         "Effective treatment: extract -> column -> treatment."
@@ -384,6 +385,7 @@ class Evidence(Section):
     leak_scan: Maybe[LeakScan] = None
     risk: Maybe[Risk] = None
     attack: Maybe[AttackEvidence] = None
+    mixed_series: Maybe[tuple[MixedSeriesEvidence, ...]] = None
     ring_fence: Maybe[RingFenceEvidence] = None
     previous: Maybe[tuple[PackReference, ...]] = _maybe("Packs that this one was made from.")
     baseline: Maybe[Baseline] = None

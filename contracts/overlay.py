@@ -32,6 +32,7 @@ GENERALISATIONS = {
 # What each method that keeps a value's kind and not its precision is for, the rule that it takes, and that in words.
 PRECISION = {
     Method.MOVE: (Form.DATE, r"[1-9][0-9]{1,3} days", "moves dates, by a rule of 10 to 9999 days"),
+    Method.MIX: (Form.DECIMAL, r"[1-9][0-9]{1,3} homes", "mixes half-hours, by a rule of 10 to 9999 homes"),
     Method.VARY: (Form.DECIMAL, r"[1-9][0-9]? %", "varies decimal numbers, by a rule of 1 to 99 %"),
 }
 
@@ -94,8 +95,8 @@ def refusal(column: Column, treatment: Treatment) -> str:
         return "an identifier is pseudonymised, tokenised, suppressed or dropped; it never passes"
     if column.key and method not in (column.treatment.method, Method.PSEUDONYMISE):
         return "is part of the key and keeps its treatment"
-    if method is Method.SYNTHETIC and column.treatment.method is not Method.SYNTHETIC:
-        return "has no invented series; synthetic is for half-hourly periods"
+    if method in (Method.SYNTHETIC, Method.MIX) and column.treatment.method is not Method.SYNTHETIC:
+        return f"has no series; {method.value} is for half-hourly periods"
     if method is Method.PSEUDONYMISE and treatment.field is None:
         return "the pseudonym scheme has no field for it; use token"
     if method in PRECISION:

@@ -28,6 +28,7 @@ class Method(StrEnum):
     SYNTHETIC = "synthetic"  # every value is replaced by an invented one of the same total (half-hourly series)
     DROP = "drop"
     MOVE = "move"  # a date is moved by the key, in the order of its metering point's dates
+    MIX = "mix"  # half-hourly series are mixed among homes of a group: its sums stay, no home's does
     VARY = "vary"  # an amount is varied by the key, within its band
 
 

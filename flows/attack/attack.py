@@ -175,7 +175,7 @@ def attack(release: Path, truth: TruthSource, other: TheirValues | None = None, 
     chunks = partial(pack.chunks, plan, facts, int(points.size), within)
     _play(chunks, searchers, joins, int(points.size))
     found.rows = [_row(one, name) for one, name in zip(searchers, _names(searchers, plan), strict=True)]
-    found.rows += _series(pack, plan, truth, found)
+    found.rows += _series(pack, plan, truth, within, found)
     found.rows.sort(key=lambda row: [one.id for one in plan.intruders].index(row.intruder))
     found.joins = [_join(one) for one in joins]
     told = {name.partition("@")[0] for one in searchers for name in one.names}
@@ -219,19 +219,25 @@ def _play(
             searcher.search(chunk)
 
 
-def _series(pack: ReleasedPack, plan: Attack, truth: TruthSource, found: Attacked) -> list[PlayedIntruder]:
+def _series(
+    pack: ReleasedPack, plan: Attack, truth: TruthSource, within: tuple[int, int], found: Attacked
+) -> list[PlayedIntruder]:
     """Play the intruders that search half-hourly series, among the homes that have some."""
     rows = []
     for intruder in plan.intruders:
         if not intruder.series:
             continue
-        days = pack.days(plan.series)
-        chunk = pack.series(plan, days)
+        days = pack.days(plan.series, within)
+        chunk = pack.series(plan, days, within)
         if not chunk.points.size:
             found.not_played[intruder.id] = "no half-hourly series are released"
             continue
         people = sample(chunk.points, plan.search.targets, truth.seed)
-        real = truth.series(plan, people, days).of(people)
+        whole = truth.series(plan, people, days)
+        if not whole.points.size:
+            found.not_played[intruder.id] = "real half-hourly readings are not known here"
+            continue
+        real = whole.of(people)
         known = remember(real, intruder.knows, people, truth.seed)
         for name, facts in uses(intruder, plan.facts):
             searcher = Searcher(plan, intruder, facts, Sought(people, known, real))

@@ -15,14 +15,16 @@ from contracts.profiles import amount_steps
 from contracts.profiles.model import ReleasedPrecision
 from contracts.scheme import scheme_lists
 from contracts.vocabulary import PostcodePolicy
-from flows.attack.released import SPREAD, Points, joined
+from flows.attack.released import PERIOD, SPREAD, Points, as_chunk, joined
 from flows.cut.context import Context
 from flows.cut.partitions import JUDGED, frames
 from transforms.attack.blocks import firsts
-from transforms.attack.facts import ORDER, Values, gather, wanted
+from transforms.attack.facts import ORDER, Values, gather, series, wanted
 from transforms.attack.search import ReleasedPart
+from transforms.pseudonymise.half_hourly import kilowatt_hours
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser, treat
+from transforms.pseudonymise.sealed_series import SEALED
 
 SEED_FIELD, OTHER_FIELD = "attack", "attack-other-cut"
 HIDDEN = "outward"  # of a postcode, where only its area is kept: the work folder does not have it
@@ -32,7 +34,7 @@ HIDDEN = "outward"  # of a postcode, where only its area is kept: the work folde
 class JudgedTruth:
     """The judged rows of a run: identifiers are pseudonyms there, dates, amounts and codes are real.
 
-    Half-hourly readings are not: who saw an app is played by ``datacut attack``, from the backups.
+    Half-hourly readings are there for the key's holder alone, and not those that came in a submission pack.
     """
 
     known: Context
@@ -47,8 +49,16 @@ class JudgedTruth:
         return self._facts(attack, points, {}, None)
 
     def series(self, attack: Attack, points: Points, days: Sequence[date]) -> ReleasedPart:
-        """Return nothing: the work folder holds no real half-hourly reading."""
-        return ReleasedPart(np.empty(0, np.uint64), {})
+        """Return the real totals of days and half-hours of some metering points."""
+        spec = attack.series
+        rows = self._rows(spec.extract, points)
+        if rows is None or SEALED not in rows.columns:
+            return ReleasedPart(np.empty(0, np.uint64), {})
+        rows = rows.filter(pl.col(SEALED).is_not_null())
+        periods = [PERIOD.format(n) for n in range(1, spec.periods + 1)]
+        values, present = self.known.pseudonymiser.unsealed(rows[SEALED])
+        real = rows.with_columns(kilowatt_hours(values[:, : spec.periods], ~present[:, : spec.periods], periods))
+        return as_chunk(series(real.lazy(), spec, days, periods).collect())
 
     def another_cut(self, attack: Attack, points: Points) -> Values:
         """Return what a cut of the same people says of them that is released alike, under another key."""

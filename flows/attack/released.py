@@ -103,17 +103,17 @@ class ReleasedPack:
                     frames.append(gather(rows, [(fact, column)], extract))
         return joined([frame.collect(engine="streaming") for frame in frames], attack, chosen)
 
-    def series(self, attack: Attack, days: Sequence[date]) -> ReleasedPart:
+    def series(self, attack: Attack, days: Sequence[date], within: tuple[int, int] = (0, SPREAD)) -> ReleasedPart:
         """Return totals of days and half-hours of every released series."""
-        frames = self.frames(attack.series.extract, needed(attack.series))
+        frames = self.frames(attack.series.extract, needed(attack.series), within)
         periods = [PERIOD.format(n) for n in range(1, attack.series.periods + 1)]
         if not frames or not days:
             return ReleasedPart(np.empty(0, np.uint64), {})
         return as_chunk(series(pl.concat(frames, how="vertical_relaxed"), attack.series, days, periods).collect())
 
-    def days(self, spec: SeriesFacts) -> list[date]:
+    def days(self, spec: SeriesFacts, within: tuple[int, int] = (0, SPREAD)) -> list[date]:
         """Return the days for which most series are released, the first ones of equals, in order."""
-        frames = self.frames(spec.extract, [spec.day, spec.quantity])
+        frames = self.frames(spec.extract, [spec.day, spec.quantity], within)
         if not frames:
             return []
         whole = pl.concat(frames).filter(pl.col(spec.quantity) == spec.of).drop_nulls(spec.day)

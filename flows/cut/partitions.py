@@ -64,7 +64,7 @@ def load(
             if columns is not None:
                 frame = frame.select(c for c in frame.collect_schema().names() if c in columns)
             parts.append(frame.with_columns(pl.lit(h.participant).alias(PARTICIPANT)))
-    return pl.concat(pl.collect_all(parts)) if parts else None
+    return pl.concat(pl.collect_all(parts), how="diagonal") if parts else None  # a pack's rows have nothing sealed
 
 
 def uncarried(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> dict[str, dict[str, set[str]]]:

@@ -19,6 +19,7 @@ from contracts.evidence import (
     ReferenceFileEvidence,
     RuleCountEvidence,
 )
+from contracts.evidence_half_hours import MixedSeriesEvidence
 from contracts.evidence_inputs import InputEvidence
 from contracts.evidence_results import AssociationCountsEvidence, ItemCountsEvidence, RingFenceEvidence
 
@@ -135,6 +136,12 @@ class AppliedLimits(Record, LimitsEvidence):
     """The limits of what a run may exclude, and what of it was accepted by name."""
 
     NAME: ClassVar[str] = "limits"
+
+
+class MixedSeries(Record, MixedSeriesEvidence):
+    """How the half-hourly series of a participant were mixed."""
+
+    NAME: ClassVar[str] = "mixed_series"
 
 
 class AlignmentCounts(Record):

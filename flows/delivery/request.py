@@ -29,11 +29,10 @@ WORDS = {
     Method.GENERALISE: "coarsened",
     Method.SUPPRESS: "emptied",
     Method.DROP: "dropped unread",
-    Method.MOVE: "moved by some days, by the key, in the order of its events",
-    Method.VARY: "varied by the key, within its band",
     Method.SYNTHETIC: "replaced by invented values of the same totals",
     Method.MOVE: "moved, in the order of the metering point's dates",
     Method.VARY: "varied within its band",
+    Method.MIX: "mixed with other homes of the group, whose sums stay",
 }
 
 

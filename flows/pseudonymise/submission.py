@@ -38,7 +38,7 @@ from transforms.release.submission_check import TOLD as COLUMNS_TOLD
 from transforms.release.submission_check import unlike_excluded, unlike_staged, unlike_told
 
 BATCH = 131_072
-CHANGED = (Method.SUPPRESS, Method.DROP, Method.GENERALISE, Method.TOKEN, Method.SYNTHETIC, Method.MOVE, Method.VARY)
+CHANGED = tuple(method for method in Method if method not in (Method.KEEP, Method.PSEUDONYMISE))
 EXCLUDED_COLUMNS = ("mpan_core", "token", "first_cause", "reasons")
 Entry = TypeVar("Entry", Accounting, InputEvidence)
 

@@ -31,6 +31,7 @@ from contracts.evidence import (
     Times,
 )
 from contracts.evidence_attack import AttackEvidence
+from contracts.evidence_half_hours import MixedSeriesEvidence
 from contracts.evidence_inputs import DutiesEvidence, InputEvidence, LeftOut, RegistersEvidence
 from contracts.evidence_results import LeakScan, Risk
 from contracts.model import Contract
@@ -46,12 +47,14 @@ from flows.cut.records import (
     Begun,
     CoincidentCount,
     CountsAfterAugmentation,
+    MixedSeries,
     RingFenceResult,
     RuleCounts,
 )
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace
 from flows.pack import payload, previous
+from flows.release import half_hours
 from transforms import align
 from transforms.augment.decision_tables import REASONS, reads
 from transforms.augment.timeswitch import ATTRIBUTES
@@ -254,14 +257,23 @@ def _agreement(aligned: AlignmentCounts, compared: Path | None) -> list[Particip
     return align.by_participant(aligned.pairs, before or ())
 
 
-def _half_hourly(known: Context) -> Literal["synthetic", "real", "none"]:
-    """Return what half-hourly readings the pack has: ``none``, ``synthetic``, or ``real`` by a line of the policy."""
+def _mixed_series(known: Context) -> list[MixedSeriesEvidence]:
+    """Return how the half-hourly series of each participant were mixed."""
+    mine = (h.participant for h in known.extracts if half_hours.mixes(known.contracts[h.extract]))
+    found = (known.workspace.recorded(MixedSeries, participant) for participant in mine)
+    return [MixedSeriesEvidence(**one.model_dump()) for one in found if one]
+
+
+def _half_hourly(known: Context) -> Literal["synthetic", "mixed", "real", "none"]:
+    """Return what half-hourly readings the pack has; ``real`` are there by a line of the policy alone."""
     if "half_hourly" not in {h.extract for h in known.extracts}:
         return "none"
     contract = known.contracts["half_hourly"]
     periods = [c for c in contract.columns if c.treatment.method is Method.SYNTHETIC]
-    hiding = (Method.SYNTHETIC, Method.SUPPRESS, Method.DROP)
-    return "synthetic" if all(contract.treatment(c).method in hiding for c in periods) else "real"
+    hiding = (Method.SYNTHETIC, Method.MIX, Method.SUPPRESS, Method.DROP)
+    if not all(contract.treatment(c).method in hiding for c in periods):
+        return "real"
+    return "mixed" if any(contract.treatment(c).method is Method.MIX for c in periods) else "synthetic"
 
 
 def _policy(known: Context, kind: str) -> PolicyEvidence:
@@ -345,6 +357,7 @@ def release_evidence(
         leak_scan=found.leak_scan,
         risk=found.risk,
         attack=found.attack,
+        mixed_series=tuple(_mixed_series(known)) or None,
         previous=tuple(previous.references(_source_files(known))),
         baseline=previous.baseline(earlier) if earlier else None,
         lineage=tuple(_lineage(root, lineage_section(used, inputs, added))),

@@ -15,7 +15,9 @@ from flows.cut.context import Context
 from flows.cut.partitions import JUDGED, SUBMITTED, ParticipantExtract, read_exclusions
 from flows.cut.workspace import disk
 from flows.quality import coincident
+from flows.release import half_hours
 from transforms.pseudonymise.pseudonymiser import treat
+from transforms.pseudonymise.sealed_series import SEALED
 from transforms.quality import exclusions
 
 ROW_GROUP = 131_072
@@ -54,11 +56,13 @@ def release_extract(
     """
     contract, workspace = known.contracts[source.extract], known.workspace
     released, gone, submitted = [], [], []
+    mix = half_hours.mixes(contract)
     for number in range(workspace.partitions):
         frame = workspace.scan(JUDGED, source.participant, source.extract, number)
         if frame is not None:
-            kept, out = exclusions.split(frame, contract, read_exclusions(workspace, number).lazy())
-            released.append(treat(kept, contract, known.pseudonymiser))
+            more = (SEALED,) if mix else ()
+            kept, out = exclusions.split(frame, contract, read_exclusions(workspace, number).lazy(), more)
+            released.append((number, treat(kept, contract, known.pseudonymiser)))
             gone.append(out.collect())
         already = workspace.scan(SUBMITTED, source.participant, source.extract, number)
         if already is not None:
@@ -66,8 +70,9 @@ def release_extract(
     rows_out = rows_gone = 0
     by_reason: Counter[str] = Counter()
     if released:
+        rows = half_hours.mixed_parts(known, source, released) if mix else [frame for _, frame in released]
         for form in formats:
-            sink(released, place, f"data/{source.participant}/{source.extract}", form)
+            sink(rows, place, f"data/{source.participant}/{source.extract}", form)
         rows_out = _rows(place, f"data/{source.participant}/{source.extract}", formats)
         excluded = unnamed(pl.concat([*in_one_order(gone), *in_one_order(submitted)]), known)
         sink([excluded.lazy()], place, f"excluded/{source.participant}/{source.extract}")

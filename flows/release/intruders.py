@@ -19,7 +19,6 @@ REMEDY = (
     "treat what singles out (cut.policy.overlay), take profile strict, keep the postcode area only, or accept the "
     "figure by name: cut.policy.promises"
 )
-APP_USER = "saw half-hourly readings, which a run does not keep: play datacut attack"
 
 
 def measure(known: Context, root: Path) -> AttackEvidence | None:
@@ -40,14 +39,13 @@ def measure(known: Context, root: Path) -> AttackEvidence | None:
     found = attack(root, truth, truth.another_cut, game)
     most = {**promised(known.job.model.cut.policy.profile, found.among).figures, **allowed}
     stories = {one.id: one.story for one in plan.intruders}
-    absent = {one.id: APP_USER for one in plan.intruders if one.series}
     return AttackEvidence(
         metering_points=found.points,
         searched_among=found.among,
         people=found.people,
         played=tuple(_played(row, stories[row.intruder], most) for row in found.rows),
         joins=tuple(_join(one, found, plan, most) for one in found.joins),
-        not_played={**found.not_played, **absent},
+        not_played=dict(found.not_played),
         accepted=allowed or None,
     )
 

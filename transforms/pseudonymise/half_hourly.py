@@ -41,22 +41,38 @@ def synthetic_days(
         The period columns: null where the row has no value, has no pseudonym, or sums up to less than nothing; all
         others not negative, adding up to the row's total.
     """
-    real = frame.select((pl.col(periods) * WATT_HOURS).round().cast(pl.Int64, strict=False))
-    present = np.stack([real[name].is_not_null().to_numpy() for name in periods], axis=1)
-    total = real.select(pl.sum_horizontal(periods)).to_series().fill_null(0).to_numpy()
-    day = pl.col("settlement_date").cast(pl.String).fill_null("")
-    names = frame.select(pl.concat_str([points, pl.col("measurement_quantity").fill_null(""), day], separator="|"))
-    seeds = hmac_sha256(key, names.to_series().fill_null(""))[:, :8].copy().view("<u8").ravel()
+    real, present = watt_hours(frame, periods)
+    total = real.sum(axis=1)
+    seeds = series_seeds(key, points, frame)
     weights = _shape(frame["measurement_quantity"], len(periods), shapes) * (0.4 + 1.2 * _uniform(seeds, len(periods)))
     weights[~present] = 0
     usable = points.is_not_null().to_numpy() & (total >= 0)
     made = _spread(np.where(usable, total, 0), weights)
     hidden = ~present | ~usable[:, None]
+    return kilowatt_hours(made, hidden, periods)
+
+
+def watt_hours(frame: pl.DataFrame, periods: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the periods of a frame (kWh) as watt-hours by row and period, 0 for none; and where there is one."""
+    real = frame.select((pl.col(periods) * WATT_HOURS).round().cast(pl.Int64, strict=False))
+    present = np.stack([real[name].is_not_null().to_numpy() for name in periods], axis=1)
+    return np.stack([real[name].fill_null(0).to_numpy() for name in periods], axis=1), present
+
+
+def kilowatt_hours(made: NDArray[np.int64], hidden: NDArray[np.bool_], periods: Sequence[str]) -> list[pl.Series]:
+    """Return watt-hours by row and period as columns of kWh; null where hidden."""
     dtype = pl.Decimal(16, SCALE)
     return [
         (pl.Series(name, made[:, n]).cast(dtype) / WATT_HOURS).cast(dtype).set(pl.Series(hidden[:, n]), None)
         for n, name in enumerate(periods)
     ]
+
+
+def series_seeds(key: Subkey, points: pl.Series, frame: pl.DataFrame) -> NDArray[np.uint64]:
+    """Return a keyed number for each row's metering point, measurement quantity and day."""
+    day = pl.col("settlement_date").cast(pl.String).fill_null("")
+    names = frame.select(pl.concat_str([points, pl.col("measurement_quantity").fill_null(""), day], separator="|"))
+    return hmac_sha256(key, names.to_series().fill_null(""))[:, :8].copy().view("<u8").ravel()
 
 
 def _shape(quantities: pl.Series, periods: int, shapes: Sequence[Sequence[int]]) -> Weights:

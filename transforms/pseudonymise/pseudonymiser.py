@@ -6,6 +6,7 @@ from datetime import date
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from contracts.errors import ContractError
 from contracts.model import Column, Contract, Treatment
@@ -15,17 +16,18 @@ from contracts.vocabulary import Classification, Field, Method, PostcodePolicy
 from transforms.conform import bad
 from transforms.pseudonymise import address, identifiers
 from transforms.pseudonymise.byte_columns import scatter, to_series
-from transforms.pseudonymise.half_hourly import synthetic_days
+from transforms.pseudonymise.half_hourly import series_seeds, synthetic_days, watt_hours
 from transforms.pseudonymise.keyed_hash import hmac_sha256
 from transforms.pseudonymise.keys import FieldKeys, Subkey
 from transforms.pseudonymise.mpan import Keys, MpanPermutation, order_key
 from transforms.pseudonymise.references import references
+from transforms.pseudonymise.sealed_series import seal, unseal
 from transforms.treatment.amounts import varied
 from transforms.treatment.dates import moved
 
 OWN_IDENTIFIER = "own_identifier"  # the mark that rule DQ22 reads
 TOKEN_FIELD = "token"  # noqa: S105 - a key label
-SYNTHETIC_FIELD = "half-hourly"
+SYNTHETIC_FIELD, SEALED_FIELD = "half-hourly", "half-hourly-sealed"
 TOKEN_DIGITS = 32
 DATE_FIELD, AMOUNT_FIELD = "date", "amount"
 ORDER = "_order"
@@ -58,6 +60,7 @@ class Pseudonymiser:
         self._address = keys.field(Field.ADDRESS)
         self._token = keys.field(TOKEN_FIELD)
         self._series = keys.field(SYNTHETIC_FIELD)
+        self._seal = (keys.field(SEALED_FIELD), keys.field(f"{SEALED_FIELD}-counter"))
         self._dates = MpanPermutation(keys.field(DATE_FIELD))
         self._amounts = MpanPermutation(keys.field(AMOUNT_FIELD))
         self._date_mark, self._amount_mark = (_mark(keys.field(name)) for name in (DATE_FIELD, AMOUNT_FIELD))
@@ -96,6 +99,19 @@ class Pseudonymiser:
     def days(self, points: pl.Series, frame: pl.DataFrame, periods: list[str]) -> list[pl.Series]:
         """Return invented half-hourly series of the same totals; ``points`` are the rows' pseudonym MPANs."""
         return synthetic_days(self._series, points, frame, periods, self._lists.daily_shapes)
+
+    def sealed(self, frame: pl.DataFrame, periods: list[str]) -> pl.Series:
+        """Return the real values of each row's periods as only a holder of the key can read them."""
+        values, present = watt_hours(frame, periods)
+        return seal(*self._seal, values, present)
+
+    def unsealed(self, sealed: pl.Series) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return watt-hours by row and period, and where there are any, of rows that were sealed."""
+        return unseal(self._seal[0], sealed)
+
+    def series_seeds(self, frame: pl.DataFrame) -> NDArray[np.uint64]:
+        """Return a keyed number for each metering point, measurement quantity and day of a frame."""
+        return series_seeds(self._series, frame["mpan_core"], frame)
 
     def moved(self, points: pl.Series, dates: pl.Series, stretch: int) -> pl.Series:
         """Return the dates that are released; ``points`` are the order keys of the rows' pseudonym MPANs.
@@ -149,9 +165,10 @@ def pseudonymise(frame: pl.DataFrame, contract: Contract, pseudonymiser: Pseudon
     """Hide the identifiers of one batch in memory, as contract and policy treat them.
 
     Columns in: the contract's columns as conformed, and their ``_bad_`` marks.
-    Columns out: the staged columns, in contract order; ``_token``, a keyed token of an MPAN that has no pseudonym;
-    marks of identifiers that scheme 1 does not cover (``_bad_<column>``); ``_bad_own_identifier`` where a pseudonym is
-    the value itself, which chance does about once in a million short serial numbers: it becomes null.
+    Columns out: the staged columns, in contract order; ``_sealed``, real half-hours for the key's holder, where they
+    are invented; ``_token``, a keyed token of an MPAN that has no pseudonym; marks of identifiers that scheme 1 does
+    not cover (``_bad_<column>``); ``_bad_own_identifier`` where a pseudonym is the value itself, which chance does
+    about once in a million short serial numbers: it becomes null.
 
     Columns that identify nobody pass as they are, since rules read them; what the policy does beyond the contract
     happens on release (``treat``). Half-hourly values are replaced here and now, unless the policy names them ``keep``:
@@ -185,6 +202,7 @@ def pseudonymise(frame: pl.DataFrame, contract: Contract, pseudonymiser: Pseudon
     invented = [c.name for c in contract.staged if contract.treatment(c).method is Method.SYNTHETIC]
     made = {series.name: series for series in pseudonymiser.days(pseudonym, frame, invented)} if invented else {}
     out = [made.get(series.name, series) for series in out]
+    out += [pseudonymiser.sealed(frame, invented)] if invented else []
     unnamed = frame[key].zip_with(pseudonym.is_null(), pl.Series(key, [None], dtype=pl.String))
     token = pseudonymiser.tokens(unnamed, key).alias("_token")
     kept = frame.select(pl.col("^_bad_.*$"))
@@ -225,7 +243,7 @@ def treat(frame: pl.LazyFrame, contract: Contract, pseudonymiser: Pseudonymiser)
         elif treatment.method in (Method.MOVE, Method.VARY):
             order = pl.col(ORDER) if ORDER in names else order_key(contract.key[0])
             changed.append(less_precise(column.name, schema[column.name], treatment, pseudonymiser, order))
-        elif treatment.method not in (Method.KEEP, Method.SYNTHETIC, Method.PSEUDONYMISE):
+        elif treatment.method not in (Method.KEEP, Method.SYNTHETIC, Method.MIX, Method.PSEUDONYMISE):
             changed.append(_coarser(column, treatment, pseudonymiser).alias(column.name))
     return frame.with_columns(changed).drop(dropped) if changed or dropped else frame
 

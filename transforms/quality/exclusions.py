@@ -96,19 +96,23 @@ def companions(links: pl.DataFrame, excluded: pl.Series) -> pl.DataFrame:
     )
 
 
-def split(frame: pl.LazyFrame, contract: Contract, excluded: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+def split(
+    frame: pl.LazyFrame, contract: Contract, excluded: pl.LazyFrame, more: Sequence[str] = ()
+) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """Split an extract's rows into released and excluded ones; every row is in exactly one of them.
 
     Columns in: the extract's columns, ``_token``, the masks; ``excluded`` as from :func:`exclusions`.
-    Columns out: released rows with the contract's released columns; excluded rows as ``mpan_core`` (the pseudonym,
-    null where there is none), ``token`` (keyed token of an MPAN without a pseudonym), ``first_cause``, ``reasons``.
+    Columns out: released rows with the contract's released columns and ``more`` of those that are there; excluded rows
+    as ``mpan_core`` (the pseudonym, null where there is none), ``token`` (keyed token of an MPAN without a pseudonym),
+    ``first_cause``, ``reasons``.
     """
     why = excluded.select("mpan_core", pl.col("first_cause").alias("_cause"), pl.col("reasons").alias("_reasons"))
     joined = frame.join(why, on="mpan_core", how="left", maintain_order="left")
     own = any_broken(contract, Effect.EXCLUDE)
     out = pl.col("_cause").is_not_null() | own
     codes = pl.coalesce(pl.col("_reasons"), reasons(contract))
-    released = joined.filter(~out).select(column.name for column in contract.released)
+    kept = [*(column.name for column in contract.released), *(name for name in more if name in frame.collect_schema())]
+    released = joined.filter(~out).select(kept)
     gone = joined.filter(out).select(
         "mpan_core",
         pl.col("_token").alias("token"),
