@@ -24,6 +24,7 @@ __all__ = [
     "ReleasedPrecision",
     "amount_steps",
     "loosened",
+    "promise_names",
     "promised",
     "under_profile",
 ]
@@ -49,6 +50,11 @@ def amount_steps(path: Path = HERE / "amounts.yaml") -> AmountSteps:
     """
     node, _ = read_document(path, AmountsDocument, check=_check)
     return AmountSteps(node.bands, node.steps)
+
+
+def promise_names() -> list[str]:
+    """Return what a profile may promise a figure of: intruders, joins of two cuts, uniqueness."""
+    return [*(one.id for one in intruders().intruders), JOINS, UNIQUE]
 
 
 def promised(profile: Profile, metering_points: int, path: Path = HERE / "promises.yaml") -> Promise:

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from contracts.errors import ConfigurationError
 from contracts.load import load_all
-from contracts.profiles import Profile
+from contracts.profiles import Profile, promise_names
 from contracts.strict import PlacedError, Strict, matching, none_of
 from contracts.validation import load_document, load_model, read_file
 from contracts.vocabulary import Form, PostcodePolicy
@@ -95,13 +95,21 @@ def _limits(value: object) -> object:
     return {"share": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _of_intruders(figures: dict[str, float]) -> dict[str, float]:
+    for name in figures:
+        if name not in promise_names():
+            raise ValueError(none_of(name, promise_names(), "intruder"))
+    return figures
+
+
 class Policy(Strict):
     """What the DPIA decides beside the contracts (Q58), and how much may be excluded."""
 
     postcode: PostcodePolicy = PostcodePolicy.OUTWARD
     overlay: Path | None = None
     profile: Profile = Profile.STANDARD  # how precise dates and amounts of release and return packs are
-    promises: dict[str, Share] = Field(default_factory=dict)  # accepted by name, in place of what the profile promises
+    promises: Annotated[dict[str, Share], AfterValidator(_of_intruders)] = Field(default_factory=dict)
+    """Figures accepted by name, in place of what the profile promises."""
     risk: RiskPolicy = RiskPolicy()
     excluded_at_most: Annotated[ExcludedAtMost, BeforeValidator(_limits)] = ExcludedAtMost()
 

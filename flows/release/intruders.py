@@ -7,7 +7,7 @@ from pathlib import Path
 
 from contracts.attack import intruders
 from contracts.attack.model import Attack
-from contracts.errors import ConfigurationError, ResidueError
+from contracts.errors import ResidueError
 from contracts.evidence_attack import AttackEvidence, JoinEvidence, PlayedEvidence
 from contracts.evidence_results import Risk
 from contracts.profiles import JOINS, UNIQUE, promised
@@ -26,12 +26,9 @@ def measure(known: Context, root: Path) -> AttackEvidence | None:
 
     Args:
         known: under the contracts that the pack was treated by.
-
-    Raises:
-        ConfigurationError: ``cut.policy.promises`` names nobody who plays.
     """
     plan = intruders()
-    allowed = _allowed(known, plan)
+    allowed = dict(known.job.model.cut.policy.promises)
     if not any((root / "data").glob("*/registration.*")):
         return None
     truth = JudgedTruth(known)
@@ -48,18 +45,6 @@ def measure(known: Context, root: Path) -> AttackEvidence | None:
         not_played=dict(found.not_played),
         accepted=allowed or None,
     )
-
-
-def _allowed(known: Context, plan: Attack) -> dict[str, float]:
-    """Return the figures that the policy accepts by name."""
-    allowed = dict(known.job.model.cut.policy.promises)
-    names = [*(one.id for one in plan.intruders), JOINS, UNIQUE]
-    for name in allowed:
-        if name not in names:
-            raise ConfigurationError(
-                f"no intruder of that name; there are {', '.join(names)}", where="cut.policy.promises"
-            )
-    return allowed
 
 
 def _played(row: PlayedIntruder, story: str, most: Mapping[str, float]) -> PlayedEvidence:
@@ -101,15 +86,15 @@ def beyond(found: AttackEvidence | None) -> list[str]:
         if row.promised is not None and row.difference_interval[0] > row.promised:
             name = f"{row.title}{f' ({row.variant})' if row.variant else ''}"
             said.append(
-                f"{name} finds {row.right} of {row.people} people ({row.difference:.1%} more than without their own "
-                f"records), above {row.promised:.1%} ({row.intruder})"
+                f"{name} finds {row.right} of {row.people} people ({_share(row.difference)} more than without their "
+                f"own records), above {_share(row.promised)} ({row.intruder})"
             )
     joins = [one for one in (found.joins if found else ()) if one.promised is not None]
     worst = max(joins, key=lambda one: one.success_interval[0] - one.public_alone, default=None)
     if worst and worst.promised is not None and worst.success_interval[0] - worst.public_alone > worst.promised:
         said.append(
             f"another cut is joined on {', '.join(worst.columns)} for {worst.linked} of {worst.people} people, "
-            f"{worst.public_alone:.1%} by public columns alone, above {worst.promised:.1%} more ({JOINS})"
+            f"{_share(worst.public_alone)} by public columns alone, above {_share(worst.promised)} more ({JOINS})"
         )
     return said
 
@@ -123,8 +108,12 @@ def refuse(found: AttackEvidence | None, risk: Risk | None) -> None:
     said = beyond(found)
     if risk and risk.alone is not None and risk.alone_promised is not None and risk.alone > risk.alone_promised:
         said.append(
-            f"{risk.alone:.1%} of metering points are alone in what the release tells, above {risk.alone_promised:.1%} "
-            f"({UNIQUE})"
+            f"{_share(risk.alone)} of metering points are alone in what the release tells, above "
+            f"{_share(risk.alone_promised)} ({UNIQUE})"
         )
     if said:
         raise ResidueError("; ".join(said), where="motivated intruder", remedy=REMEDY)
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"

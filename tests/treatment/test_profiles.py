@@ -10,10 +10,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from contracts.evidence import Evidence
+from flows.release.intruders import beyond
 from flows.sample import SampleRequest, generate
 from tests.command import datacut
 
-POLICY = "\n  policy: {profile: standard}"
+POLICY = "\n  policy: {profile: exact}"  # standard is what nobody has to ask for
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ def cuts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, Made]:
     generate(SampleRequest(500, 5, 0.04), exact)
     standard = tmp_path_factory.mktemp("standard") / "cut"
     shutil.copytree(exact, standard)
-    text = (standard / "cut.yaml").read_text(encoding="utf-8")
+    text = (exact / "cut.yaml").read_text(encoding="utf-8")
     line = next(line for line in text.splitlines() if line.strip().startswith("key:"))
-    (standard / "cut.yaml").write_text(text.replace(line, f"{line}{POLICY}"), encoding="utf-8")
+    (exact / "cut.yaml").write_text(text.replace(line, f"{line}{POLICY}"), encoding="utf-8")
     for folder in (exact, standard):
         done = datacut("run", folder / "cut.yaml", "--plain")
         assert done.code == 0, done.err
@@ -165,3 +167,75 @@ def test_intruders_find_less(cuts):
         rows = {row["intruder"]: row for row in json.loads(done.out)["intruders"] if not row["variant"]}
         success.append({name: rows[name]["difference"] for name in ("bill_holder", "former_supplier")})
     assert all(success[1][name] < 0.7 * success[0][name] for name in success[0]), success
+
+
+def of_groups(made: Made) -> pl.DataFrame:
+    """Sums of half-hourly series by GSP group, class, day and quantity, in watt-hours, and how many homes."""
+    registered = made.table("release", "registration").select("mpan_core", "gsp_group_id", "measurement_class")
+    rows = made.table("release", "half_hourly").join(registered, on="mpan_core", how="left")
+    periods = [pl.col(f"period_{n:02d}").cast(pl.Float64).fill_null(0) for n in range(1, 51)]
+    whole = rows.with_columns((pl.sum_horizontal(periods) * 1000).round().cast(pl.Int64).alias("wh"))
+    keys = ["measurement_quantity", "settlement_date", "gsp_group_id", "measurement_class"]
+    return whole.group_by(keys).agg(pl.len().alias("homes"), pl.col("wh").sum()).sort(keys)
+
+
+@pytest.mark.requirement("Q58")
+def test_half_hourly_sums_stay_and_no_homes_day_does(cuts):
+    before, after = (of_groups(made) for made in cuts)
+    told = cuts[1].evidence()["mixed_series"]
+    assert [entry["participant"] for entry in told] == ["DCOL"]
+    assert told[0]["series_days"] == after["homes"].sum() > 50
+    assert (told[0]["invented"], told[0]["own_totals"]) == (0, 0)
+    assert told[0]["least_homes"] >= 10
+    days = ["measurement_quantity", "settlement_date"]
+    for keys in (days, [*days, "gsp_group_id", "measurement_class"]):
+        sums = [frame.group_by(keys).agg(pl.col("wh").sum(), pl.col("homes").sum()) for frame in (before, after)]
+        both = sums[0].join(sums[1], on=keys, suffix="_after").filter(pl.col("homes") >= 10)
+        assert both.height
+        if keys == days:
+            assert both["wh"].equals(both["wh_after"])  # whoever small groups were merged with
+    periods = [f"period_{n:02d}" for n in range(1, 51)]
+    rows = [made.table("release", "half_hourly").sort("mpan_core", *days) for made in cuts]
+    assert rows[0].select("mpan_core", *days).equals(rows[1].select("mpan_core", *days))
+    totals = [
+        frame.select(pl.sum_horizontal(pl.col(periods).cast(pl.Float64).fill_null(0))).to_series() for frame in rows
+    ]
+    assert not ((totals[0] - totals[1]).abs() < 0.0005).any()
+    assert [made.evidence()["policy"]["half_hourly"] for made in cuts] == ["synthetic", "mixed"]
+
+
+@pytest.mark.requirement("Q55", "Q58")
+def test_a_release_says_who_can_single_out_and_ends_where_more_is_found_than_promised(cuts):
+    attacks = [Evidence.model_validate(made.evidence()).attack for made in cuts]
+    assert all(found is not None for found in attacks)
+    exact, standard = (found for found in attacks if found)
+    assert {row.intruder for row in exact.played} == {row.intruder for row in standard.played}
+    assert all(row.promised is None for row in exact.played)  # exact promises nothing
+    assert beyond(standard) == []
+    most = {row.intruder: row.promised for row in standard.played}
+    held = [row.model_copy(update={"promised": most[row.intruder]}) for row in exact.played]
+    joins = [one.model_copy(update={"promised": 0.01}) for one in exact.joins if len(one.columns) > 1]
+    said = beyond(exact.model_copy(update={"played": tuple(held), "joins": tuple(joins)}))
+    assert any("bill_holder" in line for line in said)
+    assert any("app_user" in line for line in said)
+    assert any("(joins)" in line for line in said)
+    page = (cuts[0].pack("release") / "report" / "index.html").read_text(encoding="utf-8")
+    assert "the policy asks for profile exact by name" in page
+    page = (cuts[1].pack("release") / "report" / "index.html").read_text(encoding="utf-8")
+    assert "the policy asks for profile exact" not in page
+    assert "once their own records are taken out" in page
+    annex = (cuts[1].pack("release") / "report" / "dpia.md").read_text(encoding="utf-8")
+    assert "fuzzy linker" in annex
+    assert "marketer: wants as many as possible" in annex.replace("\\", "")
+
+
+def test_a_figure_that_is_accepted_by_name_must_be_an_intruders(tmp_path):
+    from contracts.errors import ConfigurationError
+    from flows.cut.config import load_cut
+
+    generate(SampleRequest(60, 1, 0.0), tmp_path)
+    text = (tmp_path / "cut.yaml").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.strip().startswith("key:"))
+    (tmp_path / "cut.yaml").write_text(text.replace(line, f"{line}\n  policy: {{promises: {{burglar: 0.5}}}}"), "utf-8")
+    with pytest.raises(ConfigurationError, match="no intruder"):
+        load_cut(tmp_path / "cut.yaml")

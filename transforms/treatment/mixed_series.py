@@ -178,7 +178,7 @@ def _pull(values: Values, seed: Seeds, period: int, pairs: tuple[Numbers, Number
 
 
 def _part(made: Values, real: Values, seed: Seeds, team: Numbers) -> None:
-    """See that no total is the home's own: a few watt-hours pass between it and whoever uses most in its group."""
+    """See that no total is the home's own: a few watt-hours come from the next home, or from who uses most."""
     own = real.sum(axis=0)
     first, last = _ends(team)
     for turn in range(ROUNDS):
@@ -186,17 +186,15 @@ def _part(made: Values, real: Values, seed: Seeds, team: Numbers) -> None:
         met = np.flatnonzero(total == own)
         if not met.size:
             return
+        following = np.where(last[met], first[met], met + 1)
         most = _largest(team, total)[met]
-        itself = most == met  # who uses most gives to the next
-        giver, taker = most, np.where(itself, np.where(last[met], first[met], met + 1), met)
+        giver = np.where((most == met) | (turn % 2 == 0), following, most)
         some = 1 + (mixed(seed[met] ^ mixed(np.full(1, PARTING + turn, np.uint64))) % np.uint64(7)).astype(np.int64)
         period = made[:, giver].argmax(axis=0)
-        there = made[period, giver]
-        wanted = np.bincount(giver, some, team.size)[giver]
-        fewer = there // np.bincount(giver, minlength=team.size)[giver]
-        some = np.where(wanted <= there, some, np.minimum(1, fewer))
+        asked = np.bincount(giver, minlength=team.size)[giver]
+        some = np.minimum(some, made[period, giver] // asked)
         np.subtract.at(made, (period, giver), some)
-        np.add.at(made, (period, taker), some)
+        np.add.at(made, (period, met), some)
 
 
 def _largest(team: Numbers, total: Values) -> Numbers:
