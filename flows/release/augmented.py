@@ -24,7 +24,8 @@ from flows.release.table_files import ParquetTable
 from transforms.augment.decision_tables import provenance, reasons, told_columns
 from transforms.augment.volumes import volumes
 from transforms.pseudonymise.mpan import Keys, order_key
-from transforms.pseudonymise.pseudonymiser import less_precise, treat
+from transforms.pseudonymise.pseudonymiser import Pseudonymiser, less_precise, treat
+from transforms.treatment.companions import COLUMNS, heads
 
 TAKEN_OVER = ("registration", "metering")  # extracts whose columns stand in an augmented record under their own names
 COUNTED = ("stated", "derived", "manufactured", "absent", "undecided")
@@ -91,6 +92,21 @@ def augmented(known: Context, number: int) -> pl.LazyFrame | None:
             released = _treated(known, released, name, extract, column)
         moved |= {name} if moves else set()
     return _of_partners(known, _summed(known, released, number))
+
+
+def moving_together(known: Context) -> Pseudonymiser:
+    """Return the cut's pseudonymiser, under which the dates of linked and related metering points move together."""
+    parts = []
+    for number in range(known.workspace.partitions):
+        frame = known.workspace.scan(AUGMENTED, ALL, EXTRACT, number)
+        if frame is not None:
+            there = frame.collect_schema().names()
+            parts.append(heads(frame.select(name for name in COLUMNS if name in there)))
+    if not parts:
+        return known.pseudonymiser
+    points, whom = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
+    order = np.argsort(points)
+    return known.pseudonymiser.together((points[order], whom[order]))
 
 
 def _summed(known: Context, frame: pl.LazyFrame, number: int) -> pl.LazyFrame:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
+import polars as pl
+
 from contracts.errors import ConfigurationError, EvidenceError, IntakeError, RefusedError
 from contracts.evidence import Evidence
 from contracts.evidence_inputs import InputEvidence, SourceFormEvidence
@@ -41,6 +43,7 @@ from flows.restore.extracts import RestoredRows, restore_extract
 from flows.restore.real_values import RealValues
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+from transforms.treatment.companions import heads
 
 REPORT = "restore.json"
 
@@ -134,6 +137,9 @@ def restore(
     precision = ReleasedPrecision(date.fromisoformat(evidence.cut.date), amount_steps())
     pseudonymiser = Pseudonymiser(keys, policy, lists=scheme_lists(), precision=precision)
     participant = evidence.inputs[0].participant
+    augmented = pack / "data" / participant / "augmented.parquet"
+    if augmented.is_file():  # dates of metering points that share a meter were moved together
+        pseudonymiser = pseudonymiser.together(heads(pl.scan_parquet(augmented)))
     sources = {entry.extract: sources_of(backup, participant, entry) for entry in evidence.inputs}
     found = Restored(participant, cut, verified)
     with private_folder(out) as folder, CleanseList(folder / CLEANSE) as cleanse:

@@ -79,7 +79,10 @@ def test_no_raw_identifier_in_the_work_folder_of_a_run_that_is_at_work(judged, r
     for path in files:
         whole = path.read_bytes()
         if path.suffix == ".arrow":
-            whole += pl.read_ipc(path).cast(pl.String, strict=False).write_csv().encode()
+            frame = pl.read_ipc(path)
+            sealed = frame.select(pl.col(pl.Binary))  # half-hours that only the key's holder can read
+            whole += b"".join(value for column in sealed for value in column.drop_nulls().to_list())
+            whole += frame.drop(sealed.columns).cast(pl.String, strict=False).write_csv().encode()
         assert not any_of(values, whole), path.name
 
 

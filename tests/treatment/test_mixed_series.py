@@ -135,7 +135,7 @@ def test_real_half_hours_are_sealed() -> None:
     values, present = unseal(key, sealed[1:])
     assert (present == there[1:]).all()
     assert (values == np.where(there, real, 0)[1:]).all()
-    shown = np.stack(sealed[1:].to_list()).astype(np.uint8)
+    shown = np.stack([np.frombuffer(one, np.uint8) for one in sealed[1:].to_list()])
     plain = np.where(there, real, 0)[1:].astype("<i4")
     assert plain[0].tobytes()[:32] not in shown.tobytes()
     wrong, _ = unseal(counter, sealed[1:])

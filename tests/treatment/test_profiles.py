@@ -104,6 +104,22 @@ def test_every_file_tells_the_same_day_and_the_same_amount(cuts):
     assert both.select((pl.col("annual_consumption").cast(pl.Float64) - pl.col("whole")).abs().max()).item() < 0.01
 
 
+@pytest.mark.requirement("Q4", "Q58")
+def test_metering_points_that_share_a_meter_move_together(cuts):
+    _exact, standard = cuts
+    serial = ["mpan_core", "meter_serial_number", "meter_install_date"]
+    days = [made.table("release", "metering").select(serial) for made in cuts]
+    links = standard.table("release", "augmented", "DCOL").drop_nulls("linked_mpan").select("mpan_core", "linked_mpan")
+    assert links.height > 5
+    for table in days:
+        both = links.join(table, on="mpan_core").join(
+            table, left_on=["linked_mpan", "meter_serial_number"], right_on=["mpan_core", "meter_serial_number"]
+        )
+        assert both.height > 5
+        assert both["meter_install_date"].equals(both["meter_install_date_right"])
+    assert not days[0]["meter_install_date"].equals(days[1]["meter_install_date"])
+
+
 def same_steps(exact: Path, standard: Path, before: pl.DataFrame, after: pl.DataFrame, participant: str) -> None:
     """See that steps tell the own dates and amounts as they really are, and only another's as they were released."""
     one, other = (pl.read_parquet(out / "expected_steps.parquet") for out in (exact, standard))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import date
 
 import numpy as np
@@ -23,6 +24,7 @@ from transforms.pseudonymise.mpan import Keys, MpanPermutation, order_key
 from transforms.pseudonymise.references import references
 from transforms.pseudonymise.sealed_series import seal, unseal
 from transforms.treatment.amounts import varied
+from transforms.treatment.companions import followed
 from transforms.treatment.dates import moved
 
 OWN_IDENTIFIER = "own_identifier"  # the mark that rule DQ22 reads
@@ -65,10 +67,17 @@ class Pseudonymiser:
         self._amounts = MpanPermutation(keys.field(AMOUNT_FIELD))
         self._date_mark, self._amount_mark = (_mark(keys.field(name)) for name in (DATE_FIELD, AMOUNT_FIELD))
         self._postcode, self._lists, self._precision = postcode, lists, precision
+        self._following: tuple[Keys, Keys] = (np.empty(0, np.uint64), np.empty(0, np.uint64))
         self.cut_id = keys.cut_id
 
     def __repr__(self) -> str:
         return f"Pseudonymiser({self.cut_id})"
+
+    def together(self, following: tuple[Keys, Keys]) -> Pseudonymiser:
+        """Return one that moves the dates of some metering points as those of another (``treatment.companions``)."""
+        made = copy(self)
+        made._following = following
+        return made
 
     def values(self, field: Field, values: pl.Series) -> pl.Series:
         """Return the pseudonyms of a column of one field; null where the scheme does not cover a value.
@@ -121,7 +130,7 @@ class Pseudonymiser:
         """
         precision = self._needed(dates.name)
         rows = np.flatnonzero((dates.is_not_null() & points.is_not_null()).to_numpy())
-        seeds = self._dates.permuted(points.gather(rows).to_numpy()) ^ self._date_mark
+        seeds = self._dates.permuted(followed(points.gather(rows).to_numpy(), self._following)) ^ self._date_mark
         days = dates.gather(rows).cast(pl.Int32).cast(pl.Int64).to_numpy()
         made = moved(seeds, days, (precision.cut_date - date(1970, 1, 1)).days, stretch)
         out = pl.Series(dates.name, [None], dtype=pl.Int32).new_from_index(0, dates.len())

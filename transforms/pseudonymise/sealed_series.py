@@ -10,6 +10,7 @@ import hmac
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
@@ -42,14 +43,21 @@ def seal(key: Subkey, nonce_key: Subkey, values: Values, present: NDArray[np.boo
     head[:, 0], head[:, 1] = np.frombuffer(nonce, ">u8")[0], starts
     whole = np.concatenate([head.view(np.uint8).reshape(rows, -1), hidden], axis=1)
     size = whole.shape[1]
-    packed = pl.Series(SEALED, whole.reshape(rows, size), dtype=pl.Array(pl.UInt8, size))
-    return packed.set(pl.Series(~fits), None)
+    data = pa.py_buffer(np.ascontiguousarray(whole))
+    packed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), rows, [None, data])
+    return (
+        pl.DataFrame(pa.table({SEALED: packed}))
+        .select(pl.when(pl.Series(fits)).then(pl.col(SEALED).cast(pl.Binary)))
+        .to_series()
+    )
 
 
 def unseal(key: Subkey, sealed: pl.Series) -> tuple[Values, NDArray[np.bool_]]:
     """Return watt-hours and where there are any, of rows that were sealed."""
-    whole = sealed.to_numpy()
-    whole = np.ascontiguousarray(whole.reshape(sealed.len(), -1).astype(np.uint8))
+    column = sealed.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, bounds, data = column.buffers()
+    ends = np.frombuffer(bounds, np.int64)[column.offset : column.offset + len(column) + 1]
+    whole = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]].reshape(len(column), -1)
     head = whole[:, :BLOCK].copy().view(">u8")
     periods = (whole.shape[1] - BLOCK) // 4
     stream = _stream(key, head[:, 0].astype(np.uint64), head[:, 1].astype(np.uint64), -(-periods * 4 // BLOCK))
