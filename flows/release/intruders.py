@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from contracts.profiles import JOINS, UNIQUE, promised
 from flows.attack.attack import Attacked, Game, JoinOutcome, PlayedIntruder, attack
 from flows.attack.judged import JudgedTruth
 from flows.cut.context import Context
+from transforms.attack.intervals import wilson
 
 REMEDY = (
     "treat what singles out (cut.policy.overlay), take profile strict, keep the postcode area only, or accept the "
@@ -90,13 +92,20 @@ def beyond(found: AttackEvidence | None) -> list[str]:
                 f"own records), above {_share(row.promised)} ({row.intruder})"
             )
     joins = [one for one in (found.joins if found else ()) if one.promised is not None]
-    worst = max(joins, key=lambda one: one.success_interval[0] - one.public_alone, default=None)
-    if worst and worst.promised is not None and worst.success_interval[0] - worst.public_alone > worst.promised:
+    worst = max(joins, key=_surely, default=None)
+    if worst and worst.promised is not None and _surely(worst) > worst.promised:
         said.append(
             f"another cut is joined on {', '.join(worst.columns)} for {worst.linked} of {worst.people} people, "
             f"{_share(worst.public_alone)} by public columns alone, above {_share(worst.promised)} more ({JOINS})"
         )
     return said
+
+
+def _surely(join: JoinEvidence) -> float:
+    """Return the lower end of what a join links beyond the public columns alone (Newcombe 1998, method 10)."""
+    up = wilson(round(join.public_alone * join.people), join.people)[1] - join.public_alone
+    down = join.success - join.success_interval[0]
+    return join.success - join.public_alone - math.hypot(down, up)
 
 
 def refuse(found: AttackEvidence | None, risk: Risk | None) -> None:

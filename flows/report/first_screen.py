@@ -7,7 +7,8 @@ from pathlib import Path
 from flows.keys.dsse import parse_envelope
 from flows.pack import bag
 from flows.pack.previous import read_evidence
-from flows.report.checks import CheckState, report_checks, verdict
+from flows.report.check_types import CheckState
+from flows.report.checks import report_checks, verdict
 
 MARKS = {CheckState.PLAIN: "", CheckState.GOOD: "✓ ", CheckState.NOTE: "! ", CheckState.BAD: "✗ "}
 

@@ -59,7 +59,8 @@ def day_sums(path: Path) -> pl.DataFrame:
     periods = [pl.col(f"period_{n:02d}").cast(pl.Float64).fill_null(0) for n in range(1, 51)]
     whole = (pl.sum_horizontal(periods) * 1000).round().cast(pl.Int64)
     keys = ["settlement_date", "measurement_quantity"]
-    return pl.read_parquet(path).group_by(keys).agg(pl.len(), whole.sum().alias("wh")).sort(keys)
+    sums = pl.read_parquet(path).group_by(keys).agg(pl.len().alias("homes"), whole.sum().alias("wh"))
+    return sums.filter(pl.col("homes") >= 10).sort(keys)  # fewer are not mixed, and no sum of theirs is real
 
 
 def excluded(pack: Path) -> dict[str, list[tuple]]:
