@@ -16,6 +16,7 @@ from contracts.evidence import ReferenceFileEvidence
 from contracts.evidence_results import AssociationCountsEvidence, AssociationOutcomeEvidence, ItemCountsEvidence
 from contracts.model import Contract
 from flows.augment.associations import Resolved, resolve
+from flows.augment.companions import write_companions
 from flows.augment.inputs import AUGMENT, AugmentationInputs, excluded, load_inputs, registered
 from flows.augment.participant_tables import load_mapping
 from flows.cut.context import Context
@@ -105,6 +106,7 @@ def augmentation(known: Context) -> AugmentationCounts:
             with disk(workspace.folder(RELATED)):
                 members.append(pl.read_ipc(workspace.folder(RELATED) / f"{number:04d}.arrow"))
     workspace.promise(AUGMENTED)
+    write_companions(workspace)
     cascade(workspace, found.together)
     checks = _checked(inputs, members)
     return AugmentationCounts(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from contracts.augmentation import Item
 from contracts.evidence_results import ItemCountsEvidence
 from contracts.vocabulary import Classification, Method
+from flows.augment.companions import read_companions
 from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.parallel import map_parallel
@@ -24,8 +25,7 @@ from flows.release.table_files import ParquetTable
 from transforms.augment.decision_tables import provenance, reasons, told_columns
 from transforms.augment.volumes import volumes
 from transforms.pseudonymise.mpan import Keys, order_key
-from transforms.pseudonymise.pseudonymiser import Pseudonymiser, less_precise, treat
-from transforms.treatment.companions import COLUMNS, heads
+from transforms.pseudonymise.pseudonymiser import less_precise, treat
 
 TAKEN_OVER = ("registration", "metering")  # extracts whose columns stand in an augmented record under their own names
 COUNTED = ("stated", "derived", "manufactured", "absent", "undecided")
@@ -94,19 +94,13 @@ def augmented(known: Context, number: int) -> pl.LazyFrame | None:
     return _of_partners(known, _summed(known, released, number))
 
 
-def moving_together(known: Context) -> Pseudonymiser:
-    """Return the cut's pseudonymiser, under which the dates of linked and related metering points move together."""
-    parts = []
-    for number in range(known.workspace.partitions):
-        frame = known.workspace.scan(AUGMENTED, ALL, EXTRACT, number)
-        if frame is not None:
-            there = frame.collect_schema().names()
-            parts.append(heads(frame.select(name for name in COLUMNS if name in there)))
-    if not parts:
-        return known.pseudonymiser
-    points, whom = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
-    order = np.argsort(points)
-    return known.pseudonymiser.together((points[order], whom[order]))
+def as_released(known: Context) -> Context:
+    """Return the context under which release and return packs are treated: contracts of the profile, and companions.
+
+    Dates of metering points that share a meter move together.
+    """
+    following = read_companions(known.workspace)
+    return replace(known, contracts=known.released, pseudonymiser=known.pseudonymiser.together(following))
 
 
 def _summed(known: Context, frame: pl.LazyFrame, number: int) -> pl.LazyFrame:

@@ -7,7 +7,6 @@ that was killed, and is not done again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def groups(mpids: Iterable[str]) -> list[tuple[str, ...]]:
 def source(known: Context, kind: Kind, extract: ParticipantExtract) -> Accounting:
     """Write one extract of one participant; return what became of its rows."""
     if kind == "release":  # a submission pack is exact: who reads it holds the key and judges it again
-        known = replace(known, contracts=known.released)
+        known = released.as_released(known)
     facts = known.workspace.recorded(SourceFacts, extract.participant, extract.extract)
     rows, formats = facts.rows if facts else 0, known.job.model.release.formats
 
@@ -56,7 +55,7 @@ def source(known: Context, kind: Kind, extract: ParticipantExtract) -> Accountin
 
 def augmented(known: Context, mpids: Sequence[str]) -> None:
     """Write the augmented records of participants, and which of their metering points are allocated."""
-    known, allocations = replace(known, contracts=known.released), _allocations(known)
+    known, allocations = released.as_released(known), _allocations(known)
     mine = _participants(known, mpids)
 
     def write(place: Callable[[str], Path]) -> None:
@@ -70,7 +69,7 @@ def augmented(known: Context, mpids: Sequence[str]) -> None:
 
 def expected(known: Context, mpids: Sequence[str]) -> None:
     """Make the expected results of all allocated metering points; write those of some participants."""
-    known, allocations = replace(known, contracts=known.released), _allocations(known)
+    known, allocations = released.as_released(known), _allocations(known)
     if allocations is None:
         return
     _once(known, "release", (RECORDS,), lambda _place: expected_results.build_expected(known, allocations))
@@ -85,7 +84,7 @@ def expected(known: Context, mpids: Sequence[str]) -> None:
 
 def steps(known: Context) -> None:
     """Write the steps of expected results of all participants."""
-    known, allocations = replace(known, contracts=known.released), _allocations(known)
+    known, allocations = released.as_released(known), _allocations(known)
     if allocations is not None:
         expected(known, ())
 

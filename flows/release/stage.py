@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from contracts.evidence import Evidence, StageSeconds
@@ -22,6 +21,7 @@ from flows.leak_scan.section import leak_scan_section, require_known, require_se
 from flows.pack.writer import PackWriter, publish_together
 from flows.release import extracts as release
 from flows.release import intruders, payload, risk
+from flows.release.augmented import as_released
 from flows.release.evidence import Measured, earlier_evidence, judged, release_evidence
 from flows.release.feedback import write_feedback, write_told
 from flows.release.guards import require_held
@@ -45,7 +45,7 @@ def publish(cut_file: str, *, kind: Kind = "release", stages: Sequence[StageSeco
     """
     known = context(cut_file)
     if kind == "release":  # a submission pack is exact: who reads it holds the key and judges it again
-        known = replace(known, contracts=known.released, pseudonymiser=released.moving_together(known))
+        known = as_released(known)
     model = known.job.model
     signers, awaiting = _signers(known)
     final = known.job.path(model.release.folder) / f"{model.cut.id}-{kind}"
