@@ -10,10 +10,12 @@ DEMO ?= demo
 UNITS := $(addprefix tests/,contracts scheme rules augment policy risk messages dtc \
 	ringfence attack privacy/test_leak_scan.py)
 BRANCHES := 86
+PIN = $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	--python-version 3.12 --python-platform linux
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check coverage all docs sample release wheelhouse clean
+.PHONY: help demo test check coverage all docs sample requirements release wheelhouse clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -54,6 +56,12 @@ sample: $(VENV)/.ready  ## write sample_data/ anew
 
 release: $(VENV)/.ready  ## wheel, source archive, list of parts with licences (CycloneDX) and their digests, in dist/
 	$(BIN)/python -m tests.provenance --out dist
+
+requirements: $(VENV)/.ready  ## pin what the images install, by hash and without addresses
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(PIN) --extra postgres -o requirements/participant.txt pyproject.toml
+	$(PIN) --extra si --extra postgres --extra dask -o requirements/si.txt pyproject.toml
+	echo "hatchling>=1.27" | $(PIN) -o requirements/build.txt -
 
 wheelhouse: $(VENV)/.ready  ## every wheel for a machine without a network: pip install --no-index --find-links wheelhouse datacut
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir wheelhouse ".[postgres]"

@@ -15,7 +15,8 @@ from uuid import uuid4
 import pytest
 
 
-def _binaries() -> str:
+def binaries() -> str:
+    """Return the folder of PostgreSQL's programs; nothing where there are none."""
     places = [os.path.dirname(path) for path in glob.glob("/usr/lib/postgresql/*/bin/initdb")]
     return places[-1] if places else os.path.dirname(shutil.which("initdb") or "")
 
@@ -23,8 +24,8 @@ def _binaries() -> str:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """Start a server; yield the folder of its socket."""
-    binaries = _binaries()
-    if not binaries:
+    programs = binaries()
+    if not programs:
         pytest.skip("no PostgreSQL server is installed")
     folder = Path(tempfile.mkdtemp(prefix="pg"))
     prefix: list[str] = []
@@ -33,7 +34,7 @@ def postgres_server() -> Iterator[str]:
         os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)
 
     def run(program: str, *arguments: str) -> None:
-        command = [*prefix, f"{binaries}/{program}", *arguments]
+        command = [*prefix, f"{programs}/{program}", *arguments]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     run("initdb", "-D", f"{folder}/data", "-U", "datacut", "--auth=trust", "-E", "UTF8", "--locale=C")

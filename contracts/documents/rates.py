@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from contracts.strict import Strict
+from contracts.strict import PlacedError, Strict
 
 Amount = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class StageNode(Strict):
-    """CPU seconds of a stage: of every run, and of a million rows."""
-
-    every_run: Amount
-    million_rows: Amount
 
 
 class MemoryNode(Strict):
@@ -27,12 +20,22 @@ class MemoryNode(Strict):
 
 
 class KindNode(Strict):
-    """What one kind of run costs."""
+    """What one kind of run costs: CPU seconds by stage, megabytes of work folder and packs, at each number of rows."""
 
-    stages: dict[str, StageNode] = Field(min_length=1)
-    work_bytes_a_row: Amount
-    pack_bytes_a_row: Amount
+    rows: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=2)
+    stages: dict[str, tuple[Amount, ...]] = Field(min_length=1)
+    work_mb: tuple[Amount, ...]
+    packs_mb: tuple[Amount, ...]
     memory: tuple[MemoryNode, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _as_many(self) -> KindNode:
+        if list(self.rows) != sorted(set(self.rows)):
+            raise PlacedError("are not in order, the fewest first", "rows")
+        for name, figures in {**self.stages, "work_mb": self.work_mb, "packs_mb": self.packs_mb}.items():
+            if len(figures) != len(self.rows):
+                raise ValueError(f"{name} has {len(figures)} figures for {len(self.rows)} sizes")
+        return self
 
 
 class RatesDocument(Strict):

@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 from contracts.documents.rates import KindNode, RatesDocument
 from contracts.load import read_document
-from contracts.rates.model import Expected, KindRates, Rates, StageRate, expected
+from contracts.rates.model import Expected, KindRates, Rates, expected
 
-__all__ = ["RATES", "Expected", "KindRates", "Rates", "StageRate", "expected", "rates"]
+__all__ = ["RATES", "Expected", "KindRates", "Rates", "expected", "rates"]
 
 RATES = Path(__file__).parent / "rates.yaml"
 
@@ -35,10 +35,10 @@ def rates(path: Path = RATES) -> Rates:
 
 
 def _kind(node: KindNode) -> KindRates:
-    stages = {name: StageRate(one.every_run, one.million_rows) for name, one in node.stages.items()}
+    stages = {name: tuple(zip(node.rows, figures, strict=True)) for name, figures in node.stages.items()}
     return KindRates(
         stages=MappingProxyType(stages),
-        work=node.work_bytes_a_row,
-        packs=node.pack_bytes_a_row,
-        memory=tuple(sorted((point.rows, point.mib) for point in node.memory)),
+        work=tuple(zip(node.rows, node.work_mb, strict=True)),
+        packs=tuple(zip(node.rows, node.packs_mb, strict=True)),
+        memory=tuple(sorted((point.rows, float(point.mib)) for point in node.memory)),
     )

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
 
-
-@dataclass(frozen=True, slots=True)
-class StageRate:
-    """CPU seconds of a stage: of every run, and of a million rows read."""
-
-    every_run: float
-    million_rows: float
+Measured = tuple[tuple[int, float], ...]
+"""Rows read and what was measured at so many, the fewest first; two at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +15,15 @@ class KindRates:
     """What one kind of run costs.
 
     Attributes:
-        stages: by name, in their order.
-        work, packs: bytes that work folder and packs hold at their fullest, a row read.
-        memory: rows read and MiB resident at the peak, the fewest first; between them along a line of logarithms.
+        stages: CPU seconds by name, in their order.
+        work, packs: megabytes that work folder and packs hold at their fullest.
+        memory: MiB resident at the peak.
     """
 
-    stages: Mapping[str, StageRate]
-    work: float
-    packs: float
-    memory: tuple[tuple[int, int], ...]
+    stages: Mapping[str, Measured]
+    work: Measured
+    packs: Measured
+    memory: Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +64,34 @@ class Expected:
 
 def expected(rates: Rates, kind: str, rows: int, cores: int) -> Expected:
     """Return what a run over so many rows is expected to take on so many cores."""
-    of_kind, millions = rates.kinds[kind], rows / 1e6
-    stages = tuple((name, rate.every_run + rate.million_rows * millions) for name, rate in of_kind.stages.items())
+    of_kind = rates.kinds[kind]
+    stages = tuple((name, _straight(measured, rows)) for name, measured in of_kind.stages.items())
     seconds = sum(spent for _, spent in stages) / min(float(cores), rates.cores_used)
-    work, packs = (round(rows * bytes_a_row) for bytes_a_row in (of_kind.work, of_kind.packs))
-    return Expected(stages, seconds, work, packs, _between(of_kind.memory, rows))
+    work, packs = (_bytes(measured, rows) for measured in (of_kind.work, of_kind.packs))
+    return Expected(stages, seconds, work, packs, _by_logarithms(of_kind.memory, rows))
 
 
-def _between(points: Sequence[tuple[int, int]], rows: int) -> int:
-    """Return the memory of so many rows; below the first point as there, beyond the last as the last two grow."""
-    if rows <= points[0][0]:
-        return points[0][1]
-    at = next((n for n in range(1, len(points)) if rows <= points[n][0]), len(points) - 1)
-    (less, low), (more, high) = points[at - 1], points[at]
-    power = log(high / low) / log(more / less)
-    return int(low * (rows / less) ** power)
+def _pair(measured: Measured, rows: int) -> tuple[tuple[int, float], tuple[int, float]]:
+    """Return the two sizes that a line for so many rows goes through."""
+    at = next((n for n in range(1, len(measured)) if rows <= measured[n][0]), len(measured) - 1)
+    return measured[at - 1], measured[at]
+
+
+def _straight(measured: Measured, rows: int) -> float:
+    (less, low), (more, high) = _pair(measured, rows)
+    return max(0.0, low + (high - low) * (rows - less) / (more - less))
+
+
+def _bytes(measured: Measured, rows: int) -> int:
+    """Return bytes: below the fewest rows in proportion, so that no rows take none."""
+    fewest, least = measured[0]
+    megabytes = least * rows / fewest if rows < fewest else _straight(measured, rows)
+    return int(megabytes * 1e6)
+
+
+def _by_logarithms(measured: Measured, rows: int) -> int:
+    """Return the memory of so many rows; below the fewest as there, beyond the most as the last two grow."""
+    if rows <= measured[0][0]:
+        return int(measured[0][1])
+    (less, low), (more, high) = _pair(measured, rows)
+    return int(low * (rows / less) ** (log(high / low) / log(more / less)))

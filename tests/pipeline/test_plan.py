@@ -37,13 +37,14 @@ def test_what_was_measured_is_what_is_expected():
     """At the sizes of the measurement and at that of the page the sum is the figure, within a tenth."""
     known = rates()
     for kind, rows, cpu, memory in (
-        ("release", 153_458, 27.6, 758),
-        ("release", 766_017, 69.6, 1596),
+        ("release", 153_458, 27.5, 758),
+        ("release", 766_017, 69.7, 1596),
+        ("release", 2_299_986, 110.9, 2777),
         ("submission", 766_017, 22.8, 1034),
     ):
         found = expected(known, kind, rows, 2)
         assert sum(seconds for _, seconds in found.stages) == pytest.approx(cpu, rel=0.1)
-        assert found.memory == pytest.approx(memory, rel=0.01)
+        assert found.memory == pytest.approx(memory, rel=0.02)
         assert found.seconds == pytest.approx(cpu / known.cores_used, rel=0.1)
     assert expected(known, "release", 100 * MILLION, 2).memory < expected(known, "release", 200 * MILLION, 2).memory
     assert expected(known, "release", MILLION, 1).seconds > expected(known, "release", MILLION, 2).seconds
@@ -103,7 +104,7 @@ def test_rates_that_are_wrong_are_refused(tmp_path: Path):
     wrong = tmp_path / "rates.yaml"
     for old, new in (
         ("cores_used: 1.54", "cores_used: 0"),
-        ("million_rows: 9.2", "million_rows: -1"),
+        ("[3.1, 8.8, 21.2]", "[3.1, 8.8]"),
         ("margin", "mrgin"),
     ):
         wrong.write_text(RATES.read_text().replace(old, new, 1))
