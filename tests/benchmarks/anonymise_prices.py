@@ -33,7 +33,7 @@ PRICES = {
     "pseudonyms of addresses": ["transforms.pseudonymise.address:addresses"],
     "no row's own identifier in another column": ["transforms.release.leak_candidates:own_row"],
     "work folder: any order of rows in, one order out, memory of a partition": [
-        "flows.cut.workspace:PartitionWriter.add",
+        "flows.cut.partitions:PartitionWriter.add",
         "flows.cut.workspace:Workspace.put",
         "flows.quality.cross_partition:load",
         "flows.quality.verdicts:in_order",
@@ -41,9 +41,9 @@ PRICES = {
     "rules of the quality stage, their look-ups and tables": [
         "flows.quality.verdicts:judge_partition",
         "flows.quality.verdicts:write_tables",
-        "flows.quality.verdicts:cascade",
+        "flows.quality.exclusions:cascade",
     ],
-    "every rule counted again by Great Expectations": ["flows.quality.verdicts:count_twice"],
+    "every rule counted again by Great Expectations": ["flows.quality.rule_counts:count_twice"],
     "coincident pseudonyms": ["flows.quality.coincident:exclude"],
     "released and excluded rows as Parquet": ["flows.release.extracts:release_extract"],
     "leak scan": [

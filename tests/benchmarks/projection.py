@@ -2,7 +2,7 @@
 
 All of it is calculated. A stage that used more than one core has, by Amdahl's law, a share that cores divide and a rest
 that they do not; both follow from its seconds and CPU seconds on a machine with a known number of cores. A cluster
-spreads the steps of the waves that have several, and nothing else; no wave is shorter than its longest step.
+spreads the steps of a wave, the longest first; what waves of one step take is the serial share.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from tests.benchmarks.watched import table
 CORES = (4, 8, 16, 32)
 WORKERS = (4, 8, 16)
 MOST_LOAD = 0.5  # of the cores, before a run: more, and nothing is calculated
-SPREAD = ("intake, pseudonymise", "quality")
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float:
@@ -44,12 +43,41 @@ def on_cores(facts: dict[str, Any], measured: int, cores: int) -> float:
     return waits + (1 - share + share / cores) * facts["cpu_seconds"]
 
 
-def on_workers(stage: str, facts: dict[str, Any], workers: int) -> float:
-    """Return a stage's seconds where a cluster has so many workers, each like the machine measured."""
-    if stage not in SPREAD:
-        return float(facts["seconds"])
-    busy = min(workers, facts["steps"])
-    return float(min(facts["seconds"], max(facts.get("longest_step", facts["seconds"]), facts["step_seconds"] / busy)))
+def waves_of(steps: Sequence[tuple[float, float]]) -> list[list[float]]:
+    """Return the seconds of steps by wave: a step belongs to those before it unless they had all ended when it began.
+
+    Args:
+        steps: begin and end of each, in seconds; two at least were worked on at once.
+    """
+    waves: list[list[float]] = []
+    until = -math.inf
+    for begin, end in sorted(steps):
+        if begin >= until:
+            waves.append([])
+        waves[-1].append(round(end - begin, 3))
+        until = max(until, end)
+    return waves
+
+
+def on_workers(waves: Sequence[Sequence[float]], workers: int) -> float:
+    """Return the seconds of all waves where so many workers take the steps of each, the longest first."""
+    total = 0.0
+    for wave in waves:
+        busy = [0.0] * min(workers, len(wave))
+        for seconds in sorted(wave, reverse=True):
+            busy[busy.index(min(busy))] += seconds
+        total += max(busy, default=0.0)
+    return total
+
+
+def serial_share(waves: Sequence[Sequence[float]]) -> float:
+    """Return the share of all steps' seconds that waves of one step take."""
+    return sum(wave[0] for wave in waves if len(wave) == 1) / sum(sum(wave) for wave in waves)
+
+
+def serial_fraction(speed_up: float, workers: int) -> float:
+    """Return the serial fraction that a measured speed-up tells of, by Karp and Flatt."""
+    return (1 / speed_up - 1 / workers) / (1 - 1 / workers)
 
 
 def projection(found: dict[str, Any], measured: int, *, markdown: bool) -> str:
@@ -67,10 +95,10 @@ def projection(found: dict[str, Any], measured: int, *, markdown: bool) -> str:
     for cores in CORES:
         seconds = sum(on_cores(facts, measured, cores) for facts in by_stage.values())
         rows.append((f"{cores} cores", f"{seconds:,.1f}", f"{found['seconds'] / seconds:.2f}"))
+    alone = on_workers(found["waves"], 1)
     for workers in WORKERS:
-        seconds = sum(on_workers(stage, facts, workers) for stage, facts in by_stage.items())
-        rows.append(
-            (f"{workers} Dask workers of {measured} cores", f"{seconds:,.1f}", f"{found['seconds'] / seconds:.2f}")
-        )
+        seconds = on_workers(found["waves"], workers)
+        rows.append((f"{workers} workers of one core, against one", f"{seconds:,.1f}", f"{alone / seconds:.2f}"))
+    rows.append(("serial share by task times", "", f"{serial_share(found['waves']):.0%}"))
     names = (f"calculated for {found['mpans']:,} metering points", "seconds", "times faster")
     return table(names, rows, markdown=markdown)

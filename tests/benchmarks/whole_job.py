@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from tests.benchmarks.projection import exponent, projection
+from tests.benchmarks.projection import exponent, projection, waves_of
 from tests.benchmarks.watched import MIB, Watched, about, allocated, load, machine, table, watch
 
 DATACUT = [sys.executable, "-c", "from flows.cli.main import main; main()"]
@@ -46,6 +46,9 @@ def sample(mpans: int, given: argparse.Namespace) -> tuple[Path, float]:
 def measure(mpans: int, given: argparse.Namespace) -> dict[str, Any]:
     """Make backups, run the job over them, and remove what was made."""
     folder, made = sample(mpans, given)
+    for left in ("out", "work", "ledger.db", "benchmark.log"):  # of a run that was killed: it would be gone on with
+        path = folder / left
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     busy = load()
     before = {path.name for path in folder.iterdir()}
     runs = []
@@ -94,6 +97,7 @@ def one_run(folder: Path) -> dict[str, Any]:
         "files_out": len(released),
         "rows": {key: sum(r[key] for r in said["accounting"]) for key in ("rows_in", "released", "excluded")},
         "stages": stages(done, log),
+        "waves": waves(log),
         "release_phases": said.get("phases", {}),
     }
 
@@ -135,6 +139,17 @@ def stages(done: Watched, log: Path) -> dict[str, dict[str, Any]]:
         "peak_mib": 0,
     }
     return found
+
+
+def waves(log: Path) -> list[list[float]]:
+    """Return the seconds of all steps by wave."""
+    steps = []
+    for line in log.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        if entry["event"] == "end":
+            end = datetime.fromisoformat(entry["at"]).timestamp()
+            steps.append((end - entry["seconds"], end))
+    return waves_of(steps)
 
 
 def clean(folder: Path, keep: set[str]) -> None:
