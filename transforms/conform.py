@@ -23,7 +23,9 @@ from transforms.pseudonymise.premises_key import postcode_text
 
 FEW_VALUES = frozenset({Form.CODE, Form.FLAG, Form.DATE, Form.INTEGER})  # forms whose columns repeat few texts
 CODE_PATTERN = r"^[A-Z0-9_]{1,5}$"  # shorter than any identifier; a contract names the pattern of a longer code
-TEXT_PATTERN = r"^.{1,60}$"
+# No control characters or marks that turn the direction of writing; nothing that a spreadsheet takes for a formula.
+UNSEEN = r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+TEXT_PATTERN = rf"^[^{UNSEEN} =+@\-\uff1d\uff0b\uff0d\uff20][^{UNSEEN}]{{0,59}}$"
 TRUE, FALSE = ("T", "Y", "1", "TRUE", "YES"), ("F", "N", "0", "FALSE", "NO")
 
 
