@@ -20,6 +20,7 @@ cut:
   id: HOSTILE
   date: 2023-08-19
   key: keys/cut.key
+  test: true
 participants:
   - mpid: EELC
     role: LDSO
