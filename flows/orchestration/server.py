@@ -32,6 +32,7 @@ HOST = "127.0.0.1"
 PATIENCE = 90  # seconds; a cold start takes about 9, more on a busy machine
 DRAINED_WITHIN = 30  # seconds for the last events of a run to reach the server
 TOKEN_FILE = "auth-string"  # noqa: S105 - a file's name, in the home of a server with pages
+CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 LIFELINE = "from flows.orchestration.server import serve; serve()"
 
 
@@ -45,14 +46,18 @@ def configured() -> bool:
     """
     if os.environ.get("PREFECT_API_URL"):
         return True
-    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
-    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
-    if not (os.environ.get("PREFECT_PROFILE") or profiles.is_file()):
+    if not (os.environ.get("PREFECT_PROFILE") or _profiles().is_file()):
         return False
     require("prefect", otherwise="run with --plain")
     from prefect.settings import PREFECT_API_URL
 
     return bool(PREFECT_API_URL.value())
+
+
+def _profiles() -> Path:
+    """Return where the user's profiles of Prefect are, if there are any."""
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    return Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
 
 
 @contextmanager
@@ -115,6 +120,8 @@ def own_server(home: Path, *, port: int | None = None, pages: bool = False) -> I
         "PREFECT_API_AUTH_STRING": token,
         "PREFECT_SERVER_API_AUTH_STRING": token,
     }
+    if (profiles := _profiles()).is_file():  # what prefect config set has set holds for this server too
+        told["PREFECT_PROFILES_PATH"] = str(profiles)
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         home.chmod(0o700)
@@ -187,26 +194,31 @@ def _settings(home: Path, told: Mapping[str, str], *, quiet: bool) -> Iterator[N
     """Let Prefect work with settings of this run; the slow libraries load here, while the server starts.
 
     Args:
-        quiet: one run that says itself what it does: no log of Prefect's, and no heartbeat to watch it, whose thread
-            holds each flow up for a second at its end.
+        quiet: one run that says itself what it does: no log of Prefect's on the terminal, and no heartbeat to watch it,
+            whose thread holds each flow up for a second at its end.
     """
-    with _environment("PREFECT_HOME", str(home)):  # where it is read at import: a ~/.prefect would be made
+    profiles = told.get("PREFECT_PROFILES_PATH", os.environ.get("PREFECT_PROFILES_PATH", str(home / "profiles.toml")))
+    with (  # where they are read at import: a ~/.prefect would be made
+        _environment("PREFECT_HOME", str(home)),
+        _environment("PREFECT_PROFILES_PATH", profiles),
+    ):
         from prefect import settings
         from prefect.logging.configuration import setup_logging
     import flows.orchestration.flows
     import flows.quality.great_expectations  # noqa: F401
 
-    updates: dict[Any, Any] = {getattr(settings, name): value for name, value in told.items()}
+    named = {name: value for name, value in told.items() if name != "PREFECT_PROFILES_PATH"}
+    updates: dict[Any, Any] = {getattr(settings, name): value for name, value in named.items()}
     if quiet:
         updates |= {settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-        if "PREFECT_LOGGING_LEVEL" not in os.environ:
-            updates |= {settings.PREFECT_LOGGING_LEVEL: "CRITICAL"}
+    terminal = os.environ.get(CONSOLE_LEVEL, "CRITICAL" if quiet else "NOTSET")
     # what is said on loopback is kept from a proxy that the environment names: it has our token, and gets nowhere
     others = [part for part in os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")).split(",") if part]
     beside = ",".join([*others, HOST])
     with (
         _environment("NO_PROXY", beside),
         _environment("no_proxy", beside),
+        _environment(CONSOLE_LEVEL, terminal),
         settings.temporary_settings(updates),
     ):
         setup_logging()

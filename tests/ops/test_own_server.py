@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.errors import PlaceError
 from flows.cut import installed
 from flows.orchestration import server
 from flows.sample import SampleRequest, generate
@@ -71,6 +72,8 @@ def test_history_retries_artifacts_and_events_work_and_nothing_is_left_running(c
     assert rows(home, "select count(*), count(distinct state_name) from task_run")[0][1] == 1
     assert {key for (key,) in rows(home, "select key from artifact")} == {"row-accounting", "report"}
     assert rows(home, "select count(*) from events where event = 'datacut.release.published'") == [(1,)]
+    assert rows(home, "select count(*) from log where message like 'rows %' and task_run_id is not null")[0][0] > 5
+    assert rows(home, "select distinct tags from task_run") == [("[]",)]
     assert home.stat().st_mode & 0o777 == 0o700
     assert list(servers(home)) == []
 
@@ -129,6 +132,51 @@ def test_a_server_is_configured_by_a_profile(tmp_path, active, named, found):
         [sys.executable, "-c", ASK], env=environment(tmp_path, **named), capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == str(found)
+
+
+def test_what_prefect_config_set_has_set_holds_for_our_own_server(tmp_path, monkeypatch):
+    """The server has a home of its own, and the user's profiles; without any it makes none in the user's home."""
+    told: list[dict[str, str]] = []
+
+    def start(_home: Path, settings: dict[str, str]) -> None:
+        told.append(dict(settings))
+        raise OSError(1, "no server here")
+
+    monkeypatch.setattr(server, "_start", start)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("PREFECT_HOME", "PREFECT_PROFILES_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    profiles = tmp_path / ".prefect" / "profiles.toml"
+    for _ in range(2):
+        with pytest.raises(PlaceError, match="cannot start"), server.own_server(tmp_path / "work"):
+            pass
+        profiles.parent.mkdir(exist_ok=True)
+        profiles.write_text(PROFILES.format(active="near"))
+    assert [settings.get("PREFECT_PROFILES_PATH") for settings in told] == [None, str(profiles)]
+
+
+@pytest.mark.parametrize(
+    ("named", "swallowed"),
+    [
+        ({}, False),
+        ({"http_proxy": "http://proxy.example:3128"}, True),
+        ({"http_proxy": "http://proxy.example:3128", "no_proxy": "127.0.0.1"}, False),
+        ({"https_proxy": "http://proxy.example:3128"}, False),
+    ],
+)
+def test_a_proxy_that_takes_what_is_for_this_machine_is_named(monkeypatch, named, swallowed):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in named.items():
+        monkeypatch.setenv(name, value)
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:4200/api"}):
+        said = server.swallowing_proxy()
+    assert ("add 127.0.0.1 to NO_PROXY" in said) is swallowed
+    with temporary_settings({PREFECT_API_URL: "http://prefect.example/api"}):
+        assert server.swallowing_proxy() == ""
 
 
 def test_without_prefect_run_says_what_to_do(cut, monkeypatch):
