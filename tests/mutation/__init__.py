@@ -1,0 +1,1 @@
+"""Single changes of the core, and whether the tests notice them."""

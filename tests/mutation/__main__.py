@@ -1,0 +1,121 @@
+"""``python -m tests.mutation --seed N``: draws single changes of the core and lists those that no test notices.
+
+The tests that execute each line come from a run under coverage, which is kept in ``--lines`` and made when it is not
+there: that takes as long as the tests do. Each change is made in a copy of the project, the tests that execute its line
+run there until one fails. Changes that change nothing are listed in ``equivalent.yaml`` with the reason. Not in CI.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import yaml
+from coverage import CoverageData
+
+from tests.mutation.changes import Change, draw
+
+ROOT = Path(__file__).parents[2]
+EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
+CORE = ("transforms/**/*.py", "contracts/*.py", "flows/quality/*.py", "flows/pack/*.py", "flows/ringfence/*.py")
+DEFAULT = ("contracts", "scheme", "rules", "augment", "risk", "ringfence", "evidence", "intake", "privacy")
+MARKERS = "not slow and not browser and not postgres and not dask"
+SECONDS = 600  # that the tests of one change may take
+PARTS = ("contracts", "transforms", "flows", "tests", "sample_data", "docs", "pyproject.toml", "README.md", "Makefile")
+
+
+def equivalent() -> dict[tuple[str, str, str, str], str]:
+    """Return the changes that change nothing, and why."""
+    listed = yaml.safe_load(EQUIVALENT.read_text(encoding="utf-8")) or []
+    return {(e["path"], e["inside"], e["before"], e["after"]): e["reason"] for e in listed}
+
+
+def copy(folder: Path) -> Path:
+    """Copy what the tests need."""
+    for part in PARTS:
+        place = ROOT / part
+        if place.is_dir():
+            shutil.copytree(place, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        elif place.is_file():
+            shutil.copy(place, folder / part)
+    return folder
+
+
+def pytest(folder: Path, *arguments: str, seconds: int | None = None) -> int:
+    """Run tests of a copy; return the exit code, 1 where they take too long."""
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return 1
+    return done.returncode
+
+
+def executed(folder: Path, lines: Path, tests: list[str]) -> CoverageData:
+    """Return which tests execute which lines; measure it where that was not done."""
+    if not lines.exists():
+        environment = ("--cov=contracts", "--cov=transforms", "--cov=flows", "--cov-context=test", "--cov-report=")
+        pytest(folder, "-m", MARKERS, *environment, *tests)
+        shutil.move(folder / ".coverage", lines)
+    data = CoverageData(str(lines))
+    data.read()
+    return data
+
+
+def tests_of(data: CoverageData, change: Change) -> list[str]:
+    """Return the tests that execute a change's line, those of few lines first."""
+    (name,) = [file for file in data.measured_files() if file.endswith(f"/{change.path}")][:1] or [""]
+    contexts = data.contexts_by_lineno(name).get(change.line, []) if name else []
+    return sorted({context.partition("|")[0] for context in contexts if context})
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--seed", type=int, required=True)
+    arguments.add_argument("--count", type=int, default=30)
+    arguments.add_argument("--lines", type=Path, default=Path(tempfile.gettempdir()) / "datacut-lines.coverage")
+    arguments.add_argument("--modules", nargs="*", default=list(CORE))
+    arguments.add_argument("--tests", nargs="*", default=[f"tests/{name}" for name in DEFAULT])
+    arguments.add_argument("--most", type=int, default=200, help="tests of one change")
+    asked = arguments.parse_args()
+    known, tally = equivalent(), Counter[str]()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = copy(Path(scratch))
+        data = executed(folder, asked.lines, asked.tests)
+        for change in draw(folder, tuple(asked.modules), asked.count, asked.seed):
+            verdict = _judge(folder, change, data, known, asked.most)
+            tally[verdict.partition(":")[0]] += 1
+            print(f"{verdict:12} {change.told()}", flush=True)
+    noticed, survived = tally["noticed"], tally["survived"] + tally["no test"]
+    share = noticed / max(1, noticed + survived)
+    print(f"{dict(tally)}: {noticed} of {noticed + survived} noticed ({share:.1%}), equivalent ones apart")
+
+
+def _judge(
+    folder: Path, change: Change, data: CoverageData, known: dict[tuple[str, str, str, str], str], most: int
+) -> str:
+    """Make a change, run its tests, undo it."""
+    if change.key in known:
+        return "equivalent"
+    tests = tests_of(data, change)
+    if not tests:
+        return "no test"
+    path = folder / change.path
+    source = path.read_text(encoding="utf-8")
+    path.write_text(change.apply(source), encoding="utf-8")
+    try:
+        code = pytest(folder, "-x", *tests[:most], seconds=SECONDS)
+    finally:
+        path.write_text(source, encoding="utf-8")
+    return "survived" if code == 0 else "noticed"
+
+
+if __name__ == "__main__":
+    main()
