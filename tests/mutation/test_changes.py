@@ -22,9 +22,15 @@ def test_every_kind_of_change_is_made():
     found = list(changes("a.py", SOURCE))
     told = {(change.kind, change.before, change.after) for change in found}
     assert told >= {
-        ("comparison", ">", ">="), ("and/or", "and", "or"), ("negation dropped", "not ", ""),
-        ("comparison", "==", "!="), ("sign", "+", "-"), ("constant", "7", "8"), ("condition", "found", "True"), ("condition", "found", "False"),
-    }  # fmt: skip
+        ("comparison", ">", ">="),
+        ("comparison", "==", "!="),
+        ("and/or", "and", "or"),
+        ("negation dropped", "not ", ""),
+        ("sign", "+", "-"),
+        ("constant", "7", "8"),
+        ("condition", "found", "True"),
+        ("condition", "found", "False"),
+    }
     assert all(change.inside == "over" for change in found if change.line > 2)
     for change in found:
         changed = change.apply(SOURCE)
