@@ -70,7 +70,7 @@ class _Own:
         self._parquet = ParquetTable(parquet)
         self._counts: list[pl.DataFrame] = []
 
-    def add(self, number: int, found: _Found) -> None:
+    def add(self, number: int, found: _Told) -> None:
         """Take in what a partition says of the participant's rows."""
         mpid = self._participant.mpid
         told = [feedback.sides(rows, spec, mpid) for spec, rows in found.differences]
@@ -106,7 +106,7 @@ def write_feedback(known: Context, participants: Sequence[Participant]) -> dict[
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Told:
     """What is known of the metering points of a partition, whoever sent them.
 
     Attributes:
@@ -120,7 +120,7 @@ class _Found:
     unseen: pl.Series
 
 
-def _found(known: Context, number: int, show: align.Show) -> _Found:
+def _found(known: Context, number: int, show: align.Show) -> _Told:
     sent = [known.workspace.scan(SUBMITTED, h.participant, h.extract, number) for h in known.extracts]
     points = [frame.select("mpan_core").drop_nulls().collect() for frame in sent if frame is not None]
     unseen = pl.concat([pl.DataFrame(schema={"mpan_core": pl.String}), *points]).to_series().unique()
@@ -128,7 +128,7 @@ def _found(known: Context, number: int, show: align.Show) -> _Found:
         (spec, rows.filter(~pl.col("mpan_core").is_in(unseen.implode())))
         for spec, rows in align.differences(known.workspace, known.extracts, number, show)
     ]
-    return _Found(first_causes(known.workspace, known.extracts, number), differences, unseen)
+    return _Told(first_causes(known.workspace, known.extracts, number), differences, unseen)
 
 
 def _show(known: Context, frame: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:

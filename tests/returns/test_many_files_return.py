@@ -23,7 +23,7 @@ MPANS = ("2083396378431", "2006024575990", "2035672278374", "2000048575668", "20
 def cut(folder: Path, name: str, participants: list[dict]) -> Path:
     """Write a ``cut.yaml``; packs and work of each lie apart."""
     document = {
-        "cut": {"id": "CASE-1", "date": "2023-08-19", "key": "keys/cut.key"},
+        "cut": {"id": "CASE-1", "date": "2023-08-19", "key": "keys/cut.key", "test": True},
         "participants": participants,
         "release": {"folder": f"out-{name}", "signing_key": "keys/signing.pem"},
         "work": f"work-{name}",

@@ -127,7 +127,7 @@ def market(tmp_path_factory) -> Path:
         {"mpid": mpid, "role": role, "extracts": [{"contract": c, "source": {"path": mpid}} for c in contracts.split()]}
         for mpid, (role, contracts) in EXTRACTS.items()
     ]
-    cut = {"id": "CASE-1", "date": "2023-08-19", "key": "keys/cut.key"}
+    cut = {"id": "CASE-1", "date": "2023-08-19", "key": "keys/cut.key", "test": True}
     release = {"folder": "out", "signing_key": "keys/signing.pem"}
     document = {"cut": cut, "participants": participants, "release": release}
     (place / "cut.yaml").write_text(yaml.safe_dump(document))
