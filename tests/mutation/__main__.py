@@ -62,7 +62,9 @@ def executed(folder: Path, lines: Path, tests: list[str]) -> CoverageData:
     """Return which tests execute which lines; measure it where that was not done."""
     if not lines.exists():
         environment = ("--cov=contracts", "--cov=transforms", "--cov=flows", "--cov-context=test", "--cov-report=")
-        pytest(folder, "-m", MARKERS, *environment, *tests)
+        code = pytest(folder, "-m", MARKERS, *environment, *tests)
+        if code not in (0, 1):
+            raise SystemExit(f"the tests could not be run: pytest ended with {code}")
         shutil.move(folder / ".coverage", lines)
     data = CoverageData(str(lines))
     data.read()

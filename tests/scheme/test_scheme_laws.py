@@ -118,6 +118,18 @@ def test_ten_thousand_addresses_agree_with_the_second_implementation() -> None:
     _addresses_agree(5_000)
 
 
+@pytest.mark.requirement("Q67", "Q68")
+def test_premises_keys_of_every_ascii_character_agree_with_the_second_implementation() -> None:
+    """Alone, at either end and between letters and digits, in each of the places that decide."""
+    around = ("{}", "{}A", "A{}", "A{}A", "1{}", "{}1", "1{}A")
+    lines = [form.format(char) for char in map(chr, range(1, 128)) for form in around]
+    rows = [[line, *[""] * 3, "HIGH ROAD", *[""] * 4, "CB1 9GQ"] for line in lines]
+    rows += [["12", *[""] * 3, line, *[""] * 4, "CB1 9GQ"] for line in lines]
+    rows += [["12", *[""] * 3, "HIGH ROAD", *[""] * 4, line] for line in lines if line.isprintable()]
+    found = premises_key.premises_key(_frame(rows), LISTS)
+    assert [t or "" for t in found.to_list()] == [plain.premises(r[:9], r[9], LISTS.street_types) for r in rows]
+
+
 # Characters that Python's tables of Unicode know: Polars' are newer, and fold what these take for nothing.
 ASSIGNED = st.characters(exclude_categories=("Cs", "Cn"))
 
