@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from contracts.errors import KeyMaterialError
 from contracts.scheme import published_keys
-from flows.sample.public_secrets import sample_secret
 from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.public_secrets import sample_secret
 
 SAMPLES = 1000  # seeds from 0
 BYTES = 32

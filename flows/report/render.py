@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 from pydantic import JsonValue
 
@@ -168,6 +172,27 @@ def asset(name: str) -> str:
     return (TEMPLATES / name).read_text("utf-8").replace("\r\n", "\n")
 
 
+def compiled_templates() -> FileSystemBytecodeCache | None:
+    """Return where compiled templates are kept: beside them as Python keeps its own, if it may; else nowhere."""
+    place = TEMPLATES / "__pycache__"
+    if sys.dont_write_bytecode or not os.access(TEMPLATES, os.W_OK):
+        return None
+    try:
+        place.mkdir(exist_ok=True)
+    except OSError:
+        return None
+    return _Kept(str(place), f"{sys.implementation.cache_tag}-%s.jinja")
+
+
+class _Kept(FileSystemBytecodeCache):
+    """A cache that says nothing where the disk refuses: templates are compiled again then."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep what was compiled."""
+        with contextlib.suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
 @cache
 def environment() -> Environment:
     """Return the template environment: everything escaped, unseen characters spelt out, a missing name an error."""
@@ -178,6 +203,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=formatting.visible,
+        bytecode_cache=compiled_templates(),
     )
     for name in ("number", "size", "human", "change", "counted"):
         made.filters[name] = getattr(formatting, name)

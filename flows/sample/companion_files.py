@@ -18,8 +18,8 @@ from flows.sample.defect_catalogue import VARIANTS
 from flows.sample.defects import NATURAL, OF_RULE
 from flows.sample.layout import EXTRACTS
 from flows.sample.market_data import NEW_SERVICE, NO_DIP_ID
-from flows.sample.public_secrets import sample_secret
 from flows.sample.request import SampleRequest
+from transforms.pseudonymise.public_secrets import sample_secret
 
 COLUMNS = (
     "round", "test_case", "stage", "participant", "priority", "base", "spare", "kind", "criteria", "export_criteria",

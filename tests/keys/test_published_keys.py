@@ -15,8 +15,8 @@ from flows.cut.config import load_cut
 from flows.cut.context import cut_keys
 from flows.keys.published import refuse_published
 from flows.sample import SampleRequest, generate
-from flows.sample.public_secrets import sample_secret
 from transforms.pseudonymise.keys import FieldKeys
+from transforms.pseudonymise.public_secrets import sample_secret
 
 pytestmark = pytest.mark.requirement("Q72")
 VECTORS = Path(__file__).parents[1] / "vectors"
