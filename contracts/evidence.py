@@ -18,7 +18,15 @@ from contracts.evidence_inputs import (
     LeftOut,
     RegistersEvidence,
 )
-from contracts.evidence_results import AssociationCountsEvidence, ItemCountsEvidence, LeakScan, RingFenceEvidence, Risk
+from contracts.evidence_results import (
+    AssociationCountsEvidence,
+    ColumnFigures,
+    ItemCountsEvidence,
+    LeakScan,
+    RingFenceEvidence,
+    Risk,
+    SmartShare,
+)
 from contracts.evidence_types import (
     Count,
     Date,
@@ -381,6 +389,8 @@ class Evidence(Section):
     agreement: Maybe[tuple[ParticipantAgreement, ...]] = None
     augmentation: Maybe[tuple[ItemCountsEvidence, ...]] = None
     associations: Maybe[AssociationCountsEvidence] = None
+    smart: Maybe[tuple[SmartShare, ...]] = _maybe("Smart meters by supplier and GSP Group.")
+    columns: Maybe[tuple[ColumnFigures, ...]] = _maybe("What released columns of codes hold.")
     coincident: Maybe[Coincident] = None
     leak_scan: Maybe[LeakScan] = None
     risk: Maybe[Risk] = None

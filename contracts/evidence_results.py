@@ -30,6 +30,33 @@ class ItemCountsEvidence(Section):
     rules: Maybe[dict[str, Count]] = _maybe("Values by the rule that gave them.")
 
 
+class SmartShare(Section):
+    """How many metering points of one supplier in one GSP Group have a smart meter, of ten at least (Q93)."""
+
+    supplier: Name
+    gsp_group: Name
+    metered: Count = _of("Released metering points with a meter.")
+    smart: Count
+
+
+class ValueCount(Section):
+    """How often a code is in a released column; ten times at least."""
+
+    value: str
+    rows: Count
+
+
+class ColumnFigures(Section):
+    """What a released column of codes holds; nothing that fewer than ten rows have is named."""
+
+    extract: Name
+    column: Name
+    rows: Count
+    filled: Count
+    values: tuple[ValueCount, ...]
+    rest: Count = _of("Rows with a value that is not named: too few rows have it, or many others have more.")
+
+
 class AssociationOutcomeEvidence(Section):
     """How often one kind of evidence for an association led to one outcome."""
 

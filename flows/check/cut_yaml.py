@@ -110,7 +110,7 @@ def _source(source: ProposedSource, folder: Path) -> list[str]:
 def _column(match: Match) -> str:
     line = f"            {match.column}: {json.dumps(match.heading, ensure_ascii=False)}"
     why = "by its words" if match.sure == "likely" else "only by what it holds"
-    told = f"{why}, {100 * match.score:.0f} % sure; {100 * match.agrees:.0f} % of its cells fit"
+    told = f"{why}, {100 * match.score:.0f}% sure; {100 * match.agrees:.0f}% of its cells fit"
     return f"{line}  {UNSURE} {told}" + (f"; or {shown(match.rival)}?" if match.rival else "")
 
 

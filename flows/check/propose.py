@@ -216,7 +216,7 @@ def _fill(source: ProposedSource, best: Proposal, sample: pl.DataFrame, contract
         if match.rival:
             source.unsure.append(f"{match.column}: {shown(match.heading)} or {shown(match.rival)}?")
         if match.agrees < 0.5:
-            source.unsure.append(f"{match.column}: {100 * match.agrees:.0f} % of {shown(match.heading)} have its form")
+            source.unsure.append(f"{match.column}: {100 * match.agrees:.0f}% of {shown(match.heading)} have its form")
     source.matches, source.lacking = tuple(matches), best.missing
     taken = {match.heading for match in matches}
     own = {match.column: match.heading for match in matches if match.sure != KNOWN}

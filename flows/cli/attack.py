@@ -82,7 +82,7 @@ def attack_command(
 def _print(found: Attacked) -> None:
     typer.echo(f"{found.points:,} metering points are released; {found.people:,} of them were searched for.\n")
     lines: list[tuple[str, ...]] = [
-        ("Intruder", "n", "success", "control", "difference", "95 % interval", "wrong", "misled", "learned")
+        ("Intruder", "n", "success", "control", "difference", "95% interval", "wrong", "misled", "learned")
     ]
     for row in found.rows:
         outcome = row.outcome
@@ -104,7 +104,7 @@ def _print(found: Attacked) -> None:
         typer.echo(textwrap.fill(f"Not in the release: {', '.join(found.unreleased)}", WIDTH, subsequent_indent="  "))
     if found.joins:
         typer.echo("\nJoined with the other cut on equal values: linked uniquely and rightly")
-        _table([("Columns", "n", "success", "95 % interval", "wrong"), *(map(_join, found.joins))])
+        _table([("Columns", "n", "success", "95% interval", "wrong"), *(map(_join, found.joins))])
     typer.echo(
         "\nsuccess: named the right record; control: named a record that tells what it wanted to know while the\n"
         "person's own was taken out; wrong: named somebody else's; misled: named a record while the own was taken\n"
@@ -133,4 +133,4 @@ def _table(lines: list[tuple[str, ...]]) -> None:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    return f"{100 * value:.1f}%"

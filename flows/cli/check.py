@@ -115,7 +115,7 @@ def _print_rules(rules: list[RuleCountEvidence], each: CheckedSource) -> None:
     for entry in excluded(rules):
         share = 100 * entry.failed / max(entry.evaluated, 1)
         what = "excluded" if entry.effect == "exclude" else "warned about"
-        _say(entry.reason, f"{entry.failed:,} of {entry.evaluated:,} rows ({share:.2f} %) {what}: {entry.description}")
+        _say(entry.reason, f"{entry.failed:,} of {entry.evaluated:,} rows ({share:.2f}%) {what}: {entry.description}")
     if not excluded(rules):
         typer.echo("  No rule is broken.")
     unjudged = [entry.rule for entry in rules if not entry.evaluated]

@@ -100,7 +100,7 @@ def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> N
 
 
 def _share(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.2f} %"
+    return "" if value is None else f"{100 * value:.2f}%"
 
 
 def _volumes(found: PackComparison) -> Iterable[Sequence[str]]:

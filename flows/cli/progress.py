@@ -163,7 +163,7 @@ def progress_listener(log: Path | None, kind: Kind = "release") -> Iterator[Prog
             SpinnerColumn("line"),
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[rows]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),

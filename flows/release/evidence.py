@@ -55,6 +55,7 @@ from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace
 from flows.pack import payload, previous
 from flows.release import half_hours
+from flows.release.column_figures import column_figures, smart_shares
 from transforms import align
 from transforms.augment.decision_tables import REASONS, reads
 from transforms.augment.timeswitch import ATTRIBUTES
@@ -353,6 +354,8 @@ def release_evidence(
         coincident=workspace.recorded(CoincidentCount),
         augmentation=augmented.items if augmented else None,
         associations=augmented.associations if augmented else None,
+        smart=tuple(smart_shares(known)) or None if kind == "release" else None,
+        columns=tuple(column_figures(known, root)) or None if kind == "release" else None,
         ring_fence=fence.evidence if fence else None,
         leak_scan=found.leak_scan,
         risk=found.risk,

@@ -27,7 +27,7 @@ def measure(known: Context) -> Risk | None:
     more = _precision(known)
     parts, digests = [], []
     for number in range(known.workspace.partitions):
-        points = _points(known, number)
+        points = released_points(known, number)
         if points is None:
             continue
         names = points.collect_schema().names()
@@ -78,7 +78,7 @@ def refuse(known: Context, found: Risk | None) -> None:
         )
 
 
-def _points(known: Context, number: int) -> pl.LazyFrame | None:
+def released_points(known: Context, number: int) -> pl.LazyFrame | None:
     """Return the released metering points of a partition with meter type and annual consumption, as they leave."""
     workspace, extracts, under = known.workspace, known.extracts, known.contracts
     registrations = frames(workspace, JUDGED, extracts, "registration", number)
@@ -91,7 +91,10 @@ def _points(known: Context, number: int) -> pl.LazyFrame | None:
     meters = frames(workspace, JUDGED, extracts, "metering", number)
     if meters:
         meter = settlement_meter(pl.concat(meters), known.tables).select("mpan_core", "meter_type")
-        points = points.join(treat(meter, under["metering"], known.pseudonymiser), on="mpan_core", how="left")
+        sent = treat(meter, under["metering"], known.pseudonymiser).rename({"meter_type": "_sent"})
+        stated = [pl.col("meter_type")] if "meter_type" in points.collect_schema().names() else []
+        points = points.join(sent, on="mpan_core", how="left")  # what the meter operator sends goes before
+        points = points.with_columns(pl.coalesce("_sent", *stated).alias("meter_type")).drop("_sent")
     consumption = frames(workspace, JUDGED, extracts, "annual_consumption", number)
     if consumption:
         yearly = treat(pl.concat(consumption), under["annual_consumption"], known.pseudonymiser)

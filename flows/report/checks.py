@@ -11,7 +11,7 @@ from contracts.evidence_inputs import InputEvidence, RegistersEvidence
 from contracts.evidence_results import RingFenceEvidence
 from flows.report import figures
 from flows.report.check_types import CheckState, ReportCheck
-from flows.report.formatting import counted, listed, long_date, number, percent, plural, size
+from flows.report.formatting import capitalised, counted, listed, long_date, number, percent, plural, size
 from flows.report.singling_out import singled_out
 from transforms.release.attestation import accounting_faults
 
@@ -79,7 +79,7 @@ def _which_market_data(publications: Sequence[Publication]) -> list[ReportCheck]
         for one in publications
     ]
     short = ", ".join((one.version or "no version") for one in publications)
-    return [ReportCheck("Which market data?", short, "; ".join(said).capitalize() + ".", section="made")]
+    return [ReportCheck("Which market data?", short, capitalised("; ".join(said)) + ".", section="made")]
 
 
 def _sets_apart(fence: RingFenceEvidence | None) -> list[ReportCheck]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts.evidence import AssessedTreatment
-from contracts.evidence_results import AssociationOutcomeEvidence, CaseCounts, Coverage
+from contracts.evidence_results import AssociationOutcomeEvidence, CaseCounts, Coverage, SmartShare
 
 
 def share(part: int, whole: int) -> float | None:
@@ -38,6 +38,11 @@ class RuleTotal:
         """Share of rows that failed."""
         return share(self.failed, self.evaluated)
 
+    @property
+    def noticed(self) -> bool:
+        """Whether a row broke it, or it crashed."""
+        return bool(self.failed or self.crashed)
+
 
 @dataclass(frozen=True, slots=True)
 class RuleTrend(RuleTotal):
@@ -50,6 +55,42 @@ class RuleTrend(RuleTotal):
     before: float | None
     change: float | None
     way: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SmartLine:
+    """One supplier's metering points with a meter: a cell a GSP Group, None where too few are there."""
+
+    supplier: str
+    cells: tuple[SmartShare | None, ...]
+
+    @property
+    def metered(self) -> int:
+        """Metering points in all cells."""
+        return sum(cell.metered for cell in self.cells if cell)
+
+    @property
+    def smart(self) -> int:
+        """Those with a smart meter."""
+        return sum(cell.smart for cell in self.cells if cell)
+
+
+@dataclass(frozen=True, slots=True)
+class SmartFigures:
+    """Smart meters by supplier and GSP Group."""
+
+    across: tuple[str, ...]
+    lines: tuple[SmartLine, ...]
+
+    @property
+    def metered(self) -> int:
+        """Metering points of all suppliers."""
+        return sum(line.metered for line in self.lines)
+
+    @property
+    def smart(self) -> int:
+        """Those with a smart meter."""
+        return sum(line.smart for line in self.lines)
 
 
 @dataclass(frozen=True, slots=True)

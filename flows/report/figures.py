@@ -32,6 +32,8 @@ from flows.report.figure_types import (
     RowFigures,
     RuleTotal,
     RuleTrend,
+    SmartFigures,
+    SmartLine,
     TreatedGroup,
     TreatmentUse,
     Volume,
@@ -187,6 +189,14 @@ def augmentation(evidence: Evidence) -> list[AugmentedItem]:
         AugmentedItem(row.item, row.stated, row.derived, row.manufactured, row.undecided, row.absent or 0)
         for row in evidence.augmentation or ()
     ]
+
+
+def smart(evidence: Evidence) -> SmartFigures:
+    """Smart meters: suppliers down, GSP Groups across."""
+    cells = {(entry.supplier, entry.gsp_group): entry for entry in evidence.smart or ()}
+    across = tuple(sorted({group for _, group in cells}))
+    suppliers = sorted({supplier for supplier, _ in cells})
+    return SmartFigures(across, tuple(SmartLine(s, tuple(cells.get((s, g)) for g in across)) for s in suppliers))
 
 
 def associations(evidence: Evidence) -> LinkFigures:

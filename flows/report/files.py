@@ -22,6 +22,7 @@ _PLAIN = {
         "left right extract_left extract_right item compared disagree missing_left missing_right",
     ),
     "augmentation": ("augmentation", "item stated derived manufactured undecided absent"),
+    "smart": ("smart", "supplier gsp_group metered smart"),
     "inputs": ("inputs", "participant role extract file form rows bytes cut_date dropped_columns hmac_sha256"),
 }
 Row = Sequence[object]
@@ -40,6 +41,7 @@ def report_tables(evidence: Evidence) -> dict[str, bytes]:
         "excluded_by_reason": ("participant extract reason rows", _by_reason(evidence)),
         "reasons": ("reason faults asks rows mpans", _reasons(evidence)),
         "trend": ("extract rule failed evaluated share_before share_now way", _trend(evidence)),
+        "columns": ("extract column value rows filled_rows all_rows", _columns(evidence)),
         "lineage": ("extract source_columns treatment column classification released description", _lineage(evidence)),
         "requirements": ("id asks shown_by rows_at_fault", _requirements(evidence)),
     }
@@ -77,6 +79,15 @@ def _lineage(evidence: Evidence) -> list[Row]:
             row.description,
         )
         for row in figures.lineage(evidence)
+    ]
+
+
+def _columns(evidence: Evidence) -> list[Row]:
+    return [
+        (row.extract, row.column, value, rows, row.filled, row.rows)
+        for row in evidence.columns or ()
+        for value, rows in [*((v.value, v.rows) for v in row.values), ("(others)", row.rest)]
+        if rows
     ]
 
 

@@ -31,16 +31,16 @@ def number(value: float | None) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """Return a share: never 0 % for something, never 100 % for not quite everything."""
+    """Return a share: never 0% for something, never 100% for not quite everything."""
     if not whole:
         return "–"
     share = 100 * part / whole
     if part and share < 0.01:
-        return "<0.01 %"
+        return "<0.01%"
     if part < whole and share > 99.99:
-        return ">99.99 %"
+        return ">99.99%"
     text = f"{share:.2f}" if share < 10 else f"{share:.1f}"
-    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
 
 
 def change(difference: float) -> str:

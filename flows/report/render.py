@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pydantic import JsonValue
 from contracts.evidence import Evidence
 from flows.report import figures, formatting, singling_out
 from flows.report.checks import report_checks, verdict
+from flows.report.lineage_picture import lineage_picture
 from flows.report.sankey import flow
 from transforms.release.attestation import canonical_bytes, strict_json
 
@@ -34,6 +36,7 @@ SECTIONS = {
     "rules": "Rules and what broke them",
     "alignment": "Agreement between participants",
     "augmentation": "Augmented fields",
+    "columns": "What the data looks like",
     "fence": "Ring-fenced test data",
     "leaks": "Search for raw identifiers",
     "risk": "Risk of re-identification",
@@ -48,7 +51,7 @@ SECTIONS = {
 }
 # What an auditor looks for -> the sections that hold it, as the contents list shows them.
 GROUPS = {
-    "The data": ("rows", "why", "rules", "alignment", "augmentation", "fence"),
+    "The data": ("rows", "why", "rules", "alignment", "augmentation", "columns", "fence"),
     "The people behind it": ("leaks", "risk", "policy", "lineage", "limits"),
     "The proof": ("requirements", "registers", "inputs", "made", "verify"),
 }
@@ -56,6 +59,7 @@ GROUPS = {
 _OPTIONAL = {
     "alignment": "alignment",
     "augmentation": "augmentation",
+    "columns": "columns",
     "fence": "ring_fence",
     "leaks": "leak_scan",
     "risk": "risk",
@@ -131,6 +135,7 @@ def _figures(evidence: Evidence) -> Mapping[str, object]:
     """Return what the templates show, computed from the evidence."""
     baseline = evidence.baseline
     rules = figures.with_trend(figures.rules_by_id(evidence), baseline)
+    lineage = figures.lineage(evidence)
     return {
         "totals": figures.totals(evidence),
         "flow": flow(evidence.accounting),
@@ -141,11 +146,13 @@ def _figures(evidence: Evidence) -> Mapping[str, object]:
         "matrix": figures.matrix(evidence),
         "augmentation": figures.augmentation(evidence),
         "associations": figures.associations(evidence),
+        "smart": figures.smart(evidence),
         "phases": figures.phases(evidence),
         "leak_classes": figures.leak_classes(evidence),
         "coverage": figures.coverage(evidence),
         "treatments": figures.treatments(evidence),
-        "lineage": figures.lineage(evidence),
+        "lineage": lineage,
+        "picture": lineage_picture(lineage),
         "requirements": figures.requirements(evidence),
         "steps": figures.steps(evidence),
         "reaches": singling_out.reaches(evidence.attack),
@@ -208,6 +215,7 @@ def environment() -> Environment:
     for name in ("number", "size", "human", "change", "counted"):
         made.filters[name] = getattr(formatting, name)
     made.filters["small"] = _small
+    made.filters["cells_named"] = cells_named
     made.filters.update(long_date=formatting.long_date, capitalised=formatting.capitalised)
     made.globals.update(
         percent=formatting.percent,
@@ -216,8 +224,33 @@ def environment() -> Environment:
         stacked=figures.stacked,
         flat=figures.flat,
         tone=_tone,
+        number=formatting.number,
     )
     return made
+
+
+_HEAD = re.compile(r"<th\b[^>]*>(.*?)</th>", re.DOTALL)
+_ROW = re.compile(r"<tr\b.*?</tr>", re.DOTALL)
+_CELL = re.compile(r"<t[dh]\b(?=[^>]*>)")
+_TAG = re.compile(r"<[^>]*>")
+_NAME = re.compile(r">\w+_\w+<", re.ASCII)  # long names of columns and rules may be parted after an underscore
+
+
+def cells_named(table: Markup) -> Markup:
+    """Return the rows of a table with the heading of each cell in ``data-name``: a phone shows one below the other."""
+    head, divided, body = str(table).partition("</thead>")
+    names = [_TAG.sub("", text).replace("&shy;", "").strip() for text in _HEAD.findall(head)]
+
+    def row(found: re.Match[str]) -> str:
+        left = iter(names)
+        named = _CELL.sub(lambda cell: _named_cell(cell.group(), next(left, "")), found.group())
+        return _NAME.sub(lambda text: text.group().replace("_", "_<wbr>"), named)
+
+    return Markup(head + divided + _ROW.sub(row, body))  # noqa: S704 - markup that the templates escaped
+
+
+def _named_cell(begin: str, name: str) -> str:
+    return f'{begin} data-name="{name}"' if begin == "<td" and name else begin
 
 
 def _small(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,8 @@ from flows.restore.real_values import RealValues
 from transforms.pseudonymise.mpan import order_key
 from transforms.release.source_form import form_of
 
-TABLES = ("augmented", "expected", "expected/steps", "counterparties", "allocations")
+AUGMENTED, NARROW = "augmented", "mhhs.csv"
+TABLES = (AUGMENTED, "expected", "expected/steps", "counterparties", "allocations")
 PARTNERS = ("linked_mpan", "related_mpan", "unit")
 # Pseudonyms of what the participant holds under its real name already, or of what is another's: no use in a load file.
 HIDDEN = ("meter_serial_number", "uprn", "postcode", *(f"address_line_{n}" for n in range(1, 10)))
@@ -37,7 +38,7 @@ def restore_items(
     Columns out: as in the pack, ``mpan_core`` real; of another metering point the real MPAN where the backup holds it,
     else null and ``<column>_note`` says so; columns of pseudonym addresses and serials are left out; dates and annual
     consumption that are the participant's own as they really are, in steps as well; what settlement makes of a released
-    consumption stays as released.
+    consumption stays as released. The items alone are in ``mhhs.csv`` too, one value a line.
 
     Returns:
         Per item how many values are present by source, absent or undecided; and the names of the files.
@@ -52,6 +53,10 @@ def restore_items(
             target = name.replace("/", "_")
             _table(source, folder / target, real, partial(_own_values, values, cut_date), mark)
             files += [f"{target}.csv", f"{target}.parquet"]
+            if name == AUGMENTED:
+                items = [entry.item for entry in evidence.augmentation or ()]
+                _narrow(folder / f"{target}.parquet", folder / NARROW, items, mark)
+                files.append(NARROW)
     return evidence.augmentation or (), files
 
 
@@ -69,6 +74,22 @@ def _table(source: Path, target: Path, real: RealNames, own: OwnValues, mark: st
             empty = _under_real_names(pl.DataFrame(file.schema_arrow.empty_table()), real)
             empty.write_csv(text, separator=mark)
             table.add(empty)
+
+
+def _narrow(source: Path, target: Path, items: Sequence[str], mark: str) -> None:
+    """Write the values of the MHHS-only items one below the other: real MPAN, item, value; empty ones have no line."""
+    with open(target, "wb") as text:
+        text.write(mark.join(("mpan_core", "item", "value")).encode() + b"\n")
+        for batch in pq.ParquetFile(source).iter_batches(batch_size=BATCH):
+            rows = pl.DataFrame(batch).with_row_index("_row")
+            held = [item for item in items if item in rows.columns]
+            order = {item: n for n, item in enumerate(held)}
+            lines = rows.select("_row", "mpan_core", pl.col(held).cast(pl.String)).unpivot(
+                held, index=["_row", "mpan_core"], variable_name="item"
+            )
+            turn = pl.col("item").replace_strict(order, return_dtype=pl.Int32)
+            lines = lines.drop_nulls("value").sort("_row", turn)
+            lines.select("mpan_core", "item", "value").write_csv(text, include_header=False, separator=mark)
 
 
 def _own_values(values: RealValues, cut_date: date, frame: pl.DataFrame) -> pl.DataFrame:

@@ -388,6 +388,20 @@ def _release_sections(
             "constraints": {"REG1050": 0, "REG1051": 3},
             "incoherent": {"DQ31-M": 0},
         },
+        "smart": [
+            {"supplier": supplier, "gsp_group": group, "metered": 1000 + 7 * n, "smart": 400 + 11 * n}
+            for n, (supplier, group) in enumerate((s, g) for s in ("SUPA", "SUPB") for g in ("_A", "_M"))
+        ],
+        "columns": [
+            {
+                "extract": "registration",
+                "column": "profile_class",
+                "rows": 5000,
+                "filled": 4990,
+                "values": [{"value": f"{n:02d}", "rows": 900 - 90 * n} for n in range(9)],
+                "rest": 4,
+            }
+        ],
         "coincident": {"count": 511, "expected_low": 425.2, "expected_high": 606.9},
         "leak_scan": {
             "files": 61,

@@ -169,7 +169,7 @@ class TestFirstScreen:
         assert "marketer" in self.questions()[question].short
         low = {**specimen(4, 4)["risk"], "marketer": 0.001}
         assert self.questions(risk=low)[question].state is CheckState.PLAIN
-        assert "<0.01 % of metering points are like no other" in self.questions(risk=low)[question].short
+        assert "<0.01% of metering points are like no other" in self.questions(risk=low)[question].short
 
     def test_a_waiting_approver_is_named(self) -> None:
         found = {a.question: a for a in report_checks(model(specimen(4, 4)), ["aa"], ["bb"])}

@@ -110,6 +110,7 @@ def load_file(market: Market, mpid: str, extract: str, folder: Path | None = Non
     """Return the one load file of an extract."""
     made = {
         "augmented",
+        "mhhs",
         "expected",
         "expected_steps",
         "counterparties",

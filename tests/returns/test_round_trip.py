@@ -109,6 +109,11 @@ def test_each_item_is_present_with_its_source_or_absent_with_its_reason(market, 
         assert rows.height == counts["given"] + told["absent"] + told["undecided"], item
     text = pl.read_csv(folder / "augmented.csv", infer_schema=False, separator=mark(folder / "augmented.csv"))
     assert text.equals(rows.with_columns(pl.all().cast(pl.String)))
+    narrow = pl.read_csv(folder / "mhhs.csv", infer_schema=False, separator=mark(folder / "mhhs.csv"))
+    assert narrow.columns == ["mpan_core", "item", "value"]
+    assert narrow.height == sum(text[item].is_not_null().sum() for item in items)
+    wide = text.select("mpan_core", *items).unpivot(items, index="mpan_core", variable_name="item").drop_nulls("value")
+    assert sorted(narrow.rows()) == sorted(wide.rows())
 
 
 def mark(path: Path) -> str:

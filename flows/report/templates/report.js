@@ -70,7 +70,7 @@
   document.querySelectorAll("table[data-filter]").forEach(filterable);
   // A browser paints no button in a heading that it repeats on the next sheet: print the words instead.
   addEventListener("beforeprint", () => {
-    document.querySelectorAll("details").forEach((part) => { part.open = true; });
+    document.querySelectorAll("details:not(.screen)").forEach((part) => { part.open = true; });
     document.querySelectorAll("th > button").forEach((button) => {
       const words = document.createElement("span");
       words.textContent = button.textContent;
