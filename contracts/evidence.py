@@ -390,7 +390,7 @@ class Evidence(Section):
     augmentation: Maybe[tuple[ItemCountsEvidence, ...]] = None
     associations: Maybe[AssociationCountsEvidence] = None
     smart: Maybe[tuple[SmartShare, ...]] = _maybe("Smart meters by supplier and GSP Group.")
-    columns: Maybe[tuple[ColumnFigures, ...]] = _maybe("What released columns of codes hold.")
+    column_values: Maybe[tuple[ColumnFigures, ...]] = _maybe("What released columns of codes hold.")
     coincident: Maybe[Coincident] = None
     leak_scan: Maybe[LeakScan] = None
     risk: Maybe[Risk] = None

@@ -355,7 +355,7 @@ def release_evidence(
         augmentation=augmented.items if augmented else None,
         associations=augmented.associations if augmented else None,
         smart=tuple(smart_shares(known)) or None if kind == "release" else None,
-        columns=tuple(column_figures(known, root)) or None if kind == "release" else None,
+        column_values=tuple(column_figures(known, root)) or None if kind == "release" else None,
         ring_fence=fence.evidence if fence else None,
         leak_scan=found.leak_scan,
         risk=found.risk,

@@ -85,7 +85,7 @@ def _lineage(evidence: Evidence) -> list[Row]:
 def _columns(evidence: Evidence) -> list[Row]:
     return [
         (row.extract, row.column, value, rows, row.filled, row.rows)
-        for row in evidence.columns or ()
+        for row in evidence.column_values or ()
         for value, rows in [*((v.value, v.rows) for v in row.values), ("(others)", row.rest)]
         if rows
     ]

@@ -59,7 +59,7 @@ GROUPS = {
 _OPTIONAL = {
     "alignment": "alignment",
     "augmentation": "augmentation",
-    "columns": "columns",
+    "columns": "column_values",
     "fence": "ring_fence",
     "leaks": "leak_scan",
     "risk": "risk",

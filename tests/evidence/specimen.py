@@ -392,7 +392,7 @@ def _release_sections(
             {"supplier": supplier, "gsp_group": group, "metered": 1000 + 7 * n, "smart": 400 + 11 * n}
             for n, (supplier, group) in enumerate((s, g) for s in ("SUPA", "SUPB") for g in ("_A", "_M"))
         ],
-        "columns": [
+        "column_values": [
             {
                 "extract": "registration",
                 "column": "profile_class",
