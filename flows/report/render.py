@@ -233,7 +233,7 @@ _HEAD = re.compile(r"<th\b[^>]*>(.*?)</th>", re.DOTALL)
 _ROW = re.compile(r"<tr\b.*?</tr>", re.DOTALL)
 _CELL = re.compile(r"<t[dh]\b(?=[^>]*>)")
 _TAG = re.compile(r"<[^>]*>")
-_NAME = re.compile(r">\w+_\w+<", re.ASCII)  # long names of columns and rules may be parted after an underscore
+_NAME = re.compile(r">[\w.]+_[\w.]+ ?<", re.ASCII)  # long names of columns and rules may be parted after an underscore
 
 
 def cells_named(table: Markup) -> Markup:
