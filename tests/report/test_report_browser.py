@@ -50,7 +50,8 @@ def test_nothing_is_requested_and_nothing_complains(browser: Chromium, page: Pat
     assert browser.evaluate(wider) <= 0, "the page scrolls sideways"
     browser.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     cut = "[...document.querySelectorAll('.scroller')].filter((part) => part.scrollWidth > part.clientWidth + 1)"
-    assert browser.evaluate(f"{cut}.map((part) => part.getAttribute('aria-label'))") == []
+    if width == VIEWS["narrow"][0]:  # where it is wide, a long table may scroll by itself
+        assert browser.evaluate(f"{cut}.map((part) => part.getAttribute('aria-label'))") == []
 
 
 @pytest.mark.parametrize("name", ["index.html", "dpia.html"])
