@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
+import re
 import sys
 from pathlib import Path
 
@@ -51,6 +52,13 @@ def test_every_point_of_data_protection_names_tests_that_are_there():
     assert len(every) == 32
     assert all(isinstance(point, Point) and point.asks and point.tests for point in every)
     assert [test for point in every for test in point.tests if test not in there] == []
+
+
+def test_every_test_that_the_page_of_attacks_names_is_there():
+    page = (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z_/]+\.py)::(test_[a-z0-9_]+)`", page)
+    assert len(named) > 12
+    assert [name for name, test in named if test not in names_of_tests(TESTS / name)] == []
 
 
 def test_the_page_of_points_is_the_one_of_today():
