@@ -21,7 +21,7 @@ from transforms.pseudonymise.sealed_series import SEALED
 from transforms.treatment.mixed_series import ALONE, Grouped, about, grouped, mixed_series
 
 ROOM = "mixed"
-AT_ONCE = 1_000_000  # series-days that are mixed together; more than these are mixed partition by partition
+AT_ONCE = 250_000  # series-days that are mixed together; of more than these, partitions and their parts by themselves
 AREA, KIND = "gsp_group_id", "measurement_class"
 FOUND = ("_part", AREA, KIND)
 
@@ -48,9 +48,7 @@ def mixed_parts(
     Raises:
         QualityError: a sum of a group is not what it was.
     """
-    sizes = [frame.select(pl.len()).collect().item() for _, frame in parts]
-    waves = [list(parts)] if sum(sizes) <= AT_ONCE else [[part] for part in parts]
-    done = [_mixed(known, source, wave) for wave in waves]
+    done = [_mixed(known, source, wave) for wave in _waves(parts)]
     record = MixedSeriesEvidence(
         participant=source.participant,
         series_days=sum(one.series_days for one in done),
@@ -65,6 +63,27 @@ def mixed_parts(
     return [scan for scan in scans if scan is not None]
 
 
+def _waves(parts: Sequence[tuple[int, pl.LazyFrame]]) -> list[list[_Piece]]:
+    """Return what is mixed together: all partitions where they are few rows, else pieces of bounded size."""
+    sizes = [frame.select(pl.len()).collect().item() for _, frame in parts]
+    if sum(sizes) <= AT_ONCE:
+        return [[_Piece(number, 0, frame) for number, frame in parts]]
+    return [
+        [_Piece(number, begin // AT_ONCE, frame.slice(begin, AT_ONCE))]
+        for (number, frame), size in zip(parts, sizes, strict=True)
+        for begin in range(0, size, AT_ONCE)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Rows of a partition, in its order; ``part`` is their place among its pieces."""
+
+    number: int
+    part: int
+    rows: pl.LazyFrame
+
+
 @dataclass(frozen=True, slots=True)
 class _Wave:
     """Rows that are mixed together: their watt-hours, where there are any, and whether these are the real ones."""
@@ -74,16 +93,14 @@ class _Wave:
     present: Flags
 
 
-def _mixed(
-    known: Context, source: ParticipantExtract, parts: Sequence[tuple[int, pl.LazyFrame]]
-) -> MixedSeriesEvidence:
+def _mixed(known: Context, source: ParticipantExtract, wave_of: Sequence[_Piece]) -> MixedSeriesEvidence:
     contract = known.contracts[source.extract]
     periods = [column.name for column in contract.columns if contract.treatment(column).method is Method.MIX]
     pieces = [
-        frame.join(_classes(known, number), on="mpan_core", how="left", maintain_order="left")
-        .with_columns(pl.lit(number).alias("_part"))
+        piece.rows.join(_classes(known, piece.number), on="mpan_core", how="left", maintain_order="left")
+        .with_columns(pl.lit(at).alias("_part"))
         .collect()
-        for number, frame in parts
+        for at, piece in enumerate(wave_of)
     ]
     rows = pl.concat(pieces, how="diagonal")
     wave = _wave(known, rows, periods)
@@ -96,8 +113,11 @@ def _mixed(
     _require_sums(made, wave.values, team, source)
     columns = kilowatt_hours(made, ~wave.present, periods)
     out = wave.rows.with_columns(columns).drop([*FOUND[1:], SEALED], strict=False)
-    for (number,), piece in out.partition_by("_part", as_dict=True, include_key=False).items():
-        known.workspace.write(piece, ROOM, source.participant, source.extract, int(str(number)))
+    done = out.partition_by("_part", as_dict=True, include_key=False)
+    for at, piece in enumerate(wave_of):
+        if (at,) in done:
+            place = (ROOM, source.participant, source.extract, piece.number, piece.part)
+            known.workspace.write(done[at,], *place)
     return _told(source, wave, made, team, there)
 
 
