@@ -72,9 +72,11 @@ def executed(folder: Path, lines: Path, tests: list[str]) -> CoverageData:
 
 
 def tests_of(data: CoverageData, change: Change) -> list[str]:
-    """Return the tests that execute a change's line, those of few lines first."""
-    (name,) = [file for file in data.measured_files() if file.endswith(f"/{change.path}")][:1] or [""]
-    contexts = data.contexts_by_lineno(name).get(change.line, []) if name else []
+    """Return the tests that execute a change's line; of a line that is executed on import, those of its module."""
+    name = next((file for file in data.measured_files() if file.endswith(f"/{change.path}")), "")
+    by_line = data.contexts_by_lineno(name) if name else {}
+    mine = by_line.get(change.line, [])
+    contexts = mine if any(mine) else [c for found in by_line.values() for c in found] if mine else []
     return sorted({context.partition("|")[0] for context in contexts if context})
 
 
