@@ -17,6 +17,7 @@ from contracts.evidence_inputs import (
     InputEvidence,
     LeftOut,
     RegistersEvidence,
+    SuccessionEvidence,
 )
 from contracts.evidence_results import (
     AssociationCountsEvidence,
@@ -381,6 +382,7 @@ class Evidence(Section):
         "Participants that were expected and left out by name: what depends on them is missing."
     )
     registers: Maybe[RegistersEvidence] = None
+    succession: Maybe[tuple[SuccessionEvidence, ...]] = _maybe("Whose appointments are read as a successor's.")
     accounting: tuple[Accounting, ...] = _of("rows_in = released + excluded, for each extract.")
     rules: tuple[RuleCountEvidence, ...]
     limits: Maybe[LimitsEvidence] = None

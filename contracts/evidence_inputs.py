@@ -121,6 +121,14 @@ class CustodyEvidence(Section):
     custody: str
 
 
+class SuccessionEvidence(Section):
+    """A participant whose appointments are read as those of its successor, since a day (Q99)."""
+
+    mpid: Name
+    successor: Name
+    on: Date
+
+
 class RegistersEvidence(Section):
     """Who answers for what: words of the cut file, not counted and not checked."""
 

@@ -20,7 +20,7 @@ from contracts.profiles import Profile, promise_names
 from contracts.strict import PlacedError, Strict, matching, none_of
 from contracts.validation import load_document, load_model, read_file
 from contracts.vocabulary import Form, PostcodePolicy
-from flows.cut.registers import Duties, Registers
+from flows.cut.registers import Duties, Mpid, Registers, Succession, successors
 from flows.cut.secret_places import SecretPlace, read_secret
 from flows.intake import SourceSpec
 from flows.intake.files import found, is_pattern
@@ -29,7 +29,6 @@ from flows.keys.age_files import identities_of
 from flows.keys.secret_files import read_private
 from transforms.dates import EVERY, ORDERS, is_order
 
-Mpid = Annotated[str, matching(r"[A-Z0-9]{4}", "must be an MPID: four capital letters or digits")]
 CutId = Annotated[
     str,
     matching(
@@ -319,6 +318,7 @@ class CutFile(Strict):
     reference: ReferenceData = ReferenceData()
     augmentation: Augmentation = Augmentation()
     ring_fence: RingFenceConfig | None = None
+    succession: tuple[Succession, ...] = ()
     work: Path = Path("work")
     partitions: int | None = Field(default=None, ge=1, le=4096)
 
@@ -326,6 +326,7 @@ class CutFile(Strict):
     def _once(self) -> CutFile:
         if all(participant.left_out is not None for participant in self.participants):
             raise PlacedError("leaves everybody out", "participants")
+        successors(self.succession, self.cut.date)
         seen: dict[tuple[str, str], tuple[int, bool]] = {}
         agreed: dict[tuple[str, str], tuple[str, ...] | None] = {}
         for number, participant in enumerate(self.participants):
@@ -420,6 +421,7 @@ class Job:
             cut_date=source.cut_date,
             as_of=self.model.cut.date,
             agreed=extract.agreed,
+            successors=MappingProxyType(successors(self.model.succession, self.model.cut.date)),
             identities=self.identities,
             own=self._own_places,
         )

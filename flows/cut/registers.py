@@ -12,8 +12,10 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from contracts.strict import Strict
+from contracts.strict import PlacedError, Strict, matching
+from transforms.succession import latest
 
+Mpid = Annotated[str, matching(r"[A-Z0-9]{4}", "must be an MPID: four capital letters or digits")]
 Words = Annotated[str, Field(min_length=1, max_length=300)]
 Status = Literal["signed", "agreed", "in preparation", "none"]
 Demand = Literal["agreement", "controller", "retention", "standard", "custody", "operator"]
@@ -39,6 +41,32 @@ class Duties(Strict):
     agreement: SharingAgreement | None = None
     acts_for: tuple[Words, ...] = ()
     segments: dict[Segment, Words] = Field(default_factory=dict)
+
+
+class Succession(Strict):
+    """A participant whose appointments another has taken over on a day (Q99)."""
+
+    mpid: Mpid
+    successor: Mpid
+    on: datetime.date
+
+
+def successors(entries: Iterable[Succession], day: datetime.date) -> dict[str, str]:
+    """Return MPID -> who has its appointments on a day.
+
+    Raises:
+        PlacedError: an MPID has two successors, or successors go round in a circle.
+    """
+    steps: dict[str, str] = {}
+    for number, entry in enumerate(entries):
+        if entry.mpid in steps or entry.mpid == entry.successor:
+            raise PlacedError(f"names no one successor of {entry.mpid}", "succession", number)
+        if entry.on <= day:
+            steps[entry.mpid] = entry.successor
+    try:
+        return latest(steps)
+    except ValueError as fault:
+        raise PlacedError(str(fault), "succession") from None
 
 
 class Standard(Strict):

@@ -49,6 +49,7 @@ class SourceSpec:
         agreed: the columns that its sender agreed to send; ``None`` for all of the contract.
         identities: age identities that open a sealed backup; kept out of ``repr``.
         own: places of the cut itself, such as keys and packs, that are no backup in a folder of backups.
+        successors: MPID -> who has its appointments on the cut date (Q99).
         as_of: the cut date: of flows that list what held when, the state on this day is read; without it the last one.
     """
 
@@ -71,6 +72,7 @@ class SourceSpec:
     cut_date: date | None = None
     as_of: date | None = None
     agreed: tuple[str, ...] | None = None
+    successors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     identities: tuple[object, ...] = field(default=(), repr=False)
     own: frozenset[Path] = frozenset()
 

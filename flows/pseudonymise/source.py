@@ -39,6 +39,7 @@ from transforms.quality.rules import any_broken, fault_masks
 from transforms.release.leak_candidates import own_row, unchanged
 from transforms.release.source_form import SourceForm, written_dates
 from transforms.source_notes import SourceNotes, judge_batch, judge_whole, notes_of
+from transforms.succession import carried_over
 
 INPUT_FIELD = "input-digest"
 NAME_SHOWN = 100  # characters of a source's column name that the evidence keeps
@@ -340,6 +341,7 @@ def _anonymised(
     """Return a batch under pseudonyms, and what was met on the way."""
     try:
         raw = normalise_mpans(conform(batch.lazy(), contract, columns).collect(), contract)
+        raw = carried_over(raw, contract, spec.successors)
         notes = notes_of(raw, contract)
         judge_batch(notes, columns, where=spec.name)
         raw = raw.drop(pl.selectors.starts_with("_reading_", "_nulls_", "_rounded_"))

@@ -6,7 +6,7 @@ with the participant's own reasons, and is counted: rows in = rows released + ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +24,7 @@ from flows.cut.config import Cut, ExtractConfig, Job, Participant
 from flows.cut.partitions import ROW, STAGED, SUBMITTED, TOLD, ParticipantExtract, PartitionWriter, write_exclusions
 from flows.cut.progress import Progress, silent
 from flows.cut.records import SourceFacts, TreatedColumns
+from flows.cut.registers import successors
 from flows.cut.workspace import Workspace
 from flows.keys.signing_key import load_public
 from flows.pack import bag
@@ -36,6 +37,7 @@ from transforms.quality.blame import BLAMED
 from transforms.quality.rules import fault_masks, judged_again
 from transforms.release.submission_check import TOLD as COLUMNS_TOLD
 from transforms.release.submission_check import unlike_excluded, unlike_staged, unlike_told
+from transforms.succession import carried_over
 
 BATCH = 131_072
 CHANGED = tuple(method for method in Method if method not in (Method.KEEP, Method.PSEUDONYMISE))
@@ -108,7 +110,9 @@ def take_submission(
     _same_contract(evidence, contract, where)
     changed = treated_columns(evidence.policy, contract, where)
     again = judged_again(contract, changed)
-    staged = _stage(files, contract, again, workspace, where, progress)
+    taken = successors(job.model.succession, job.model.cut.date)
+    read = partial(_read, files, contract, taken, where)
+    staged = _stage(read, contract, again, workspace, where, progress)
     gone = _keep_excluded(files, workspace, where)
     _keep_told(files, contract, workspace, where)
     stated = tuple(rule.id for rule in contract.rules_at(RuleStage.INTAKE) if rule not in again)
@@ -177,20 +181,30 @@ def _frames(
             yield pl.DataFrame(batch)
 
 
-def _stage(
-    files: HeldFiles, contract: Contract, again: Sequence[Rule], workspace: Workspace, where: str, progress: Progress
-) -> int:
-    """Stage the released rows: columns that the participant's policy dropped are empty, some rules are judged."""
-    participant, extract = where.split("/")
-    writer = PartitionWriter(workspace, STAGED, participant, extract)
-    known = {c.name for c in contract.staged}
-    rows = 0
-    masks = [*fault_masks(contract, again), pl.lit(0, pl.UInt64).alias(BLAMED)]
-    fits = partial(_fits, known)
+def _read(files: HeldFiles, contract: Contract, taken: Mapping[str, str], where: str) -> Iterator[pl.DataFrame]:
+    """Yield the released rows; columns that the participant's policy dropped are empty."""
+    fits = partial(_fits, {c.name for c in contract.staged})
     for held in _frames(files, bag.PAYLOAD, where, fits, "has other columns than its contract"):
         missing = [pl.lit(None, pl.String).alias(c.name) for c in contract.staged if c.name not in held.columns]
         frame = held.with_columns(missing).select(*(c.name for c in contract.staged))
         _refuse_foreign_values(unlike_staged(frame, contract, scheme_lists()), where)
+        yield carried_over(frame, contract, taken)
+
+
+def _stage(
+    read: Callable[[], Iterator[pl.DataFrame]],
+    contract: Contract,
+    again: Sequence[Rule],
+    workspace: Workspace,
+    where: str,
+    progress: Progress,
+) -> int:
+    """Stage the released rows, and judge some rules again."""
+    participant, extract = where.split("/")
+    writer = PartitionWriter(workspace, STAGED, participant, extract)
+    rows = 0
+    masks = [*fault_masks(contract, again), pl.lit(0, pl.UInt64).alias(BLAMED)]
+    for frame in read():
         writer.add(
             frame.with_columns(pl.lit(None, pl.String).alias("_token"), *masks, pl.lit(None, pl.UInt64).alias(ROW))
         )

@@ -32,7 +32,7 @@ from contracts.evidence import (
 )
 from contracts.evidence_attack import AttackEvidence
 from contracts.evidence_half_hours import MixedSeriesEvidence
-from contracts.evidence_inputs import DutiesEvidence, InputEvidence, LeftOut, RegistersEvidence
+from contracts.evidence_inputs import DutiesEvidence, InputEvidence, LeftOut, RegistersEvidence, SuccessionEvidence
 from contracts.evidence_results import LeakScan, Risk
 from contracts.model import Contract
 from contracts.requirements import assessment, requirements
@@ -345,6 +345,7 @@ def release_evidence(
         inputs=tuple(inputs),
         left_out=tuple(_left_out(known)) or None,
         registers=_registers(known),
+        succession=tuple(_succession(known)) or None,
         accounting=tuple(found.accounting),
         rules=tuple(rules),
         exclusions=_exclusions(known),
@@ -424,6 +425,13 @@ def _left_out(known: Context) -> list[LeftOut]:
         )
         for participant in known.job.left_out
     ]
+
+
+def _succession(known: Context) -> list[SuccessionEvidence]:
+    """Return whose appointments are read as those of whom on the cut date."""
+    model = known.job.model
+    taken = [entry for entry in model.succession if entry.on <= model.cut.date]
+    return [SuccessionEvidence(mpid=e.mpid, successor=e.successor, on=e.on.isoformat()) for e in taken]
 
 
 def _registers(known: Context) -> RegistersEvidence | None:

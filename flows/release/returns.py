@@ -47,6 +47,7 @@ SHARED = (
     "dpia",
     "times",
     "self_test",
+    "succession",
 )
 
 

@@ -43,6 +43,7 @@ from flows.restore.extracts import RestoredRows, restore_extract
 from flows.restore.real_values import RealValues
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
+from transforms.succession import latest
 from transforms.treatment.companions import heads
 
 REPORT = "restore.json"
@@ -146,7 +147,8 @@ def restore(
         real, values = None, RealValues()
         for entry in evidence.inputs:
             as_of = date.fromisoformat(evidence.cut.date)
-            specs = tuple(replace(spec, as_of=as_of) for spec in sources[entry.extract])
+            taken = latest({one.mpid: one.successor for one in evidence.succession or ()})
+            specs = tuple(replace(spec, as_of=as_of, successors=taken) for spec in sources[entry.extract])
             extract = RestoredExtract(pack, participant, entry, evidence, specs)
             rows = restore_extract(extract, folder, pseudonymiser, progress, cleanse, values)
             found.extracts.append(rows.facts)

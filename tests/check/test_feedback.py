@@ -6,6 +6,7 @@ part of the product, in metering points that are sound otherwise.
 
 from __future__ import annotations
 
+import json
 import shutil
 import stat
 from dataclasses import dataclass
@@ -196,3 +197,27 @@ def test_the_page_counts_what_the_lines_say_and_begins_with_what_brings_most_bac
     own = counts.filter(effect="exclude", broken_by="EELC/registration")["alone"].to_list()
     assert own == sorted(own, reverse=True)
     assert own[0] > 0
+
+
+@pytest.mark.requirement("Q93")
+def test_the_share_of_smart_meters_is_what_the_released_files_hold(cut):
+    release = cut.folder / f"out/{CUT}-release"
+    evidence = json.loads((release / "evidence/evidence.json").read_bytes())
+    points = pl.concat(pl.read_parquet(p) for p in sorted(release.glob("data/*/registration.parquet")))
+    meters = pl.concat(pl.read_parquet(p) for p in sorted(release.glob("data/*/metering.parquet")))
+    one = meters.join(meters.group_by("mpan_core").len().filter(pl.col("len") == 1), on="mpan_core", how="semi")
+    several = meters["mpan_core"].n_unique() - one.height
+    met = points.select("mpan_core", "supplier_mpid", "gsp_group_id").join(one, on="mpan_core")
+    smart = pl.col("meter_type").str.contains("^(S1$|S2|2)")
+    wanted = met.group_by("supplier_mpid", "gsp_group_id").agg(pl.len().alias("metered"), smart.sum().alias("smart"))
+    told = pl.DataFrame(evidence["smart"])
+    assert told["metered"].min() >= 10
+    both = told.join(wanted, left_on=["supplier", "gsp_group"], right_on=["supplier_mpid", "gsp_group_id"])
+    assert both.height == told.height
+    assert (both["smart"] - both["smart_right"].cast(pl.Int64)).abs().sum() <= several
+    assert (both["metered"] - both["metered_right"].cast(pl.Int64)).abs().sum() <= several
+    held = {(e["extract"], e["column"]): e for e in evidence["column_values"]}
+    classes = held["registration", "profile_class"]
+    counts = dict(points["profile_class"].value_counts().iter_rows())
+    assert {v["value"]: v["rows"] for v in classes["values"]} == {k: n for k, n in counts.items() if n >= 10}
+    assert all(v["rows"] >= 10 for e in evidence["column_values"] for v in e["values"])
