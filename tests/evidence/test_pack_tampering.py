@@ -258,9 +258,14 @@ def test_evidence_that_breaks_its_schema_though_signed(pack: Path, operator: Sig
     assert faulty(pack, operator.public)[0] in (bag.EVIDENCE, bag.SIGNATURE)
 
 
-def test_rows_that_do_not_balance_though_signed(pack: Path, operator: Signer) -> None:
+@pytest.mark.parametrize("change", ["one released more", "a reason less"])
+def test_rows_that_do_not_balance_though_signed(pack: Path, operator: Signer, change: str) -> None:
     evidence = json.loads((pack / bag.EVIDENCE).read_bytes())
-    evidence["accounting"][0]["released"] += 1
+    row = next(row for row in evidence["accounting"] if row["by_reason"])
+    if change == "one released more":
+        row["released"] += 1
+    else:
+        row["by_reason"].popitem()
     (pack / bag.EVIDENCE).write_bytes(canonical_bytes(evidence))
     retag(pack)
     reseal(pack, operator, evidence)
