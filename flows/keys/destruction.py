@@ -19,7 +19,7 @@ from typing import Any
 from contracts.errors import EvidenceError, KeyMaterialError, PlaceError
 from contracts.json_types import JsonObject
 from flows.keys.dsse import holding, parse_envelope, sign
-from flows.keys.secret_files import shown, sync_folder, write_new
+from flows.keys.secret_files import growing_name, shown, sync_folder, write_new
 from flows.keys.signing_key import PublicKey, Signer
 from transforms.pseudonymise.keys import SCHEME
 from transforms.release.attestation import STATEMENT_TYPE, canonical_bytes, strict_json
@@ -87,7 +87,7 @@ def destroy(
         revoke(revoked, facts.fingerprint, f"destroyed, cut {cut}")
     with _refused_by_disk(certificate):
         os.replace(aside, certificate)
-        for other in begun:
+        for other in (*begun, growing_name(aside)):
             other.unlink(missing_ok=True)
         sync_folder(certificate.parent)
     return facts

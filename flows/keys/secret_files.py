@@ -29,23 +29,47 @@ def shown(path: Path) -> str:
 
 
 def write_new(path: Path, data: bytes, mode: int = OWNER_ONLY) -> None:
-    """Write a new file, readable by its owner alone unless ``mode`` says otherwise, and sync it.
+    """Write a new file, readable by its owner alone unless ``mode`` says otherwise: whole and synced, or not at all.
+
+    It grows beside its place, as ``.NAME.new``, and what a killed process left there is removed by the next.
 
     Raises:
         KeyMaterialError: the file exists already: nothing is ever written over a key.
         PlaceError: the file cannot be written.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    growing = growing_name(path)
     try:
-        with os.fdopen(os.open(path, flags, mode), "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+        if os.path.lexists(path):
+            raise FileExistsError
+        growing.unlink(missing_ok=True)
+        try:
+            _write(growing, data, flags, mode)
+            try:
+                os.link(growing, path)  # a rename would put it over what has come meanwhile
+            except FileExistsError:
+                raise
+            except OSError:  # no second names on this file system: in its place then
+                _write(path, data, flags, mode)
+        finally:
+            growing.unlink(missing_ok=True)
     except FileExistsError:
         raise KeyMaterialError("already exists", where=shown(path), remedy="choose another name") from None
     except OSError as fault:
         raise PlaceError("cannot be written", where=shown(path), remedy=fault.strerror or "") from None
     sync_folder(path.parent)
+
+
+def _write(path: Path, data: bytes, flags: int, mode: int) -> None:
+    with os.fdopen(os.open(path, flags, mode), "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def growing_name(path: Path) -> Path:
+    """Return where a new file grows before it is whole."""
+    return path.with_name(f".{path.name}.new")
 
 
 def new_folder(path: Path) -> None:

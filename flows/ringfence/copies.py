@@ -31,11 +31,16 @@ def backup(ledger: Ledger, out: Path) -> int:
     if out.exists():
         raise ConfigurationError("is there already", where=str(out), remedy="choose another name for the backup")
     with disk(out), whole(out, durable=True) as growing:
+        _clear(growing)  # what a backup that was killed has left
         _copy(ledger, f"sqlite:///{growing}")
         count = _checked(f"sqlite:///{growing}")
-        for more in ("-wal", "-shm"):
-            growing.with_name(growing.name + more).unlink(missing_ok=True)
+        _clear(growing, "-wal", "-shm")
     return count
+
+
+def _clear(file: Path, *more: str) -> None:
+    for ending in more or ("", "-wal", "-shm", "-journal"):
+        file.with_name(file.name + ending).unlink(missing_ok=True)
 
 
 def restore(source: Path, url: str) -> int:

@@ -17,7 +17,7 @@ from tests.keys.conftest import CUT, KEY
 from transforms.pseudonymise.keys import FieldKeys
 
 FINGERPRINT = FieldKeys(KEY, CUT).fingerprint()
-STEPS = ("open", "write", "fsync", "replace", "unlink", "fdopen")
+STEPS = ("open", "write", "fsync", "replace", "unlink", "fdopen", "link")
 MOST = 60
 
 

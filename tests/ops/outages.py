@@ -128,7 +128,7 @@ def trial(site: Site, what: str, moment: float, wanted: dict[str, str], tally: T
     tally.states[f"{what}: {state}"] += 1
     tally.longest = max(tally.longest, took if state != "COMPLETED" else 0.0)
     time.sleep(20)  # messages that come, and any that come twice
-    told = [message for _, message in site.receiver.told[before:] if "no worker" not in message["subject"]]
+    told = [message for _, message in site.receiver.told[before:] if "data-cut" in message["subject"]]
     tally.looked["messages"] += len(told)
     wrong = []
     if len(told) != (state != "COMPLETED"):
