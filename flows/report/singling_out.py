@@ -65,7 +65,7 @@ def joins(attack: AttackEvidence | None) -> list[JoinEvidence]:
 
 def share(value: float) -> str:
     """Return a share in per cent, to the tenth."""
-    return f"{100 * value:.1f} %"
+    return f"{100 * value:.1f}%"
 
 
 def singled_out(evidence: Evidence) -> list[ReportCheck]:
