@@ -157,7 +157,7 @@ def test_a_run_that_is_ended_after_it_published_has_ended_well(made, monkeypatch
 
     plan = pipeline.RunPlan(sources=(), partitions=1, resumed=False)
     for name, stand_in in {
-        "prepare": lambda *_: plan,
+        "prepare": lambda *_, **__: plan,
         "_waves": lambda *_: [],
         "publish": (lambda *_, **__: done) if published else ended,
         "accept": ended,
