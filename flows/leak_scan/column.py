@@ -59,7 +59,7 @@ class ColumnHits:
 
 
 def look_at(scanner: Scanner, groups: Sequence[Cells], where: Sequence[str], found: LeakFindings) -> list[ColumnHits]:
-    """ColumnHits up what was not searched before in some columns, all at once, and note what is clean.
+    """Look up what was not searched before in some columns, all at once, and note what is clean.
 
     Args:
         groups: cells of each column, and ``where`` it stands.
@@ -77,7 +77,7 @@ def look_at(scanner: Scanner, groups: Sequence[Cells], where: Sequence[str], fou
     length = np.concatenate([cells.length[some] for cells, some in zip(groups, chosen, strict=True)])
     data, edges = np.concatenate(parts), np.append(0, np.cumsum(length))
     text, cell, clean = Condensed(data, edges), np.concatenate(chosen), length <= LONGEST_HASHED
-    counts: list[tuple[Kind, str, Ints]] = []
+    counts: list[tuple[Kind, Ints]] = []
     for some in _windows(text, EVERY):
         if not some.start.size:
             continue
@@ -88,11 +88,9 @@ def look_at(scanner: Scanner, groups: Sequence[Cells], where: Sequence[str], fou
             for number in np.unique(group[hit]).tolist():
                 looks[number].kinds.add(some.kind)
                 looks[number].cells.append(cell[hit[group[hit] == number]])
-        counts.append((some.kind, some.form, np.bincount(group[text.cell_of(some.start)], minlength=len(groups))))
-    for kind, form, count in counts:
-        for number in np.flatnonzero(count).tolist():
-            if kind not in looks[number].kinds:
-                found.searched_for(kind, form, where[number], int(count[number]))
+        counts.append((some.kind, np.bincount(group[text.cell_of(some.start)], minlength=len(groups))))
+    for kind, count in counts:
+        found.searched_for(kind, sum(int(n) for n, look in zip(count, looks, strict=True) if kind not in look.kinds))
     odd = _otherwise(text, data, edges)
     for number in np.unique(group[odd]).tolist():
         mine = odd[group[odd] == number]
@@ -153,15 +151,21 @@ def _weigh(
 
 
 def _own(scanner: Scanner, text: Condensed, hits: Hits, numbers: Ints, place: ColumnPlace, found: LeakFindings) -> None:
-    """ColumnHits for what the row itself had: no chance explains that, but a postcode's one in four thousand."""
-    known = scanner.known
+    """Look for what the row itself had: no chance explains that, but a postcode's one in four thousand.
+
+    A postcode is many homes': each counts once, and once for every point that its row may be of.
+    """
+    known, owners = scanner.known, place.owners()
     own = np.zeros(hits.hit.size, np.bool_)
-    for owner in place.owners():
+    for owner in owners:
         whose = owner[numbers[text.cell_of(hits.start)]]
         own |= hits.hit & (whose != 0) & known.pairs.contains(known.digester.of_pairs(whose, hits.digests))
     if own.any():
-        mine = replace(hits, form=OWN, hit=own, expected=own_by_chance(hits))
-        found.note(mine, place.where, place.first(int(numbers[_first_cell(text, mine)])))
+        first = place.first(int(numbers[_first_cell(text, replace(hits, hit=own))]))
+        values = np.unique(hits.digests)
+        at = np.flatnonzero(own)[np.unique(hits.digests[own], return_index=True)[1]]
+        mine = Hits(hits.kind, OWN, values, hits.start[at], np.isin(values, hits.digests[own]), 0.0)
+        found.note(replace(mine, expected=len(owners) * own_by_chance(mine)), place.where, first)
 
 
 def _first_cell(text: Condensed, hits: Hits) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from contracts.errors import ResidueError
-from contracts.evidence_results import ChanceHits, LeakScan, Searched
+from contracts.evidence_results import ChanceHits, LeakScan
 from flows.cut.context import Context
 from flows.cut.partitions import JUDGED
 from flows.leak_scan.canaries import COUNT
@@ -15,7 +15,6 @@ from flows.leak_scan.digests_of_run import digests_file, unknown_sources
 from flows.leak_scan.known import mpans_of
 from flows.leak_scan.recall import recall
 from flows.leak_scan.scan import Scanner
-from transforms.leak_scan.known import most_by_chance
 
 DECIMALS = 6
 
@@ -23,17 +22,14 @@ DECIMALS = 6
 def leak_scan_section(known: Context, scanner: Scanner, canaries: dict[str, int]) -> LeakScan:
     """Return the scan's section of the evidence."""
     found = scanner.findings
-    searched, confirmed = found.searched, found.confirmed
+    confirmed = found.confirmed
     unknown = tuple(unknown_sources(known))
     return LeakScan(
         files=found.files,
         bytes=found.bytes,
         identifiers=sum(scanner.identifiers.values()),
         confirmed=confirmed.total(),
-        classes={
-            kind: Searched(candidates=searched[kind], confirmed=confirmed[kind])
-            for kind in sorted({*searched, *scanner.identifiers})
-        },
+        classes={kind: confirmed[kind] for kind in sorted({*confirmed, *scanner.identifiers})},
         known=scanner.identifiers,
         by_chance=tuple(
             ChanceHits(
@@ -43,7 +39,7 @@ def leak_scan_section(known: Context, scanner: Scanner, canaries: dict[str, int]
                 candidates=tally.candidates,
                 hits=tally.hits,
                 expected=round(tally.expected, DECIMALS),
-                most=most_by_chance(tally.expected),
+                most=tally.most,
             )
             for (kind, form, where), tally in sorted(found.by_chance.items())
         ),

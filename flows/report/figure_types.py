@@ -255,10 +255,10 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True)
 class LeakClass:
-    """One class of raw identifiers that was searched for: what looked like one (None: not said), and what was one."""
+    """One class of raw identifiers that was searched for: how many were looked for (None: not said), and how many found."""
 
     name: str
-    candidates: int | None
+    known: int | None
     confirmed: int
 
 

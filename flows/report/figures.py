@@ -255,12 +255,11 @@ def _distance(entry: Coverage | None) -> DistanceCell | None:
 
 
 def leak_classes(evidence: Evidence) -> list[LeakClass]:
-    """Classes of raw identifiers that were searched for: what looked like one, and what was one."""
+    """Classes of raw identifiers: how many were looked for, and how many found."""
     classes = (evidence.leak_scan.classes if evidence.leak_scan else None) or {}
+    known = (evidence.leak_scan.known if evidence.leak_scan else None) or {}
     return [
-        LeakClass(name, found.candidates, found.confirmed)
-        if isinstance(found, Searched)
-        else LeakClass(name, None, found)
+        LeakClass(name, known.get(name), found.confirmed if isinstance(found, Searched) else found)
         for name, found in sorted(classes.items())
     ]
 

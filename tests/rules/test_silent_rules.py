@@ -16,7 +16,7 @@ TABLES = {"line_loss_factor_classes", "distributors"}
 
 def found(monkeypatch, hidden: dict[str, dict[str, set[str]]], tables: set[str]) -> dict[str, set[str]]:
     monkeypatch.setattr(silent, "treated", lambda *_: hidden)
-    workspace = SimpleNamespace(contracts=load_all())
+    workspace = SimpleNamespace(contracts=load_all(), recorded=lambda *_: None)
     told = silent.silent_rules(workspace, EXTRACTS, tables)
     return {extract: ids for extract, senders in told.items() for ids in senders.values()}
 
