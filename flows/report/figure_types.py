@@ -255,7 +255,7 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True)
 class LeakClass:
-    """One class of raw identifiers that was searched for: how many were looked for (None: not said), and how many found."""
+    """One class of raw identifiers that was searched for: how many there are (None: not said), and how many were found."""
 
     name: str
     known: int | None
