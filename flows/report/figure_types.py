@@ -255,7 +255,7 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True)
 class LeakClass:
-    """One class of raw identifiers that was searched for: how many there are (None: not said), and how many were found."""
+    """One class of raw identifiers that was searched for: how many are known (None: not said), how many stood raw."""
 
     name: str
     known: int | None

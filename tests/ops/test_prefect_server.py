@@ -256,7 +256,7 @@ def test_somebody_hears_once_of_a_run_that_fails_is_killed_or_cancelled(server, 
     assert ended(server, cancelled)["state_type"] == "CANCELLED"
     assert (pack / "tagmanifest-sha256.txt").stat().st_ino == before
 
-    cut.write_text(kept.replace("cut:", "cut:\n  expires: 2020-01-01", 1))
+    cut.write_text(kept.replace("\ncut:", "\ncut:\n  expires: 2020-01-01", 1))
     failed = server.begin_run(whole_job)
     assert ended(server, failed)["state_type"] == "FAILED"
     cut.write_text(kept)
