@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from transforms.leak_scan.digests import Kind
+import numpy as np
+
+from transforms.leak_scan.digests import Digests, Kind
 from transforms.leak_scan.known import Hits, beyond_chance, most_by_chance
 
 SHOWN_PLACES = 5
@@ -18,28 +20,30 @@ class Tally:
 
     Attributes:
         candidates: what could be one.
-        hits: what is one.
-        expected: hits that chance gives.
+        values: digests of what is one, each once: a value that stands in every part of a file is one event to chance.
+        expected: hits that chance gives, reckoned part by part and so never too few.
         first: words for the place of the first hit.
-        parts: how often one value may be counted: once in each part of a file that was searched by itself. Postcodes
-            are many homes', and chance hits all of them or none.
     """
 
     candidates: int = 0
-    hits: int = 0
+    values: Digests = field(default_factory=lambda: np.zeros(0, np.uint64))
     expected: float = 0.0
     first: str = ""
-    parts: int = 1
+
+    @property
+    def hits(self) -> int:
+        """How many different values are one."""
+        return int(self.values.size)
 
     @property
     def leak(self) -> bool:
         """Whether there are more hits than chance explains."""
-        return beyond_chance(-(-self.hits // self.parts), self.expected / self.parts)
+        return beyond_chance(self.hits, self.expected)
 
     @property
     def most(self) -> int:
         """The largest number of hits that chance still explains."""
-        return self.parts * most_by_chance(self.expected / self.parts)
+        return most_by_chance(self.expected)
 
 
 @dataclass(slots=True)
@@ -65,10 +69,10 @@ class LeakFindings:
     def note(self, hits: Hits, where: str, first: str, *, form: str = "") -> None:
         """Add look-ups of windows that stand in one place."""
         key = (hits.kind.word, form or hits.form, where)
-        tally = self.tallies.setdefault(key, Tally(parts=0))
-        tally.parts += hits.kind is Kind.POSTCODE or not tally.parts
+        tally = self.tallies.setdefault(key, Tally())
         tally.candidates += hits.digests.size
-        tally.hits += hits.count
+        if hits.count:
+            tally.values = np.union1d(tally.values, hits.digests[hits.hit])
         tally.expected += hits.expected
         tally.first = tally.first or (first if hits.count else "")
 
@@ -82,10 +86,10 @@ class LeakFindings:
             self.files + other.files, self.bytes + other.bytes, self.cells + other.cells
         )  # fmt: skip
         for key, more in other.tallies.items():
-            tally = self.tallies.setdefault(key, Tally(parts=0))
-            tally.parts += more.parts if key[0] == Kind.POSTCODE.word or not tally.parts else 0
+            tally = self.tallies.setdefault(key, Tally())
             tally.candidates += more.candidates
-            tally.hits += more.hits
+            if more.hits:
+                tally.values = np.union1d(tally.values, more.values)
             tally.expected += more.expected
             tally.first = tally.first or more.first
         self.looked.update(other.looked)

@@ -189,8 +189,8 @@ class Scanner:
 
     def _postcodes(self, block: Block, found: LeakFindings) -> None:
         shown = pl.Series([block.data.tobytes().decode("utf-8", "replace")]).str.count_matches(POSTCODE_SHAPE)[0]
-        nothing = np.zeros(shown, np.uint64)
-        hits = Hits(Kind.POSTCODE, "in a document", nothing, nothing.astype(np.int64), np.ones(shown, np.bool_), 0.0)
+        each = np.arange(shown, dtype=np.uint64)
+        hits = Hits(Kind.POSTCODE, "in a document", each, each.astype(np.int64), np.ones(shown, np.bool_), 0.0)
         found.note(hits, block.where, "")
 
     @property

@@ -91,7 +91,8 @@ def test_chance_is_reckoned_with_every_cell_of_a_column_in_a_text_table(judged, 
     assert findings.places == []
     tally = findings.by_chance["postcode", "in groups", "t.csv, column postcode"]
     assert tally.hits > 100
-    assert abs(tally.hits - tally.expected) < 5 * tally.expected**0.5
+    assert tally.hits < tally.expected + 5 * tally.expected**0.5  # one hit, though several blocks expect it
+    assert tally.hits > tally.expected / 4
     path.write_text("a,postcode\n" + "\n".join(f"{n},{code}" for n, code in enumerate([*invented[:999], *real[:60]])))
     assert run_scanner(judged).file(path, "t.csv").confirmed["postcode"] >= 60
 
