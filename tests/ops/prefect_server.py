@@ -100,6 +100,14 @@ class Server:
         body = {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_ASC"}
         return self.ask("/flow_runs/filter", body) or []
 
+    def logs(self, run: str) -> list[dict[str, Any]]:
+        """Return what a run and its tasks have logged; the server gives two hundred lines at a time."""
+        found: list[dict[str, Any]] = []
+        chosen = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC", "limit": 200}
+        while more := self.ask("/logs/filter", {**chosen, "offset": len(found)}):
+            found += more
+        return found
+
     def run(self, run_id: str) -> dict[str, Any]:
         """Return a run."""
         return self.ask(f"/flow_runs/{run_id}") or {}
