@@ -63,6 +63,7 @@ def read_secret(place: SecretPlace, folder: Path) -> bytes:
 
 
 def _printed(place: SecretCommand, folder: Path) -> bytes:
+    done, fault, remedy = None, "", ""  # raised outside of what caught it: a timeout holds what was printed so far
     try:
         done = subprocess.run(
             place.command,
@@ -74,13 +75,13 @@ def _printed(place: SecretCommand, folder: Path) -> bytes:
             timeout=ANSWERED_WITHIN,
         )
     except subprocess.TimeoutExpired:
-        raise KeyMaterialError(f"gave nothing within {ANSWERED_WITHIN} s", where=place_name(place)) from None
-    except OSError as fault:
-        raise KeyMaterialError("cannot be run", where=place_name(place), remedy=fault.strerror or "") from None
-    if done.returncode:
-        raise KeyMaterialError(
-            f"ended with code {done.returncode}", where=place_name(place), remedy="run it by hand to see what it says"
-        )
+        fault = f"gave nothing within {ANSWERED_WITHIN} s"
+    except OSError as refusal:
+        fault, remedy = "cannot be run", refusal.strerror or ""
+    if done is not None and done.returncode:
+        fault, remedy = f"ended with code {done.returncode}", "run it by hand to see what it says"
+    if done is None or fault:
+        raise KeyMaterialError(fault, where=place_name(place), remedy=remedy)
     return done.stdout
 
 

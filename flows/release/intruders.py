@@ -15,6 +15,7 @@ from contracts.profiles import JOINS, UNIQUE, promised
 from flows.attack.attack import Attacked, Game, JoinOutcome, PlayedIntruder, attack
 from flows.attack.judged import JudgedTruth
 from flows.cut.context import Context
+from flows.report.formatting import percent
 from transforms.attack.intervals import wilson
 
 REMEDY = (
@@ -125,4 +126,4 @@ def refuse(found: AttackEvidence | None, risk: Risk | None) -> None:
 
 
 def _share(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    return percent(value, 1)

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import polars as pl
 
+from contracts.errors import PlaceError
 from contracts.evidence import ColumnSource, Evidence, Exclusions, LimitsEvidence, Lineage, PolicyEvidence
 from contracts.evidence_inputs import InputEvidence, ReturnedFlow
 from contracts.evidence_results import LeakScan, RingFenceEvidence
 from flows.cut.config import Participant
 from flows.cut.context import Context, sources_of
 from flows.cut.parallel import map_parallel
+from flows.cut.partitions import AUGMENTED
 from flows.cut.workspace import disk, second_name
 from flows.keys.signing_key import PublicKey, Signer
 from flows.leak_scan.scan import Scanner, refuse
@@ -92,7 +94,7 @@ def _write(
     cut = known.job.model.cut.id
     final = released.pack.path.parent / f"{cut}-return-{participant.mpid}"
     pack = held.enter_context(PackWriter(final, replace=True, hold=True))
-    _counterparties(known, participant, pack)
+    _counterparties(known, released, participant, pack)
     left = _forms(known, released, participant, pack)
     told = released.feedback[participant.mpid]
     for name in LINES:
@@ -140,13 +142,23 @@ def _copy(release: Path, participant: Participant, pack: PackWriter) -> None:
                     second_name(source, target)
 
 
-def _counterparties(known: Context, participant: Participant, pack: PackWriter) -> None:
-    """Take over who the counterparties of each own metering point are, and what they hold about it."""
+def _counterparties(known: Context, released: Released, participant: Participant, pack: PackWriter) -> None:
+    """Take over who the counterparties of each own metering point are, and what they hold about it.
+
+    Raises:
+        PlaceError: the file that was written beside the participant's augmented records is gone.
+    """
     source = counterparties(known, participant)
     if source.is_file():
         target = pack.path(f"data/{participant.mpid}/{COUNTERPARTIES}.parquet")
         with disk(target):
             second_name(source, target)
+    elif (released.root / f"data/{participant.mpid}/{AUGMENTED}.parquet").is_file():
+        raise PlaceError(
+            f"the counterparties of {participant.mpid} were written and are gone",
+            where=str(source),
+            remedy="see who removes files there, delete the work folder and run again",
+        )
 
 
 def _forms(known: Context, released: Released, participant: Participant, pack: PackWriter) -> dict[str, ReturnedFlow]:

@@ -1,10 +1,13 @@
 """Payload of packs: what is noted is done once, a submission is never a release, a file that is gone ends the run."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from contracts.errors import PlaceError
+from flows.cut.partitions import AUGMENTED
 from flows.cut.records import Payload
-from flows.release import payload
+from flows.release import payload, returns
 
 
 @pytest.fixture
@@ -44,3 +47,17 @@ def test_a_file_that_was_written_and_is_gone_or_another_ends_the_run(written, pa
         file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(PlaceError, match=r"gone or another \(data/"):
         payload.whole(known, "release", pack)
+
+
+def test_counterparties_that_were_written_and_are_gone_end_the_run(done, tmp_path, pack, monkeypatch):
+    """They lie beside the payload, and are taken into a return alone: nothing else would miss them."""
+    known, _ = done
+    participant = known.job.model.participants[0]
+    released = SimpleNamespace(root=tmp_path)
+    monkeypatch.setattr(returns, "counterparties", lambda *_: tmp_path / "gone.parquet")
+    returns._counterparties(known, released, participant, pack)  # who was written nothing has none
+    own = tmp_path / "data" / participant.mpid
+    own.mkdir(parents=True)
+    (own / f"{AUGMENTED}.parquet").touch()
+    with pytest.raises(PlaceError, match=f"counterparties of {participant.mpid} were written and are gone"):
+        returns._counterparties(known, released, participant, pack)
