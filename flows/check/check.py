@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +29,7 @@ from flows.cut.partitions import JUDGED, STAGED, ParticipantExtract
 from flows.cut.progress import Progress, silent
 from flows.cut.records import SourceFacts
 from flows.cut.workspace import disk
+from flows.files import partial_folder
 from flows.intake import FirstRows
 from flows.intake.files import expand
 from flows.pipeline import require_ready
@@ -139,13 +139,11 @@ def check(cut_file: Path, *, rows: int | None = ROWS, progress: Progress = silen
 def _scratch(job: Job) -> Iterator[Path]:
     """Give a folder that its owner alone can look into; it goes with the check."""
     beside = job.path(job.model.work)
-    with disk(beside):
-        beside.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder = Path(tempfile.mkdtemp(prefix=".check-", dir=beside))
-    try:
+    with ExitStack() as held:
+        with disk(beside):
+            beside.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder = held.enter_context(partial_folder(beside / f"{job.model.cut.id}-check"))
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _of_cut(known: Context) -> list[str]:

@@ -7,14 +7,13 @@ import hashlib
 import io
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import ConfigurationError, IntakeError, PlaceError
+from flows.files import whole_folder
 from flows.intake.gzip_stream import GzipStream, PlainStream
 from flows.intake.raw_file import RawFile
 from flows.intake.source import MIB, Limits
@@ -188,21 +187,12 @@ def new_folder(out: Path) -> Iterator[Path]:
         PlaceError: it cannot be written.
     """
     try:
-        if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-            raise ConfigurationError("already exists", where=out.name, remedy="name a new folder")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        growing = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        with whole_folder(out, empty=True, durable=True) as growing:
+            yield growing
+    except FileExistsError:
+        raise ConfigurationError("already exists", where=out.name, remedy="name a new folder") from None
     except OSError as fault:
         raise _unwritten(fault, out) from None
-    try:
-        yield growing
-        if hasattr(os, "sync"):
-            os.sync()  # once for all files: a file at a time costs a wait for the disk each
-        growing.rename(out)
-    except OSError as fault:
-        raise _unwritten(fault, out) from None
-    finally:
-        shutil.rmtree(growing, ignore_errors=True)
 
 
 def _unwritten(fault: OSError, out: Path) -> PlaceError:

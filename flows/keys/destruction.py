@@ -18,8 +18,9 @@ from typing import Any
 
 from contracts.errors import EvidenceError, KeyMaterialError, PlaceError
 from contracts.json_types import JsonObject
+from flows.files import sync_folder
 from flows.keys.dsse import holding, parse_envelope, sign
-from flows.keys.secret_files import growing_name, shown, sync_folder, write_new
+from flows.keys.secret_files import growing_name, shown, write_new
 from flows.keys.signing_key import PublicKey, Signer
 from transforms.pseudonymise.keys import SCHEME
 from transforms.release.attestation import STATEMENT_TYPE, canonical_bytes, strict_json

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from contracts.errors import KeyMaterialError, PlaceError
+from flows.files import sync_folder
 
 MAX_SECRET_FILE = 16 << 10  # bytes; the longest, an armoured age file for many recipients, has a few thousand
 OWNER_ONLY = 0o600
@@ -41,6 +42,8 @@ def write_new(path: Path, data: bytes, mode: int = OWNER_ONLY) -> None:
     growing = growing_name(path)
     try:
         if os.path.lexists(path):
+            if growing.exists() and growing.samefile(path):  # killed once the file had its name: it keeps that alone
+                growing.unlink()
             raise FileExistsError
         growing.unlink(missing_ok=True)
         try:
@@ -82,16 +85,6 @@ def new_folder(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as fault:
         raise PlaceError("cannot be made", where=str(path), remedy=fault.strerror or "") from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def read_private(path: Path, *, name: str | None = None) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from contracts.messages.model import MessageTables
 from contracts.processes import market_processes
 from contracts.processes.model import Process
 from contracts.strict import none_of
+from flows.files import whole_folder
 from flows.messages.pack_records import CASE, allocated, expected_records, processes_of
 from flows.messages.published_schema import PublishedSchema, validate_folder
 from flows.pack.bag import pack_reference
@@ -83,38 +83,33 @@ def write_messages(
     given = allocated(pack, asked.test_cases)
     of_case = processes_of(pack, processes, asked.processes)
     records = expected_records(pack, given)
-    if out.exists():
-        raise PlaceError("already exists", where=out.name, remedy="name a new folder")
-    aside = out.absolute().parent / f".{out.name}.partial"
-    shutil.rmtree(aside, ignore_errors=True)
     run = ProcessRun(records, tables, values, processes.parties, terms)
     try:
-        aside.mkdir(parents=True)
-        writer = _Writer(aside)
-        for chunk, chosen in chunks(given, of_case):
-            for result in run.steps(chunk, chosen, asked.interfaces):
-                if not asked.interfaces or result.step.interface in asked.interfaces:
-                    writer.add(result)
-        done = writer.done
-        done.test_cases = given["test_case"].unique().sort().to_list()
-        facts = {
-            **pack_reference(pack).model_dump(),
-            "schema": SCHEMA,
-            "version": tables.version,
-            "processes": processes.digest,
-            "files": done.files,
-            "messages": done.messages,
-            "events": done.events,
-            "invented": list(values.invented),
-            "dip_ids": dip_ids(records),
-            **({"unknown": tables.unknown} if tables.unknown else {}),
-        }
-        (aside / FACTS).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        aside.rename(out)
+        with whole_folder(out) as aside:
+            writer = _Writer(aside)
+            for chunk, chosen in chunks(given, of_case):
+                for result in run.steps(chunk, chosen, asked.interfaces):
+                    if not asked.interfaces or result.step.interface in asked.interfaces:
+                        writer.add(result)
+            done = writer.done
+            done.test_cases = given["test_case"].unique().sort().to_list()
+            facts = {
+                **pack_reference(pack).model_dump(),
+                "schema": SCHEMA,
+                "version": tables.version,
+                "processes": processes.digest,
+                "files": done.files,
+                "messages": done.messages,
+                "events": done.events,
+                "invented": list(values.invented),
+                "dip_ids": dip_ids(records),
+                **({"unknown": tables.unknown} if tables.unknown else {}),
+            }
+            (aside / FACTS).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    except FileExistsError:
+        raise PlaceError("already exists", where=out.name, remedy="name a new folder") from None
     except OSError as fault:
         raise PlaceError(f"cannot be written: {fault.strerror or 'disk fault'}", where=out.name) from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     if schema is not None:
         done.validated = validate_folder(schema, written(out))
     return done

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from contracts.errors import EvidenceError, PlaceError
-from flows.files import whole
+from flows.files import partial_folder, whole
 from flows.keys import dsse
 from flows.keys.signing_key import PublicKey, Signer
 from flows.pack import bag
@@ -48,9 +47,11 @@ def approve_pack(
 
 def _replace(path: Path, data: bytes) -> None:
     """Put new bytes in a file's place at once; the bytes grow outside the pack, which may hold no other file."""
-    aside = path.parent.parent / f".{path.parent.name}.signature-{secrets.token_hex(8)}"
     try:
-        with whole(path, aside=aside, durable=True) as growing:
+        with (
+            partial_folder(path.parent.absolute()) as folder,
+            whole(path, aside=folder / path.name, durable=True) as growing,
+        ):
             growing.write_bytes(data)
     except OSError as fault:
         raise PlaceError(

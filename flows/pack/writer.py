@@ -1,8 +1,8 @@
 """Writes a pack beside its final place, seals it, moves it there in one rename: a pack is whole or absent.
 
-A writer works in ``.<name>.partial-<hex>`` next to the final folder. That folder holds a marker that its
-process keeps locked, the growing pack, and, while an older pack is being replaced, that older pack. After
-a crash the lock is gone and the next writer removes what is left, putting an older pack back where it stood.
+A writer works in a partial folder (:mod:`flows.files`) next to the final one. It holds the growing pack, and, while an
+older pack is being replaced, that older pack. What a crashed writer left, the next one removes, putting an older pack
+back where it stood.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,73 +19,33 @@ from typing import IO, Self
 
 from contracts.errors import EvidenceError, PlaceError
 from contracts.evidence import Evidence, PackReference
+from flows.files import GROWING, REPLACED, begin_partial, clean_stale, end_partial, sync_folder, whole_folder
 from flows.keys import dsse
-from flows.keys.secret_files import sync_folder
 from flows.keys.signing_key import PublicKey, Signer
 from flows.pack import bag
 from flows.pack.schema import schema_faults
 from transforms.release.attestation import accounting_faults, canonical_bytes, gate_faults, statement
 
-try:
-    import fcntl
-except ImportError:  # Windows: a stopped restore cannot be told from a running one, so nothing is cleaned up
-    fcntl = None  # type: ignore[assignment]
-_FILES = "files"
+_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ENAMETOOLONG}
 
 
 @contextmanager
 def private_folder(out: Path) -> Iterator[Path]:
     """Give a folder beside ``out`` that only its owner can read, and rename it into place when all went well.
 
-    It holds raw identifiers: what a stopped restore left beside ``out`` is removed first. It is told from a running
-    one as a stopped writer of packs is, by a marker that its process keeps locked.
+    It holds raw identifiers: what a stopped restore left beside ``out`` is removed first, whether ``out`` is there or
+    not.
 
     Raises:
         PlaceError: ``out`` exists already, or the disk is unfit.
     """
-    if os.path.lexists(out):
-        raise PlaceError("already exists", where=out.name, remedy="name a new folder")
-    out = out.absolute()
-    aside = out.parent / f".{out.name}.partial-{secrets.token_hex(8)}"
-    marker: IO[bytes] | None = None
-    before = os.umask(0o077)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        clean_stale(out.parent)
-        aside.mkdir(mode=0o700)
-        marker = _marked(aside, out.name)
-        files = aside / _FILES
-        files.mkdir(mode=0o700)
-        yield files
-        os.rename(files, out)
+        with whole_folder(out, private=True) as files:
+            yield files
+    except FileExistsError:
+        raise PlaceError("already exists", where=out.name, remedy="name a new folder") from None
     except OSError as fault:
         raise PlaceError(f"cannot be written: {fault.strerror or 'disk fault'}", where=out.name) from None
-    finally:
-        os.umask(before)
-        if fcntl is None and marker is not None:
-            marker.close()  # Windows removes no file that is open
-        shutil.rmtree(aside, ignore_errors=True)
-        if marker is not None:
-            marker.close()
-
-
-def _marked(folder: Path, name: str) -> IO[bytes]:
-    marker = open(folder / MARKER, "x+b")  # noqa: SIM115 - held open, and locked, as long as the restore runs
-    if fcntl is not None:
-        fcntl.flock(marker.fileno(), fcntl.LOCK_EX)
-    marker.write(name.encode())
-    marker.flush()
-    return marker
-
-
-try:
-    import fcntl
-except ImportError:  # Windows: without a lock nobody can tell a crashed writer, so nothing is cleaned up
-    fcntl = None  # type: ignore[assignment]
-MARKER = "datacut-partial"
-_GROWING, _ASIDE = "pack", "replaced"
-_PARTIAL = re.compile(r"\.(.+)\.partial-[0-9a-f]{16}")
-_DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.ENAMETOOLONG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +73,7 @@ class PackWriter:
     def __init__(self, final_dir: Path, *, replace: bool = False, hold: bool = False) -> None:
         self.final = Path(os.path.abspath(final_dir))
         self.replace, self.hold = replace, hold
-        self._work = self.final.parent / f".{self.final.name}.partial-{secrets.token_hex(8)}"
-        self._marker: IO[bytes] | None = None
+        self._partial: tuple[Path, IO[bytes]] | None = None
         self._sealed = False
 
     def __enter__(self) -> Self:
@@ -131,9 +87,8 @@ class PackWriter:
                 self.final.parent.mkdir(parents=True, exist_ok=True)
                 clean_stale(self.final.parent)
                 self._refuse_taken()
-                self._work.mkdir(mode=0o700)
-                self._marker = _mark(self._work, self.final.name)
-                (self._work / _GROWING / bag.PAYLOAD).mkdir(parents=True)
+                self._partial = begin_partial(self.final)
+                (self.root / bag.PAYLOAD).mkdir(parents=True)
         except BaseException:
             self._discard()
             raise
@@ -142,8 +97,9 @@ class PackWriter:
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
+        of_disk = isinstance(fault, OSError) and (fault.errno in _DISK_FAULTS or self._is_ours(fault.filename))
         self._discard()
-        if isinstance(fault, OSError) and (fault.errno in _DISK_FAULTS or self._is_ours(fault.filename)):
+        if of_disk and isinstance(fault, OSError):
             raise _place_error(fault, self.final) from None
         if fault is None and not self._sealed:
             raise EvidenceError("was not sealed", where=self.final.name)
@@ -151,7 +107,13 @@ class PackWriter:
     @property
     def root(self) -> Path:
         """The growing pack's folder."""
-        return self._work / _GROWING
+        return self._work / GROWING
+
+    @property
+    def _work(self) -> Path:
+        if self._partial is None:
+            raise EvidenceError("is not open", where=self.final.name)
+        return self._partial[0]
 
     def path(self, relpath: str) -> Path:
         """Return where to write a file of the pack; its folder exists.
@@ -165,7 +127,7 @@ class PackWriter:
         if trouble or not slash or room not in bag.ROOMS:
             remedy = f"letters, digits, '.', '_', '-' under {', '.join(bag.ROOMS)}"
             raise EvidenceError(trouble or "cannot go into a pack", where=bag.shown(relpath), remedy=remedy)
-        target = self._work / _GROWING / relpath
+        target = self.root / relpath
         with _disk(self.final):
             target.parent.mkdir(parents=True, exist_ok=True)
         return target
@@ -191,7 +153,7 @@ class PackWriter:
             EvidenceError: the evidence breaks its schema or does not balance, a file is unfit, or nobody
             signs. PlaceError: the disk is full or fails, or somebody took the final place meanwhile.
         """
-        if self._sealed or self._marker is None:
+        if self._sealed or self._partial is None:
             raise EvidenceError("a pack is sealed once, while it is open", where=self.final.name)
         declared = dsse.declared([*(signer.public for signer in signers), *awaiting])
         full = evidence.model_copy(update={"signers": declared}) if declared else evidence
@@ -206,7 +168,7 @@ class PackWriter:
 
     def _close_bag(self, bag_info: Mapping[str, str], evidence: Evidence, signers: Sequence[Signer]) -> str:
         """Write the tag files from the inside out; return the tag manifest's SHA-256."""
-        root = self._work / _GROWING
+        root = self.root
         self.path(bag.EVIDENCE).write_bytes(canonical_bytes(evidence.document()))
         found = bag.listing(root)
         if found.faults:
@@ -235,22 +197,22 @@ class PackWriter:
         Raises:
             EvidenceError: it is not sealed. PlaceError: the disk fails, or somebody took the final place meanwhile.
         """
-        if not self._sealed or self._marker is None:
+        if not self._sealed or self._partial is None:
             raise EvidenceError("a pack is published once, after it is sealed", where=self.final.name)
         with _disk(self.final):
             self._publish()
 
     def withdraw(self) -> None:
         """Take a published pack back while its writer is open, and put back what stood there before."""
-        aside = self._work / _ASIDE
+        aside = self._work / REPLACED
         with _disk(self.final):
-            os.rename(self.final, self._work / _GROWING)
+            os.rename(self.final, self._work / GROWING)
             if aside.exists():
                 os.rename(aside, self.final)
 
     def _publish(self) -> None:
         """Rename into place; on any failure put back what stood there before."""
-        growing, aside = self._work / _GROWING, self._work / _ASIDE
+        growing, aside = self._work / GROWING, self._work / REPLACED
         self._refuse_taken()
         if os.path.lexists(self.final):
             os.rename(self.final, aside)
@@ -275,18 +237,21 @@ class PackWriter:
             raise PlaceError("exists and is not a pack", where=self.final.name, remedy=remedy)
 
     def _is_ours(self, name: object) -> bool:
-        return isinstance(name, str) and Path(os.path.abspath(name)).is_relative_to(self._work)
+        return (
+            self._partial is not None
+            and isinstance(name, str)
+            and Path(os.path.abspath(name)).is_relative_to(self._partial[0])
+        )
 
     def _discard(self) -> None:
-        # What cannot be removed now stays recognisable by its marker, and the next writer removes it. An
-        # older pack that could not be put back stays too, for the next writer to put back.
-        if fcntl is None and self._marker is not None:
-            self._marker.close()  # Windows removes no file that is open
-        if not (self._work / _ASIDE).exists() or os.path.lexists(self.final):
-            _remove(self._work)
-        if self._marker is not None:
-            self._marker.close()
-            self._marker = None
+        if self._partial is None:
+            return
+        folder, marker = self._partial
+        if (folder / REPLACED).exists() and not os.path.lexists(self.final):
+            marker.close()  # an older pack that could not be put back stays, for the next writer to put back
+        else:
+            end_partial(folder, marker)
+        self._partial = None
 
 
 def publish_together(writers: Sequence[PackWriter]) -> None:
@@ -304,62 +269,6 @@ def publish_together(writers: Sequence[PackWriter]) -> None:
         for writer in reversed(done):
             writer.withdraw()
         raise
-
-
-def clean_stale(parent: Path) -> int:
-    """Remove what crashed writers left in ``parent`` and put back packs they were replacing; return how many.
-
-    Touches only folders named like a partial pack, owned by the same user, with a marker whose lock is free.
-    """
-    removed = 0
-    for entry in sorted(os.scandir(parent), key=lambda entry: entry.name):
-        match = _PARTIAL.fullmatch(entry.name)
-        if match and entry.is_dir(follow_symlinks=False):
-            with contextlib.suppress(FileNotFoundError):  # a writer that ended just now cleaned up after itself
-                removed += _clean_one(Path(entry.path), parent / match.group(1))
-    return removed
-
-
-def _clean_one(work: Path, final: Path) -> bool:
-    marker = work / MARKER
-    if fcntl is None or marker.is_symlink() or not marker.is_file() or work.stat().st_uid != os.getuid():
-        return False
-    with open(marker, "r+b") as lock:
-        if not _lock(lock, wait=False) or lock.read() != final.name.encode():
-            return False  # its writer is alive, or has only just begun
-        aside = work / _ASIDE
-        if aside.is_dir() and not os.path.lexists(final):
-            os.rename(aside, final)
-            sync_folder(final.parent)
-        _remove(work)
-    return not work.exists()
-
-
-def _remove(work: Path) -> None:
-    """Remove a partial pack, its marker last: a removal that is cut short leaves something recognisable."""
-    for name in (_GROWING, _ASIDE):
-        shutil.rmtree(work / name, ignore_errors=True)
-    shutil.rmtree(work, ignore_errors=True)
-
-
-def _mark(work: Path, name: str) -> IO[bytes]:
-    marker = open(work / MARKER, "x+b")  # noqa: SIM115 - held open, and locked, as long as its writer lives
-    _lock(marker, wait=True)
-    marker.write(name.encode())
-    marker.flush()
-    os.fsync(marker.fileno())
-    sync_folder(work)
-    return marker
-
-
-def _lock(file: IO[bytes], *, wait: bool) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _write_synced(path: Path, data: bytes) -> str:

@@ -5,8 +5,6 @@ While one chunk is made, the one before is written, so two are in memory at most
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import ConfigurationError, PlaceError
+from flows.files import whole_folder
 from flows.sample import dtc
 from flows.sample.chunk import Chunk, SampleTally, compose
 from flows.sample.companion_files import write_beside
@@ -110,19 +109,9 @@ def _end(files: dict[str, Sink], tally: SampleTally) -> None:
 def _new_folder(out: Path) -> Iterator[Path]:
     """Give a working folder beside ``out`` that becomes ``out`` at the end, or disappears."""
     try:
-        taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
-    except OSError as fault:
-        raise PlaceError("cannot be listed", where=str(out), remedy=fault.strerror or "") from None
-    if taken:
-        raise ConfigurationError("already exists", where=str(out), remedy="choose a new folder")
-    working = out.parent / f".{out.name}.{secrets.token_hex(4)}"
-    try:
-        working.mkdir(parents=True)
-        yield working
-        if out.is_dir():
-            out.rmdir()
-        working.rename(out)
+        with whole_folder(out, empty=True) as working:
+            yield working
+    except FileExistsError:
+        raise ConfigurationError("already exists", where=str(out), remedy="choose a new folder") from None
     except OSError as fault:
         raise PlaceError("the sample cannot be written", where=str(out), remedy=fault.strerror or "") from None
-    finally:
-        shutil.rmtree(working, ignore_errors=True)

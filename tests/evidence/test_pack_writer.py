@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import EvidenceError, PlaceError
+from flows import files
+from flows.files import MARKER, clean_stale
 from flows.keys.signing_key import Signer
 from flows.pack import bag
-from flows.pack import writer as restoring
 from flows.pack import writer as writing
 from flows.pack.verify import verify_pack
-from flows.pack.writer import MARKER, PackWriter, clean_stale, private_folder, publish_together
+from flows.pack.writer import PackWriter, private_folder, publish_together
 from tests.evidence.conftest import fill
 from tests.evidence.killed import seal_until
 from tests.evidence.specimen import model, specimen
@@ -280,8 +281,7 @@ def keeps_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to see which files are open")
 def test_nothing_is_left_where_an_open_file_cannot_be_removed(tmp_path, operator, monkeypatch) -> None:
-    monkeypatch.setattr(writing, "fcntl", None)
-    monkeypatch.setattr(restoring, "fcntl", None)
+    monkeypatch.setattr(files, "fcntl", None)
     keeps_open_files(monkeypatch)
     write(tmp_path / "pack", operator)
     with private_folder(tmp_path / "restored") as folder:

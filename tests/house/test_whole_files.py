@@ -16,8 +16,7 @@ from flows.keys.signing_key import load_signer
 FLOWS = Path(__file__).parents[2] / "flows"
 # where something else than one file takes a name: a pack or folder, a pair of names that go together
 RENAMES = (
-    "files.py", "pack/writer.py", "keys/destruction.py", "ringfence/pool.py", "messages/write.py",
-    "sample/generate.py", "dtc/files.py",
+    "files.py", "pack/writer.py", "keys/destruction.py", "ringfence/pool.py",
 )  # fmt: skip
 
 
