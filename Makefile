@@ -10,6 +10,8 @@ DEMO ?= demo
 UNITS := $(addprefix tests/,contracts scheme rules augment policy risk messages dtc \
 	ringfence attack privacy/test_leak_scan.py)
 BRANCHES := 86
+# Each of some hundred processes would compile the whole product, and the report's templates, again.
+unexport PYTHONDONTWRITEBYTECODE
 PIN = $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.12 --python-platform linux
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -74,7 +74,7 @@ class Tool(Section):
 class DeclaredSigner(BaseModel):
     """A key whose signature the envelope must carry."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     keyid: Hex16
     public_key: Sha256 = _of("The 32 raw bytes in hex.")

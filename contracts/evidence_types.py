@@ -66,4 +66,4 @@ def _empty(nothing: Any, words: str) -> Any:
 class Section(BaseModel):
     """A part of the evidence."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)

@@ -20,7 +20,7 @@ def word(name: object) -> str:
 class Strict(BaseModel):
     """Refuses entries that it does not know, and never changes: a misspelt option must not pass in silence."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class PlacedError(ValueError):

@@ -5,6 +5,7 @@ Slow libraries are imported by the subcommand that needs them: ``--help`` and ``
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 from importlib import import_module
@@ -24,11 +25,27 @@ from flows.cli.help import Root
 from flows.cut.boundary import is_failure, keep_panics_quiet
 from flows.keys.process import guard_memory
 
-# modules of ``flows.cli``
-PARTS = (
-    "init", "check", "run", "contracts", "ringfence", "messages", "restore", "sample", "keys", "verify", "serve",
-    "plan", "approve", "compare", "dtc", "delivery", "attack",
-)  # fmt: skip
+# modules of ``flows.cli`` -> the subcommands of each
+PARTS = {
+    "init": ("init",),
+    "check": ("check",),
+    "run": ("run", "anonymise", "demo"),
+    "contracts": ("contracts",),
+    "ringfence": ("ringfence",),
+    "messages": ("messages", "expected"),
+    "restore": ("restore",),
+    "sample": ("sample",),
+    "keys": ("key", "pseudonym"),
+    "verify": ("verify",),
+    "serve": ("serve", "deploy"),
+    "plan": ("plan",),
+    "approve": ("approve", "lineage"),
+    "compare": ("compare",),
+    "dtc": ("dtc",),
+    "delivery": ("request", "status", "seal", "open", "receipt"),
+    "attack": ("attack",),
+}
+YOUNG = 50_000  # objects made before Python looks for cycles: loading libraries makes many and throws none away
 
 EXIT_CODES = "\nExit codes:\n\n\b\n" + "".join(f"{code:4d}  {means}\n" for code, (means, _) in exit_codes().items())
 
@@ -70,15 +87,21 @@ def check_installation() -> None:
         )
 
 
-def build() -> typer.Typer:
-    """Mount the subcommands; only after the installation was checked, since this imports the packages' insides."""
-    for part in PARTS:
+def build(wanted: str = "") -> typer.Typer:
+    """Mount the subcommands; only after the installation was checked, since this imports the packages' insides.
+
+    Args:
+        wanted: the subcommand that is asked for: it alone is mounted, with what is in one module with it.
+    """
+    alone = [part for part, names in PARTS.items() if wanted in names]
+    for part in alone or PARTS:
         import_module(f"flows.cli.{part}").register(app)
     return app
 
 
 def main() -> None:
     """Run the command line; the only place that turns exceptions into output."""
+    gc.set_threshold(YOUNG)
     guard_memory()
     keep_panics_quiet()
     arguments = sys.argv[1:]
@@ -87,7 +110,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows ?
     try:
         check_installation()
-        code = build()(arguments, prog_name="datacut", standalone_mode=False)
+        code = build(*arguments[:1])(arguments, prog_name="datacut", standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         outcome.stop(arguments)

@@ -17,7 +17,7 @@ Progress = Callable[[str, int], None]
 class StepOutcome(BaseModel):
     """What a step found: paths, ids and counts, so that an orchestrator may keep it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     def counts(self) -> dict[str, int]:
         """Return what a line of progress shows: every whole number by its name."""

@@ -30,7 +30,7 @@ class Record(BaseModel):
     What the evidence says in the same words, a record holds as the evidence's own model.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     NAME: ClassVar[str]
 

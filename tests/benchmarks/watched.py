@@ -71,7 +71,7 @@ def watch(command: Sequence[str | Path], *, folder: Path | None = None, env: dic
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(env or {})},  # compiled once, as when installed
     )
     began = time.monotonic()
     ended = threading.Event()

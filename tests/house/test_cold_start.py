@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
+
+from flows.cli.main import PARTS
 
 SLOW = ("prefect", "great_expectations", "pandas", "ortools", "polars", "sqlalchemy")
 CHILD = """
@@ -81,3 +85,11 @@ def test_anonymise_loads_no_orchestrator_no_solver_and_of_great_expectations_wha
 @pytest.mark.parametrize("command", [["--version"], ["contracts", "check"], ["key", "new", "x.key", "--help"]])
 def test_small_commands_load_no_rows_and_no_rules(command):
     assert _loaded(command, ("prefect", "great_expectations", "pandas", "ortools", "sqlalchemy"))[1] == ""
+
+
+def test_each_part_of_the_command_line_mounts_what_is_looked_for_in_it():
+    for part, names in PARTS.items():
+        app = typer.Typer()
+        import_module(f"flows.cli.{part}").register(app)
+        mounted = [*(c.name for c in app.registered_commands), *(g.name for g in app.registered_groups)]
+        assert sorted(map(str, mounted)) == sorted(names), part
