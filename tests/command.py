@@ -57,7 +57,7 @@ def datacut(*arguments: object, cwd: Path | None = None, stdin: str | None = Non
     with contextlib.ExitStack() as stack:
         if cwd:
             stack.enter_context(contextlib.chdir(cwd))
-        stack.enter_context(mock.patch.object(main, "build", lambda *_: _command()))
+        stack.enter_context(mock.patch.object(main, "build", return_value=_command()))
         stack.enter_context(mock.patch.object(main, "guard_memory", return_value=True))
         stack.enter_context(mock.patch.object(main, "keep_panics_quiet"))
         stack.enter_context(mock.patch.object(sys, "argv", ["datacut", *map(str, arguments)]))
