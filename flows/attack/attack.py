@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from contracts.attack import intruders
+from contracts.attack import INTRUDERS, intruders
 from contracts.attack.model import Attack
 from contracts.errors import IntakeError
 from contracts.json_types import JsonObject
@@ -39,6 +39,7 @@ class TruthSource(Protocol):
         """Return the real totals of days and half-hours of some metering points."""
 
 
+WORDS = ("intruder", "title", "variant", "records", "overlooked")
 TheirValues = Callable[[Attack, Points], Values]  # what another cut's release says of the same people
 
 
@@ -62,17 +63,22 @@ class OtherCut:
 
 @dataclass(frozen=True, slots=True)
 class PlayedIntruder:
-    """One intruder in one variant: how many records it could choose from, and what it achieved."""
+    """One intruder in one variant: how many records it could choose from, and what it achieved.
+
+    Attributes:
+        overlooked: people of whom there was a block of records too large to be looked through.
+    """
 
     intruder: str
     title: str
     variant: str
     records: int
+    overlooked: int
     outcome: AttackOutcome
 
     def document(self) -> JsonObject:
         """Return it as JSON, the outcome among its own facts."""
-        own: JsonObject = {name: getattr(self, name) for name in ("intruder", "title", "variant", "records")}
+        own: JsonObject = {name: getattr(self, name) for name in WORDS}
         return own | asdict(self.outcome)
 
 
@@ -134,15 +140,17 @@ class Game:
         targets: how many people are searched for; as the contract says where it is not given.
         among: search in a part of so many metering points at most: it is a sample of the market, since pseudonyms
             are, and more is found in it than in the whole.
+        contract: file of the intruders.
     """
 
     intruders: tuple[str, ...] = ()
     targets: int | None = None
     among: int | None = None
+    contract: Path = INTRUDERS
 
     def plan(self) -> Attack:
         """Return the contract of the intruders as it is played."""
-        plan = intruders()
+        plan = intruders(self.contract)
         search = replace(plan.search, targets=self.targets or plan.search.targets)
         turn = tuple(one for one in plan.intruders if not self.intruders or one.id in self.intruders)
         return replace(plan, search=search, intruders=turn)
@@ -255,7 +263,9 @@ def _names(searchers: Sequence[Searcher], plan: Attack) -> list[str]:
 
 def _row(searcher: Searcher, variant: str) -> PlayedIntruder:
     intruder = searcher.intruder
-    return PlayedIntruder(intruder.id, intruder.title, variant, searcher.records, conclude(searcher).outcome())
+    overlooked = int(searcher.overlooked.sum())
+    outcome = conclude(searcher).outcome()
+    return PlayedIntruder(intruder.id, intruder.title, variant, searcher.records, overlooked, outcome)
 
 
 def _join(join: Join) -> JoinOutcome:

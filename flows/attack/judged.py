@@ -84,7 +84,7 @@ class JudgedTruth:
             if treated_by:
                 rows = treat(rows.lazy(), contracts[extract], treated_by).collect()
             mine = [(fact, column) for fact, column in asked if column in rows.columns]
-            found.append(gather(rows.lazy(), mine, extract).collect())
+            found.append(gather(rows.lazy(), mine, extract))
         return joined(found, attack, facts)
 
     def _rows(self, extract: str, points: Points) -> pl.DataFrame | None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from contracts.attack.model import Attack, SeriesFacts
+from contracts.attack.model import Attack, Fact, SeriesFacts
 from contracts.errors import IntakeError
+from transforms.attack.blocks import once
 from transforms.attack.facts import ORDER, Values, attribute, differences, gather, series, wanted
 from transforms.attack.search import ReleasedPart
 from transforms.pseudonymise.mpan import order_key
@@ -22,7 +25,9 @@ Points = NDArray[np.uint64]
 AT_ONCE = 1_000_000  # metering points whose facts are in memory at a time
 SPREAD = 10**12  # order keys lie below it, evenly: pseudonyms are a permutation of ten digits
 WIDE = 8  # how many standard deviations a place in a file may be off
-FIRST = "registration"
+FIRST, POINT = "registration", "mpan_core"
+NAME_ONE = "name the folder of a release pack that datacut run wrote"
+AS_WRITTEN = "take the pack as datacut wrote it; datacut verify tells which file was altered"
 PERIOD = "period_{:02}"
 
 
@@ -33,24 +38,35 @@ class ReleasedPack:
         root: the pack's folder.
 
     Raises:
-        IntakeError: it holds no table of metering points.
+        IntakeError: it holds no table of metering points, or one of its files is no table.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.tables: dict[str, list[Path]] = {}
+        self._columns: dict[Path, list[str]] = {}
         for form in ("parquet", "csv"):
             for path in sorted((root / "data").glob(f"*/*.{form}")):
                 if not any(other.with_suffix("") == path.with_suffix("") for other in self.tables.get(path.stem, ())):
                     self.tables.setdefault(path.stem, []).append(path)
+        if not root.is_dir():
+            raise IntakeError("there is no such folder", where=str(root), remedy=NAME_ONE)
         if FIRST not in self.tables:
-            raise IntakeError(
-                f"holds no {FIRST}", where=root.name, remedy="name the folder of a release pack that datacut run wrote"
-            )
+            raise IntakeError(f"holds no {FIRST}", where=root.name, remedy=NAME_ONE)
 
     def rows(self) -> int:
-        """Return how many rows of metering points the pack has."""
-        return sum(scan(path).select(pl.len()).collect().item() for path in self.tables[FIRST])
+        """Return how many rows of metering points the pack has.
+
+        Raises:
+            IntakeError: there are none.
+        """
+        for path in self.tables[FIRST]:
+            self.columns(path)
+        with self._read(FIRST):
+            found = sum(int(scan(path).select(pl.len()).collect().item()) for path in self.tables[FIRST])
+        if not found:
+            raise IntakeError("releases no metering point", where=self.root.name, remedy=NAME_ONE)
+        return found
 
     def points(self, within: tuple[int, int] = (0, SPREAD)) -> Points:
         """Return the order keys of the metering points that are released, sorted, each once.
@@ -58,11 +74,11 @@ class ReleasedPack:
         Args:
             within: lowest order key, and the first one that is beyond.
         """
-        found = [
-            frame.select(ORDER).drop_nulls().collect().to_series().to_numpy()
-            for frame in self.frames(FIRST, (), within)
-        ]
-        return np.unique(np.concatenate(found))
+        with self._read(FIRST):
+            found = [frame.select(ORDER).collect().to_series() for frame in self.frames(FIRST, (), within)]
+        if nobody := sum(column.null_count() for column in found):
+            raise IntakeError(f"{nobody} rows name no metering point", where=f"{self.root.name}: {FIRST}")
+        return once(np.concatenate([column.to_numpy() for column in found]))
 
     def frames(self, extract: str, needed: Sequence[str], within: tuple[int, int] = (0, SPREAD)) -> list[pl.LazyFrame]:
         """Return an extract's files with ``_order`` and the columns needed; only files that have all of these.
@@ -72,9 +88,11 @@ class ReleasedPack:
                 read in which they can lie.
         """
         low, high = within
-        found = []
+        found: list[pl.LazyFrame] = []
         for path in self.tables.get(extract, ()):
-            if set(needed) <= set(columns(path)):
+            if set(needed) <= set(self.columns(path)):
+                if POINT not in self.columns(path):
+                    raise IntakeError(f"has no column {POINT}", where=self.name(path), remedy=NAME_ONE)
                 rows = scan(path)
                 if high - low < SPREAD and path.suffix == ".parquet":
                     rows = rows.slice(*_place(pq.read_metadata(path).num_rows, low, high))
@@ -96,12 +114,47 @@ class ReleasedPack:
         chosen = {name: fact for name, fact in attack.facts.items() if name in facts or _part(attack, name, facts)}
         frames = []
         for extract in self.tables:
+            alike: dict[tuple[Path, ...], list[tuple[Fact, str]]] = {}
             for fact, column in wanted(chosen, extract):
-                files = self.frames(extract, [column], within)
-                if files:
-                    rows = pl.concat(files, how="vertical_relaxed")
-                    frames.append(gather(rows, [(fact, column)], extract))
-        return joined([frame.collect(engine="streaming") for frame in frames], attack, chosen)
+                alike.setdefault(self.telling(extract, column), []).append((fact, column))
+            for paths, asked in alike.items():
+                needed = list(dict.fromkeys(column for _, column in asked))
+                files = self.frames(extract, needed, within)
+                if paths and files:
+                    with self._read(extract):
+                        frames.append(gather(pl.concat(files, how="vertical_relaxed"), asked, extract))
+        return joined(frames, attack, chosen)
+
+    def telling(self, extract: str, column: str) -> tuple[Path, ...]:
+        """Return the files of an extract that have a column."""
+        return tuple(path for path in self.tables[extract] if column in self.columns(path))
+
+    def columns(self, path: Path) -> list[str]:
+        """Return the columns of a file, which is opened for them once.
+
+        Raises:
+            IntakeError: it is no table.
+        """
+        if path not in self._columns:
+            try:
+                self._columns[path] = columns(path)
+            except (OSError, UnicodeError, csv.Error, pa.ArrowException) as fault:
+                what = f"cannot be read as {path.suffix[1:]} ({type(fault).__name__})"
+                raise IntakeError(what, where=self.name(path), remedy=AS_WRITTEN) from None
+        return self._columns[path]
+
+    def name(self, path: Path) -> str:
+        """Return what a message calls a file."""
+        return f"{self.root.name}/{path.relative_to(self.root)}"
+
+    @contextmanager
+    def _read(self, extract: str) -> Iterator[None]:
+        """Say of a fault in reading which table it is in, and nothing that stands there."""
+        try:
+            yield
+        except (OSError, pl.exceptions.PolarsError) as fault:
+            what = f"does not hold what a release has ({type(fault).__name__})"
+            raise IntakeError(what, where=f"{self.root.name}: {extract}", remedy=AS_WRITTEN) from None
 
     def series(self, attack: Attack, days: Sequence[date], within: tuple[int, int] = (0, SPREAD)) -> ReleasedPart:
         """Return totals of days and half-hours of every released series."""
@@ -109,7 +162,8 @@ class ReleasedPack:
         periods = [PERIOD.format(n) for n in range(1, attack.series.periods + 1)]
         if not frames or not days:
             return ReleasedPart(np.empty(0, np.uint64), {})
-        return as_chunk(series(pl.concat(frames, how="vertical_relaxed"), attack.series, days, periods).collect())
+        with self._read(attack.series.extract):
+            return as_chunk(series(pl.concat(frames, how="vertical_relaxed"), attack.series, days, periods).collect())
 
     def days(self, spec: SeriesFacts, within: tuple[int, int] = (0, SPREAD)) -> list[date]:
         """Return the days for which most series are released, the first ones of equals, in order."""
@@ -118,7 +172,8 @@ class ReleasedPack:
             return []
         whole = pl.concat(frames).filter(pl.col(spec.quantity) == spec.of).drop_nulls(spec.day)
         counted = whole.group_by(spec.day).len().sort(["len", spec.day], descending=[True, False]).head(spec.days)
-        return sorted(counted.collect()[spec.day].to_list())
+        with self._read(spec.extract):
+            return sorted(counted.collect()[spec.day].to_list())
 
 
 def _place(rows: int, low: int, high: int) -> tuple[int, int]:
@@ -140,10 +195,9 @@ def _part(attack: Attack, name: str, facts: Sequence[str]) -> bool:
 
 def joined(frames: Sequence[pl.DataFrame], attack: Attack, facts: Collection[str]) -> ReleasedPart:
     """Return attributes that were gathered from several tables, by metering point; in the contract's order."""
-    parts = [frame.drop_nulls(ORDER) for frame in frames]
-    points = np.unique(np.concatenate([np.empty(0, np.uint64), *(part[ORDER].to_numpy() for part in parts)]))
+    points = once(np.concatenate([np.empty(0, np.uint64), *(part[ORDER].to_numpy() for part in frames)]))
     values: Values = {}
-    for part in parts:
+    for part in frames:
         at = np.searchsorted(points, part[ORDER].to_numpy())
         for name in part.columns:
             if name != ORDER:

@@ -6,7 +6,7 @@ The cut's key says which pseudonym is whose: without it nobody could tell a righ
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from contracts.errors import IntakeError
 from contracts.load import load_all
 from contracts.model import Contract
 from contracts.scheme import scheme_lists
-from contracts.vocabulary import Field
+from contracts.vocabulary import Form
 from flows.attack.released import FIRST, PERIOD, as_chunk, joined, needed
 from flows.cut.config import ExtractConfig, Job, Participant, load_cut
 from flows.cut.context import cut_keys
@@ -30,7 +30,7 @@ from transforms.attack.facts import ORDER, gather, series, wanted
 from transforms.attack.search import ReleasedPart
 from transforms.column_map import ColumnMap
 from transforms.conform import conform, normalise_mpans
-from transforms.pseudonymise.mpan import order_key
+from transforms.pseudonymise.mpan import keys, order_key
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 
 Points = NDArray[np.uint64]
@@ -75,7 +75,7 @@ class Truth:
             ]
             for carried in self._carried(extract, contract, points, [column for _, column in asked]):
                 mine = [(fact, column) for fact, column in asked if column in carried.columns]
-                frames.append(gather(carried.lazy(), mine, extract).collect())
+                frames.append(gather(carried.lazy(), mine, extract))
         return joined(frames, attack, attack.facts)
 
     def series(self, attack: Attack, points: Points, days: Sequence[date]) -> ReleasedPart:
@@ -95,11 +95,11 @@ class Truth:
         """
         here, there = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
         for participant, entry in self._entries(FIRST):
-            for raw in self._raw(participant, entry, self.contracts[FIRST]):
-                own = _orders(self.pseudonymiser, raw["mpan_core"])
-                mine = np.isin(own, points)
+            for batch in self._raw(participant, entry, self.contracts[FIRST]):
+                own = self.pseudonymiser.permuted(batch.mpans)
+                mine = held(own, points)
                 here.append(own[mine])
-                there.append(_orders(other.pseudonymiser, raw["mpan_core"])[mine])
+                there.append(other.pseudonymiser.permuted(batch.mpans[mine]))
         own, their = np.concatenate(here), np.concatenate(there)
         if not own.size:
             raise IntakeError("the backups hold no metering point of the release", where=self.job.file.name)
@@ -112,33 +112,40 @@ class Truth:
         """Return ``_order`` and columns of the rows of some metering points; one frame a source, none without rows."""
         found = []
         for participant, entry in self._entries(extract) if columns else ():
-            for orders, raw in self._batches(participant, entry, contract):
-                mine = np.isin(orders, points)
-                if mine.any():
-                    kept = raw.select(column for column in dict.fromkeys(columns) if column in raw.columns)
-                    named = pl.Series(ORDER, orders)
-                    found.append(kept.insert_column(0, named).filter(pl.Series(mine)))
+            for orders, raw in self._of(participant, entry, contract, points):
+                kept = raw.select(column for column in dict.fromkeys(columns) if column in raw.columns)
+                found.append(kept.insert_column(0, pl.Series(ORDER, orders)))
         return [pl.concat(found, how="vertical_relaxed")] if found else []
 
     def _entries(self, extract: str) -> list[tuple[Participant, ExtractConfig]]:
         members = self.job.model.participants
         return [(member, e) for member in members for e in member.extracts if e.contract == extract]
 
-    def _batches(
-        self, participant: Participant, entry: ExtractConfig, contract: Contract
+    def _of(
+        self, participant: Participant, entry: ExtractConfig, contract: Contract, points: Points
     ) -> Iterator[tuple[Points, pl.DataFrame]]:
-        """Yield order keys and rows of a source: of a backup by the key; a submission pack has pseudonyms already."""
+        """Yield order keys and rows of some metering points: by the key, or as a submission pack has them already.
+
+        Only their rows are conformed; of the others the MPAN alone is looked at.
+        """
         if entry.source.pack is None:
-            for raw in self._raw(participant, entry, contract):
-                yield _orders(self.pseudonymiser, raw["mpan_core"]), raw
+            for batch in self._raw(participant, entry, contract):
+                orders = self.pseudonymiser.permuted(batch.mpans)
+                mine = held(orders, points)
+                if mine.any():
+                    rows = batch.texts[batch.rows[mine]]
+                    yield orders[mine], _conformed(rows, contract, batch.columns, batch.where)
             return
         for path in self.job.files(participant, entry):
-            for batch in pq.ParquetFile(path).iter_batches(batch_size=BATCH):
-                frame = pl.DataFrame(batch)
-                yield frame.select(order_key().fill_null(0)).to_series().to_numpy(), frame
+            for part in pq.ParquetFile(path).iter_batches(batch_size=BATCH):
+                frame = pl.DataFrame(part)
+                orders = frame.select(order_key().fill_null(0)).to_series().to_numpy()
+                mine = held(orders, points)
+                if mine.any():
+                    yield orders[mine], frame.filter(pl.Series(mine))
 
-    def _raw(self, participant: Participant, entry: ExtractConfig, contract: Contract) -> Iterator[pl.DataFrame]:
-        """Yield the conformed rows of a backup, under their real MPANs."""
+    def _raw(self, participant: Participant, entry: ExtractConfig, contract: Contract) -> Iterator[RawRows]:
+        """Yield the rows of a backup under their real MPANs; of each batch those whose MPAN is valid."""
         if entry.source.pack is not None:
             raise IntakeError(
                 "is a submission pack, which does not say who is who in another cut",
@@ -148,8 +155,34 @@ class Truth:
         source = SourceFiles([self.job.source(participant, entry)], layouts=contract.dtc_layouts, contract=contract)
         for reader in source.readers():
             columns = source_columns(contract, reader)
-            for batch in reader.batches():
-                yield _conformed(batch, contract, columns, reader.label)
+            alone = replace(contract, columns=tuple(one for one in contract.columns if one.form is Form.MPAN))
+            for texts in reader.batches():
+                mpans, valid = keys(_conformed(texts, alone, columns, reader.label)["mpan_core"])
+                rows = np.flatnonzero(valid)
+                yield RawRows(texts, rows, mpans[rows], columns, reader.label)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RawRows:
+    """A batch of a backup as texts.
+
+    Attributes:
+        rows: places of those with a valid MPAN; ``mpans``: the MPANs, as order keys.
+        where: what the source is called.
+    """
+
+    texts: pl.DataFrame
+    rows: NDArray[np.int64]
+    mpans: Points
+    columns: ColumnMap
+    where: str
+
+
+def held(orders: Points, points: Points) -> NDArray[np.bool_]:
+    """Tell which order keys are among some, which are sorted."""
+    at = np.minimum(np.searchsorted(points, orders), points.size - 1)
+    found: NDArray[np.bool_] = points[at] == orders if points.size else np.zeros(orders.size, np.bool_)
+    return found
 
 
 def _conformed(batch: pl.DataFrame, contract: Contract, columns: ColumnMap, where: str) -> pl.DataFrame:
@@ -158,10 +191,3 @@ def _conformed(batch: pl.DataFrame, contract: Contract, columns: ColumnMap, wher
     except pl.exceptions.PolarsError as fault:
         what = f"a batch could not be read ({type(fault).__name__})"
         raise IntakeError(what, where=where, remedy="please report it") from None
-
-
-def _orders(pseudonymiser: Pseudonymiser, mpans: pl.Series) -> Points:
-    """Return the order keys of the pseudonyms of real MPANs; 0 where there is none."""
-    named = pseudonymiser.values(Field.MPAN, mpans).alias("mpan_core").to_frame()
-    found: Points = named.select(order_key().fill_null(0)).to_series().to_numpy()
-    return found

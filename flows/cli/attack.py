@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("attack")(attack_command)
 
 
-def attack_command(
+def attack_command(  # noqa: PLR0913 - the options of a command
     release: Annotated[Path, typer.Argument(metavar="PACK", help="The release or return pack.", show_default=False)],
     *,
     truth: Annotated[
@@ -41,6 +41,15 @@ def attack_command(
     targets: Annotated[
         int | None, typer.Option(min=1, help="How many people are searched for.", show_default="2000")
     ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--intruders",
+            metavar="FILE.yaml",
+            help="Own intruders, in the form of contracts/attack/intruders.yaml.",
+            show_default=False,
+        ),
+    ] = None,
     tolerate: Annotated[
         float | None, typer.Option(min=0, max=1, help="Exit with code 14 if a difference is surely larger.")
     ] = None,
@@ -51,6 +60,7 @@ def attack_command(
     Each intruder is played twice: with the people's own records in the release, and without them (the control). Only
     the difference is what the release gives away. Nothing is written; real values stay in memory.
     """
+    from contracts.attack import INTRUDERS
     from flows.attack.attack import Game, OtherCut, attack
     from flows.attack.released import ReleasedPack
     from flows.attack.truth import Truth
@@ -61,7 +71,13 @@ def attack_command(
         raise ConfigurationError("--other and --other-truth go together")
     here = Truth.of(truth or SAMPLE / "cut.yaml")
     against = OtherCut(ReleasedPack(other), Truth.of(other_truth), here) if other and other_truth else None
-    found = attack(release, here, against, Game(targets=targets))
+    if against and against.truth.seed == here.seed:
+        raise ConfigurationError(
+            "is this very cut, with its key",
+            where="--other-truth",
+            remedy="name a cut with an id or key of its own: two cuts under one key are joined by their pseudonyms",
+        )
+    found = attack(release, here, against, Game(targets=targets, contract=plan or INTRUDERS))
     document = found.document()
     best = found.best()
     passed = [row for row in found.rows if tolerate is not None and row.outcome.difference_interval[0] > tolerate]
@@ -100,6 +116,15 @@ def _print(found: Attacked) -> None:
     _table(lines)
     for name, why in found.not_played.items():
         typer.echo(f"Not played: {name}: {why}")
+    large = sorted({row.title for row in found.rows if row.overlooked})
+    if large:
+        typer.echo(
+            textwrap.fill(
+                f"May find more, since too many records agreed to look through all of them: {', '.join(large)}",
+                WIDTH,
+                subsequent_indent="  ",
+            )
+        )
     if found.unreleased:
         typer.echo(textwrap.fill(f"Not in the release: {', '.join(found.unreleased)}", WIDTH, subsequent_indent="  "))
     if found.joins:

@@ -12,11 +12,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from contracts.attack import intruders
+from contracts.attack import INTRUDERS, intruders
 from contracts.attack.model import Attack
 from flows.sample import SampleRequest, generate
+from tests.attack.campaign import WEAK, Exact, exact, one
 from tests.attack.population import noise, people
-from tests.command import datacut
+from tests.command import Done, datacut
 from transforms.attack.intervals import paired_difference, wilson
 from transforms.attack.memory import remember, sample
 from transforms.attack.outcome import conclude
@@ -91,6 +92,20 @@ def test_many_releases(weak):
     assert found >= RELEASES * 99 // 100 if weak else found == 0
 
 
+@pytest.fixture(scope="module")
+def submitted(tmp_path_factory: pytest.TempPathFactory) -> Exact:
+    """The exact tables of 5,000 metering points of the sample."""
+    return exact(tmp_path_factory.mktemp("campaign"), 4)
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("Q55", "Q58")
+@pytest.mark.parametrize("weak", [*WEAK, "", None])
+def test_what_is_left_exact_of_a_release_is_found(submitted: Exact, weak: str | None) -> None:
+    """Of releases by the product's own treatment; ``python -m tests.attack.campaign`` makes a hundred of each."""
+    assert one(submitted, weak, 1) == bool(weak)
+
+
 def test_chunks_make_no_difference():
     real = people(1200, 31)
     whole = noise(real, 32, ("supplied_from", "outward"))
@@ -163,6 +178,54 @@ def test_words_of_the_command(released, tmp_path):
     assert datacut("attack", pack, "--truth", cut, "--other", pack).code == 2
 
 
+def one_line(done: Done, code: int, *words: str) -> None:
+    """See that a command ended with one line that says what is wrong."""
+    assert done.code == code, done.err
+    assert len(done.told) == 1
+    assert "defect in datacut" not in done.err
+    for word in words:
+        assert word in done.told[0]
+
+
+def test_what_is_no_pack_gets_one_clear_line(released, tmp_path):
+    cut, pack = released
+    rest = ("--truth", cut, "--targets", 5)
+    one_line(datacut("attack", tmp_path / "nowhere", *rest), 11, "no such folder")
+    one_line(datacut("attack", cut, *rest), 11, "no such folder")
+    table = next(pack.glob("data/*/registration.parquet"))
+    frame = pl.read_parquet(table)
+    spoilt: dict[str, tuple[pl.DataFrame | bytes, str]] = {
+        "broken": (b"PAR1 and no table", "cannot be read as parquet"),
+        "empty": (b"", "cannot be read as parquet"),
+        "unnamed": (frame.drop("mpan_core"), "has no column mpan_core"),
+        "nobody": (frame.with_columns(mpan_core=pl.lit(None, pl.String)), "rows name no metering point"),
+        "none": (frame.head(0), "releases no metering point"),
+        "texts": (frame.with_columns(supplier_effective_from=pl.lit("soon")), "does not hold what a release has"),
+    }
+    for name, (content, words) in spoilt.items():
+        path = tmp_path / name / "data" / table.parent.name / table.name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content) if isinstance(content, bytes) else content.write_parquet(path)
+        one_line(datacut("attack", tmp_path / name, *rest), 11, words)
+    text = tmp_path / "text" / "data" / "EELC" / "registration.csv"
+    text.parent.mkdir(parents=True)
+    text.write_bytes(b"mpan_core,postcode\n\xff\xfe,1\n")
+    one_line(datacut("attack", tmp_path / "text", *rest), 11, "registration.csv")
+    one_line(datacut("attack", pack, *rest, "--other", pack, "--other-truth", cut), 2, "--other-truth", "very cut")
+    one_line(datacut("attack", pack, *rest, "--intruders", tmp_path / "none.yaml"), 10, "none.yaml")
+
+
+def test_own_intruders_are_played(released, tmp_path):
+    cut, pack = released
+    own = tmp_path / "own.yaml"
+    text = INTRUDERS.read_text(encoding="utf-8").replace("title: Neighbour", "title: Postman")
+    own.write_text(text, encoding="utf-8")
+    done = datacut("attack", pack, "--truth", cut, "--targets", 20, "--intruders", own)
+    assert done.code == 0, done.err
+    assert "Postman" in done.out
+    assert "Neighbour" not in done.out
+
+
 def test_knowledge_is_of_the_pack_alone():
     """What treats values is unknown to who attacks them."""
     root = Path(__file__).parents[2]
@@ -173,7 +236,6 @@ def test_knowledge_is_of_the_pack_alone():
 
 
 def test_levels_and_facts_that_cannot_be_are_refused(tmp_path):
-    from contracts.attack import INTRUDERS
     from contracts.errors import ContractError
 
     text = INTRUDERS.read_text(encoding="utf-8")

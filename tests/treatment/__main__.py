@@ -53,11 +53,17 @@ def row(pack: Path, first: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def main(packs: list[Path]) -> None:
-    """Print the table; the first pack is the one that the others are held against."""
+def comparison(packs: list[Path]) -> list[list[str]]:
+    """Return the table, its head first; the first pack is the one that the others are held against."""
     head = ["Profile", "Rules' verdicts", "Alignment", "Test cases filled", "Annual consumption, all",
             "by group and class, median", "largest"]  # fmt: skip
-    lines = [head, ["---"] * len(head), *(row(pack, packs[0]) for pack in packs)]
+    return [head, *(row(pack, packs[0]) for pack in packs)]
+
+
+def main(packs: list[Path]) -> None:
+    """Print the table."""
+    head, *rest = comparison(packs)
+    lines = [head, ["---"] * len(head), *rest]
     print("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 

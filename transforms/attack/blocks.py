@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,16 @@ from transforms.attack.facts import Values, fact_of, known_cells
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 Places = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Number = TypeVar("Number", np.int64, np.uint64)
+PAIRS = 400_000  # pairs that are weighed at a time
+
+
+class Candidates(NamedTuple):
+    """Pairs of a person, by number, and the place of a record."""
+
+    persons: Places
+    places: Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +73,73 @@ def index(records: Values, block: BlockingRule, n: int) -> Index | None:
     return Index(block, keys[places], near[places], places)
 
 
-def candidates(indexes: Sequence[Index], known: Values, people: int, largest: int) -> Iterator[Places]:
-    """Yield for each person the places of the records that some block brings up, each once, in order."""
-    sought = []
+def candidates(
+    indexes: Sequence[Index], known: Values, people: int, largest: int
+) -> tuple[Iterator[Candidates], Flags]:
+    """Return pairs of a person and a record that some block brings up, and for whom a block was too large.
+
+    Pairs come in slabs of whole persons, each pair once, by person and then by place.
+
+    Args:
+        largest: records of a block above which nobody looks at them one by one.
+    """
+    spans, overlooked = [], np.zeros(people, np.bool_)
     for one in indexes:
         facts = (*one.block.same, *((one.block.near,) if one.block.near else ()))
-        if all(fact in known for fact in facts):
-            keys, there = key(known, one.block.same, people)
-            near = known[one.block.near].astype(np.float64) if one.block.near else None
-            there = there if near is None else there & ~np.isnan(near)
-            low, high = np.searchsorted(one.keys, keys, "left"), np.searchsorted(one.keys, keys, "right")
-            sought.append((one, low, high, near, there))
-    for person in range(people):
-        found = []
-        for one, low, high, near, there in sought:
-            begin, end = int(low[person]), int(high[person])
-            if not there[person] or begin == end:
-                continue
-            if near is not None and one.near is not None:
-                inside, at, width = one.near[begin:end], near[person], one.block.within + 1e-9
-                begin, end = (
-                    begin + int(np.searchsorted(inside, at - width, "left")),
-                    begin + int(np.searchsorted(inside, at + width, "right")),
-                )
-            if end - begin <= largest:
-                found.append(one.places[begin:end])
-        yield np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+        if any(fact not in known for fact in facts):
+            continue
+        begin, end = _span(one, known, people)
+        overlooked |= end - begin > largest
+        spans.append((one.places, begin, np.where(end - begin > largest, begin, end)))
+    return _slabs(spans, people), overlooked
+
+
+def _span(one: Index, known: Values, people: int) -> tuple[Places, Places]:
+    """Return where in an index the records of each person's block lie."""
+    keys, there = key(known, one.block.same, people)
+    low, high = np.searchsorted(one.keys, keys, "left"), np.searchsorted(one.keys, keys, "right")
+    if one.near is not None:
+        at, width = known[one.block.near].astype(np.float64), one.block.within + 1e-9
+        there &= ~np.isnan(at)
+        low, high = (
+            _bisected(one.near, low, high, np.nextafter(at - width, -np.inf)),
+            _bisected(one.near, low, high, at + width),
+        )
+    return low, np.where(there, high, low)
+
+
+def _bisected(column: NDArray[np.float64], low: Places, high: Places, bound: NDArray[np.float64]) -> Places:
+    """Return the first place of each span whose value is above the span's bound; spans are sorted, each by itself."""
+    low, high = low.copy(), high.copy()
+    while (open_ := np.flatnonzero(low < high)).size:
+        middle = (low[open_] + high[open_]) // 2
+        above = column[middle] > bound[open_]
+        high[open_[above]] = middle[above]
+        low[open_[~above]] = middle[~above] + 1
+    return low
+
+
+def _slabs(spans: Sequence[tuple[Places, Places, Places]], people: int) -> Iterator[Candidates]:
+    sizes = sum((end - begin for _, begin, end in spans), np.zeros(people, np.int64))
+    slab = np.cumsum(sizes) // PAIRS
+    edges = np.flatnonzero(np.diff(slab, prepend=-1)) if people else np.empty(0, np.int64)
+    for first, last in itertools.pairwise([*edges.tolist(), people]):
+        persons, places = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for order, begin, end in spans:
+            size = (end - begin)[first:last]
+            person = np.repeat(np.arange(first, last), size)
+            within = np.arange(person.size) - np.repeat(np.cumsum(size) - size, size)
+            persons.append(person)
+            places.append(order[np.repeat(begin[first:last], size) + within])
+        person, place = np.concatenate(persons), np.concatenate(places)
+        if person.size:
+            width = int(place.max()) + 1
+            yield Candidates(*np.divmod(once(person * width + place), width))
+
+
+def once(values: NDArray[Number]) -> NDArray[Number]:
+    """Return values sorted, each once: a sort takes a tenth of what hashing them does."""
+    values = np.sort(values)
+    fresh = np.ones(values.size, np.bool_)
+    np.not_equal(values[1:], values[:-1], out=fresh[1:])
+    return values[fresh]

@@ -43,45 +43,67 @@ def wanted(facts: Mapping[str, Fact], extract: str) -> list[tuple[Fact, str]]:
     return found
 
 
-def gather(frame: pl.LazyFrame, facts: Sequence[tuple[Fact, str]], extract: str) -> pl.LazyFrame:
-    """Return one row per metering point with an attribute per fact and column.
+def gather(frame: pl.LazyFrame, facts: Sequence[tuple[Fact, str]], extract: str) -> pl.DataFrame:
+    """Return one row per metering point with an attribute per fact and column, by metering point.
 
     Columns in: ``_order`` and the columns of the facts. Columns out: ``_order``, the attributes (UInt64 or Float64).
+    Each row is taken by itself, then the rows of a metering point are made one: most extracts have one a point, for
+    which nothing is grouped.
     """
-    taken = [
-        _number(_taken(fact, pl.col(column)), fact.kind).alias(attribute(fact.id, f"{extract}.{column}"))
-        for fact, column in facts
-    ]
-    return frame.group_by(ORDER).agg(taken)
+    named = [(fact, column, attribute(fact.id, f"{extract}.{column}")) for fact, column in facts]
+    rows = frame.select(ORDER, *(_taken(fact, pl.col(column)).alias(name) for fact, column, name in named))
+    whole = rows.drop_nulls(ORDER).sort(ORDER, maintain_order=True).collect(engine="streaming")
+    once = whole[ORDER].n_unique() == whole.height
+    if not once:
+        whole = whole.group_by(ORDER, maintain_order=True).agg(
+            _of_rows(fact, pl.col(name)).alias(name) for fact, _, name in named
+        )
+    else:
+        counted = [name for fact, _, name in named if fact.take == "count"]
+        whole = whole.with_columns(pl.lit(1, pl.UInt32).alias(name) for name in counted)
+    return whole.select(ORDER, *(_number(pl.col(name), fact.kind).alias(name) for fact, _, name in named))
 
 
 def _taken(fact: Fact, value: pl.Expr) -> pl.Expr:
+    """Return what one row tells of a fact."""
     word, _, amount = fact.take.partition(" ")
     text = value.cast(pl.String)
     match word:
         case "outward":
             bare = text.str.replace_all(" ", "")
-            return pl.when(bare.str.len_chars() > 3).then(bare.str.head(-3)).drop_nulls().min()
+            return pl.when(bare.str.len_chars() > 3).then(bare.str.head(-3))
         case "year":
-            return text.str.extract(r"^([A-Z][0-9]{2})[A-Z]{0,2}[0-9]{5,}").drop_nulls().min()
+            return text.str.extract(r"^([A-Z][0-9]{2})[A-Z]{0,2}[0-9]{5,}")
         case "first":
-            return text.str.head(int(amount)).drop_nulls().min()
+            return text.str.head(int(amount))
         case "sum":
-            number = value.cast(pl.Float64)
-            return pl.when(number.count() > 0).then(number.sum())
+            return value.cast(pl.Float64)
+        case "present":
+            return value.is_not_null()
+        case "latest":
+            return value
+    return text if fact.kind is FactKind.CODE else value
+
+
+def _of_rows(fact: Fact, value: pl.Expr) -> pl.Expr:
+    """Return what several rows of a metering point tell together."""
+    match fact.take.partition(" ")[0]:
+        case "sum":
+            return pl.when(value.count() > 0).then(value.sum())
         case "latest":
             return value.max()
         case "count":
-            return text.n_unique().cast(pl.String)
+            return value.n_unique()
         case "present":
-            return value.is_not_null().any().cast(pl.String)
-    return text.drop_nulls().min() if fact.kind is FactKind.CODE else value.drop_nulls().min()
+            return value.any()
+    return value.min()
 
 
 def _number(value: pl.Expr, kind: FactKind) -> pl.Expr:
     match kind:
         case FactKind.CODE:
-            return pl.when(value.is_not_null()).then(value.hash(0)).otherwise(pl.lit(0, pl.UInt64))
+            text = value.cast(pl.String)
+            return pl.when(text.is_not_null()).then(text.hash(0)).otherwise(pl.lit(0, pl.UInt64))
         case FactKind.DATE:
             return value.cast(pl.Date).cast(pl.Int32).cast(pl.Float64).fill_null(float("nan"))
         case FactKind.AMOUNT:

@@ -10,6 +10,7 @@ Source: Fellegi and Sunter, JASA 64 (1969) 1183; Winkler (frequency-based weight
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.attack.model import FactKind, Levels, Search
-from transforms.attack.blocks import Places
+from transforms.attack.blocks import Candidates, Places
 from transforms.attack.facts import Column, Values, fact_of, known_cells
 
 UNKNOWN = 255
@@ -136,38 +137,67 @@ class Weighing:
 
 
 def look(
-    weighing: Weighing,
-    tables: Sequence[Numbers],
-    person: int,
-    places: Places,
-    known: Values,
-    records: Values,
+    weighing: Weighing, tables: Sequence[Numbers], pairs: Candidates, known: Values, records: Values
 ) -> tuple[Cells, Numbers]:
-    """Return levels and weights, ``(candidates, attributes)``, of one person's candidates."""
-    levels = np.empty((places.size, len(weighing.names)), np.uint8)
-    weights = np.empty((places.size, len(weighing.names)))
+    """Return levels, ``(pairs, attributes)``, and the whole weight of each pair."""
+    levels = np.empty((pairs.places.size, len(weighing.names)), np.uint8)
     for at, (name, kind) in enumerate(zip(weighing.names, weighing.kinds, strict=True)):
-        value = known[fact_of(name)][person : person + 1]
-        cells = level(kind, weighing.levels[kind].steps, value, records[name][places])
-        levels[:, at] = cells
-        table = tables[at][person]
-        weights[:, at] = table[np.minimum(cells, table.size - 1)]
-    return levels, weights
+        values = known[fact_of(name)][pairs.persons]
+        levels[:, at] = level(kind, weighing.levels[kind].steps, values, records[name][pairs.places])
+    return levels, summed(tables, pairs.persons, levels)
 
 
-def choose(weights: Numbers, levels: Cells, kinds: Sequence[FactKind], kept: int) -> Places:
-    """Return the places of the candidates to keep: the best by all attributes, and the best by each date and amount.
+def summed(tables: Sequence[Numbers], persons: Places, levels: Cells) -> Numbers:
+    """Return the whole weight of each pair: of its levels, by its person."""
+    whole = np.zeros(persons.size)
+    for at, table in enumerate(tables):
+        whole += table[persons, np.minimum(levels[:, at], table.shape[1] - 1)]
+    return whole
+
+
+def choose(persons: Places, weights: Numbers, levels: Cells, kinds: Sequence[FactKind], kept: int) -> Places:
+    """Return the pairs to keep of each person: the best by all attributes, and the best by each date and amount.
 
     An intruder does not know yet what it can trust: a record that agrees in one rare value alone must stay in sight.
+
+    Args:
+        persons: ascending.
     """
     numbers = [at for at, kind in enumerate(kinds) if kind is not FactKind.CODE]
-    chosen = [np.argsort(-weights.sum(axis=1), kind="stable")[: max(kept - ALONE * len(numbers), 2)]]
+    most = max(kept - ALONE * len(numbers), 2)
+    chosen = np.zeros(persons.size, np.bool_)
+    chosen[_best(_leading(persons, weights, most), persons, weights, most)] = True
     for at in numbers:
         equal = np.flatnonzero(levels[:, at] == 0)
-        if equal.size <= MANY:
-            chosen.append(equal[np.argsort(-weights[equal].sum(axis=1), kind="stable")[:ALONE]])
-    places = np.unique(np.concatenate(chosen))
-    return places[:kept]
+        rare = np.bincount(persons[equal], minlength=1)[persons[equal]] <= MANY
+        chosen[_best(equal[rare], persons, weights, ALONE)] = True
+    places = np.flatnonzero(chosen)
+    return places[rank(persons[places]) < kept]
+
+
+def _leading(persons: Places, weights: Numbers, most: int) -> Places:
+    """Return the pairs that weigh no less than the so manieth of their person."""
+    first = np.flatnonzero(np.diff(persons, prepend=-1))
+    chosen = np.ones(persons.size, np.bool_)
+    for begin, end in itertools.pairwise([*first.tolist(), persons.size]):
+        if end - begin > most:
+            mine = weights[begin:end]
+            chosen[begin:end] = mine >= np.partition(mine, end - begin - most)[end - begin - most]
+    return np.flatnonzero(chosen)
+
+
+def _best(places: Places, persons: Places, weights: Numbers, most: int) -> Places:
+    """Return so many of some pairs for each person, those that weigh most; the first ones of equals."""
+    order = places[np.lexsort((-weights[places], persons[places]))]
+    return order[rank(persons[order]) < most]
+
+
+def rank(persons: Places) -> Places:
+    """Return the how manieth of its person each entry is, from 0; persons ascend."""
+    first = np.flatnonzero(np.diff(persons, prepend=-1))
+    sizes = np.diff(first, append=persons.size)
+    rank: Places = np.arange(persons.size) - np.repeat(first, sizes)
+    return rank
 
 
 def weigh(weighing: Weighing, m: Sequence[Numbers], pairs: Pairs) -> Numbers:

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.attack.model import Attack, BlockingRule, Fact, FactKind, Intruder
-from transforms.attack.blocks import Index, candidates, firsts, index
+from transforms.attack.blocks import Candidates, Index, Places, candidates, firsts, index
 from transforms.attack.facts import Column, Values, fact_of, known_cells
-from transforms.attack.linkage import NOBODY, UNKNOWN, Chances, Pairs, Weighing, by_chance, choose, level, look
+from transforms.attack.linkage import (
+    NOBODY,
+    UNKNOWN,
+    Cells,
+    Chances,
+    Numbers,
+    Pairs,
+    Weighing,
+    by_chance,
+    choose,
+    level,
+    look,
+    rank,
+    summed,
+)
 
 Points = NDArray[np.uint64]
 
@@ -61,12 +76,32 @@ class Sought:
     truth: Values
 
 
+class KeptPairs(NamedTuple):
+    """The best pairs so far, by person and record: person by number, order key, levels, what each tells."""
+
+    persons: Places
+    records: Points
+    levels: Cells
+    learned: NDArray[np.bool_]
+
+    def at(self, places: Places) -> KeptPairs:
+        """Return some of the pairs."""
+        return KeptPairs(self.persons[places], self.records[places], self.levels[places], self.learned[places])
+
+
+def together(parts: Sequence[KeptPairs]) -> KeptPairs:
+    """Return the pairs of several parts as one."""
+    persons, records, levels, learned = zip(*parts, strict=True)
+    return KeptPairs(*map(np.concatenate, (persons, records, levels, learned)))
+
+
 @dataclass(slots=True)
 class Searcher:
     """An intruder with the facts of one variant; asked twice for every chunk.
 
     Attributes:
         facts: what it uses of what it knows.
+        overlooked: people of whom a block was too large to be looked through.
     """
 
     attack: Attack
@@ -76,7 +111,11 @@ class Searcher:
     chances: Chances = field(default_factory=lambda: Chances({}, {}))
     records: int = 0
     names: list[str] = field(default_factory=list)
-    _kept: Pairs | None = None
+    overlooked: NDArray[np.bool_] = field(init=False)
+    _kept: KeptPairs | None = None
+
+    def __post_init__(self) -> None:
+        self.overlooked = np.zeros(self.sought.points.size, np.bool_)
 
     def count(self, chunk: ReleasedPart) -> None:
         """Count what chance gives in a chunk."""
@@ -95,23 +134,44 @@ class Searcher:
         first = firsts(chunk.values)
         indexes = [found for block in self.intruder.blocks if (found := chunk.index(block)) is not None]
         known = {name: column for name, column in self.sought.known.items() if name in self.facts}
-        people, kept = self.sought.points.size, self.attack.search.kept
-        pairs = _empty(people, kept, len(self.names), len(self.intruder.wants))
-        for person, places in enumerate(candidates(indexes, known, people, self.attack.search.largest_block)):
-            if not places.size:
-                continue
-            cells, weights = look(weighing, tables, person, places, known, chunk.values)
-            top = choose(weights, cells, weighing.kinds, kept)
-            size = top.size
-            pairs.records[person, :size] = chunk.points[places[top]]
-            pairs.levels[person, :size] = cells[top]
-            pairs.learned[person, :size] = self._learned(person, places[top], first)
-        self._kept = pairs if self._kept is None else self._merged(self._kept, pairs, tables)
+        people, search = self.sought.points.size, self.attack.search
+        slabs, overlooked = candidates(indexes, known, people, search.largest_block)
+        self.overlooked |= overlooked
+        best = [self._best(one, tables, known, chunk, first) for one in slabs]
+        if best:
+            self._keep(together(best), tables)
+
+    def _best(
+        self, pairs: Candidates, tables: Sequence[Numbers], known: Values, chunk: ReleasedPart, first: Values
+    ) -> KeptPairs:
+        """Return the pairs of a slab to keep."""
+        weighing = self.weighing()
+        levels, weights = look(weighing, tables, pairs, known, chunk.values)
+        top = choose(pairs.persons, weights, levels, weighing.kinds, self.attack.search.kept)
+        persons, places = pairs.persons[top], pairs.places[top]
+        return KeptPairs(persons, chunk.points[places], levels[top], self._learned(persons, places, first))
+
+    def _keep(self, found: KeptPairs, tables: Sequence[Numbers]) -> None:
+        """Keep the best of the pairs of two chunks."""
+        if self._kept is None:
+            self._kept = found
+            return
+        both = together([self._kept, found])
+        both = both.at(np.lexsort((both.records, both.persons)))
+        weights = summed(tables, both.persons, both.levels)
+        kept = self.attack.search.kept
+        self._kept = both.at(choose(both.persons, weights, both.levels, self.weighing().kinds, kept))
 
     def pairs(self) -> Pairs:
         """Return the best candidates of the chunks so far."""
-        kept = self._kept
-        return kept if kept is not None else _empty(self.sought.points.size, 1, len(self.names), 1)
+        people, kept = self.sought.points.size, self.attack.search.kept
+        records = np.full((people, kept), NOBODY)
+        levels = np.full((people, kept, len(self.names)), UNKNOWN, np.uint8)
+        learned = np.zeros((people, kept, len(self.intruder.wants)), np.bool_)
+        if self._kept is not None:
+            at = self._kept.persons, rank(self._kept.persons)
+            records[at], levels[at], learned[at] = self._kept.records, self._kept.levels, self._kept.learned
+        return Pairs(records, levels, learned)
 
     def weighing(self) -> Weighing:
         """Return what pairs are weighed by."""
@@ -121,44 +181,15 @@ class Searcher:
     def _kind(self, name: str) -> FactKind:
         return self.attack.facts[fact_of(name)].kind
 
-    def _learned(self, person: int, places: NDArray[np.int64], records: Values) -> NDArray[np.bool_]:
-        """Tell for each record and fact wanted whether the release says of it what is really so of the person."""
+    def _learned(self, persons: Places, places: Places, records: Values) -> NDArray[np.bool_]:
+        """Tell for each pair and fact wanted whether the record says of it what is really so of the person."""
         found = np.zeros((places.size, len(self.intruder.wants)), np.bool_)
         for at, fact in enumerate(self.intruder.wants):
             if fact in records and fact in self.sought.truth:
                 kind = self.attack.facts[fact].kind
                 steps = self.attack.levels[kind].steps
-                found[:, at] = (
-                    level(kind, steps, self.sought.truth[fact][person : person + 1], records[fact][places]) == 0
-                )
+                found[:, at] = level(kind, steps, self.sought.truth[fact][persons], records[fact][places]) == 0
         return found
-
-    def _merged(self, left: Pairs, right: Pairs, tables: Sequence[NDArray[np.float64]]) -> Pairs:
-        """Return the best of the candidates of two chunks."""
-        people, kept = left.records.shape
-        kinds = self.weighing().kinds
-        made = _empty(people, kept, len(self.names), len(self.intruder.wants))
-        for person in range(people):
-            records = np.concatenate([left.records[person], right.records[person]])
-            there = np.flatnonzero(records != NOBODY)
-            there = there[np.argsort(records[there], kind="stable")]
-            levels = np.concatenate([left.levels[person], right.levels[person]])[there]
-            learned = np.concatenate([left.learned[person], right.learned[person]])[there]
-            weights = np.empty(levels.shape)
-            for at, table in enumerate(tables):
-                weights[:, at] = table[person][np.minimum(levels[:, at], table.shape[1] - 1)]
-            top = choose(weights, levels, kinds, kept)
-            made.records[person, : top.size] = records[there][top]
-            made.levels[person, : top.size], made.learned[person, : top.size] = levels[top], learned[top]
-        return made
-
-
-def _empty(people: int, kept: int, names: int, wants: int) -> Pairs:
-    return Pairs(
-        np.full((people, kept), NOBODY),
-        np.full((people, kept, names), UNKNOWN, np.uint8),
-        np.zeros((people, kept, wants), np.bool_),
-    )
 
 
 def _unlike(names: Sequence[str], values: Values) -> list[str]:
