@@ -109,14 +109,14 @@ def _lost(cut: str) -> AutomationCore:
 def _told(cut: str, block: UUID, stuck_after: int) -> Iterator[AutomationCore]:
     job = job_tag(cut)
     failed = _of_runs(job, expect={"prefect.flow-run.Failed", "prefect.flow-run.TimedOut"})
-    yield _telling(cut, "failed", failed, block, notices.SUBJECT, notices.BODY)
+    yield _telling(cut, notices.FAILED, failed, block, notices.SUBJECT, notices.BODY)
     gone = _of_runs(
         job,
         after={"prefect.flow-run.Crashed", "prefect.flow-run.Cancelled"},
         expect={"prefect.flow-run.Completed"},
         within=SETTLED,
     )
-    yield _telling(cut, "crashed or cancelled", gone, block, notices.SUBJECT, notices.BODY)
+    yield _telling(cut, notices.GONE, gone, block, notices.SUBJECT, notices.BODY)
     minutes = timedelta(minutes=stuck_after)
     stuck = _of_runs(job, after={"prefect.flow-run.Running", STEP_DONE}, expect={STEP_DONE, *ENDED}, within=minutes)
     body = of_cut(notices.STUCK_BODY, cut, minutes=stuck_after)

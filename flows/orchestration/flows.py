@@ -31,7 +31,6 @@ from flows.cut import progress
 from flows.cut.config import load_cut
 from flows.cut.installed import require
 from flows.cut.parallel import WORKERS
-from flows.orchestration.notices import told_by_hook
 from flows.orchestration.options import (
     OPTIONS,
     RELEASED,
@@ -48,6 +47,7 @@ from flows.orchestration.options import (
 )
 from flows.orchestration.run_listener import told_to_server
 from flows.orchestration.settled import complete_if_cancelling, refuse_recall, settle
+from flows.orchestration.telling import told_by_hook
 from flows.release.check_returns import check_returns
 from flows.release.published import Published
 from flows.report.first_screen import first_screen
@@ -214,7 +214,8 @@ def _on_dask(workers: str, cut_file: str, kind: progress.Kind, ignore_disk: bool
     def spread() -> Published:
         return pipeline.run(cut_file, kind, run_wave=_map_steps(), ignore_disk=ignore_disk)
 
-    return spread()
+    with _untagged():  # the run around it is the one that is watched
+        return spread()
 
 
 def _artifacts(done: Published) -> None:

@@ -1,21 +1,12 @@
 """NOTICES: what somebody is told of a run that did not end well: cut, stage, last good step, what to do.
 
-One template serves the server's alerts (:mod:`flows.orchestration.alerts`) and, where none are registered, the hook of
-a flow. It shows states, names and our own lines, which hold no value of a row.
+One template serves the server's alerts (:mod:`flows.orchestration.alerts`) and who tells in their place
+(:mod:`flows.orchestration.telling`). It shows states, names and our own lines, which hold no value of a row.
 """
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
-from jinja2 import ChainableUndefined, Environment
-from prefect import Flow
-from prefect.blocks.core import Block
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun, State
-
-NOTIFY = "DATACUT_NOTIFY_BLOCK"  # a notification block, as type/name
+FAILED, GONE = "failed", "crashed or cancelled"  # alerts
 STAGE, LAST = "datacut.stage", "datacut.last-good-step"  # labels of a flow run
 NO_SIGN = "No sign of life for too long: the run's process, its worker or its machine is gone."
 
@@ -71,33 +62,6 @@ def of_cut(text: str, cut: str, **more: object) -> str:
     return text
 
 
-def tell(subject: str, body: str, named: str) -> None:
-    """Tell a notification block; ``named`` is its type and name."""
-    Block.load(named).notify(subject=subject, body=body)  # type: ignore[union-attr]
-
-
-def alerts_registered(cut: str) -> bool:
-    """Tell whether the server itself tells of this cut's runs."""
-    with get_client(sync_client=True) as client:
-        return bool(client.read_automations_by_name(alert_name(cut, "failed")))
-
-
 def alert_name(cut: str, what: str) -> str:
     """Return the name of an alert on the server."""
     return f"datacut {cut}: {what}"
-
-
-def told_by_hook(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Tell the block that ``DATACUT_NOTIFY_BLOCK`` names, where no alert of the server does: never twice."""
-    named = os.environ.get(NOTIFY)
-    cut = next((tag.partition(":")[2] for tag in flow_run.tags if tag.partition(":")[0] in ("cut", "inbox")), "")
-    if not named or alerts_registered(cut):
-        return
-    with get_client(sync_client=True) as client:
-        found = client.read_flow_run(flow_run.id)  # with the labels that it has got since
-    found.state = state
-    templates = Environment(undefined=ChainableUndefined, autoescape=False)  # noqa: S701 - a message is plain text
-    subject, body = (
-        templates.from_string(of_cut(text, cut or "?")).render(flow=flow, flow_run=found) for text in (SUBJECT, BODY)
-    )
-    tell(subject, body, named)

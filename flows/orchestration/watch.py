@@ -12,7 +12,6 @@ from prefect.events import emit_event
 from flows.cut.config import load_cut
 from flows.delivery.pages import board_markdown
 from flows.orchestration import inbox
-from flows.orchestration.notices import NOTIFY, alerts_registered, tell, told_by_hook
 from flows.orchestration.options import (
     ARRIVED,
     COMPLETE,
@@ -24,6 +23,7 @@ from flows.orchestration.options import (
     run_name,
     without_values,
 )
+from flows.orchestration.telling import NOTIFY, alerts_registered, tell, tell_missed, told_by_hook
 from flows.report.formatting import plural
 
 
@@ -36,7 +36,8 @@ def watch_inbox(cut_file: CutFile) -> dict[str, int | bool]:
 
     Emits ``datacut.input.arrived`` for each new one, and ``datacut.inputs.complete`` when none is missing any more: a
     deployment of ``data-cut`` is triggered by that event. Emits ``datacut.inputs.late`` once for inputs whose day has
-    passed, and ``datacut.release.overdue`` once when the day of the release has passed without one.
+    passed, and ``datacut.release.overdue`` once when the day of the release has passed without one. Tells of runs that
+    ended badly and of which the server's alerts told nobody.
     """
     with without_values():
         look = inbox.look(cut_file)
@@ -53,6 +54,7 @@ def watch_inbox(cut_file: CutFile) -> dict[str, int | bool]:
             _alert(LATE, look.cut, *_late(cut_file, look))
         if look.overdue:
             _alert(OVERDUE, look.cut, *_overdue(cut_file, look))
+        tell_missed(look.cut)
     return {"arrived": len(look.arrived), "missing": len(look.missing), "complete": look.complete}
 
 

@@ -95,6 +95,13 @@ class Server:
         except OSError:
             return None
 
+    def change(self, path: str, facts: dict[str, Any]) -> None:
+        """Change some facts of a thing."""
+        data = json.dumps(facts).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.api + path, data, headers, method="PATCH")  # noqa: S310
+        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+
     def runs(self, flow: str) -> list[dict[str, Any]]:
         """Return the runs of a flow in the order in which they began."""
         body = {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_ASC"}

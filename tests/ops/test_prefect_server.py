@@ -11,13 +11,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from contracts.errors import EvidenceError
+from flows.orchestration import telling
 from flows.orchestration.deployments import DEPLOYMENTS, environment
 from flows.release.check_returns import check_returns
 from flows.sample import SampleRequest, generate
@@ -274,3 +277,42 @@ def test_somebody_hears_once_of_a_run_that_fails_is_killed_or_cancelled(server, 
     lock = cut.parent / "work" / ".SAMPLE-2023-08-19.lock"
     with lock.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.requirement("Q74")
+def test_what_the_alerts_missed_is_told_once_all_the_same(server, receiver, cut):
+    """An alert that hears nothing, as while the server starts, leaves no trace; one that told does."""
+    id_of_cut = yaml.safe_load(cut.read_text())["cut"]["id"]
+    deploy(server, cut, "--no-schedules", "--notify", make_block(server, receiver))
+    whole_job, before = server.deployment(f"whole-job-{id_of_cut}"), len(receiver.told)
+    (alert,) = [a for a in server.ask("/automations/filter", {}) if a["name"] == f"datacut {id_of_cut}: failed"]
+
+    traces = {"filter": {"event": {"name": [telling.EXECUTED]}}}
+    seen = server.ask("/events/filter", traces)["total"]
+
+    def fail(message: str) -> str:
+        run = server.begin_run(whole_job)
+        server.ask(f"/flow_runs/{run}/set_state", {"state": {"type": "FAILED", "message": message}, "force": True})
+        return run
+
+    def told() -> list[str]:
+        return [message["body"] for _, message in receiver.told[before:]]
+
+    with temporary_settings({PREFECT_API_URL: server.api}):
+        fail("heard of")
+        wait(lambda: len(told()) == 1, 60, "the alert's message")
+        wait(lambda: server.ask("/events/filter", traces)["total"] > seen, 60, "its trace")
+        assert telling.tell_missed(id_of_cut, after=timedelta(0)) == []
+        server.change(f"/automations/{alert['id']}", {"enabled": False})
+        lost = fail("missed")
+        time.sleep(8)
+        assert telling.tell_missed(id_of_cut, after=timedelta(0)) == []  # turned off by somebody: nobody is told
+        server.change(f"/automations/{alert['id']}", {"enabled": True})
+        assert telling.tell_missed(id_of_cut) == []  # it ended just now, and is left to who saw it
+        assert telling.tell_missed(id_of_cut, after=timedelta(0)) == [server.run(lost)["name"]]
+        assert telling.tell_missed(id_of_cut, after=timedelta(0)) == []
+    assert len(told()) == 2
+    assert "State: Failed: missed" in told()[1]
+    assert f"Cut: {id_of_cut}" in told()[1]
