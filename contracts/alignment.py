@@ -38,10 +38,19 @@ class ComparedItem:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The registration against one other extract; ``items`` by registration column."""
+    """The registration against one other extract.
+
+    Attributes:
+        scope: SQL over the registration row: whether the other extract should have the metering point.
+        held: SQL over the other extract's row: whether a registration of this cut should have it.
+        items: what must agree, by registration column.
+        reasons: codes of the rules that say of a row what the comparison says.
+    """
 
     right: str
     expected: str
     scope: str
     presence: Tolerance
     items: Mapping[str, ComparedItem]
+    held: str = ""
+    reasons: tuple[str, ...] = ()

@@ -220,6 +220,7 @@ class AgreementEvidence(Section):
     disagree: Count
     missing_left: Count
     missing_right: Count
+    outside: Maybe[Count] = _maybe("Metering points whose distributor sends no registration to the cut: not compared.")
     share: Maybe[float] = _maybe("Share of the compared metering points that disagree.")
     tolerance: Maybe[float] = None
     policy: Maybe[str] = None

@@ -220,7 +220,7 @@ class Shortage(Section):
     """One cause of missing units, and what would help."""
 
     text: str = _of("The shortage in words.")
-    kind: Maybe[str] = _maybe("alone, together, given up, spares, lost, since or not applicable.")
+    kind: Maybe[str] = _maybe("alone, together, given up, spares, left out, lost, since or not applicable.")
     round: Maybe[int] = None
     test_cases: Maybe[tuple[str, ...]] = _maybe("All that compete.")
     short: Maybe[Count] = None

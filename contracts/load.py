@@ -199,6 +199,8 @@ def _comparison(entry: ComparisonEntry, usual: str) -> Comparison:
         scope=entry.scope,
         presence=_tolerance(entry.presence, usual),
         items=MappingProxyType(items),
+        held=entry.held,
+        reasons=entry.reasons,
     )
 
 

@@ -16,7 +16,7 @@ from contracts.evidence import AgreementEvidence
 from contracts.load import comparisons
 from contracts.model import Contract, column_type
 from contracts.vocabulary import Classification
-from flows.cut.partitions import JUDGED, ORDER, ParticipantExtract, treated, uncarried
+from flows.cut.partitions import JUDGED, ORDER, ParticipantExtract, treated, uncarried, withheld
 from flows.cut.workspace import Workspace
 from transforms import align
 from transforms.align import REGISTRATION
@@ -83,12 +83,19 @@ def _pairs(
     if not specs:
         return
     needed = {PARTICIPANT, *(name for spec in specs for name in [*spec.items, spec.expected, *_roots(spec)])}
-    registration = _sent(workspace, extracts, REGISTRATION, number, needed, show)
+    registration = _sent(workspace, extracts, REGISTRATION, number, needed, show=show)
     for spec in specs:
         senders = sorted({h.participant for h in extracts if h.extract == spec.right})
         names = {item.column for item in spec.items.values()}
-        other = _sent(workspace, extracts, spec.right, number, names, show)
-        yield spec, registration, other, senders, (lacking.get(REGISTRATION, {}), lacking.get(spec.right, {}))
+        other = _sent(workspace, extracts, spec.right, number, names, show=show, held=spec.held)
+        gone = [f for e in (REGISTRATION, spec.right) if (f := withheld(workspace, extracts, e, number)) is not None]
+        left, right = (_without(frame, gone) for frame in (registration, other))
+        yield spec, left, right, senders, (lacking.get(REGISTRATION, {}), lacking.get(spec.right, {}))
+
+
+def _without(frame: pl.DataFrame, gone: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Leave out what a submission pack excludes from either extract: that the other has it alone is nobody's fault."""
+    return frame.join(pl.concat(gone), on=ORDER, how="anti", maintain_order="left") if gone else frame
 
 
 def require_alignment(rows: Sequence[AgreementEvidence]) -> None:
@@ -127,11 +134,14 @@ def _sent(
     extract: str,
     number: int,
     columns: Collection[str],
+    *,
     show: Show | None = None,
+    held: str = "",
 ) -> pl.DataFrame:
     """Return some columns of a judged partition of all participants, with who sent each row; empty where none is.
 
     Args:
+        held: SQL over the row, true where a registration of this cut should have it; added as ``_held``.
         show: with it, ``mpan_core`` and the columns once more, as they may be shown.
     """
     contract = workspace.contracts[extract]
@@ -142,14 +152,20 @@ def _sent(
         if frame is not None:
             names = [c for c in frame.collect_schema().names() if c in kept]
             rows = frame.select(ORDER, *names)
-            parts.append(_shown(rows, contract, show).with_columns(pl.lit(h.participant).alias(PARTICIPANT)))
+            own = _shown(rows, contract, show).with_columns(pl.lit(h.participant).alias(PARTICIPANT))
+            parts.append(pl.concat([own, frame.select(_held(held))], how="horizontal") if held else own)
     if parts:
         found = pl.concat(pl.collect_all(parts))
     else:
         known = {c.name: column_type(c) for c in contract.staged if c.name in kept}
         empty = pl.LazyFrame(schema={ORDER: pl.UInt64(), **known})
         found = _shown(empty, contract, show).with_columns(pl.lit(None, pl.String).alias(PARTICIPANT)).collect()
+        found = found.with_columns(pl.lit(None, pl.Boolean).alias(align.HELD)) if held else found
     return found.with_columns(pl.col(PARTICIPANT).alias(align.shown(PARTICIPANT))) if show else found
+
+
+def _held(condition: str) -> pl.Expr:
+    return sql(condition).fill_null(value=False).alias(align.HELD)
 
 
 def _shown(rows: pl.LazyFrame, contract: Contract, show: Show | None) -> pl.LazyFrame:

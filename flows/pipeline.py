@@ -329,7 +329,7 @@ def require_ready(known: Context, kind: Kind) -> None:
         require("ortools", "sqlalchemy")
         from flows.ringfence.plan import refuse_strangers
 
-        refuse_strangers(job.path(job.model.ring_fence.plan), {p.mpid for p in job.model.participants})
+        refuse_strangers(job.path(job.model.ring_fence.plan), {p.mpid for p in job.everyone})
     require_writable(job.path(release.folder))
 
 

@@ -16,12 +16,13 @@ from contracts.evidence import AgreementEvidence, ParticipantAgreement
 from transforms.quality.lookups import MPAN, ORDER, PARTICIPANT
 
 KEYS = ("left", "right", "extract_right", "item")
-NUMBERS = ("compared", "disagree", "missing_left", "missing_right", "expected")
+NUMBERS = ("compared", "disagree", "missing_left", "missing_right", "expected", "outside")
 COUNTS = dict.fromkeys(KEYS, pl.String) | dict.fromkeys(NUMBERS, pl.UInt64)
 DIFFERENCES = dict.fromkeys(("mpan_core", "left", "right", "item", "left_value", "right_value", "lacking"), pl.String())
 REGISTRATION = "registration"
 PRESENCE = "presence"
 NOBODY, ANYBODY = "none", "any"
+HELD = "_held"  # whether a registration of this cut should have the other extract's metering point
 WITHIN, BEYOND, NOTHING = "within", "beyond", "nothing to compare"
 Silent = Mapping[str, Collection[str]]  # participant -> columns that its source does not carry
 
@@ -35,10 +36,12 @@ def compare(
 ) -> pl.DataFrame:
     """Compare one extract of all participants with the registration, within a partition.
 
-    Columns in: both frames have ``_order`` and ``participant`` (who sent the row), and the columns of the comparison.
+    Columns in: both frames have ``_order`` and ``participant`` (who sent the row), and the columns of the comparison;
+    ``other`` may have ``_held``: without it all its metering points are expected in a registration.
     Columns out: as ``COUNTS``. ``item`` is ``presence`` for metering points that one side lacks: ``missing_right`` of
     ``expected``, those whose expected holder is among ``senders`` and lacks them itself, and ``missing_left`` of
-    ``expected``, those that the other extract holds.
+    ``expected``, those that the other extract holds; ``outside``: those that it holds and no registration of this cut
+    should have.
 
     Args:
         silent: what sources of the registration, and of the other extract, do not carry: that is not compared.
@@ -97,7 +100,7 @@ def _sides(registration: pl.DataFrame, other: pl.DataFrame, spec: Comparison) ->
     renamed = {f"_{mine}": item.column for mine, item in spec.items.items()}
     renamed |= {shown(f"_{mine}"): shown(item.column) for mine, item in spec.items.items()}
     columns = [pl.col(source).alias(name) for name, source in renamed.items() if source in there]
-    own = [MPAN] if MPAN in there else []
+    own = [name for name in (MPAN, HELD) if name in there]
     right = other.lazy().filter(pl.col(ORDER).is_not_null())
     chosen = right.select(ORDER, pl.col(PARTICIPANT).alias("right"), *(pl.col(c).alias(f"_{c}") for c in own), *columns)
     return left, chosen.unique(maintain_order=True).collect()
@@ -125,15 +128,14 @@ def _agreement(met: pl.DataFrame, mine: str) -> pl.DataFrame:
 
 def _presence(left: pl.DataFrame, right: pl.DataFrame, spec: Comparison, senders: Sequence[str]) -> pl.DataFrame:
     lacking, unknown = _missing(left, right, spec, senders)
-    return pl.concat(
-        [
-            frame.group_by("left", "right")
-            .agg(pl.len().alias("expected"), pl.col("absent").sum().alias(side))
-            .with_columns(pl.lit(PRESENCE).alias("item"))
-            .select(_bare())
-            for frame, side in ((lacking, "missing_right"), (unknown, "missing_left"))
-        ]
-    )
+    counts = [
+        frame.group_by("left", "right").agg(pl.len().alias("expected"), pl.col("absent").sum().alias(side))
+        for frame, side in ((lacking, "missing_right"), (unknown, "missing_left"))
+    ]
+    if f"_{HELD}" in right.columns:
+        beyond = right.filter(~pl.col(f"_{HELD}")).with_columns(left=pl.lit(NOBODY))
+        counts.append(beyond.group_by("left", "right").agg(pl.col(ORDER).n_unique().alias("outside")))
+    return pl.concat([frame.with_columns(pl.lit(PRESENCE).alias("item")).select(_bare()) for frame in counts])
 
 
 def _missing(
@@ -144,11 +146,14 @@ def _missing(
     own = [MPAN] if MPAN in left.columns else []
     wanted = left.filter(sql(spec.scope)).select(ORDER, *own, "left", holder.alias("right"))
     wanted = wanted.filter(pl.col("right").is_in([*senders, ANYBODY]))
-    held = right.select(ORDER, "right", *(pl.col(f"_{c}").alias(c) for c in own)).unique(maintain_order=True)
+    also = [pl.col(f"_{c}").alias(c) for c in own]
+    held = right.select(ORDER, "right", *also).unique(maintain_order=True)
     anybody = held.select(ORDER, pl.lit(ANYBODY).alias("right")).unique()
     there = pl.concat([held.select(ORDER, "right"), anybody]).with_columns(absent=pl.lit(value=False))
     lacking = wanted.join(there, on=[ORDER, "right"], how="left").with_columns(pl.col("absent").fill_null(value=True))
-    unknown = held.with_columns(absent=~pl.col(ORDER).is_in(left[ORDER].implode()), left=pl.lit(NOBODY))
+    expected = right.filter(f"_{HELD}") if f"_{HELD}" in right.columns else right
+    asked = held.join(expected.select(ORDER, "right").unique(), on=[ORDER, "right"], how="semi", maintain_order="left")
+    unknown = asked.with_columns(absent=~pl.col(ORDER).is_in(left[ORDER].implode()), left=pl.lit(NOBODY))
     return lacking, unknown
 
 
@@ -203,6 +208,7 @@ class _Compared:
     missing_left: int
     missing_right: int
     expected: int
+    outside: int
 
 
 def _judged(row: _Compared, tolerance: Tolerance) -> AgreementEvidence:
@@ -211,7 +217,7 @@ def _judged(row: _Compared, tolerance: Tolerance) -> AgreementEvidence:
     whole = row.expected if presence else row.compared
     share = part / whole if whole else 0.0
     return AgreementEvidence(
-        **asdict(row),
+        **asdict(row) | {"outside": row.outside or None},
         extract_left=REGISTRATION,
         share=round(share, 6),
         tolerance=tolerance.share,

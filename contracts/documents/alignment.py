@@ -33,6 +33,8 @@ class ComparisonEntry(Strict):
     right: Text
     expected: str
     scope: Text
+    held: str = ""
+    reasons: tuple[Text, ...] = ()
     presence: ToleranceEntry
     items: dict[str, ComparedEntry]
 

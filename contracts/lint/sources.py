@@ -91,6 +91,13 @@ def check_alignment(document: AlignmentDocument, contracts: Mapping[str, Contrac
             findings.add("C46", where, f"expected: registration has no column {entry.expected!r}")
         if fault := condition_fault(entry.scope, dict(own), boolean=True)[0]:
             findings.add("C31", where, f"scope: {fault}")
+        derived = dict.fromkeys((d.name for d in other.derived), column_type(other.column("mpan_core")))
+        beside = {**{c.name: column_type(c) for c in other.staged}, **derived}
+        if entry.held and (fault := condition_fault(entry.held, beside, boolean=True)[0]):
+            findings.add("C31", where, f"held: {fault}")
+        known = {rule.reason for rule in (*registration.rules, *other.rules)}
+        if odd := sorted(set(entry.reasons) - known):
+            findings.add("C46", where, f"reasons: no rule of either extract has {', '.join(odd)}")
         for mine, item in entry.items.items():
             if mine not in own or item.column not in theirs:
                 findings.add("C46", where, f"item {mine!r} is not in both extracts")

@@ -137,6 +137,7 @@ def seal_command(
     """
     from flows.delivery.seal import seal
     from flows.keys.signing_key import load_signer
+    from flows.report.formatting import plural
 
     signer = load_signer(signing_key) if signing_key else None
     with byte_bar("sealing") as seen:
@@ -147,7 +148,7 @@ def seal_command(
         more = {"left_out": list(done.left_out), "signed": signer is not None}
         typer.echo(json.dumps({**facts, **more}, indent=2))
         return
-    typer.echo(f"Sealed {len(files):,} files, {sum(file.bytes for file in files):,} bytes, in {out}")
+    typer.echo(f"Sealed {plural(len(files), 'file')}, {sum(file.bytes for file in files):,} bytes, in {out}")
     typer.echo(f"sha256:{done.sha256}")
     if done.left_out:
         rest = f" and {len(done.left_out) - NAMES} more" if len(done.left_out) > NAMES else ""
@@ -183,6 +184,7 @@ def open_command(
     from flows.keys.age_files import identities_of
     from flows.keys.secret_files import read_private
     from flows.keys.signing_key import load_public, load_signer
+    from flows.report.formatting import plural
 
     if (receipt is None) != (signing_key is None):
         raise ConfigurationError("--receipt and --signing-key go together")
@@ -198,9 +200,9 @@ def open_command(
     for file in found.manifest.files:
         typer.echo(f"{file.bytes:>16,}  {file.name}")
     manifest = found.manifest
-    whose = " ".join(filter(None, (manifest.participant, manifest.cut and f"for cut {manifest.cut}")))
+    by, cut = manifest.participant and f" by {manifest.participant}", manifest.cut and f" for cut {manifest.cut}"
     typer.echo(
-        f"Whole: {len(manifest.files):,} files, {found.bytes:,} bytes, sealed on {manifest.day} {whose}".rstrip()
+        f"Whole: {plural(len(manifest.files), 'file')}, {found.bytes:,} bytes, sealed on {manifest.day}{by}{cut}"
     )
     typer.echo(f"sha256:{found.sealed_sha256}")
     signed = f"signed by key {', '.join(found.signed_by)}" if found.signed_by else "who sealed it was not checked"
@@ -222,6 +224,7 @@ def receipt_command(
     """
     from flows.delivery.unseal import check_receipt
     from flows.keys.signing_key import load_public
+    from flows.report.formatting import plural
 
     try:
         data = receipt.read_bytes()
@@ -232,7 +235,7 @@ def receipt_command(
         typer.echo(found.model_dump_json(indent=2))
         return
     signed = "with your signature" if found.signed_by_sender else "your signature was not looked for"
-    typer.echo(f"Received on {found.day}: {found.files:,} files, {found.bytes:,} bytes, {signed}")
+    typer.echo(f"Received on {found.day}: {plural(found.files, 'file')}, {found.bytes:,} bytes, {signed}")
 
 
 def _write(path: Path, data: bytes) -> None:

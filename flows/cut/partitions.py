@@ -67,6 +67,16 @@ def load(
     return pl.concat(pl.collect_all(parts), how="diagonal") if parts else None  # a pack's rows have nothing sealed
 
 
+def withheld(
+    workspace: Workspace, extracts: Iterable[ParticipantExtract], extract: str, number: int
+) -> pl.DataFrame | None:
+    """Return the metering points of a partition that submission packs exclude from one extract: ``_order``, unique."""
+    sent = frames(workspace, SUBMITTED, extracts, extract, number)
+    if not sent:
+        return None
+    return pl.concat([frame.select(ORDER) for frame in sent]).drop_nulls().unique().sort(ORDER).collect()
+
+
 def uncarried(workspace: Workspace, extracts: Sequence[ParticipantExtract]) -> dict[str, dict[str, set[str]]]:
     """Return extract -> participant -> contract columns that its source does not carry."""
     found: dict[str, dict[str, set[str]]] = {}

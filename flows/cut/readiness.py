@@ -27,21 +27,26 @@ def require_registers(job: Job) -> None:
 
 
 def require_there(job: Job) -> None:
-    """Name every input that is not there, not the first alone.
+    """Name every input that is not there, before the others are read.
 
     Raises:
-        IntakeError: several are missing.
+        IntakeError: one is missing and there are others; of an only input, intake says what is wrong with its path.
     """
-    missing = [
-        f"{participant.mpid}/{contract}"
+    wanted = [
+        (participant, contract)
         for participant in job.model.participants
         for contract in dict.fromkeys(entry.contract for entry in participant.extracts)
+    ]
+    missing = [
+        f"{participant.mpid}/{contract}"
+        for participant, contract in wanted
         if all(entry.source.url is None for entry in job.entries(participant, contract))
         and input_state(job, participant, contract) is None
     ]
-    if len(missing) > 1:
+    if missing and len(wanted) > 1:
+        are = "input is" if len(missing) == 1 else "inputs are"
         raise IntakeError(
-            f"{len(missing)} inputs are not there: {', '.join(missing)}",
+            f"{len(missing)} {are} not there: {', '.join(missing)}",
             where=job.file.name,
             remedy="see datacut status; a participant may be left out by name, with left_out and the reason",
         )

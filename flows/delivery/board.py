@@ -12,7 +12,7 @@ from typing import Any
 from contracts.json_types import JsonObject
 from flows.cut.config import Job, Participant
 from flows.cut.deliveries import input_state, read_note
-from flows.report.formatting import plural
+from flows.report.formatting import listed, plural
 
 
 class DeliveryState(StrEnum):
@@ -85,6 +85,13 @@ class Board:
             "counts": {**self.counts},
             "deliveries": [{**asdict(delivery), "state": delivery.state.value} for delivery in self.deliveries],
         }
+
+    def title(self) -> str:
+        """Return in a few words whether a run can begin, and without whom."""
+        if not self.complete:
+            return f"{plural(len(self.chase), 'input')} to chase"
+        absent = sorted({d.participant for d in self.deliveries if d.state is DeliveryState.LEFT_OUT})
+        return f"everything is there but {listed(absent)}, left out by name" if absent else "everything is there"
 
     def headline(self) -> str:
         """Return the board in a line."""

@@ -27,6 +27,7 @@ def _environment(escape: bool) -> Environment:
         finalize=formatting.visible,
     )
     made.filters.update(number=formatting.number, size=formatting.size, long_date=formatting.long_date)
+    made.filters["capitalised"] = formatting.capitalised
     made.filters["percent"] = lambda share: formatting.percent(share, 1)
     made.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     made.globals.update(plural=formatting.plural, listed=formatting.listed)

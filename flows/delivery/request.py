@@ -30,7 +30,7 @@ WORDS = {
     Method.SUPPRESS: "emptied",
     Method.DROP: "dropped unread",
     Method.SYNTHETIC: "replaced by invented values of the same totals",
-    Method.MOVE: "moved, in the order of the metering point's dates",
+    Method.MOVE: "moved, each within so many days, in the order of the metering point's dates",
     Method.VARY: "varied within its band",
     Method.MIX: "mixed with other homes of the group, whose sums stay",
 }
@@ -74,11 +74,20 @@ class RequestedExtract(_Part):
     never: tuple[str, ...]
 
 
+class TakenOver(_Part):
+    """A participant whose appointments are another's on the day of the cut (Q99)."""
+
+    mpid: str
+    successor: str
+    on: str
+
+
 class DataRequest(_Part):
     """What one participant is asked to deliver for one cut.
 
     Attributes:
         due: the day by which it is expected, where one is set.
+        succession: who is read as whom; a sender's own ``CUT.yaml`` states it too, or its rules refuse the old MPID.
         digest: SHA-256 of this document without it: two people can see that they hold the same request.
     """
 
@@ -91,6 +100,7 @@ class DataRequest(_Part):
     due: str | None
     left_out: str | None
     extracts: tuple[RequestedExtract, ...]
+    succession: tuple[TakenOver, ...]
     policy_reason: str | None
     tool: str
     digest: str = ""
@@ -119,6 +129,11 @@ def _request(job: Job, participant: Participant, under: Mapping[str, Contract], 
         due=participant.due.isoformat() if participant.due else None,
         left_out=participant.left_out,
         extracts=tuple(_extract(job, participant, entry, under[name]) for name, entry in entries.items()),
+        succession=tuple(
+            TakenOver(mpid=entry.mpid, successor=entry.successor, on=entry.on.isoformat())
+            for entry in job.model.succession
+            if entry.on <= cut.date
+        ),
         policy_reason=reason,
         tool=f"datacut {tool_version()}",
     )

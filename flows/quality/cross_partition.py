@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from contracts.conditions import sql
 from contracts.model import Contract, Rule
 from contracts.vocabulary import Expectation
-from flows.cut.partitions import ParticipantExtract, load
+from flows.cut.partitions import ParticipantExtract, load, withheld
 from flows.cut.workspace import Workspace
 from transforms.pseudonymise.mpan import order_key
-from transforms.quality.lookups import MPAN, ORDER, PARTICIPANT, Tables, derive, rests_on, table_of
+from transforms.quality.lookups import MPAN, ORDER, PARTICIPANT, WITHHELD, Tables, derive, rests_on, table_of
 
 ALL, EXTRACT, SENDERS = "all:", "extract:", "senders:"
 Hashes = NDArray[np.uint64]
@@ -40,6 +40,8 @@ def cross_partition_tables(
     for target in sorted({h.extract for h in extracts}):
         if (table := walk.referred(target)) is not None:
             tables[f"{ALL}{target}"] = table
+            if (gone := walk.withheld(target)) is not None:
+                tables[f"{WITHHELD}{ALL}{target}"] = gone
     for contract, rule in walk.rules():
         if rule.expectation == Expectation.ONE_OWNER and rule.kwargs["column"] != MPAN:
             tables[table_of(contract, rule)] = walk.shared(contract, rule)
@@ -66,6 +68,7 @@ class CrossPartitionTables:
         self, workspace: Workspace, extracts: Sequence[ParticipantExtract], reference: Tables, cut_date: date
     ) -> None:
         self._workspace, self._extracts, self._reference, self._cut_date = workspace, extracts, reference, cut_date
+        self._asked: dict[str, pl.Series] = {}  # order keys that some row refers to, by extract
         self._contracts = [workspace.contracts[e] for e in sorted({h.extract for h in extracts})]
 
     def rules(self) -> Iterator[tuple[Contract, Rule]]:
@@ -95,8 +98,14 @@ class CrossPartitionTables:
             return lambda frame: frame.select(order_key(text).alias(ORDER)).drop_nulls().unique()
 
         asked = [self._each(extract, [text], referring(text)) for extract, text in sorted(keys)]
-        wanted = pl.concat(asked)[ORDER].unique().implode()
+        wanted = self._asked[target] = pl.concat(asked)[ORDER].unique().implode()
         return self._each(target, [MPAN, ORDER, *values], lambda frame: frame.filter(pl.col(ORDER).is_in(wanted)))
+
+    def withheld(self, target: str) -> pl.DataFrame | None:
+        """Return those of them that submission packs exclude from ``target``; nothing where no pack does."""
+        numbers = range(self._workspace.partitions)
+        gone = [f for number in numbers if (f := withheld(self._workspace, self._extracts, target, number)) is not None]
+        return pl.concat(gone).filter(pl.col(ORDER).is_in(self._asked[target])).unique().sort(ORDER) if gone else None
 
     # -- what is shared ---------------------------------------------------------------------------------------
 
@@ -184,4 +193,4 @@ def _of_several_owners(pairs: pl.DataFrame) -> Hashes:
 
 def plain_tables(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """Return the tables that depend on no extract: reference data and code lists."""
-    return {name: table for name, table in tables.items() if not name.startswith((ALL, EXTRACT, SENDERS))}
+    return {name: table for name, table in tables.items() if not name.startswith((ALL, EXTRACT, SENDERS, WITHHELD))}

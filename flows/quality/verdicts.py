@@ -22,6 +22,7 @@ from flows.cut.partitions import (
     ParticipantExtract,
     load,
     uncarried,
+    withheld,
     write_exclusions,
 )
 from flows.cut.records import CrossPartitionNames
@@ -30,7 +31,7 @@ from flows.quality.cross_partition import ALL, EXTRACT, SENDERS, cross_partition
 from flows.quality.silent import silent_rules
 from transforms.quality import exclusions, rules
 from transforms.quality.code_tuples import CodeTuples, code_columns, mpan_columns
-from transforms.quality.lookups import PARTICIPANT, Tables, derive
+from transforms.quality.lookups import PARTICIPANT, WITHHELD, Tables, derive
 
 SPANNING = "tables"
 TABLES = "tables"
@@ -90,6 +91,8 @@ def judge_partition(
     for extract in names:  # a table that is held but empty here still judges: nothing is found in it
         if extract not in in_part:
             tables[f"{EXTRACT}{extract}"] = loaded.get(extract, _empty(workspace.contracts[extract]))
+            if (gone := withheld(workspace, extracts, extract, number)) is not None:
+                tables[f"{WITHHELD}{EXTRACT}{extract}"] = gone
     for extract, frame in loaded.items():
         tables.update(local_tables(workspace.contracts[extract], frame))
     missing, silent = uncarried(workspace, extracts), silent_rules(workspace, extracts, shared)

@@ -75,8 +75,9 @@ class _Own:
         mpid = self._participant.mpid
         told = [feedback.sides(rows, spec, mpid) for spec, rows in found.differences]
         lines = feedback.joined(
-            feedback.without(_lines(self._known, self._participant, number, found.causes), found.unseen),
+            _lines(self._known, self._participant, number, found.causes),
             pl.concat([pl.DataFrame(schema=feedback.FEEDBACK), *told]),
+            {reason for spec, _ in found.differences for reason in spec.reasons},
         )
         lines = feedback.in_order(unnamed(lines, self._known))
         with disk(self._csv), open(self._csv, "ab") as file:
@@ -112,23 +113,15 @@ class _Told:
     Attributes:
         causes: of the excluded ones (:func:`flows.quality.first_causes.first_causes`).
         differences: of those about which extracts disagree.
-        unseen: those that a submission pack excludes: that its extracts lack them is nobody's fault.
     """
 
     causes: pl.DataFrame
     differences: Sequence[align.Difference]
-    unseen: pl.Series
 
 
 def _found(known: Context, number: int, show: align.Show) -> _Told:
-    sent = [known.workspace.scan(SUBMITTED, h.participant, h.extract, number) for h in known.extracts]
-    points = [frame.select("mpan_core").drop_nulls().collect() for frame in sent if frame is not None]
-    unseen = pl.concat([pl.DataFrame(schema={"mpan_core": pl.String}), *points]).to_series().unique()
-    differences = [
-        (spec, rows.filter(~pl.col("mpan_core").is_in(unseen.implode())))
-        for spec, rows in align.differences(known.workspace, known.extracts, number, show)
-    ]
-    return _Told(first_causes(known.workspace, known.extracts, number), differences, unseen)
+    differences = align.differences(known.workspace, known.extracts, number, show)
+    return _Told(first_causes(known.workspace, known.extracts, number), differences)
 
 
 def _show(known: Context, frame: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:

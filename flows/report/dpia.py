@@ -79,10 +79,21 @@ def _plain(text: object) -> str:
 
 def _facts(evidence: Evidence) -> list[tuple[str, str]]:
     words = ((title, getattr(evidence.dpia, name, None)) for name, title in _TEXTS.items())
-    facts = [(title, text) for title, text in words if text is not None]
+    facts = [(title, _stated(evidence, title) or text) for title, text in words if text is not None]
     trust, fingerprint = evidence.cut.trust_model, evidence.key_fingerprint
     custody = f"{trust}; key fingerprint {fingerprint}, pseudonym scheme {evidence.scheme}."
     return [*facts, ("Custody of the key", custody)]
+
+
+def _stated(evidence: Evidence, title: str) -> str:
+    """Return what the registers of this cut say, which goes before what is usual; nothing where they say nothing."""
+    registers, usual = evidence.registers, evidence.dpia
+    if registers is None or usual is None:
+        return ""
+    if title == _TEXTS["retention"]:
+        return registers.retention or ""
+    named = [f"{p.participant} {p.controller}" for p in registers.participants or () if p.controller]
+    return f"{usual.controller} Stated: {', '.join(named)}." if title == _TEXTS["controller"] and named else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ def feedback_page(evidence: Evidence, counts: pl.DataFrame, earlier: Evidence | 
         warned=[row for row in rows if row.effect == "warn"],
         disagreements=[row for row in rows if row.effect == "disagree"],
         gone=_gone(evidence, before),
+        outside=_outside(evidence, mpid),
     ).encode()
 
 
@@ -84,6 +85,12 @@ def _headline(evidence: Evidence, mpid: str, rows: list[FeedbackCount]) -> str:
     said = f"{formatting.plural(out, 'metering point')} of {mpid} {'is' if out == 1 else 'are'} excluded"
     alone = sum(row.alone for row in rows)
     return f"{said}; {formatting.number(alone)} come back with one correction each" if alone else said
+
+
+def _outside(evidence: Evidence, mpid: str) -> dict[str, int]:
+    """Return how many metering points of each extract are of distributors that send nothing to the cut."""
+    rows = [row for row in evidence.alignment or () if row.right == mpid and row.outside]
+    return {row.extract_right: row.outside or 0 for row in rows}
 
 
 def _before(mpid: str, earlier: Evidence | None) -> Mapping[tuple[str, str], int]:

@@ -19,7 +19,7 @@ _PLAIN = {
     "rules": ("rules", "participant extract rule reason effect description evaluated failed crashed stated_by"),
     "alignment": (
         "alignment",
-        "left right extract_left extract_right item compared disagree missing_left missing_right",
+        "left right extract_left extract_right item compared disagree missing_left missing_right outside",
     ),
     "augmentation": ("augmentation", "item stated derived manufactured undecided absent"),
     "smart": ("smart", "supplier gsp_group metered smart"),

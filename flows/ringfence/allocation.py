@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -26,6 +26,7 @@ from transforms.ringfence.allocate import Allocation, Pool, RoundFacts, check_de
 from transforms.ringfence.outstanding import CASE, fulfilment, lost, missing, serving, units_had
 from transforms.ringfence.population import RESERVED, population_digest
 from transforms.ringfence.result_frames import demand_columns
+from transforms.ringfence.shortages import left_out_cases
 
 ALGORITHM = "ringfence/1"
 KEEP_TOGETHER = ("meter_serial_number", "premises")
@@ -43,6 +44,7 @@ class AllocationRequest:
 
     Attributes:
         digest: of everything an allocation is computed from, beside the ledger.
+        left_out: why participants are left out of the cut, by MPID; their test cases get nothing new.
     """
 
     cut: str
@@ -51,6 +53,7 @@ class AllocationRequest:
     pool: Pool
     key: bytes
     digest: str
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,13 @@ class Solution(BaseModel):
     facts: tuple[RoundFacts, ...] = ()
 
 
-def make_request(population: Path, plan_file: Path, cut_id: str, key: bytes) -> AllocationRequest:
+def make_request(
+    population: Path, plan_file: Path, cut_id: str, key: bytes, left_out: Mapping[str, str] | None = None
+) -> AllocationRequest:
     """Read plan and population.
+
+    Args:
+        left_out: participants of the plan that the cut goes on without, and why.
 
     Raises:
         ConfigurationError, IntakeError: one of them is not what it should be. KeyMaterialError: an unfit key.
@@ -118,8 +126,10 @@ def make_request(population: Path, plan_file: Path, cut_id: str, key: bytes) -> 
         "population": population_digest(pool.population),
         "book": plan.digest(),
         "key": hmac.digest(key, b"fingerprint", "sha256").hex(),
+        **({"left_out": sorted(left_out)} if left_out else {}),
     }
-    return AllocationRequest(cut_id, plan, demands, pool, key, hashlib.sha256(canonical(parts).encode()).hexdigest())
+    digest = hashlib.sha256(canonical(parts).encode()).hexdigest()
+    return AllocationRequest(cut_id, plan, demands, pool, key, digest, left_out or {})
 
 
 def plan_and_commit(  # noqa: PLR0917 - as ``flows.pipeline`` calls it
@@ -202,7 +212,8 @@ def _until_fresh(
 def solve_missing(ledger: Ledger, request: AllocationRequest) -> tuple[Solution, pl.DataFrame]:
     """Return what gives the demands what they lack, and its rows for the ledger."""
     held, back = ledger.reservations(request.cut), ledger.given_back(request.cut)
-    lacking = missing(request.demands, units_had(_usable(request, serving(held, back))))
+    asked = [demand for demand in request.demands if demand.participant not in request.left_out]
+    lacking = missing(asked, units_had(_usable(request, serving(held, back))))
     used = back.filter(pl.col("was") != State.COMMITTED.value)
     solved = solve(
         request.pool,
@@ -264,6 +275,8 @@ def outcome(ledger: Ledger, receipt: Receipt, request: AllocationRequest) -> All
     live = usable.join(held, on=["mpan", *CASE], how="semi").rename({"mpan": "mpan_core"})
     eligible = {row[:6]: row[6] for row in solution.eligible}
     filled = fulfilment(request.demands, units_had(usable), eligible)
+    absent = left_out_cases(filled, request.left_out)
+    told = solution.short + sum(shortage.short or 0 for shortage in absent)
     return AllocationOutcome(
         live.select(ALLOCATION_COLUMNS).sort(
             "round", "test_case", "participant", "participant_role", "unit", "mpan_core"
@@ -271,8 +284,9 @@ def outcome(ledger: Ledger, receipt: Receipt, request: AllocationRequest) -> All
         filled,
         [
             *_not_applicable(request.plan),
+            *absent,
             *solution.shortages,
-            *_since(int(filled["short"].sum()) - solution.short, counted.height - usable.height),
+            *_since(int(filled["short"].sum()) - told, counted.height - usable.height),
         ],
         solution.coverage,
         solution.facts,

@@ -32,6 +32,7 @@ from flows.ringfence.allocation import (
 )
 from flows.ringfence.hash_chain import canonical
 from flows.ringfence.ledger import COMMIT, PLAN, Change, Receipt
+from flows.ringfence.plan import left_out_of
 from flows.ringfence.pool import pool_file
 from flows.ringfence.system_of_record import note_head, open_ledger
 from flows.ringfence.transitions import Selection
@@ -100,7 +101,7 @@ class RingFence:
             raise RingFenceError("the cut has no population yet", where=str(pool), remedy="run it with datacut run")
         key = cut_keys(self.job).field(RING_FENCE_FIELD).material()
         assert plan is not None  # noqa: S101 - refused when the ring-fence was opened
-        return make_request(pool, self.job.path(plan.plan), cut.id, key)
+        return make_request(pool, self.job.path(plan.plan), cut.id, key, left_out_of(self.job))
 
     def plan(self, actor: Actor) -> AllocationOutcome:
         """Solve what is missing and write it down as a plan, which holds nothing."""

@@ -14,6 +14,7 @@ from contracts.ringfence.model import HAS_LINK, AllocationPolicy, Demand
 from contracts.ringfence.plan import PlanPolicy, RingFencePlan
 from contracts.strict import none_of
 from contracts.validation import load_model
+from flows.cut.config import Job
 from flows.ringfence.demand_csv import read_demand_csv, read_text
 from flows.ringfence.hash_chain import canonical
 
@@ -127,6 +128,11 @@ def check_attributes(plan: AllocationPlan, columns: Collection[str]) -> None:
         shown = list(faults)[:20]
         more = f"; and {len(faults) - len(shown)} more" if len(faults) > len(shown) else ""
         raise ConfigurationError("; ".join(shown) + more, where=plan.name, remedy=f"it has {', '.join(columns)}")
+
+
+def left_out_of(job: Job) -> dict[str, str]:
+    """Return why participants are left out of a cut, by MPID: a plan may name them, and they get nothing."""
+    return {participant.mpid: participant.left_out or "" for participant in job.left_out}
 
 
 def refuse_strangers(plan: Path, mpids: Collection[str]) -> None:

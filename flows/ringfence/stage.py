@@ -15,7 +15,7 @@ from flows.cut.records import RingFenceResult
 from flows.cut.workspace import disk
 from flows.keys.cut_key import RING_FENCE_FIELD
 from flows.ringfence.allocation import AllocationOutcome, commit_request, make_request
-from flows.ringfence.plan import attributes_of, processes_by_case, read_plan
+from flows.ringfence.plan import attributes_of, left_out_of, processes_by_case, read_plan
 from flows.ringfence.pool import keep_pool
 from flows.ringfence.population import population
 from flows.ringfence.system_of_record import note_head, open_ledger
@@ -27,7 +27,8 @@ ACTOR = "datacut run"
 def run_ring_fence(known: Context, plan: Path) -> RingFenceResult:
     """Allocate the cut's metering points to the plan's test cases, commit them to the ledger, and record the result."""
     path = population(known, attributes_of(read_plan(plan)))
-    request = make_request(path, plan, known.job.model.cut.id, known.keys.field(RING_FENCE_FIELD).material())
+    key, left_out = known.keys.field(RING_FENCE_FIELD).material(), left_out_of(known.job)
+    request = make_request(path, plan, known.job.model.cut.id, key, left_out)
     with open_ledger(known.job, begin=True) as ledger:
         keep_pool(path, known.job)
         result = commit_request(ledger, request, ACTOR, now())

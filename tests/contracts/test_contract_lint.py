@@ -165,6 +165,9 @@ BROKEN = {
     "a tolerance above all": (
         "alignment.yaml", "presence: {tolerance: 0.01}", "presence: {tolerance: 2}", "C46", "must be at most 1"),
     "a policy of one's own": ("alignment.yaml", "beyond: report", "beyond: shrug", "C46", "must be report or fail"),
+    "an alignment that reads no column": (
+        "alignment.yaml", 'held: "distributor_mpid is', 'held: "distributor is', "C31", "held: reads distributor"),
+    "an alignment of no rule": ("alignment.yaml", "reasons: [DQ24]", "reasons: [DQ42]", "C46", "no rule of either"),
     "market data without its column": (
         "market_domain_data.odcs.yaml", "present, value: distributor_id", "present, value: short_code", "C47",
         "no column 'short_code'"),

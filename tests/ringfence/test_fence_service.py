@@ -10,7 +10,15 @@ import pytest
 
 from contracts.errors import ConfigurationError, RingFenceError
 from contracts.ringfence.model import State
-from flows.ringfence.allocation import commit_plan, make_request, outcome, plan_and_commit, propose, top_up
+from flows.ringfence.allocation import (
+    commit_plan,
+    commit_request,
+    make_request,
+    outcome,
+    plan_and_commit,
+    propose,
+    top_up,
+)
 from flows.ringfence.audit import verify_ledger
 from flows.ringfence.ledger import Change, Ledger
 from flows.ringfence.transitions import Selection
@@ -75,6 +83,21 @@ def test_a_run_commits_once_and_says_the_same_again(people, tmp_path, ledger_url
     assert first.shortages[0].test_cases == ("F-2 (SUPB)",)
     with Ledger(ledger_url) as ledger:
         assert verify_ledger(ledger, CUT, [first.ledger_head]).batches == 1
+
+
+@pytest.mark.requirement("Q57", "Q64")
+def test_test_cases_of_a_participant_left_out_get_nothing_and_say_so(people, tmp_path, ledger_url):
+    plan = plan_file(tmp_path, *BASIC)
+    with Ledger(ledger_url) as ledger:
+        request = make_request(people, plan, CUT, KEY, {"SUPB": "did not deliver"})
+        done = commit_request(ledger, request, "A. Tester", AT)
+    got = {row["test_case"]: row for row in done.fulfilment.to_dicts()}
+    assert [got[case]["allocated"] for case in ("C-1", "F-1", "C-2", "F-2")] == [30, 40, 0, 0]
+    absent, *others = done.shortages
+    assert (absent.kind, absent.test_cases, absent.short) == ("left out", ("C-2", "F-2"), 509)
+    assert "SUPB is left out of the cut (did not deliver), so C-2 and F-2 get no metering points" in absent.text
+    assert not [shortage for shortage in others if shortage.short], "and nothing is missing twice"
+    assert request.digest != make_request(people, plan, CUT, KEY).digest
 
 
 def test_shuffled_rows_and_lines_are_the_same_run(people, tmp_path, ledger_url):

@@ -14,6 +14,7 @@ from contracts.alignment import FAIL, REPORT, ComparedItem, Comparison, Toleranc
 from contracts.errors import AlignmentError, ContractError
 from contracts.load import comparisons
 from flows.align import alignment, require_alignment
+from flows.cut.partitions import SUBMITTED, PartitionWriter
 from tests.rules.cutting import MiniCut, mpan
 from transforms import align
 from transforms.quality.lookups import ORDER, PARTICIPANT
@@ -79,6 +80,39 @@ def test_present_is_what_the_expected_sender_holds(mini):
     assert (rows["EELC", "SUPA"].expected, rows["EELC", "SUPA"].missing_right) == (1, 0)
     assert "DQ24_registered_not_supplied" in mini.broken("EELC", "registration", A)
     assert "DQ24_registered_not_supplied" not in mini.broken("EELC", "registration", B)
+
+
+@pytest.mark.requirement("Q64", "Q78")
+def test_what_another_distributor_registers_is_not_asked_about(mini):
+    elsewhere, nowhere = mpan(23, 1), mpan(10, 9)  # YELG's, which sends nothing, and EELC's, which does
+    mini.add("EELC", "registration", [{"mpan_core": A}])
+    mini.add("SUPA", "portfolio", [{"mpan_core": A}, {"mpan_core": elsewhere}, {"mpan_core": nowhere}]).judge()
+    (row,) = [r for r in alignment(mini.workspace, mini.extracts) if r.left == "none"]
+    assert (row.expected, row.missing_left, row.outside) == (2, 1, 1)
+    assert "DQ24_registered" not in mini.broken("SUPA", "portfolio", elsewhere)
+    assert "DQ24_registered" in mini.broken("SUPA", "portfolio", nowhere)
+
+
+@pytest.mark.requirement("Q50", "Q83")
+@pytest.mark.parametrize("partitions", [1, 4])
+def test_what_a_submission_pack_excludes_is_missing_nowhere(tmp_path, reference, partitions):
+    """Its sender registers it, or supplies it, and left it out: that is no row that somebody else forgot."""
+    mini = MiniCut(tmp_path, partitions=partitions, reference=reference)
+    mini.add("EELC", "registration", [{"mpan_core": A, "related_mpan": C, "linked_mpan": C}, {"mpan_core": B}])
+    mini.add("SUPA", "portfolio", [{"mpan_core": A}, {"mpan_core": C}, {"mpan_core": D}])
+    for participant, extract, raw in (("EELC", "registration", C), ("SUPA", "portfolio", B)):
+        gone = {"mpan_core": mini.pseudonym(raw), "token": None, "first_cause": "DQ05", "reasons": "DQ05"}
+        writer = PartitionWriter(mini.workspace, SUBMITTED, participant, extract)
+        writer.add(pl.DataFrame([gone], schema=dict.fromkeys(gone, pl.String)))
+        writer.close()
+    mini.judge()
+    assert not mini.broken("SUPA", "portfolio", C)
+    assert "DQ24_registered" in mini.broken("SUPA", "portfolio", D)
+    assert not mini.broken("EELC", "registration", A) & {"DQ27_related_mpan", "DQ26_linked_present"}
+    assert "DQ24_registered_not_supplied" not in mini.broken("EELC", "registration", B)
+    rows = {(r.left, r.right): r for r in alignment(mini.workspace, mini.extracts) if r.item == "presence"}
+    assert (rows["EELC", "SUPA"].expected, rows["EELC", "SUPA"].missing_right) == (1, 0)
+    assert (rows["none", "SUPA"].expected, rows["none", "SUPA"].missing_left) == (2, 1)
 
 
 @pytest.mark.requirement("Q83")

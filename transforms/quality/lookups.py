@@ -25,6 +25,8 @@ CUT_DATE = "cut_date"
 SPARSE = 4  # of so many rows at most one has a key: only those are looked up
 MPAN = "mpan_core"
 OF_EXTRACTS = ("extract", "all")  # kinds of tables that are made of another extract's rows
+WITHHELD = "withheld:"
+"""Before the name of a table: the metering points, by order key, that submission packs exclude from its extract."""
 Tables = Mapping[str, pl.DataFrame]
 
 
@@ -177,6 +179,9 @@ def look_up(
 ) -> pl.DataFrame:
     """Add ``_in_<rule>`` for each look-up rule: true where the row keeps it, or lacks a part of the key.
 
+    A metering point that a submission pack excludes from the extract looked up is there, and its rows are not: of these
+    a rule says nothing.
+
     Args:
         tuples: as of :func:`derive`.
     """
@@ -185,16 +190,26 @@ def look_up(
     while waiting:
         name, keys = table_of(contract, waiting[0]), _keys(waiting[0])
         alike = [rule for rule in waiting if (table_of(contract, rule), _keys(rule)) == (name, keys)]
-        added.append(_once(frame, tuples, keys.values(), partial(_found, table=tables[name], keys=keys, rules=alike)))
+        find = partial(_found, table=tables[name], keys=keys, rules=alike, withheld=tables.get(f"{WITHHELD}{name}"))
+        added.append(_once(frame, tuples, keys.values(), find))
         waiting = [rule for rule in waiting if rule not in alike]
     return pl.concat([frame, *added], how="horizontal") if added else frame
 
 
-def _found(rows: pl.DataFrame, table: pl.DataFrame, keys: Mapping[str, str], rules: Sequence[Rule]) -> pl.DataFrame:
+def _found(
+    rows: pl.DataFrame,
+    table: pl.DataFrame,
+    keys: Mapping[str, str],
+    rules: Sequence[Rule],
+    withheld: pl.DataFrame | None,
+) -> pl.DataFrame:
     """Return ``_in_<rule>`` of rules that look up the same keys in the same table."""
     columns = [_Wanted(found(rule.id), where=str(rule.kwargs.get("where", ""))) for rule in rules]
     hits = _look_up(rows, table, keys, columns)
     absent = rows.select(pl.any_horizontal(sql(text).is_null() for text in keys.values())).to_series()
+    if withheld is not None and MPAN in keys:
+        asked = pl.col(ORDER) if keys[MPAN] == MPAN and ORDER in rows.columns else order_key(keys[MPAN])
+        absent |= rows.select(asked.is_in(withheld[ORDER].implode()).fill_null(value=False)).to_series()
     verdicts = []
     for rule in rules:
         hit = hits[found(rule.id)].fill_null(value=False)

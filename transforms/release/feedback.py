@@ -5,7 +5,7 @@ Source: Q48 to Q52 (cleanse), Q74, Q78, Q83 (alignment).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
@@ -16,7 +16,6 @@ from transforms.align import ANYBODY, NOBODY, PRESENCE, REGISTRATION
 from transforms.quality.fault_lines import EFFECTS
 
 DISAGREE = "disagree"
-ALIGNED = ("DQ24", "DQ28")  # codes of the rules that hold an extract against a registration
 NOT_THERE = "(not there)"
 FEEDBACK = {
     "mpan_core": pl.String, "token": pl.String, "extract": pl.String, "row_key": pl.String, "column": pl.String,
@@ -116,14 +115,11 @@ def shaped(lines: pl.DataFrame) -> pl.DataFrame:
     return lines.with_columns(empty).select(pl.col(name).cast(dtype) for name, dtype in FEEDBACK.items())
 
 
-def without(lines: pl.DataFrame, unseen: pl.Series) -> pl.DataFrame:
-    """Return lines but those that miss a metering point elsewhere which its sender has excluded itself."""
-    held = (pl.col("effect") == EFFECTS[Effect.WARN]) & pl.col("rule").is_in(ALIGNED)
-    return lines.filter(~(held & pl.col("mpan_core").is_in(unseen.implode()).fill_null(value=False)))
-
-
-def joined(lines: pl.DataFrame, disagreements: pl.DataFrame) -> pl.DataFrame:
+def joined(lines: pl.DataFrame, disagreements: pl.DataFrame, reasons: Collection[str]) -> pl.DataFrame:
     """Return both, one line for one fault: a warning about a column has the values of the disagreement about it.
+
+    Args:
+        reasons: codes of the rules that say of a row what a comparison says (``alignment.yaml``).
 
     Columns in and out: ``FEEDBACK``.
     """
@@ -132,7 +128,7 @@ def joined(lines: pl.DataFrame, disagreements: pl.DataFrame) -> pl.DataFrame:
     presence_first = disagreements.sort(pl.col("rule_id").str.ends_with(PRESENCE), descending=True, maintain_order=True)
     numbered = presence_first.with_row_index("_n")
     once = numbered.unique(keys, keep="first", maintain_order=True)
-    warned = (pl.col("effect") == EFFECTS[Effect.WARN]) & pl.col("rule").is_in(ALIGNED)
+    warned = (pl.col("effect") == EFFECTS[Effect.WARN]) & pl.col("rule").is_in([*reasons])
     told = (
         lines.filter(warned)
         .drop(values)

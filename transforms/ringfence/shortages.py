@@ -5,9 +5,10 @@ No solver's term reaches a reader. Every missing base unit is in exactly one ent
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from contracts.evidence_results import MissingUnits, RelaxationEvidence, Shortage
@@ -46,6 +47,27 @@ def explain(
     steps = relaxations(profiles, problem, left, on)
     told = [_cause(profiles, problem, cause, steps) for cause in causes]
     return told + _given_up(problem, plain, filled) + _spares(problem, filled)
+
+
+def left_out_cases(filled: pl.DataFrame, left_out: Mapping[str, str]) -> list[Shortage]:
+    """Return one entry for each participant that the cut goes on without and whose test cases therefore lack units.
+
+    Args:
+        filled: as of :func:`transforms.ringfence.outstanding.fulfilment`.
+        left_out: why, by MPID.
+    """
+    found = []
+    for mpid, reason in sorted(left_out.items()):
+        lacking = filled.filter(pl.col("participant") == mpid, pl.col("short") > 0)
+        cases = tuple(sorted(set(lacking["test_case"])))
+        if cases:
+            short = int(lacking["short"].sum())
+            text = (
+                f"{mpid} is left out of the cut ({reason}), so {_names(cases)} {'gets' if len(cases) == 1 else 'get'} "
+                f"no metering points: {short:,} short."
+            )
+            found.append(Shortage(text=text, kind="left out", test_cases=cases, short=short))
+    return found
 
 
 def _cause(profiles: Profiles, problem: Problem, cause: ShortageCause, steps: dict[int, list[Relaxation]]) -> Shortage:
