@@ -73,7 +73,12 @@ class _Own:
     def add(self, number: int, found: _Told) -> None:
         """Take in what a partition says of the participant's rows."""
         mpid = self._participant.mpid
-        told = [feedback.sides(rows, spec, mpid) for spec, rows in found.differences]
+        sided = [
+            (spec, rows.filter((pl.col("left") == mpid) | (pl.col("right") == mpid)))
+            for spec, rows in found.differences
+        ]
+        differences = [(spec, rows) for spec, rows in sided if rows.height]
+        told = [feedback.sides(rows, spec, mpid) for spec, rows in differences]
         lines = feedback.joined(
             _lines(self._known, self._participant, number, found.causes),
             pl.concat([pl.DataFrame(schema=feedback.FEEDBACK), *told]),
@@ -83,7 +88,7 @@ class _Own:
         with disk(self._csv), open(self._csv, "ab") as file:
             lines.write_csv(file, include_header=False)
         self._parquet.add(lines)
-        absent = (feedback.absent(rows, spec, mpid) for spec, rows in found.differences)
+        absent = (feedback.absent(rows, spec, mpid) for spec, rows in differences)
         self._counts += [feedback.counts(lines), *absent]
 
     def close(self) -> None:

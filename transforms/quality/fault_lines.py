@@ -16,7 +16,7 @@ from contracts.model import Contract, Rule
 from contracts.vocabulary import Effect, Expectation
 from transforms.quality.blame import BITS, BLAMED, blamed, blamed_in_rows
 from transforms.quality.exclusions import COINCIDENT, COMPANION
-from transforms.quality.rules import broken, mask_columns, unique_key
+from transforms.quality.rules import breaking, broken, mask_columns, unique_key
 
 EFFECTS = {Effect.EXCLUDE: "exclude", Effect.WARN: "warn"}
 OF_NO_RULE = {
@@ -55,11 +55,12 @@ def fault_lines(rows: pl.DataFrame, contract: Contract, differs: Bits | None = N
     for turn, rule in enumerate(contract.rules):
         if rule.effect not in EFFECTS:
             continue
-        at = words.select(broken(contract, rule.id).arg_true()).to_series().cast(pl.UInt32)
-        if not at.len():
+        places = breaking(words, contract, rule.id)
+        if not places.size:
             continue
+        at = pl.Series("at", places, pl.UInt32)
         bits = (none if differs is None else differs) if rule.expectation == Expectation.UNIQUE else told
-        for name, here in blamed_in_rows(rule, contract, bits[at.to_numpy()]).items():
+        for name, here in blamed_in_rows(rule, contract, bits[places]).items():
             found.append(rule_lines(at.filter(here), turn, name, rule))
     return pl.concat(found)
 

@@ -222,18 +222,29 @@ def broken(contract: Contract, rule_id: str) -> pl.Expr:
     return _has_any(name, bit)
 
 
+def breaking(masks: pl.DataFrame, contract: Contract, rule_id: str) -> NDArray[np.intp]:
+    """Return the places of the rows that break a rule, from their masks.
+
+    Raises:
+        ContractError: the contract has no such rule.
+    """
+    name, bit = _place(contract, rule_id)
+    return np.flatnonzero(masks[name].to_numpy() & np.uint64(bit))
+
+
 def any_broken(contract: Contract, effect: Effect, reason: str = "") -> pl.Expr:
     """Tell whether a row breaks a rule with an effect, and with a reason code where one is given."""
     bits: dict[str, int] = {}
-    for rule in contract.rules:
+    names = mask_columns(contract)
+    for number, rule in enumerate(contract.rules):
         if rule.effect is effect and reason in ("", rule.reason):
-            name, bit = _place(contract, rule.id)
-            bits[name] = bits.get(name, 0) | bit
+            name = names[number // WORD]
+            bits[name] = bits.get(name, 0) | 1 << number % WORD
     return pl.any_horizontal([pl.lit(value=False), *(_has_any(name, some) for name, some in bits.items())])
 
 
 def _has_any(name: str, bits: int) -> pl.Expr:
-    return (pl.col(name) & pl.lit(bits, pl.UInt64)) != pl.lit(0, pl.UInt64)
+    return (pl.col(name) & bits) != 0  # plain numbers take the column's type, and cost a third to make
 
 
 def reasons(contract: Contract) -> pl.Expr:
