@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ortools.graph.python.max_flow import SimpleMaxFlow
 
-from transforms.ringfence.contested import Contested, Problem, distinct_signatures
+from transforms.ringfence.contested import Contested, Problem, closure, distinct_signatures
 from transforms.ringfence.max_flow import Fill
 from transforms.ringfence.signatures import to_bits, to_words
 
@@ -81,7 +81,7 @@ class _Search:
         asks = place[problem.asks]
         used = filled.amounts > 0
         held = np.stack([filled.classes[used], filled.specifications[used]], axis=1)
-        reached = _closure(
+        reached = closure(
             contested.bits, held, np.bincount(asks[want > filled.base], minlength=contested.bits.shape[1]) > 0
         )
         columns = np.flatnonzero(reached)
@@ -103,7 +103,7 @@ class _Search:
         found = []
         while len(short := np.flatnonzero(self._want > self._got)):
             first = np.bincount(self._asks[short[:1]], minlength=self._bits.shape[1]) > 0
-            reached = _closure(self._bits, self._held, first)
+            reached = closure(self._bits, self._held, first)
             self._effort -= self._bits.size
             members = np.flatnonzero((self._asks >= 0) & (self._want > 0))
             members = members[reached[self._asks[members]]]
@@ -166,23 +166,3 @@ class _Search:
                 self._want[member] -= units
                 left -= units
         return ShortageCause(tuple(int(member) for member in members), wanted, eligible, falls_on, minimal, still)
-
-
-def _closure(bits: Flags, held: Ints, reached: Flags) -> Flags:
-    """Add to specifications all that hold units which those could have, and so on.
-
-    Args:
-        bits: by (class, specification), whether it is eligible.
-        held: (class, specification) of every unit given.
-        reached: where to start.
-    """
-    near = np.zeros(len(bits), dtype=np.bool_)
-    fresh = reached
-    reached = reached.copy()
-    while fresh.any():
-        near |= bits[:, fresh].any(axis=1)
-        further = np.zeros_like(reached)
-        further[held[near[held[:, 0]], 1]] = True
-        fresh = further & ~reached
-        reached |= fresh
-    return reached

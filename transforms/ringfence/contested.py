@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,12 @@ class Contested:
     bits: NDArray[np.bool_]
     eligible: Ints
 
+    @cached_property
+    def arcs(self) -> tuple[Ints, Ints]:
+        """Return class and place in ``specifications`` of every eligible pair, by class."""
+        classes, asked = np.nonzero(self.bits)
+        return classes, asked
+
 
 def weigh(signatures: Words, weights: Ints, width: int) -> Ints:
     """Return, by specification, the sum of weights over the unit profiles that satisfy it.
@@ -137,7 +144,10 @@ def _classes(problem: Problem, contested: Ints) -> tuple[NDArray[np.int32], NDAr
     several = problem.several[profiles]
     first, which = distinct_signatures(np.concatenate([kept, several[:, None].astype(np.uint64)], axis=1))
     class_of[profiles] = which
-    bits = to_bits(kept[first], width)[:, contested] if len(first) else np.zeros((0, len(contested)), dtype=np.bool_)
+    bits = np.empty((len(first), len(contested)), dtype=np.bool_)
+    for begin in range(0, len(first), CHUNK):
+        rows = slice(begin, begin + CHUNK)
+        np.take(to_bits(kept[first[rows]], width), contested, axis=1, out=bits[rows], mode="clip")
     return class_of, several[first], bits
 
 
@@ -156,3 +166,23 @@ def distinct_signatures(rows: Words) -> tuple[Ints, NDArray[np.int32]]:
     rank = np.empty(len(first), dtype=np.int32)
     rank[order] = np.arange(len(first), dtype=np.int32)
     return first[order], rank[which]
+
+
+def closure(bits: NDArray[np.bool_], held: Ints, reached: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Add to specifications all that hold units which those could have, and so on.
+
+    Args:
+        bits: by (class, specification), whether it is eligible.
+        held: (class, specification) of every unit given.
+        reached: where to start.
+    """
+    near = np.zeros(len(bits), dtype=np.bool_)
+    fresh = reached
+    reached = reached.copy()
+    while fresh.any():
+        near |= bits[:, fresh].any(axis=1)
+        further = np.zeros_like(reached)
+        further[held[near[held[:, 0]], 1]] = True
+        fresh = further & ~reached
+        reached |= fresh
+    return reached

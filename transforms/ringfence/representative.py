@@ -40,7 +40,9 @@ def choose_representative(problem: Problem, contested: Contested, filled: Fill, 
     got = np.bincount(filled.specifications, weights=filled.amounts, minlength=number).astype(np.int64)
     if not got.sum():
         return filled.classes, filled.specifications, filled.amounts
-    classes, asked = np.nonzero(contested.bits & (got > 0)[None, :])
+    classes, asked = contested.arcs
+    served = got[asked] > 0
+    classes, asked = classes[served], asked[served]
     target = _targets(contested, classes, asked, got, keyed_starts(problem, contested.specifications, key))
     if len(classes) > MOST_ARCS:
         classes, asked, target = _fewer(contested, filled, classes, asked, target)

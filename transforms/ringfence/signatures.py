@@ -64,7 +64,7 @@ def to_words(bits: NDArray[np.bool_]) -> Words:
 def to_bits(words: Words, width: int) -> NDArray[np.bool_]:
     """Unpack the last axis of ``words`` into ``width`` bits."""
     flat = np.ascontiguousarray(words).view(np.uint8)
-    return np.unpackbits(flat, axis=-1, bitorder="little", count=width).astype(np.bool_)
+    return np.unpackbits(flat, axis=-1, bitorder="little", count=width).view(np.bool_)
 
 
 def column(signatures: Words, specification: int) -> NDArray[np.bool_]:
