@@ -69,9 +69,9 @@ from flows.pseudonymise.source import pseudonymise_source
 from flows.pseudonymise.submission import exclude_submitted, take_submission
 from flows.quality import after_augmentation, coincident, exclusions, rule_counts, verdicts
 from flows.quality.limits import check_limits, require_enough, require_rows
-from flows.release import payload
 from flows.release.published import Published
 from flows.release.stage import publish
+from flows.release.steps import payload_waves
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,30 +216,7 @@ def _waves(cut_file: str, kind: Kind, plan: RunPlan) -> Iterator[list[Step]]:
         yield _each_part(parts, AUGMENT, partial(augment_part, cut_file))
         yield [_step(AUGMENT, call=partial(augment, cut_file), detail="relationships")]
         yield [_step(RING_FENCE, call=partial(ring_fence, cut_file))]
-    yield from _payload_waves(cut_file, kind, plan)
-
-
-def _payload_waves(cut_file: str, kind: Kind, plan: RunPlan) -> Iterator[list[Step]]:
-    """Yield the writing of the packs' payload: each extract by itself, and what is made of expected results."""
-    first = _each_source(plan, RELEASE, partial(payload.source_step, cut_file, kind), "")
-    if kind == "submission":
-        return (yield first)
-    groups = payload.groups(mpid for mpid, _ in plan.sources)
-    yield [
-        _step(RELEASE, call=partial(payload.expected_step, cut_file, ()), detail="expected results"),
-        *(
-            _step(RELEASE, call=partial(payload.augmented_step, cut_file, g), detail=f"augmented of {g[0]}")
-            for g in groups
-        ),
-        *first,
-    ]
-    yield [
-        _step(RELEASE, call=partial(payload.steps_step, cut_file), detail="steps of expected results"),
-        *(
-            _step(RELEASE, call=partial(payload.expected_step, cut_file, g), detail=f"expected of {g[0]}")
-            for g in groups
-        ),
-    ]
+    yield from payload_waves(cut_file, kind, plan.sources, parts, (RELEASE.name, LEAK_SCAN.name))
 
 
 def _each_source(plan: RunPlan, stage: Stage, call: Callable[[str, str], StepOutcome], detail: str) -> list[Step]:

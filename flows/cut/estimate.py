@@ -93,8 +93,8 @@ def estimate(job: Job, kind: Kind, cores: int = WORKERS) -> Estimate:
 def _tasks(sources: int, parts: int, groups: int, kind: Kind) -> int:
     """Return how many steps a run takes (``flows.pipeline``): of sources, of partitions, of groups of participants."""
     if kind == "submission":
-        return 5 + 3 * sources + parts
-    return 11 + 3 * sources + 3 * parts + 2 * groups
+        return 6 + 3 * sources + parts
+    return 14 + 3 * sources + 4 * parts + 4 * groups
 
 
 def require_disk(job: Job, kind: Kind) -> None:

@@ -19,9 +19,10 @@ from contracts.evidence import (
     ReferenceFileEvidence,
     RuleCountEvidence,
 )
+from contracts.evidence_attack import AttackEvidence
 from contracts.evidence_half_hours import MixedSeriesEvidence
-from contracts.evidence_inputs import InputEvidence
-from contracts.evidence_results import AssociationCountsEvidence, ItemCountsEvidence, RingFenceEvidence
+from contracts.evidence_inputs import InputEvidence, ReturnedFlow
+from contracts.evidence_results import AssociationCountsEvidence, ItemCountsEvidence, RingFenceEvidence, Risk
 
 
 class Record(BaseModel):
@@ -203,3 +204,59 @@ class RingFenceResult(Record):
     allocated: int
     evidence: RingFenceEvidence
     processes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class LookedUp(BaseModel):
+    """Look-ups of one kind of raw identifier in one place: what :class:`flows.leak_scan.findings.Tally` holds.
+
+    Attributes:
+        values: keyed digests of what was hit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    form: str
+    where: str
+    candidates: int
+    values: tuple[int, ...]
+    expected: float
+    first: str
+
+
+class SearchedFiles(Record):
+    """Files of packs that the leak scan has searched, and what it found; keyed by pack and part.
+
+    Attributes:
+        digests: their paths in a pack and the SHA-256 of the bytes that were searched.
+        looked: look-ups that hit nothing, by kind.
+    """
+
+    NAME: ClassVar[str] = "searched"
+    digests: dict[str, str]
+    files: int
+    bytes: int
+    cells: int
+    tallies: tuple[LookedUp, ...]
+    looked: dict[str, int]
+
+
+class ReturnForms(Record):
+    """What became of a participant's extracts in the flow that they go back in; keyed by participant."""
+
+    NAME: ClassVar[str] = "return_forms"
+    flows: dict[str, ReturnedFlow]
+
+
+class MeasuredRisk(Record):
+    """The disclosure risk of the release; none without registrations."""
+
+    NAME: ClassVar[str] = "risk"
+    found: Risk | None
+
+
+class PlayedIntruders(Record):
+    """How far intruders come in the release; none without metering points."""
+
+    NAME: ClassVar[str] = "intruders"
+    found: AttackEvidence | None

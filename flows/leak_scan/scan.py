@@ -8,7 +8,7 @@ gives; more than that ends the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -95,7 +95,7 @@ class Scanner:
         Args:
             counts: its files are the product's own documents, as a report's are.
         """
-        files = sorted(p for p in root.rglob("*") if p.is_file())
+        files = sorted(p for p in root.rglob("*") if p.is_file() and not self.has_seen(p))
         how = How(document=counts)
 
         def one(path: Path) -> LeakFindings:
@@ -146,6 +146,12 @@ class Scanner:
     def has_seen(self, path: Path) -> bool:
         """Tell whether a file was searched, under this name or another, and is as it was then."""
         return _state(path) in self._seen
+
+    def vouch(self, paths: Iterable[Path], found: LeakFindings) -> None:
+        """Take over files whose bytes were searched elsewhere, and what was found; the caller has compared digests."""
+        with self._adding:
+            self.findings.add(found)
+            self._seen.update(map(_state, paths))
 
     @property
     def plain(self) -> How:

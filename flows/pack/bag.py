@@ -159,6 +159,28 @@ def digest_file(path: Path, *, sync: bool = False, seen: Callable[[int], None] |
     return digest.hexdigest(), size
 
 
+class FileDigests:
+    """SHA-256 of files, each read once as long as it stays as it is, whatever names it has."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], str] = {}
+        self._synced: set[tuple[int, ...]] = set()
+
+    def of(self, path: Path, *, sync: bool = False) -> str:
+        """Return the digest of a file.
+
+        Args:
+            sync: ask the disk to keep it, unless that was asked already.
+        """
+        at = path.stat(follow_symlinks=False)
+        state = (at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns)
+        if state not in self._known or (sync and state not in self._synced):
+            self._known[state] = digest_file(path, sync=sync)[0]
+            if sync:
+                self._synced.add(state)
+        return self._known[state]
+
+
 def read_small(path: Path, limit: int = MAX_MANIFEST) -> bytes:
     """Read a whole file of at most ``limit`` bytes.
 

@@ -68,9 +68,13 @@ class PackWriter:
         final_dir: the pack's folder; must not exist, or be a pack when ``replace`` is true.
         replace: put the new pack in the place of an existing one.
         hold: leave a sealed pack aside until :meth:`publish` is called, so that several appear together.
+        digests: of files that other packs hold too, under second names.
     """
 
-    def __init__(self, final_dir: Path, *, replace: bool = False, hold: bool = False) -> None:
+    def __init__(
+        self, final_dir: Path, *, replace: bool = False, hold: bool = False, digests: bag.FileDigests | None = None
+    ) -> None:
+        self.digests = digests or bag.FileDigests()
         self.final = Path(os.path.abspath(final_dir))
         self.replace, self.hold = replace, hold
         self._partial: tuple[Path, IO[bytes]] | None = None
@@ -173,7 +177,7 @@ class PackWriter:
         found = bag.listing(root)
         if found.faults:
             raise EvidenceError(found.faults[0].what, where=bag.shown(found.faults[0].file))
-        digests = {path: bag.digest_file(root / path, sync=True)[0] for path in sorted(found.files)}
+        digests = {path: self.digests.of(root / path, sync=True) for path in sorted(found.files)}
         payload = {path: digest for path, digest in digests.items() if path.startswith(f"{bag.PAYLOAD}/")}
         tags = {path: digest for path, digest in digests.items() if path not in payload}
         info = {bag.CUT_LABEL: evidence.cut.id, **bag_info}

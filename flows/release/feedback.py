@@ -7,14 +7,15 @@ Source: Q48 to Q52 (cleanse before the next cut), Q78 (who misses the day may be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from contracts.errors import PlaceError
 from contracts.model import Contract
 from contracts.vocabulary import Effect, RuleStage
 from flows import align
@@ -45,70 +46,80 @@ from transforms.quality.rules import any_broken, mask_columns
 from transforms.release import feedback
 from transforms.release.submission_check import TOLD as COLUMNS_TOLD
 
-FOLDER = bag.FEEDBACK  # of the work folder, and of a pack
+FOLDER = bag.FEEDBACK  # of a pack
+PARTS, TOLD_LINES, COUNTED = "feedback", "lines", "counts"  # of the work folder, by participant and partition
 LINES = ("lines.csv", "lines.parquet")
 TOLD_SCHEMA = dict.fromkeys(COLUMNS_TOLD, pl.String())
 
 
-@dataclass(slots=True)
-class Feedback:
-    """What is told one participant: counts (:data:`transforms.release.feedback.COUNTS`) and where the lines are."""
-
-    folder: Path
-    counts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=feedback.COUNTS))
-
-
-class _Own:
-    """The lines of one participant, written as they come."""
-
-    def __init__(self, known: Context, participant: Participant) -> None:
-        self._known, self._participant = known, participant
-        self.found = Feedback(known.workspace.folder(FOLDER, participant.mpid))
-        self._csv, parquet = (self.found.folder / name for name in LINES)
-        with disk(self._csv):
-            pl.DataFrame(schema=feedback.FEEDBACK).write_csv(self._csv)
-        self._parquet = ParquetTable(parquet)
-        self._counts: list[pl.DataFrame] = []
-
-    def add(self, number: int, found: _Told) -> None:
-        """Take in what a partition says of the participant's rows."""
-        mpid = self._participant.mpid
-        sided = [
-            (spec, rows.filter((pl.col("left") == mpid) | (pl.col("right") == mpid)))
-            for spec, rows in found.differences
-        ]
-        differences = [(spec, rows) for spec, rows in sided if rows.height]
-        told = [feedback.sides(rows, spec, mpid) for spec, rows in differences]
-        lines = feedback.joined(
-            _lines(self._known, self._participant, number, found.causes),
-            pl.concat([pl.DataFrame(schema=feedback.FEEDBACK), *told]),
-            {reason for spec, _ in found.differences for reason in spec.reasons},
-        )
-        lines = feedback.in_order(unnamed(lines, self._known))
-        with disk(self._csv), open(self._csv, "ab") as file:
-            lines.write_csv(file, include_header=False)
-        self._parquet.add(lines)
-        absent = (feedback.absent(rows, spec, mpid) for spec, rows in differences)
-        self._counts += [feedback.counts(lines), *absent]
-
-    def close(self) -> None:
-        with self._parquet:
-            self.found.counts = feedback.total(self._counts)
-
-
-def write_feedback(known: Context, participants: Sequence[Participant]) -> dict[str, Feedback]:
-    """Write the lines of each participant into the work folder; return by MPID what there is to tell.
+def write_feedback(known: Context, participants: Sequence[Participant], number: int) -> None:
+    """Write what a partition says of each participant's rows into the work folder, unless it is there.
 
     Args:
         known: with the contracts as released: a value is shown as it is released, and no identifier at all.
     """
-    own = [_Own(known, participant) for participant in participants]
-    show = partial(_show, known)
+    workspace = known.workspace
+    if all(workspace.scan(PARTS, p.mpid, COUNTED, number) is not None for p in participants):
+        return
+    found = _found(known, number, partial(_show, known))
+
+    def one(participant: Participant) -> None:
+        lines, counts = _told_one(known, participant, number, found)
+        workspace.write(lines, PARTS, participant.mpid, TOLD_LINES, number)
+        workspace.write(counts, PARTS, participant.mpid, COUNTED, number)
+
+    map_parallel(one, participants)
+
+
+def _told_one(known: Context, participant: Participant, number: int, found: _Told) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the lines of one participant and their counts."""
+    mpid = participant.mpid
+    sided = [
+        (spec, rows.filter((pl.col("left") == mpid) | (pl.col("right") == mpid))) for spec, rows in found.differences
+    ]
+    differences = [(spec, rows) for spec, rows in sided if rows.height]
+    told = [feedback.sides(rows, spec, mpid) for spec, rows in differences]
+    lines = feedback.joined(
+        _lines(known, participant, number, found.causes),
+        pl.concat([pl.DataFrame(schema=feedback.FEEDBACK), *told]),
+        {reason for spec, _ in found.differences for reason in spec.reasons},
+    )
+    lines = feedback.in_order(unnamed(lines, known))
+    absent = (feedback.absent(rows, spec, mpid) for spec, rows in differences)
+    return lines, pl.concat([feedback.counts(lines), *absent])
+
+
+def join_feedback(known: Context, participant: Participant, place: Callable[[str], Path]) -> None:
+    """Write the lines of a participant from those of all partitions.
+
+    Args:
+        place: path in the return pack -> where to write it.
+    """
+    csv, parquet = (place(f"{FOLDER}/{name}") for name in LINES)
+    with disk(csv):
+        pl.DataFrame(schema=feedback.FEEDBACK).write_csv(csv)
+    with ParquetTable(parquet) as table:
+        for lines in _parts(known, participant.mpid, TOLD_LINES):
+            with disk(csv), open(csv, "ab") as file:
+                lines.write_csv(file, include_header=False)
+            table.add(lines)
+
+
+def feedback_counts(known: Context, mpid: str) -> pl.DataFrame:
+    """Return how much there is to tell a participant: :data:`transforms.release.feedback.COUNTS`."""
+    return feedback.total(list(_parts(known, mpid, COUNTED)))
+
+
+def _parts(known: Context, mpid: str, what: str) -> Iterator[pl.DataFrame]:
     for number in range(known.workspace.partitions):
-        found = _found(known, number, show)
-        map_parallel(partial(_Own.add, number=number, found=found), own)
-    map_parallel(_Own.close, own)
-    return {participant.mpid: mine.found for participant, mine in zip(participants, own, strict=True)}
+        frame = known.workspace.scan(PARTS, mpid, what, number)
+        if frame is None:
+            raise PlaceError(
+                f"what is told {mpid} was written and is gone",
+                where=str(known.workspace.root / PARTS),
+                remedy="see who removes files there, delete the work folder and run again",
+            )
+        yield frame.collect()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from contracts.profiles import JOINS, UNIQUE, promised
 from flows.attack.attack import Attacked, Game, JoinOutcome, PlayedIntruder, attack
 from flows.attack.judged import JudgedTruth
 from flows.cut.context import Context
+from flows.cut.records import PlayedIntruders
 from flows.report.formatting import percent
 from transforms.attack.intervals import wilson
 
@@ -25,11 +26,20 @@ REMEDY = (
 
 
 def measure(known: Context, root: Path) -> AttackEvidence | None:
-    """Play intruders against a pack that is being written; None where it has no metering points.
+    """Play intruders against the files of a release, once; None where it has no metering points.
 
     Args:
-        known: under the contracts that the pack was treated by.
+        known: under the contracts that the files were treated by.
+        root: where they lie.
     """
+    done = known.workspace.recorded(PlayedIntruders)
+    if done is None:
+        done = PlayedIntruders(found=_measured(known, root))
+        known.workspace.record(done)
+    return done.found
+
+
+def _measured(known: Context, root: Path) -> AttackEvidence | None:
     plan = intruders()
     allowed = dict(known.job.model.cut.policy.promises)
     if not any((root / "data").glob("*/registration.*")):

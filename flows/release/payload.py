@@ -6,7 +6,7 @@ that was killed, and is not done again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,19 +15,22 @@ import polars as pl
 from contracts.errors import PlaceError
 from contracts.evidence import Accounting
 from flows.cut.config import Participant
-from flows.cut.context import Context, context
+from flows.cut.context import Context
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ALLOCATIONS, ParticipantExtract
-from flows.cut.progress import Kind, StepCounts
-from flows.cut.records import Payload, RingFenceResult, SourceFacts
+from flows.cut.progress import Kind
+from flows.cut.records import Payload, ReturnForms, RingFenceResult, SourceFacts
 from flows.cut.workspace import disk, second_name
 from flows.pack.writer import PackWriter
 from flows.release import augmented as released
 from flows.release import expected_results, expected_steps
 from flows.release.extracts import release_extract
+from flows.release.feedback import join_feedback
+from flows.release.own_forms import own_forms
 
 ROOM = "payload_files"
 SOURCE, AUGMENTED, RECORDS, EXPECTED, STEPS = "source", "augmented", "records", "expected", "steps"
+RETURN = "return"
 TOGETHER = 5  # participants whose files are written in one reading of the records
 
 
@@ -94,28 +97,25 @@ def steps(known: Context) -> None:
         _once(known, "release", (STEPS,), write)
 
 
-def source_step(cut_file: str, kind: Kind, mpid: str, extract: str) -> StepCounts:
-    """Write one extract of one participant."""
-    done = source(context(cut_file), kind, ParticipantExtract(mpid, extract))
-    return StepCounts(rows=done.released, excluded=done.excluded)
+def returned(known: Context, participant: Participant) -> dict[str, int]:
+    """Write what a return pack holds beside files of the release: the participant's own form, and its feedback.
+
+    Returns:
+        The files by path in the pack, and their bytes.
+    """
+    known = released.as_released(known)
+
+    def write(place: Callable[[str], Path]) -> None:
+        flows = own_forms(known, folder(known, "release"), participant, place)
+        known.workspace.record(ReturnForms(flows=flows), participant.mpid)
+        join_feedback(known, participant, place)
+
+    return dict(_once(known, RETURN, (participant.mpid,), write, folder(known, RETURN, participant.mpid)).files)
 
 
-def augmented_step(cut_file: str, mpids: tuple[str, ...]) -> StepCounts:
-    """Write the augmented records and allocations of some participants."""
-    augmented(context(cut_file), mpids)
-    return StepCounts(items=len(mpids))
-
-
-def expected_step(cut_file: str, mpids: tuple[str, ...]) -> StepCounts:
-    """Make the expected results; write those of some participants."""
-    expected(context(cut_file), mpids)
-    return StepCounts(items=len(mpids))
-
-
-def steps_step(cut_file: str) -> StepCounts:
-    """Write the steps of expected results."""
-    steps(context(cut_file))
-    return StepCounts()
+def folder(known: Context, *room: str) -> Path:
+    """Return where the files of a pack are written: ``release``, ``submission``, or ``return`` and an MPID."""
+    return known.workspace.root.joinpath(ROOM, *room)
 
 
 def whole(known: Context, kind: Kind, pack: PackWriter) -> list[Accounting]:
@@ -130,40 +130,59 @@ def whole(known: Context, kind: Kind, pack: PackWriter) -> list[Accounting]:
         work: list[Callable[[], None]] = [partial(steps, known)]
         work += [partial(call, known, mpids) for mpids in _groups(known) for call in (augmented, expected)]
         map_parallel(lambda call: call(), work)
-    for path, size in sorted(_noted(known, kind)):
-        there = known.workspace.root / ROOM / kind / path
+    place(folder(known, kind), noted(known, kind), pack)
+    return accounting
+
+
+def place(room: Path, files: Mapping[str, int], pack: PackWriter) -> None:
+    """Put files that were written into a pack: where the disk can, by a second name.
+
+    Args:
+        room: where they lie; ``files``: their paths there and in the pack, and their bytes.
+
+    Raises:
+        PlaceError: a file that was written is gone, or is another.
+    """
+    for path, size in sorted(files.items()):
+        there = room / path
         if not there.is_file() or there.stat().st_size != size:
             raise PlaceError(
                 f"a file of the pack that was written is gone or another ({path})",
-                where=str(known.workspace.root / ROOM),
+                where=str(room),
                 remedy="see who removes files there, delete the work folder and run again",
             )
         target = pack.path(path)
         with disk(target):
             second_name(there, target)
-    return accounting
 
 
 def _groups(known: Context) -> list[tuple[str, ...]]:
     return groups(extract.participant for extract in known.extracts)
 
 
-def _noted(known: Context, kind: Kind) -> Iterable[tuple[str, int]]:
+def noted(known: Context, kind: Kind) -> dict[str, int]:
+    """Return the files of a pack that are written so far, by path, and their bytes."""
     keys: list[tuple[str, ...]] = [(SOURCE, h.participant, h.extract) for h in known.extracts]
     if kind == "release":
         keys += [(name, mpids[0]) for mpids in _groups(known) for name in (AUGMENTED, EXPECTED)]
         keys += [(STEPS,)]
-    for key in keys:
-        done = known.workspace.recorded(Payload, kind, *key)
-        yield from done.files.items() if done else ()
+    found = [known.workspace.recorded(Payload, kind, *key) for key in keys]
+    return {path: size for done in found if done for path, size in done.files.items()}
 
 
 def _once(
-    known: Context, kind: Kind, key: tuple[str, ...], write: Callable[[Callable[[str], Path]], Accounting | None]
+    known: Context,
+    kind: str,
+    key: tuple[str, ...],
+    write: Callable[[Callable[[str], Path]], Accounting | None],
+    room: Path | None = None,
 ) -> Payload:
     """Do a piece of work, unless it is noted as done; note its files.
 
     Those of a submission, which is exact, and of a release lie apart: one is never taken for the other.
+
+    Args:
+        room: where its files go; otherwise those of its kind of pack.
     """
     workspace = known.workspace
     done = workspace.recorded(Payload, kind, *key)
@@ -171,14 +190,14 @@ def _once(
         return done
     written: dict[str, Path] = {}
 
-    def place(relpath: str) -> Path:
-        path = workspace.root / ROOM / kind / relpath
+    def place_of(relpath: str) -> Path:
+        path = (room or folder(known, kind)) / relpath
         with disk(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         written[relpath] = path
         return path
 
-    accounting = write(place)
+    accounting = write(place_of)
     files = {relpath: path.stat().st_size for relpath, path in sorted(written.items()) if path.is_file()}
     done = Payload(files=files, accounting=accounting)
     workspace.record(done, kind, *key)

@@ -16,27 +16,27 @@ from pathlib import Path
 
 import polars as pl
 
-from contracts.errors import PlaceError
 from contracts.evidence import ColumnSource, Evidence, Exclusions, LimitsEvidence, Lineage, PolicyEvidence
 from contracts.evidence_inputs import InputEvidence, ReturnedFlow
 from contracts.evidence_results import LeakScan, RingFenceEvidence
 from flows.cut.config import Participant
 from flows.cut.context import Context, sources_of
 from flows.cut.parallel import map_parallel
-from flows.cut.partitions import AUGMENTED
+from flows.cut.records import ReturnForms
 from flows.cut.workspace import disk, second_name
 from flows.keys.signing_key import PublicKey, Signer
 from flows.leak_scan.scan import Scanner, refuse
 from flows.leak_scan.section import require_searched
+from flows.pack.bag import FileDigests
 from flows.pack.writer import PackWriter, SealedPack
-from flows.release.augmented import COUNTERPARTIES, counterparties, own_counts
-from flows.release.feedback import FOLDER, LINES, Feedback
+from flows.release import payload, searches
+from flows.release.augmented import own_counts
+from flows.release.feedback import feedback_counts
+from flows.release.own_forms import recipients
 from flows.release.published import PublishedReturn
-from flows.release.return_files import ReturnedForm, returned_flow, write_form
 from flows.report.feedback import feedback_files
 from flows.report.files import report_files
 from transforms.release.attestation import ordered
-from transforms.release.source_form import form_of
 
 SHARED = (
     "cut",
@@ -63,7 +63,7 @@ class Released:
     signers: Sequence[Signer]
     awaiting: Sequence[PublicKey]
     scanner: Scanner
-    feedback: Mapping[str, Feedback]
+    digests: FileDigests  # of its files, some of which the returns hold too
     earlier: Evidence | None = None  # of the last cut
 
 
@@ -82,35 +82,24 @@ def write_returns(known: Context, released: Released, held: ExitStack) -> list[t
     return map_parallel(lambda participant: _write(known, released, participant, held), recipients(known))
 
 
-def recipients(known: Context) -> list[Participant]:
-    """Return the participants that get a return pack."""
-    wanted = known.job.model.release.recipients
-    return [p for p in known.job.model.participants if wanted == "all" or p.mpid in wanted]
-
-
 def _write(
     known: Context, released: Released, participant: Participant, held: ExitStack
 ) -> tuple[PackWriter, PublishedReturn]:
     cut = known.job.model.cut.id
     final = released.pack.path.parent / f"{cut}-return-{participant.mpid}"
-    pack = held.enter_context(PackWriter(final, replace=True, hold=True))
-    _counterparties(known, released, participant, pack)
-    left = _forms(known, released, participant, pack)
-    told = released.feedback[participant.mpid]
-    for name in LINES:
-        if (told.folder / name).is_file():
-            second_name(told.folder / name, pack.path(f"{FOLDER}/{name}"))
-    released.scanner.folder(pack.root)  # what was not searched with the release
+    pack = held.enter_context(PackWriter(final, replace=True, hold=True, digests=released.digests))
+    _place(known, released, participant, pack)
     refuse(released.scanner)
     _copy(released.root, participant, pack)
-    evidence = return_evidence(known, released, participant, pack.root, left)
+    flows = known.workspace.recorded(ReturnForms, participant.mpid)
+    evidence = return_evidence(known, released, participant, pack.root, flows.flows if flows else {})
     files = report_files(
         evidence,
         signed_by=[s.keyid for s in released.signers],
         approvers=[k.keyid for k in released.awaiting],
         feedback=True,
     )
-    files |= feedback_files(evidence, told.counts, released.earlier)
+    files |= feedback_files(evidence, feedback_counts(known, participant.mpid), released.earlier)
     for name, content in files.items():
         path = pack.path(name)
         with disk(path):
@@ -127,6 +116,14 @@ def _write(
     )
 
 
+def _place(known: Context, released: Released, participant: Participant, pack: PackWriter) -> None:
+    """Take over what was written for a participant, and searched."""
+    files, room = payload.returned(known, participant), payload.folder(known, payload.RETURN, participant.mpid)
+    searched = searches.of_returns(known, [participant])
+    payload.place(room, files, pack)
+    searches.take_over(released.scanner, pack.root, pack.digests, searched, files)
+
+
 def _copy(release: Path, participant: Participant, pack: PackWriter) -> None:
     """Give the pack a participant's own rooms of the release, but its CSV files: they come in its own form.
 
@@ -140,64 +137,6 @@ def _copy(release: Path, participant: Participant, pack: PackWriter) -> None:
                 target = pack.path(f"{room}/{participant.mpid}/{source.relative_to(folder).as_posix()}")
                 with disk(target):
                     second_name(source, target)
-
-
-def _counterparties(known: Context, released: Released, participant: Participant, pack: PackWriter) -> None:
-    """Take over who the counterparties of each own metering point are, and what they hold about it.
-
-    Raises:
-        PlaceError: the file that was written beside the participant's augmented records is gone.
-    """
-    source = counterparties(known, participant)
-    if source.is_file():
-        target = pack.path(f"data/{participant.mpid}/{COUNTERPARTIES}.parquet")
-        with disk(target):
-            second_name(source, target)
-    elif (released.root / f"data/{participant.mpid}/{AUGMENTED}.parquet").is_file():
-        raise PlaceError(
-            f"the counterparties of {participant.mpid} were written and are gone",
-            where=str(source),
-            remedy="see who removes files there, delete the work folder and run again",
-        )
-
-
-def _forms(known: Context, released: Released, participant: Participant, pack: PackWriter) -> dict[str, ReturnedFlow]:
-    """Write the rows in the participant's own form; return what became of each extract of a flow.
-
-    Extracts that came in one DTC file go back in one, also where it was one of several files of each.
-    """
-    shared: list[tuple[set[str], list[ReturnedForm]]] = []
-    for entry in sources_of(known):
-        source = released.root / f"data/{participant.mpid}/{entry.extract}.parquet"
-        if entry.participant == participant.mpid and source.is_file():
-            form = ReturnedForm(source, known.contracts[entry.extract], form_of(entry))
-            came = _came_in(entry, form, participant.mpid)
-            together = next((forms for met, forms in shared if met & came), None)
-            if together is None:
-                shared.append((came, [form]))
-            else:
-                together.append(form)
-                next(met for met, forms in shared if forms is together).update(came)
-    left: dict[str, ReturnedFlow] = {}
-    for _, forms in shared:
-        name = "-".join(form.contract.extract for form in forms)
-        left |= write_form(
-            forms,
-            lambda relpath: pack.path(f"data/{participant.mpid}/{relpath}"),
-            name,
-            known.job.model.cut,
-            participant.mpid,
-        )
-    return left
-
-
-def _came_in(entry: InputEvidence, form: ReturnedForm, mpid: str) -> set[str]:
-    """Return what an extract shares with those that go back in one file with it: DTC files of one flow."""
-    if form.how.form != "dtc":
-        return {entry.extract}
-    flow = returned_flow(form, mpid)
-    files = [file.hmac_sha256 for file in entry.files] or [entry.hmac_sha256]
-    return {f"{flow} {digest}" for digest in files}
 
 
 def return_evidence(

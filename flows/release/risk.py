@@ -10,6 +10,7 @@ from contracts.model import Treatment
 from contracts.profiles import UNIQUE, promised
 from flows.cut.context import Context
 from flows.cut.partitions import JUDGED, frames, read_exclusions
+from flows.cut.records import MeasuredRisk
 from transforms.augment.settlement_meter import settlement_meter
 from transforms.pseudonymise.pseudonymiser import treat
 from transforms.release import disclosure_risk
@@ -18,11 +19,19 @@ COUNTED = (("eac", "annual_consumption", "eac"), ("supplier_effective_from", "re
 
 
 def measure(known: Context) -> Risk | None:
-    """Return the risk section of the evidence; None where no registration is in the cut.
+    """Return the risk section of the evidence; None where no registration is in the cut. It is measured once.
 
     Raises:
         ConfigurationError: a quasi-identifier is no column that the risk can be measured on.
     """
+    done = known.workspace.recorded(MeasuredRisk)
+    if done is None:
+        done = MeasuredRisk(found=_measured(known))
+        known.workspace.record(done)
+    return done.found
+
+
+def _measured(known: Context) -> Risk | None:
     policy = known.job.model.cut.policy.risk
     more = _precision(known)
     parts, digests = [], []

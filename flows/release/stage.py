@@ -16,17 +16,17 @@ from flows.cut.workspace import disk
 from flows.keys.signing_key import PublicKey, Signer, load_approver
 from flows.leak_scan import scan
 from flows.leak_scan.canaries import scan_canaries
-from flows.leak_scan.digests_of_run import run_scanner
+from flows.leak_scan.digests_of_run import scanner_of_run
 from flows.leak_scan.section import leak_scan_section, require_known, require_searched
 from flows.pack.writer import PackWriter, publish_together
 from flows.release import extracts as release
-from flows.release import intruders, payload, risk
+from flows.release import intruders, payload, risk, searches
 from flows.release.augmented import as_released
 from flows.release.evidence import Measured, earlier_evidence, judged, release_evidence
-from flows.release.feedback import write_feedback, write_told
+from flows.release.feedback import write_told
 from flows.release.guards import require_held
 from flows.release.published import Published, SourceNote
-from flows.release.returns import Released, recipients, write_returns
+from flows.release.returns import Released, write_returns
 from flows.report.figures import meanings
 from flows.report.files import report_files
 from flows.report.formatting import counted
@@ -57,10 +57,12 @@ def publish(cut_file: str, *, kind: Kind = "release", stages: Sequence[StageSeco
             if kind == "submission":
                 write_told(known, pack)
         with took.phase("leak scan"):
-            scanner = run_scanner(known)
+            scanner = scanner_of_run(known)
             require_known(known, scanner)
             found_raw = scan_canaries(known, scanner, release.sink_table)
-            scanner.folder(pack.root)
+            searched = searches.of_pack(known, kind)
+            searches.take_over(scanner, pack.root, pack.digests, searched, payload.noted(known, kind))
+            scanner.folder(pack.root)  # what no step wrote
             scan.refuse(scanner)
             require_searched(scanner, pack.root)
             require_held(known, pack.root)
@@ -70,7 +72,7 @@ def publish(cut_file: str, *, kind: Kind = "release", stages: Sequence[StageSeco
         attacked = None
         if kind == "release":
             with took.phase("attack"):
-                attacked = intruders.measure(known, pack.root)
+                attacked = intruders.measure(known, payload.folder(known, kind))
                 intruders.refuse(attacked, singled_out)
         found = Measured(accounting, leak_scan_section(known, scanner, found_raw), singled_out, attacked)
         evidence = release_evidence(known, kind, found, took.stages, pack.root)
@@ -84,8 +86,8 @@ def publish(cut_file: str, *, kind: Kind = "release", stages: Sequence[StageSeco
         with took.phase("seal"):
             sealed = pack.seal(info, evidence, signers, awaiting)
         with took.phase("return"):
-            told = write_feedback(known, recipients(known)) if kind == "release" else {}
-            made = Released(sealed, pack.root, evidence, signers, awaiting, scanner, told, earlier_evidence(known))
+            before = earlier_evidence(known)
+            made = Released(sealed, pack.root, evidence, signers, awaiting, scanner, pack.digests, before)
             written = write_returns(known, made, held) if kind == "release" else []
         refuse_stopped()
         publish_together([pack, *(writer for writer, _ in written)])

@@ -12,6 +12,7 @@ import pytest
 from flows import pipeline
 from flows.cli.progress import SHARES
 from flows.cut.progress import Step, StepCounts
+from flows.release import steps as release_steps
 from flows.release.published import Published
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,8 @@ def test_a_run_takes_its_steps_through_the_stages_in_order(monkeypatch, left_out
     monkeypatch.setattr(pipeline, "load_cut", lambda path: None)
     monkeypatch.setattr(pipeline, "alone", lambda job: nullcontext())
     monkeypatch.setattr(pipeline, "accept", lambda job: None)
+    monkeypatch.setattr(release_steps, "context", lambda cut_file: None)
+    monkeypatch.setattr(release_steps.payload, "noted", lambda known, kind: {"data/SUPA/portfolio.parquet": 1})
     pipeline.run("cut.yaml", "submission" if left_out else "release", run_wave=run_wave)
     seen = list(dict.fromkeys(stage for step in steps for stage in step.stages))
     assert seen == [name for name in NAMES if name not in left_out]
