@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from prefect.client.schemas.objects import State
 from prefect.concurrency.sync import concurrency
 from prefect.context import TagsContext
 from prefect.events import emit_event
-from prefect.futures import wait
+from prefect.futures import PrefectFuture, wait
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from contracts.errors import ConfigurationError, PlaceError
@@ -123,11 +124,31 @@ def _map_steps() -> pipeline.RunWave:
                 took = round(time.monotonic() - began, 3)
                 listener.end(step, took, result)
                 done.append((result, took))
-        finally:
-            wait(futures)  # where one fails the others end too: nobody writes to a work folder that is cleared
+        except BaseException:
+            wait(begun(futures))  # what has begun ends first: nobody writes to a work folder that is cleared
+            raise
         return done
 
     return run_wave
+
+
+def begun(futures: Sequence[PrefectFuture[Any]]) -> list[PrefectFuture[Any]]:
+    """Take back the steps that nobody has begun, and return the others: a run that is asked to end ends soon."""
+    left = []
+    for future in futures:
+        wrapped = getattr(future, "wrapped_future", None)
+        client = getattr(wrapped, "client", None)  # of Dask, which may not be installed
+        taken_back = False
+        if isinstance(wrapped, Future):
+            taken_back = wrapped.cancel()
+        elif wrapped is not None and client is not None:
+            at_work = {key for keys in client.processing().values() for key in keys}
+            taken_back = not wrapped.done() and wrapped.key not in at_work
+            if taken_back:
+                wrapped.cancel()
+        if not taken_back:
+            left.append(future)
+    return left
 
 
 def _commits(step: progress.Step) -> bool:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterEndTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import StateType
 from prefect.events import emit_event
 
 from flows.cut.config import load_cut
@@ -19,12 +30,16 @@ from flows.orchestration.options import (
     OPTIONS,
     OVERDUE,
     CutFile,
+    inbox_tag,
     resource,
     run_name,
     without_values,
 )
-from flows.orchestration.telling import NOTIFY, alerts_registered, tell, tell_missed, told_by_hook
+from flows.orchestration.telling import AWAY, NOTIFY, alerts_registered, tell, tell_missed, told_by_hook
 from flows.report.formatting import plural
+
+KEPT = timedelta(days=2)  # what the server keeps of looks
+FORGOTTEN_AT_ONCE = 100  # an hour has twelve
 
 
 @flow(
@@ -55,7 +70,34 @@ def watch_inbox(cut_file: CutFile) -> dict[str, int | bool]:
         if look.overdue:
             _alert(OVERDUE, look.cut, *_overdue(cut_file, look))
         tell_missed(look.cut)
+        forget_looks(look.cut)
     return {"arrived": len(look.arrived), "missing": len(look.missing), "complete": look.complete}
+
+
+def forget_looks(cut: str, *, kept: timedelta = KEPT, at_once: int = FORGOTTEN_AT_ONCE) -> int:
+    """Remove earlier looks into a cut's inbox from the server, which keeps runs for good by itself; return how many.
+
+    Looks that ended well, or gave way to another, are there for two days; others stay. What is left, and a server that
+    is away, is seen to by the next look.
+
+    Args:
+        at_once: most to remove.
+    """
+    gone = 0
+    with contextlib.suppress(*AWAY), get_client(sync_client=True) as client:
+        ended = [StateType.COMPLETED, StateType.CANCELLED]
+        old = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(
+                tags=FlowRunFilterTags(all_=[inbox_tag(cut)]),
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ended)),
+                end_time=FlowRunFilterEndTime.model_validate({"before_": datetime.now(UTC) - kept}),
+            ),
+            limit=at_once,
+        )
+        for run in old:
+            client.delete_flow_run(run.id)
+            gone += 1
+    return gone
 
 
 def _late(cut_file: Path, look: inbox.Look) -> tuple[str, str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -168,3 +171,35 @@ def test_a_run_that_is_ended_after_it_published_has_ended_well(made, monkeypatch
     else:
         with pytest.raises(KeyboardInterrupt):
             pipeline.run_plain(made)
+
+
+class OfDask:
+    """A step as Dask's futures tell of it: done, at work, or waiting."""
+
+    def __init__(self, key: str, *, done: bool = False) -> None:
+        self.key, self.client, self.cancelled = key, self, False
+        self.done = lambda: done
+
+    def processing(self) -> dict[str, tuple[str, ...]]:
+        return {"worker 1": ("at work",), "worker 2": ()}
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def test_a_run_that_ends_early_waits_for_no_step_that_nobody_has_begun():
+    from flows.orchestration.flows import begun
+
+    steps = [OfDask("done", done=True), OfDask("at work"), OfDask("waits"), OfDask("waits too")]
+    futures = [SimpleNamespace(wrapped_future=step) for step in steps]
+    assert begun(futures) == futures[:2]
+    assert [step.cancelled for step in steps] == [False, False, True, True]
+    with ThreadPoolExecutor(1) as pool:
+        go = threading.Event()
+        one, waits = pool.submit(go.wait), pool.submit(go.wait)
+        while not one.running():
+            time.sleep(0.01)
+        left = begun([SimpleNamespace(wrapped_future=future) for future in (one, waits)])
+        go.set()
+    assert [step.wrapped_future for step in left] == [one]
+    assert waits.cancelled()

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from flows.files import clean_stale, partial_folder, whole_folder
 from flows.keys.secret_files import write_new
 from flows.pack.writer import private_folder
 from flows.sample.generate import _new_folder as sample_folder
-from tests.recovery.commands import child
+from tests.recovery.commands import CHECKS, HIDDEN, Tally, child, judged
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="locks and signals of POSIX")
 
@@ -103,3 +104,21 @@ def test_a_folder_that_may_not_be_looked_into_is_written_to(tmp_path: Path, monk
 
     monkeypatch.setattr(files.os, "scandir", refused)
     assert clean_stale(tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("planted", "told"),
+    [
+        ({}, []),
+        ({"left": {"out/a": "2", "twice": "0"}}, ["other than undisturbed in ['out/a']"]),
+        ({"left": {"twice": "0"}}, ["other than undisturbed in ['out/a']"]),
+        ({"left": {"out/a": "1", "twice": "1"}}, ["other than undisturbed in ['twice']", "reserved twice"]),
+        ({"aside": {".lock", ".back.partial-00"}}, ["left behind ['.back.partial-00']"]),
+    ],
+)
+def test_each_check_of_the_campaign_sees_what_it_looks_for(planted: dict[str, Any], told: list[str]) -> None:
+    tally = Tally()
+    wanted = {"out/a": "1", "twice": "0", HIDDEN: '[".lock"]'}
+    given = {"left": {"out/a": "1", "twice": "0"}, "aside": {".lock"}, **planted}
+    assert judged(given["left"], wanted, given["aside"], tally) == told
+    assert all(tally.looked[what] for what in CHECKS)
