@@ -14,6 +14,7 @@ from contracts.evidence import Evidence
 from flows.release.intruders import beyond
 from flows.sample import SampleRequest, generate
 from tests.command import datacut
+from tests.treatment.__main__ import differing
 
 POLICY = "\n  policy: {profile: exact}"  # standard is what nobody has to ask for
 
@@ -63,6 +64,9 @@ def test_everything_is_judged_as_before(cuts):
     for section in ("accounting", "rules", "exclusions", "alignment", "augmentation", "coincident", "limits"):
         assert standard.get(section) == exact.get(section), section
     assert standard["ring_fence"]["test_cases"] == exact["ring_fence"]["test_cases"]
+    assert [name for name, why in differing(standard, exact).items() if not why] == []
+    spoilt = {**standard, "rules": standard["rules"][1:], "ring_fence": {**standard["ring_fence"], "test_cases": []}}
+    assert [name for name, why in differing(spoilt, exact).items() if not why] == ["ring_fence", "rules"]
     assert (exact["policy"]["profile"], standard["policy"]["profile"]) == ("exact", "standard")
     assert standard["policy"]["extracts"]["registration"]["supplier_effective_from"]["treatment"] == "move (365 days)"
 
