@@ -117,6 +117,13 @@ class Truth:
                 found.append(kept.insert_column(0, pl.Series(ORDER, orders)))
         return [pl.concat(found, how="vertical_relaxed")] if found else []
 
+    def rows(self, participant: Participant, entry: ExtractConfig) -> Iterator[tuple[Points, pl.DataFrame]]:
+        """Yield order keys and conformed rows of all metering points of a source of backups."""
+        contract = self.contracts[entry.contract]
+        for batch in self._raw(participant, entry, contract):
+            rows = _conformed(batch.texts[batch.rows], contract, batch.columns, batch.where)
+            yield self.pseudonymiser.permuted(batch.mpans), rows
+
     def _entries(self, extract: str) -> list[tuple[Participant, ExtractConfig]]:
         members = self.job.model.participants
         return [(member, e) for member in members for e in member.extracts if e.contract == extract]
