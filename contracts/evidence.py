@@ -16,6 +16,7 @@ from contracts.evidence_half_hours import MixedSeriesEvidence
 from contracts.evidence_inputs import (
     InputEvidence,
     LeftOut,
+    QualificationEvidence,
     RegistersEvidence,
     SuccessionEvidence,
 )
@@ -383,6 +384,7 @@ class Evidence(Section):
         "Participants that were expected and left out by name: what depends on them is missing."
     )
     registers: Maybe[RegistersEvidence] = None
+    qualification: Maybe[QualificationEvidence] = _maybe("Of a later cut for Qualification alone.")
     succession: Maybe[tuple[SuccessionEvidence, ...]] = _maybe("Whose appointments are read as a successor's.")
     accounting: tuple[Accounting, ...] = _of("rows_in = released + excluded, for each extract.")
     rules: tuple[RuleCountEvidence, ...]

@@ -10,6 +10,7 @@ from contracts.evidence_types import (
     Count,
     Date,
     Heading,
+    Hex16,
     Maybe,
     Name,
     Section,
@@ -138,6 +139,17 @@ class RegistersEvidence(Section):
     custody: Maybe[tuple[CustodyEvidence, ...]] = None
     participants: Maybe[tuple[DutiesEvidence, ...]] = None
     required: Maybe[tuple[str, ...]] = _maybe("What had to be stated before anything was run.")
+
+
+class QualificationEvidence(Section):
+    """A later cut for participants outside SIT: which cut it is apart from, who is in which tranche (Q47, Q65)."""
+
+    after: Name = _of("Id of the cut for SIT.")
+    after_date: Date
+    after_fingerprint: Hex16 = _of("Fingerprint of its key, which is another one.")
+    tranches: dict[Name, Count]
+    known: tuple[str, ...] = _of("What the programme has answered, by question.")
+    assumed: tuple[str, ...] = _of("What is assumed where it has not.")
 
 
 class LeftOut(Section):

@@ -69,6 +69,7 @@ from flows.pseudonymise.source import pseudonymise_source
 from flows.pseudonymise.submission import exclude_submitted, take_submission
 from flows.quality import after_augmentation, coincident, exclusions, rule_counts, verdicts
 from flows.quality.limits import check_limits, require_enough, require_rows
+from flows.release.later_cut import qualification
 from flows.release.published import Published
 from flows.release.stage import publish
 from flows.release.steps import payload_waves
@@ -295,6 +296,7 @@ def require_ready(known: Context, kind: Kind) -> None:
     """Look at signing keys, mapping tables, plan and the place of the packs before anything is done."""
     job, release = known.job, known.job.model.release
     require_registers(job)
+    qualification(known)
     require_there(job)
     check_limits(job.model, known.contracts)
     cut_signer(job)

@@ -34,3 +34,17 @@ class PromisesDocument(Strict):
     exact: tuple[PromiseNode, ...]
     standard: tuple[PromiseNode, ...]
     strict: tuple[PromiseNode, ...]
+
+
+class AnswerNode(Strict):
+    """What the programme has answered, by the number of its question."""
+
+    source: Annotated[str, Field(pattern="^Q[0-9]+$")]
+    says: Annotated[str, Field(min_length=1)]
+
+
+class QualificationDocument(Strict):
+    """What is known of a later cut for Qualification, and what is assumed."""
+
+    known: tuple[AnswerNode, ...] = Field(min_length=1)
+    assumed: tuple[Annotated[str, Field(min_length=1)], ...]

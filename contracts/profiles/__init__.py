@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from contracts.attack import intruders
-from contracts.documents.profiles import AmountsDocument, PromiseNode, PromisesDocument
+from contracts.documents.profiles import AmountsDocument, PromiseNode, PromisesDocument, QualificationDocument
 from contracts.load import read_document
 from contracts.model import Contract
 from contracts.overlay import Overlay, apply, read_overlay
@@ -26,6 +26,7 @@ __all__ = [
     "loosened",
     "promise_names",
     "promised",
+    "qualification_answers",
     "under_profile",
 ]
 
@@ -50,6 +51,17 @@ def amount_steps(path: Path = HERE / "amounts.yaml") -> AmountSteps:
     """
     node, _ = read_document(path, AmountsDocument, check=_check)
     return AmountSteps(node.bands, node.steps)
+
+
+@cache
+def qualification_answers(path: Path = HERE / "qualification.yaml") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read what is known of a later cut for Qualification, each with its source, and what is assumed.
+
+    Raises:
+        ContractError: the file is wrong.
+    """
+    document, _ = read_document(path, QualificationDocument)
+    return tuple(f"{answer.says} ({answer.source})" for answer in document.known), document.assumed
 
 
 def promise_names() -> list[str]:

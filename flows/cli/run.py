@@ -219,6 +219,9 @@ def _source_lines(source: SourceNote) -> list[str]:
             more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
             listed = ", ".join(names[:SHOWN_NAMES]) + more
             lines.append(f"{source.participant}/{source.extract}: {words}: {listed}")
+    if source.dropped_columns and not source.dropped:  # whose names are for their sender alone
+        words = f"{SAID['dropped']}: {source.dropped_columns:,}; the sender's own pack names them"
+        lines.append(f"{source.participant}/{source.extract}: {words}")
     return lines
 
 

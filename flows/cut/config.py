@@ -20,6 +20,7 @@ from contracts.profiles import Profile, promise_names
 from contracts.strict import PlacedError, Strict, matching, none_of
 from contracts.validation import load_document, load_model, read_file
 from contracts.vocabulary import Form, PostcodePolicy
+from flows.cut.qualification import Qualification
 from flows.cut.registers import Duties, Mpid, Registers, Succession, successors
 from flows.cut.secret_places import SecretPlace, read_secret
 from flows.intake import SourceSpec
@@ -319,6 +320,7 @@ class CutFile(Strict):
     augmentation: Augmentation = Augmentation()
     ring_fence: RingFenceConfig | None = None
     succession: tuple[Succession, ...] = ()
+    qualification: Qualification | None = None
     work: Path = Path("work")
     partitions: int | None = Field(default=None, ge=1, le=4096)
 

@@ -20,6 +20,7 @@ from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.parallel import map_parallel
 from flows.cut.partitions import ALL, AUGMENTED, EXTRACT, JUDGED, ORDER, frames, read_exclusions
+from flows.cut.qualification import gets_return
 from flows.cut.records import OwnItemCounts
 from flows.release.table_files import ParquetTable
 from transforms.augment.decision_tables import provenance, reasons, told_columns
@@ -210,8 +211,7 @@ def counterparties(known: Context, participant: Participant) -> Path:
 
 
 def _receives(known: Context, participant: Participant) -> bool:
-    wanted = known.job.model.release.recipients
-    return wanted == "all" or participant.mpid in wanted
+    return gets_return(known.job.model, participant.mpid)
 
 
 def _fact(name: str) -> str:

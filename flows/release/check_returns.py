@@ -8,6 +8,7 @@ from pathlib import Path
 from contracts.errors import EvidenceError
 from flows.cut.config import Job, load_cut
 from flows.cut.context import cut_signer
+from flows.cut.qualification import gets_return
 from flows.keys.signing_key import PublicKey, Signer, load_approver
 from flows.pack.verify import VerificationPolicy, verify_pack
 
@@ -37,10 +38,9 @@ def check_returns(cut_file: Path) -> list[CheckedReturn]:
     keys, terms = _keys(job), VerificationPolicy(cut_id=job.model.cut.id)
     folder = job.path(job.model.release.folder)
     release = verify_pack(folder / f"{job.model.cut.id}-release", keys, terms)
-    wanted = job.model.release.recipients
     ready = []
     for participant in job.model.participants:
-        if wanted == "all" or participant.mpid in wanted:
+        if gets_return(job.model, participant.mpid):
             pack = folder / f"{job.model.cut.id}-return-{participant.mpid}"
             found = verify_pack(pack, keys, terms)
             made = [reference.tagmanifest_sha256 for reference in found.sealed.previous or ()]

@@ -56,6 +56,7 @@ from flows.cut.workspace import Workspace
 from flows.pack import payload, previous
 from flows.release import half_hours
 from flows.release.column_figures import column_figures, smart_shares
+from flows.release.later_cut import qualification
 from transforms import align
 from transforms.augment.decision_tables import REASONS, reads
 from transforms.augment.timeswitch import ATTRIBUTES
@@ -345,6 +346,7 @@ def release_evidence(
         inputs=tuple(inputs),
         left_out=tuple(_left_out(known)) or None,
         registers=_registers(known),
+        qualification=qualification(known),
         succession=tuple(_succession(known)) or None,
         accounting=tuple(found.accounting),
         rules=tuple(rules),

@@ -15,6 +15,7 @@ from contracts.evidence_inputs import InputEvidence, ReturnedFlow
 from flows.cut.config import Participant
 from flows.cut.context import Context, sources_of
 from flows.cut.partitions import AUGMENTED
+from flows.cut.qualification import gets_return
 from flows.cut.workspace import disk, second_name
 from flows.release.augmented import COUNTERPARTIES, counterparties
 from flows.release.return_files import ReturnedForm, returned_flow, write_form
@@ -23,8 +24,8 @@ from transforms.release.source_form import form_of
 
 def recipients(known: Context) -> list[Participant]:
     """Return the participants that get a return pack."""
-    wanted = known.job.model.release.recipients
-    return [p for p in known.job.model.participants if wanted == "all" or p.mpid in wanted]
+    model = known.job.model
+    return [p for p in model.participants if gets_return(model, p.mpid)]
 
 
 def own_forms(

@@ -30,7 +30,7 @@ class SourceNote(_PublishedPart):
         not_agreed: columns that were sent and not agreed.
         null_words, unread_dates, rounded: columns, each with how many values.
         files: of how many files the source is made.
-        dropped, passed_over: headings that no contract names, and files that were not read.
+        dropped_columns: how many headings no contract names; ``dropped``: which. passed_over: files that were not read.
         remarks: how the source was read otherwise than it is.
     """
 
@@ -41,6 +41,7 @@ class SourceNote(_PublishedPart):
     null_words: tuple[str, ...]
     unread_dates: tuple[str, ...]
     rounded: tuple[str, ...]
+    dropped_columns: int = 0
     files: Maybe[int] = None
     dropped: Maybe[tuple[str, ...]] = None
     passed_over: Maybe[tuple[str, ...]] = None

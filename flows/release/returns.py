@@ -50,6 +50,7 @@ SHARED = (
     "times",
     "self_test",
     "succession",
+    "qualification",
 )
 
 

@@ -113,6 +113,7 @@ def _note(facts: SourceFacts, *, own: bool) -> SourceNote:
         null_words=tuple(counted(facts.null_words)),
         unread_dates=tuple(counted(facts.unread_dates)),
         rounded=tuple(counted(facts.rounded)),
+        dropped_columns=facts.dropped_columns,
         files=len(facts.files) if own else None,
         dropped=facts.dropped if own else None,
         passed_over=facts.passed_over if own else None,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.evidence import Evidence, Publication, Tool
-from contracts.evidence_inputs import InputEvidence, RegistersEvidence
+from contracts.evidence_inputs import InputEvidence
 from contracts.evidence_results import RingFenceEvidence
 from flows.report import figures
 from flows.report.check_types import CheckState, ReportCheck
@@ -43,7 +43,7 @@ def report_checks(evidence: Evidence, signed_by: Sequence[str], approvers: Seque
         _raw_left(evidence),
         *_sets_apart(evidence.ring_fence),
         _signed(signed_by, approvers),
-        *_who_answers(evidence.registers),
+        *_who_answers(evidence),
     ]
     return found + singled_out(evidence) + _warnings(evidence)
 
@@ -78,8 +78,13 @@ def _which_market_data(publications: Sequence[Publication]) -> list[ReportCheck]
         + f" ({plural(one.files, 'file')})"
         for one in publications
     ]
-    short = ", ".join((one.version or "no version") for one in publications)
+    short = ", ".join(filter(None, (_edition(one) for one in publications)))
     return [ReportCheck("Which market data?", short, capitalised("; ".join(said)) + ".", section="made")]
+
+
+def _edition(one: Publication) -> str:
+    day = f"of {long_date(one.latest)}" if one.latest else ""
+    return f"{one.publication} {one.version or day}".strip()
 
 
 def _sets_apart(fence: RingFenceEvidence | None) -> list[ReportCheck]:
@@ -107,27 +112,33 @@ def _sets_apart(fence: RingFenceEvidence | None) -> list[ReportCheck]:
     return [ReportCheck("Are test sets apart?", short, detail + proof, state, section="fence", claim=claim)]
 
 
-def _who_answers(registers: RegistersEvidence | None) -> list[ReportCheck]:
+def _who_answers(evidence: Evidence) -> list[ReportCheck]:
     """Say who ran the cut, under which standard and agreements, as the cut file states it."""
+    registers, sent = evidence.registers, {row.participant for row in evidence.inputs}
     if registers is None:
         return []
-    stated = registers.participants or ()
+    stated = [one for one in registers.participants or () if one.participant in sent]
     signed = sum(one.agreement is not None and one.agreement.status == "signed" for one in stated)
     parts = [f"run by {registers.operator}"] if registers.operator else []
     if standard := registers.standard:
         parts.append(f"standard {standard.name} {standard.version}, approved by {standard.approved_by}")
     if registers.custody:
         parts.append(f"custody of keys: {plural(len(registers.custody), 'entry', 'entries')}")
-    parts.append(f"sharing agreements signed: {number(signed)} of {number(len(stated))} stated")
+    parts.append(f"sharing agreements signed: {number(signed)} of {plural(len(sent), 'participant')}")
     return [
         ReportCheck("Who answers for it?", registers.operator or "Stated", "; ".join(parts) + ".", section="registers")
     ]
 
 
+def _tranches(evidence: Evidence) -> str:
+    later = evidence.qualification
+    return f" A later cut, for {plural(len(later.tranches), 'participant')} in Qualification." if later else ""
+
+
 def _which_cut(evidence: Evidence) -> ReportCheck:
     cut = evidence.cut
     expires = f" To be relied on until {long_date(cut.expires)}." if cut.expires else ""
-    detail = f"Taken on {long_date(cut.date)}. This is a {evidence.kind} pack.{expires}"
+    detail = f"Taken on {long_date(cut.date)}. This is a {evidence.kind} pack.{_tranches(evidence)}{expires}"
     return ReportCheck("Which cut?", cut.id, detail, section="made")
 
 

@@ -86,6 +86,20 @@ def test_a_request_names_every_column_and_what_happens_to_it(cut: Path) -> None:
     assert "<script" not in (out / "SUPA.html").read_text()
 
 
+@pytest.mark.requirement("Q99")
+def test_a_request_tells_who_has_taken_over_whom(cut: Path) -> None:
+    document = yaml.safe_load(cut.read_text())
+    entries = [{"mpid": "QZQZ", "successor": "SUPC", "on": day} for day in ("2023-08-01",)]
+    later = {"mpid": "QZQY", "successor": "SUPC", "on": "2023-08-20"}
+    cut.write_text(yaml.safe_dump(document | {"succession": [*entries, later]}))
+    assert datacut("request", cut, "--out", cut.parent / "r", "--participant", "SUPA").code == 0
+    assert json.loads((cut.parent / "r" / "SUPA.json").read_text())["succession"] == entries
+    for suffix in ("html", "md"):
+        text = (cut.parent / "r" / f"SUPA.{suffix}").read_text()
+        assert "- {mpid: QZQZ, successor: SUPC, on: 2023-08-01}" in text
+        assert "QZQY" not in text, "it has not happened on the day of the cut"
+
+
 def test_a_request_follows_the_policy_and_what_was_agreed(cut: Path) -> None:
     (cut.parent / "policy.yaml").write_text(
         "reason: DPIA of August\n"
@@ -138,14 +152,19 @@ def test_the_board_follows_what_happens_to_an_input(cut: Path) -> None:
     assert done.code == 11
     assert "2 inputs are not there: SUPB/portfolio, SUPC/portfolio" in done.err, "all of them at once"
     change(cut, "SUPC", left_out="joins the next cut")
+    done = anonymised(cut)
+    assert "1 input is not there: SUPB/portfolio" in done.err, "and before the others are read"
+    assert standing(cut)["SUPA"] == "arrived"
     change(cut, "SUPB", left_out="did not deliver")
+    page = cut.parent / "board.html"
+    datacut("status", cut, "--page", page)
+    assert "everything is there but SUPB and SUPC, left out by name" in page.read_text()
     assert anonymised(cut).code == 0
     assert standing(cut) == {"SUPA": "accepted", "SUPB": "left out", "SUPC": "left out"}
     (cut.parent / "SUPA/portfolio.csv.gz").write_bytes(gzip.compress(MONTH_FIRST))
     assert standing(cut)["SUPA"] == "arrived", "it was sent again"
     assert anonymised(cut).code in (11, 12)
     assert standing(cut)["SUPA"] == "refused"
-    page = cut.parent / "board.html"
     told = datacut("status", cut, "--page", page)
     assert "To chase: SUPA" in told.out
     assert "supplier_effective_from" in page.read_text()

@@ -8,15 +8,18 @@ import time
 from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from flows.cut.config import load_cut
 from flows.delivery.board import board
 from flows.delivery.pages import board_page, request_page
 from flows.delivery.request import data_requests
-from tests.evidence.specimen import specimen
+from flows.report.feedback import feedback_page
+from tests.evidence.specimen import model, specimen
 from tests.report.chromium import Chromium
 from tests.report.hostile import TEXTS, spoil
+from transforms.release.feedback import COUNTS
 
 pytestmark = pytest.mark.browser
 VIEWS = {"wide": (1280, False), "narrow": (390, False), "wide dark": (1280, True), "narrow dark": (390, True)}
@@ -72,12 +75,31 @@ def test_axe_finds_nothing_serious(browser: Chromium, page: Path, axe: str, view
     assert grave == []
 
 
-@pytest.mark.parametrize("name", ["request", "board"])
+def told(count: int) -> pl.DataFrame:
+    """Return counts of every kind of line that a participant may be told."""
+    own, other = "EELC/registration", "SUPA/portfolio"
+    same = {"extract": "registration", "reason": "what it names is not there " * 3, "rows": 12345, "points": 9876}
+    same |= {"columns": ["standard_settlement_configuration_id", "meter_timeswitch_code"], "other": other, "alone": 1}
+    kinds = [("exclude", own), ("exclude", other), ("warn", own), ("disagree", other)]
+    rows = [
+        same | {"rule": f"DQ{number:02d}", "rule_id": f"DQ{number:02d}_{effect}", "effect": effect, "broken_by": by}
+        for number in range(count)
+        for effect, by in kinds
+    ]
+    return pl.DataFrame(rows, schema=COUNTS)
+
+
+@pytest.mark.parametrize("name", ["request", "board", "feedback"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_pages_of_deliveries_are_sound_too(browser: Chromium, axe: str, tmp_path: Path, view: str, name: str) -> None:
     job = load_cut(ROOT / "sample_data" / "cut.yaml")
     requests = {request.participant: request for request in data_requests(job)}
-    pages = {"request": request_page(requests["MOPA"]), "board": board_page(board(job, date(2023, 9, 1)))}
+    evidence = model(specimen(3, 4))
+    pages = {
+        "request": request_page(requests["MOPA"]),
+        "board": board_page(board(job, date(2023, 9, 1))),
+        "feedback": feedback_page(evidence, told(5), evidence),
+    }
     file = tmp_path / f"{name}.html"
     file.write_bytes(pages[name])
     width, dark = VIEWS[view]
@@ -91,6 +113,18 @@ def test_pages_of_deliveries_are_sound_too(browser: Chromium, axe: str, tmp_path
     assert browser.logged == []
     wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert browser.evaluate(wider) <= 0, "the page scrolls sideways"
+    cut = "[...document.querySelectorAll('.wide')].filter((part) => part.scrollWidth > part.clientWidth + 1).length"
+    assert browser.evaluate(cut) == 0
+    if not dark:
+        assert printed(browser).count(b"/Type /Page\n") <= 12
+
+
+def test_the_annex_and_the_report_fit_a_telephone(browser: Chromium, page: Path) -> None:
+    cut = "[...document.querySelectorAll('.scroller')].filter((part) => part.scrollWidth > part.clientWidth + 1).length"
+    browser.open(page.with_name("dpia.html"), width=390)
+    assert browser.evaluate(cut) == 0
+    browser.open(page, width=390)
+    assert browser.evaluate("document.documentElement.scrollHeight") < 60_000, "long tables scroll by themselves"
 
 
 class TestByKeyboardAlone:
