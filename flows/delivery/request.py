@@ -30,7 +30,7 @@ WORDS = {
     Method.SUPPRESS: "emptied",
     Method.DROP: "dropped unread",
     Method.SYNTHETIC: "replaced by invented values of the same totals",
-    Method.MOVE: "moved, each within so many days, in the order of the metering point's dates",
+    Method.MOVE: "moved by up to {rule}; the metering point's dates keep their order",
     Method.VARY: "varied within its band",
     Method.MIX: "mixed with other homes of the group, whose sums stay",
 }
@@ -169,6 +169,8 @@ def _column(contract: Contract, column: Column) -> RequestedColumn:
 def happens(treatment: Treatment) -> str:
     """Return what is done to a column in words for its sender."""
     words = WORDS[treatment.method]
+    if "{rule}" in words:
+        return words.format(rule=treatment.rule)
     return f"{words} ({treatment.rule})" if treatment.rule else words
 
 

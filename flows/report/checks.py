@@ -99,7 +99,9 @@ def _sets_apart(fence: RingFenceEvidence | None) -> list[ReportCheck]:
         f"{number(found.get('premises', 0))} premises and {plural(found.get('meters', 0), 'meter')} "
         f"{number(split)} split."
     )
-    proof = "" if fence.undecided else " Proven to be the largest allocation that the plan allows."
+    absent = any(shortage.kind == "left out" for shortage in fence.shortages or ())
+    without = " without the participants left out" if absent else ""
+    proof = "" if fence.undecided else f" Proven to be the largest allocation that the plan allows{without}."
     state = CheckState.BAD if shared else CheckState.NOTE if split else CheckState.GOOD
     short = (
         "Apart and whole"

@@ -170,8 +170,8 @@ def test_the_twelve_questions_are_answered_from_the_evidence_of_a_real_cut(tmp_p
     assert [line.split()[0] for line in lines] == [str(number) for number in range(1, 13)]
     for line, answer in zip(
         lines,
-        ("2023-08-19", "source_sha256", "market domain data", "SUPA", "portfolio", "DQ", "one signature", " of planted leaks: ",
-         "in_two_phases", "ring_fence.csv", "SI data team", "market_segment"),
+        ("2023-08-19", "source_sha256", "market domain data", "SUPA", "portfolio", "DQ", "one signature",
+         "of planted leaks: ", "in_two_phases", "ring_fence.csv", "SI data team", "market_segment"),
         strict=True,
     ):  # fmt: skip
         assert answer in line, line
