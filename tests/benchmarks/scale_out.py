@@ -17,6 +17,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
+
+from distributed import Client
 
 from tests.benchmarks.projection import serial_fraction
 from tests.benchmarks.watched import ROOT, load
@@ -27,25 +30,41 @@ ENV = {**os.environ, "POLARS_MAX_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
 def run_on(workers: int, folder: Path, port: int) -> float:
-    """Run the job over so many workers; return its seconds."""
+    """Run the job over so many workers; return its seconds. What the cluster says is in ``cluster.log``."""
+    with open(folder / "cluster.log", "ab") as log:
+        return _run_on(workers, folder, port, log)
+
+
+def _run_on(workers: int, folder: Path, port: int, log: IO[bytes]) -> float:
     address = f"tcp://127.0.0.1:{port}"
     place = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
-    started = [subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", *place], env=ENV, cwd=ROOT)]
+    started = [_begin([sys.executable, "-m", "distributed.cli.dask_scheduler", *place], log)]
     try:
         for core in CORES[:workers]:
             mine = ["taskset", "-c", str(core), sys.executable, "-m", "distributed.cli.dask_worker", address]
-            mine += ["--nthreads", "1", "--no-dashboard", "--local-directory", str(folder)]
-            started.append(subprocess.Popen(mine, env=ENV, cwd=ROOT))
-        time.sleep(10)
+            mine += ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder / "dask")]
+            started.append(_begin(mine, log))
+        with Client(address, timeout=60) as client:  # type: ignore[no-untyped-call]
+            client.wait_for_workers(workers, timeout=120)
         command = ["taskset", "-c", str(CORES[0]), sys.executable, "-c", "from flows.cli.main import main; main()"]
         command += ["run", str(folder / "cut.yaml"), "--json", "--workers", address]
         began = time.monotonic()
-        subprocess.run(command, env=ENV, cwd=ROOT, check=True, capture_output=True)
+        done = subprocess.run(command, env=ENV, cwd=ROOT, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"datacut run ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
         return time.monotonic() - began
     finally:
         for process in reversed(started):
             process.terminate()
-            process.wait()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _begin(command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, env=ENV, cwd=ROOT, stdout=log, stderr=log)
 
 
 def digest(folder: Path) -> str:

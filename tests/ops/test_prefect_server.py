@@ -119,7 +119,7 @@ def test_scheduled_looks_find_the_inputs_and_trigger_the_whole_job(server, recei
     tasks = server.ask("/task_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}, "limit": 100})
     # names are as "quality: part 1 of 1" and "release, leak scan, report"
     stages = {re.split("[:,]", task["name"])[0] for task in tasks}
-    assert stages == {"intake", "quality", "align", "augment", "ring-fence", "release"}
+    assert stages == {"intake", "quality", "align", "augment", "ring-fence", "release", "leak scan"}
     assert [task["name"] for task in tasks if task["tags"]] == []  # of each tag the server would be asked for a slot
     own = {task["id"] for task in tasks}  # a worker sends logs by the second
     wait(lambda: {log["task_run_id"] for log in server.logs(run["id"])} >= own, 60, "the logs of every task")
