@@ -1,4 +1,4 @@
-"""Puts measured figures into ``docs/performance.md``, each between its pair of marks; what is not given stays as it is.
+"""Puts measured figures into their pages, each between its pair of marks; what is not given stays as it is.
 
 python -m tests.benchmarks.performance_page [--whole-job A.json] [--floor B.json] [--peers C.json]
 """
@@ -13,8 +13,12 @@ from pathlib import Path
 from tests.benchmarks import anonymise_floor, peers, whole_job
 from tests.benchmarks.watched import ROOT
 
-PAGE = ROOT / "docs/performance.md"
-BLOCKS = {"whole-job": whole_job.show, "floor": anonymise_floor.show, "peers": peers.show}
+PERFORMANCE, PEERS = ROOT / "docs/performance.md", ROOT / "docs/peers.md"
+BLOCKS = {
+    "whole-job": (PERFORMANCE, whole_job.show),
+    "floor": (PERFORMANCE, anonymise_floor.show),
+    "peers": (PEERS, peers.show),
+}
 
 
 def put(text: str, block: str, figures: str) -> str:
@@ -25,21 +29,20 @@ def put(text: str, block: str, figures: str) -> str:
     """
     marks = re.compile(rf"(<!-- {block}: begin -->\n).*(<!-- {block}: end -->)", re.DOTALL)
     if not marks.search(text):
-        raise SystemExit(f"{PAGE}: no marks for {block}")
+        raise SystemExit(f"no marks for {block}")
     return marks.sub(lambda found: f"{found[1]}\n{figures}\n\n{found[2]}", text)
 
 
 def main() -> None:
-    """Read the figures and write the page."""
+    """Read the figures and write the pages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for block in BLOCKS:
         parser.add_argument(f"--{block}", type=Path, dest=block)
     given = vars(parser.parse_args())
-    text = PAGE.read_text(encoding="utf-8")
-    for block, show in BLOCKS.items():
+    for block, (page, show) in BLOCKS.items():
         if given[block]:
-            text = put(text, block, show(json.loads(given[block].read_text(encoding="utf-8")), markdown=True))
-    PAGE.write_text(text, encoding="utf-8")
+            figures = show(json.loads(given[block].read_text(encoding="utf-8")), markdown=True)
+            page.write_text(put(page.read_text(encoding="utf-8"), block, figures), encoding="utf-8")
 
 
 if __name__ == "__main__":
