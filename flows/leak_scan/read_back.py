@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from transforms.leak_scan.numbers import LEAST
 
 BATCH = 65_536
 BLOCK = 1 << 20
@@ -72,12 +75,24 @@ def _parquet(path: Path, name: str) -> Iterator[Block | Rows]:
     yield text_block("\n".join(_metadata(file)), f"{name}, names and metadata")
     yield from _beside_pages(path, file, name)
     few = [column for column, size in _cell_sizes(file).items() if size < FEW]
+    columns = _columns(path, file)
     at = 0
     for batch in pq.ParquetFile(path, read_dictionary=few, metadata=file.metadata).iter_batches(
-        batch_size=BATCH, use_threads=False
+        batch_size=BATCH, columns=columns, use_threads=False
     ):
         yield Rows(batch, name, at)
         at += batch.num_rows
+
+
+def _columns(path: Path, file: pq.ParquetFile) -> list[str] | None:
+    """Return the columns that could hold an identifier: no truth values, and no dates that are dates; None for all."""
+    schema = file.schema_arrow
+    if len(schema.names) != file.metadata.num_columns or any("." in name for name in schema.names):
+        return None  # nested columns, or names that could be taken for some
+    days = [field.name for field in schema if pa.types.is_date32(field.type)]
+    largest = pl.scan_parquet(path).select(pl.col(days).to_physical().cast(pl.Int64).abs().max()).collect()
+    plain = {name for name in days if (largest[name].item() or 0) < LEAST}
+    return [field.name for field in schema if field.name not in plain and not pa.types.is_boolean(field.type)]
 
 
 def _metadata(file: pq.ParquetFile) -> Iterator[str]:

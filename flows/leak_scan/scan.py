@@ -24,7 +24,7 @@ from flows.leak_scan.read_back import Block, Rows, pieces, text_block
 from flows.leak_scan.table import search_rows
 from flows.leak_scan.text_tables import TextTable, search_lines
 from transforms.leak_scan.candidates import Windows, windows
-from transforms.leak_scan.cells import CleanCells
+from transforms.leak_scan.cells import Seen
 from transforms.leak_scan.condensed import Condensed
 from transforms.leak_scan.digests import Digests, Kind
 from transforms.leak_scan.known import Hits, Known
@@ -34,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 SAID = ("contracts/**/*.yaml", "flows/report/**/*.*", "flows/release/*.py")  # what evidence and report are written from
 TEXTS = frozenset({".py", ".yaml", ".j2", ".js", ".css"})
 POSTCODE_SHAPE = r"(?i)\b[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][ABD-HJLNP-UW-Z]{2}\b"
+LEAST_LINE_BITS, MOST_LINE_BITS = 16, 23  # of the table of lines: 1 MiB to 128
 TABLES = frozenset({".csv", ".tsv", ".psv", ".usr", ".txt", ".dtc"})
 
 
@@ -80,7 +81,9 @@ class Scanner:
     def __init__(self, known: Known) -> None:
         self._known = known
         self._seen: set[tuple[int, ...]] = set()
-        self.clean = CleanCells()
+        self.clean = Seen()
+        held = len(known.sets.get(Kind.MPAN, ()))
+        self.lines = Seen(min(MOST_LINE_BITS, max(LEAST_LINE_BITS, held.bit_length() + 4)))
         self.findings = LeakFindings()
         self._adding = Lock()
 

@@ -40,7 +40,7 @@ def search_rows(scanner: Scanner, rows: Rows, found: LeakFindings) -> None:
             texts.append(name)
         elif pa.types.is_nested(kind) or _is_bytes(kind):
             scanner.block(Block(_as_bytes(array), where), found, scanner.plain)
-        elif not pa.types.is_boolean(kind) and not pa.types.is_null(kind) and not pa.types.is_date(kind):
+        elif not pa.types.is_boolean(kind) and not pa.types.is_null(kind):
             values = pl.Series(name, array)
             _numbers(scanner, values, where, found)
             if values.dtype.is_integer():

@@ -13,7 +13,7 @@ from flows.leak_scan.column import ColumnHits, ColumnPlace, look_at, weigh_colum
 from flows.leak_scan.findings import LeakFindings
 from flows.leak_scan.read_back import Block
 from transforms.leak_scan.candidates import CORE, EVERY, MPAN, windows
-from transforms.leak_scan.cells import PartedLines, neighbours
+from transforms.leak_scan.cells import Lines, PartedLines, neighbours, with_neighbours
 from transforms.leak_scan.condensed import Condensed
 from transforms.leak_scan.digests import Bytes, Digests, Ints, Kind
 
@@ -36,6 +36,11 @@ class TextTable:
 
     delimiter: int
     names: tuple[str, ...]
+
+    @property
+    def mark(self) -> int:
+        """A number for tables that are laid out alike: the same line says the same in them."""
+        return hash((self.delimiter, self.names)) & 0xFFFFFFFF
 
     @classmethod
     def of(cls, data: Bytes) -> TextTable:
@@ -65,36 +70,57 @@ class TextTable:
 
 
 def search_lines(scanner: Scanner, block: Block, table: TextTable, found: LeakFindings) -> None:
-    """Search whole lines of a text table: each cell once, and where one is hit, all of its column in these lines."""
-    lines = PartedLines.of(block.data, table.delimiter)
+    """Search whole lines of a text table: those that were not searched before, in this file or another like it.
+
+    A line in which something was hit is not searched again either: it was noted where it stood first, and there either
+    chance explains it, or the run ends.
+    """
+    whole = Lines.of(block.data)
+    hashes = whole.hashes(table.mark)
+    fresh = np.ones(hashes.size, np.bool_) if found.exact else scanner.lines.fresh(hashes)
+    number = np.flatnonzero(with_neighbours(fresh))
+    if not number.size:
+        return
+    lines = PartedLines.of(whole.some(number), table.delimiter)
     if not lines.plain:
         scanner.block(block, found, scanner.plain)
         return
-    cells = lines.cells
-    look = ColumnHits() if found.exact else look_at(scanner, [cells], [block.where], found)[0]
-    owners = cache(lambda: _owners(scanner, lines))
+    look = ColumnHits() if found.exact else look_at(scanner, [lines.cells], [block.where], found)[0]
+    if look.cells and number.size < hashes.size:  # chance is reckoned with all that stands here
+        number, lines = np.arange(hashes.size), PartedLines.of(block.data, table.delimiter)
+        look.cells = look_at(scanner, [lines.cells], [block.where], LeakFindings())[0].cells
     if found.exact or look.cells:
-        places = table.places(lines)
-        for place in np.unique(places if found.exact else places[np.concatenate(look.cells)]).tolist():
-            mine = np.flatnonzero(places == place)
-            here = _place(table, block, lines, place, mine, owners)
-            weigh_column(scanner, cells.of(mine), EVERY if found.exact else look.kinds, here, found)
+        _weigh_columns(scanner, (lines, number), look, block, table, found)
     _together(scanner, lines, block, found)
+    scanner.lines.note(hashes[number])
+
+
+def _weigh_columns(
+    scanner: Scanner, at: tuple[PartedLines, Ints], look: ColumnHits, block: Block, table: TextTable, found: LeakFindings
+) -> None:
+    """Search all of each column in which a cell was hit."""
+    lines, _ = at
+    places = table.places(lines)
+    owners = cache(lambda: _owners(scanner, lines))
+    for place in np.unique(places if found.exact else places[np.concatenate(look.cells)]).tolist():
+        mine = np.flatnonzero(places == place)
+        here = _place(table, block, at, place, mine, owners)
+        weigh_column(scanner, lines.cells.of(mine), EVERY if found.exact else look.kinds, here, found)
 
 
 def _place(
     table: TextTable,
     block: Block,
-    lines: PartedLines,
+    at: tuple[PartedLines, Ints],
     place: int,
     mine: Ints,
     owners: Callable[[], tuple[Digests, ...]],
 ) -> ColumnPlace:
     """Return where the cells of one column stand."""
-    name = table.name(place)
+    name, (lines, number) = table.name(place), at
 
     def line(cell: int) -> str:
-        return f", line {block.line + int(lines.number[mine[cell]]) + 1}"
+        return f", line {block.line + int(number[lines.number[mine[cell]]]) + 1}"
 
     def own() -> tuple[Digests, ...]:
         return tuple(owner[mine] for owner in owners())

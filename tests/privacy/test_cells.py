@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from flows.leak_scan import scan as leaks
 from flows.leak_scan.digests_of_run import run_scanner
-from transforms.leak_scan.cells import LONGEST_HASHED, Cells, CleanCells, PartedLines, neighbours
+from transforms.leak_scan.cells import LONGEST_HASHED, Cells, PartedLines, Seen, neighbours
 
 pytestmark = pytest.mark.requirement("DQ32", "Q67")
 
@@ -112,9 +113,35 @@ def test_cells_that_differ_have_other_hashes():
     assert np.diff(edges).tolist() == [len(text or "") for text in ordered]
 
 
-def test_a_cell_is_clean_until_another_takes_its_place():
-    clean = CleanCells(bits=4)
+def test_what_was_searched_is_known_until_two_others_take_its_place():
+    seen = Seen(bits=4)
     hashes = np.array([1, 3, (1 << 60) + 1, (2 << 60) + 7], np.uint64)
-    assert clean.fresh(hashes).all()
-    clean.note(hashes)
-    assert clean.fresh(hashes).tolist() == [True, False, False, False]  # the first lost its place to the second
+    assert seen.fresh(hashes).all()
+    for one in hashes:
+        seen.note(np.array([one]))
+    assert not seen.fresh(hashes).any()
+    seen.note(np.array([5], np.uint64))
+    assert seen.fresh(hashes).tolist() == [True, False, False, False]  # 5 and 3 share its place
+
+
+def test_a_line_is_searched_once_among_tables_of_one_layout_and_anew_in_another(scanner, point, tmp_path):
+    clean, leak = "2023-08-19,X,{},Y,Z", f"2023-08-19,X,{point},Y,Z"
+    lines = [clean.format(n) for n in range(400)]
+
+    def told(name: str, header: str, *rows: str) -> list[str]:
+        (tmp_path / name).write_text("\n".join([header, *rows]) + "\n")
+        return found(scanner, tmp_path / name)
+
+    assert told("a.csv", "a,b,c,d,e", *lines) == []
+    assert told("b.csv", "a,b,c,d,e", *lines, leak)[0].endswith("b.csv, column c, line 402")
+    assert told("c.csv", "a,b,c,d,f", *lines, leak)[0].endswith("c.csv, column c, line 402")
+    # halves in two lines of which one was searched before, beside another
+    assert told("d.csv", "a,b", *(f"{n},q" for n in range(50)), point[:7], "q,q")== []
+    assert told("e.csv", "a,b", *(f"{n},q" for n in range(50)), point[:7], f"{point[7:]},q")
+
+
+def test_a_column_of_dates_that_are_none_is_searched(scanner, raw, tmp_path):
+    number = int(max(u for u in raw.uprn if u.isdigit() and 8 <= len(u) <= 9))
+    days = pa.array([number] * 3 + [19_000] * 20, pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"day": days}), tmp_path / "days.parquet")
+    assert found(scanner, tmp_path / "days.parquet")

@@ -1,7 +1,8 @@
 """Cells of a table as bytes: where they lie, which were searched before, and what neighbours say together.
 
-A value that stood in a thousand cells is searched once: cells whose hash is known to be clean are left out. The hash is
-for that alone, lives as long as the process and is of 64 bits; two texts of up to eight bytes never share one.
+A value that stood in a thousand cells is searched once, and a line that several participants get is searched with the
+first of them: cells and lines whose hash is known are left out. The hash is for that alone, lives as long as the
+process and is of 64 bits; two cells of up to eight bytes never share one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -61,7 +63,9 @@ class Cells:
             data[: edges[-1] - edges[0]] = np.frombuffer(held, np.uint8)[edges[0] : edges[-1]]
         length = np.diff(edges)
         if array.null_count:
-            length[~np.asarray(array.is_valid())] = 0
+            bits = np.frombuffer(array.buffers()[0], np.uint8)
+            valid = np.unpackbits(bits, bitorder="little")[array.offset : array.offset + len(array)]
+            length[valid == 0] = 0
         return cls(data, edges[:-1] - edges[0], length)
 
     @property
@@ -119,21 +123,69 @@ def odd_cells(data: Bytes, edges: Ints) -> Ints:
     return cells
 
 
-class CleanCells:
-    """Hashes of cells that were searched, and in which nothing stands; the newest where two share a place."""
+class Seen:
+    """Hashes of cells or lines that need no second search; of those that share a place, the newest two."""
 
     def __init__(self, bits: int = CACHED_BITS) -> None:
-        self._table = np.zeros(1 << bits, np.uint64)
+        self._newest, self._older = np.zeros(1 << bits, np.uint64), np.zeros(1 << bits, np.uint64)
         self._shift = np.uint64(64 - bits)
 
     def fresh(self, hashes: Digests) -> Mask:
-        """Tell which cells are not known to be clean."""
-        unknown: Mask = self._table[(hashes >> self._shift).astype(np.int64)] != hashes
+        """Tell which are not known."""
+        places = (hashes >> self._shift).astype(np.int64)
+        unknown: Mask = self._newest[places] != hashes
+        rest = np.flatnonzero(unknown)
+        unknown[rest] = self._older[places[rest]] != hashes[rest]
         return unknown
 
     def note(self, hashes: Digests) -> None:
-        """Note cells in which nothing stands."""
-        self._table[(hashes >> self._shift).astype(np.int64)] = hashes
+        """Note some."""
+        places = (hashes >> self._shift).astype(np.int64)
+        held = self._newest[places]
+        other = held != hashes
+        self._older[places[other]] = held[other]
+        self._newest[places] = hashes
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of some bytes; the last may have no end."""
+
+    data: Bytes
+    edges: Ints
+
+    @classmethod
+    def of(cls, data: Bytes) -> Lines:
+        """Find the lines of some bytes."""
+        ends = np.flatnonzero(data == NEWLINE) + 1
+        open_end = [data.size] if not ends.size or ends[-1] < data.size else []
+        return cls(data, np.concatenate([[0], ends, open_end]).astype(np.int64))
+
+    @cached_property
+    def _texts(self) -> pa.LargeBinaryArray:
+        parts = [None, pa.py_buffer(self.edges), pa.py_buffer(self.data)]
+        return pa.LargeBinaryArray.from_buffers(pa.large_binary(), self.edges.size - 1, parts)
+
+    def hashes(self, mark: int) -> Digests:
+        """Return a hash of each line, never 0; the same line in a table with another mark has another."""
+        found = pl.Series(self._texts).hash(seed=mark).to_numpy()
+        return found | np.uint64(1)
+
+    def some(self, chosen: Ints) -> Bytes:
+        """Return some of the lines, one after another."""
+        if chosen.size == self.edges.size - 1:
+            return self.data
+        _, edges, data = self._texts.take(pa.array(chosen)).buffers()
+        end = int(np.frombuffer(edges, np.int64)[chosen.size])
+        return np.frombuffer(data, np.uint8, end)
+
+
+def with_neighbours(chosen: Mask) -> Mask:
+    """Return a choice of lines with the line before and after each: what stands across two of them stays together."""
+    wide = chosen.copy()
+    wide[1:] |= chosen[:-1]
+    wide[:-1] |= chosen[1:]
+    return wide
 
 
 @dataclass(frozen=True)

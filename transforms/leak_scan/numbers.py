@@ -49,6 +49,8 @@ def whole_numbers(values: pl.Series) -> Iterator[Numbers]:
             yield from _large(physical[physical % np.uint64(unit) == 0] // np.uint64(unit))
     elif kind == pl.Time:
         yield from _large(values.to_physical().cast(pl.UInt64).to_numpy())
+    elif kind == pl.Date:
+        yield from _large(values.to_physical().cast(pl.Int64).abs().cast(pl.UInt64).to_numpy())
 
 
 def _large(numbers: Numbers) -> Iterator[Numbers]:
