@@ -16,7 +16,7 @@ from contracts.scheme import scheme_lists
 from contracts.vocabulary import Form
 from flows.files import whole
 from transforms.column_map import ColumnMap
-from transforms.leak_scan.digests import Digester, Digests, Ints, Kind
+from transforms.leak_scan.digests import Digester, Digests, Ints, Kind, distinct, one_of_each
 from transforms.leak_scan.known import Sorts
 from transforms.leak_scan.raw_columns import RawDigests, common_lines, raw_digests, row_pairs
 
@@ -66,7 +66,7 @@ class DigestTaker:
             digests, names = _once(held)
             sorts = Sorts.of(names)
             parts |= {kind.word: digests, f"{kind.word}-sorts": sorts.names, f"{kind.word}-counts": sorts.counts}
-        parts[Kind.PAIR.word] = np.unique(np.concatenate([np.zeros(0, np.uint64), *self._pairs]))
+        parts[Kind.PAIR.word] = distinct(np.concatenate([np.zeros(0, np.uint64), *self._pairs]))[0]
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with whole(self._path) as growing, growing.open("wb") as file:
             np.savez(file, **parts)  # type: ignore[arg-type]
@@ -74,8 +74,8 @@ class DigestTaker:
 
 def _once(held: list[tuple[Digests, Digests]]) -> tuple[Digests, Digests]:
     digests, names = (np.concatenate(parts) for parts in zip(*held, strict=True))
-    found, first = np.unique(digests, return_index=True)
-    return found, names[first]
+    each = one_of_each(digests)
+    return digests[each], names[each]
 
 
 def forms(contract: Contract, columns: ColumnMap) -> Mapping[str, Form]:

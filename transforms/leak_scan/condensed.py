@@ -53,12 +53,16 @@ class Condensed:
 
     def __init__(self, raw: Bytes, edges: Ints | None = None) -> None:
         upper = _UPPER[raw]
-        self.positions = np.flatnonzero(upper)
+        whole = bool(upper.all())  # as most columns of identifiers are
+        self.positions = np.arange(raw.size) if whole else np.flatnonzero(upper)
         self.size = self.positions.size
         self.data: Bytes = np.zeros(self.size + PADDING, np.uint8)
-        np.take(upper, self.positions, out=self.data[: self.size])
+        self.data[: self.size] = upper if whole else upper[self.positions]
         self.edges = edges
-        self.cell_starts = None if edges is None else np.searchsorted(self.positions, edges[:-1])
+        self.cell_starts = None if edges is None else self._starts(edges[:-1], whole=whole)
+
+    def _starts(self, edges: Ints, *, whole: bool) -> Ints:
+        return edges if whole else np.searchsorted(self.positions, edges)
 
     @classmethod
     def of_texts(cls, texts: pl.Series) -> Condensed:
@@ -89,12 +93,12 @@ class Condensed:
     @cached_property
     def digits_before(self) -> Ints:
         """Count the digits before each letter or digit, and at the end."""
-        return np.append(0, np.cumsum(self.is_digit))
+        return counted(self.is_digit)
 
     @cached_property
     def hexes_before(self) -> Ints:
         """Count the hexadecimal digits before each letter or digit, and at the end."""
-        return np.append(0, np.cumsum(_LETTER_HEX[self.data[: self.size]]))
+        return counted(_LETTER_HEX[self.data[: self.size]])
 
     @cached_property
     def digit_runs(self) -> Spans:
@@ -129,6 +133,13 @@ class Condensed:
         if self.cell_starts is None:
             return np.zeros(positions.size, np.int64)
         return np.searchsorted(self.cell_starts, positions, side="right") - 1
+
+
+def counted(marks: Mask) -> Ints:
+    """Return how many marks stand before each place, and before the end."""
+    before = np.zeros(marks.size + 1, np.int64)
+    np.cumsum(marks, out=before[1:])
+    return before
 
 
 def joined(spans: Spans, totals: tuple[int, ...], *, most: int, farthest: int, least: int = 2) -> tuple[Ints, Ints]:

@@ -113,14 +113,27 @@ def words(data: Bytes, starts: Ints) -> Digests:
     return np.ndarray((data.size - _WORD + 1,), "<u8", buffer=data.data, strides=(1,))[starts]
 
 
+def distinct(digests: Digests) -> tuple[Digests, Ints]:
+    """Return digests in order, each once, and how many there are of each."""
+    ordered = np.sort(digests)  # several times faster than numpy's unique
+    first = np.flatnonzero(np.append(ordered.size > 0, ordered[1:] != ordered[:-1])[: ordered.size])
+    return ordered[first], np.diff(np.append(first, ordered.size))
+
+
+def one_of_each(digests: Digests) -> Ints:
+    """Return a place of each different digest, in their order."""
+    order = np.argsort(digests)
+    ordered = digests[order]
+    return order[np.append(ordered.size > 0, ordered[1:] != ordered[:-1])[: ordered.size]]
+
+
 class DigestSet:
     """Digests in order, each once, with a filter before them: most look-ups end there."""
 
     SPARSE, LEAST_BITS, MOST_BITS = 6, 16, 28
 
     def __init__(self, digests: Digests) -> None:
-        ordered = np.sort(digests)
-        self.digests = ordered[np.append(True, ordered[1:] != ordered[:-1])] if ordered.size else ordered
+        self.digests, _ = distinct(digests)
         bits = min(self.MOST_BITS, max(self.LEAST_BITS, int(self.digests.size).bit_length() + self.SPARSE))
         self._shift = np.uint64(64 - bits)
         self._filter = np.zeros(1 << bits, np.bool_)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from transforms.leak_scan.candidates import ALONE, Windows, distributors, significant
 from transforms.leak_scan.condensed import Condensed
-from transforms.leak_scan.digests import Bytes, Digester, Digests, DigestSet, Ints, Kind, words
+from transforms.leak_scan.digests import Bytes, Digester, Digests, DigestSet, Ints, Kind, distinct, one_of_each, words
 
 BODIES = 10**10
 INWARD = 4_000  # inward parts that a pseudonym postcode is drawn from
@@ -34,8 +34,7 @@ class Sorts:
     @classmethod
     def of(cls, names: Digests) -> Sorts:
         """Count names."""
-        found, counts = np.unique(names, return_counts=True)
-        return cls(found, counts.astype(np.int64))
+        return cls(*distinct(names))
 
     def count(self, names: Digests) -> Floats:
         """Return how many there are of each name."""
@@ -110,8 +109,8 @@ class Known:
     def once(self, text: Condensed, found: Windows) -> Windows:
         """Return windows with each value once: what repeats is one event to chance."""
         digests = self.digester.of(found.kind, text.data, found.start, found.length)
-        _, first = np.unique(digests, return_index=True)
-        return Windows(found.kind, found.form, found.start[first], found.length[first])
+        each = one_of_each(digests)
+        return Windows(found.kind, found.form, found.start[each], found.length[each])
 
     def expected(self, data: Bytes, found: Windows) -> float:
         """Return how many of some windows chance would make an identifier."""

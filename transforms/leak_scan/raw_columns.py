@@ -67,7 +67,7 @@ def raw_digests(batch: pl.DataFrame, forms: Mapping[str, Form], digester: Digest
         if kind is None:
             continue
         texts = batch[heading].cast(pl.String)
-        if kind in NUMBERS:
+        if kind in NUMBERS and texts.str.contains(".", literal=True).any():
             texts = texts.str.replace(POINT_NOUGHT, "")
         rows = np.flatnonzero(texts.is_not_null().to_numpy())
         if not rows.size:
