@@ -33,6 +33,7 @@ from contracts.evidence_types import (
     Count,
     Date,
     Hex16,
+    Hex32,
     Maybe,
     Name,
     Seconds,
@@ -367,8 +368,8 @@ class Evidence(Section):
     cut: CutEvidence
     tool: Tool
     scheme: Annotated[str, Field(pattern="^[0-9]+$")] = _of("Version of the pseudonym scheme.")
-    key_fingerprint: Hex16 = _of(
-        "First 8 bytes, in hex, of HKDF-SHA-256 of the cut key under the field name fingerprint; tells keys apart and "
+    key_fingerprint: Hex32 = _of(
+        "First 16 bytes, in hex, of HKDF-SHA-256 of the cut key under the field name fingerprint; tells keys apart and "
         "reveals nothing."
     )
     signers: Maybe[Annotated[tuple[DeclaredSigner, ...], Field(min_length=1)]] = _maybe(

@@ -33,6 +33,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+Hex32 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Date = Annotated[str, Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 Time = Annotated[
     str,

@@ -42,11 +42,15 @@ def compare_command(
 
     Drift runs from 0 (same) to 1 (nothing in common). Without --public-key, signatures are not checked.
     """
+    from flows.pack.held_files import StillPack
     from flows.report.drift import compare
 
+    both = [StillPack(pack) for pack in (before, now)]
     for pack in (before, now) if public_key else ():
         _verify(pack, public_key or [])
     found = compare(before, now)
+    for still in both:
+        still.require()
     document = {**found.document(), "verified": bool(public_key)}
     if not as_json:
         _print(found, 0.0 if show_all else threshold, verified=bool(public_key), show_all=show_all)

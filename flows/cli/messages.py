@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from flows.messages.write import MessageCounts
+    from flows.pack.held_files import StillPack
 
 CASE_HELP = "Test case; repeatable.  [default: all of phase CIT]"
 Pack = Annotated[Path, typer.Argument(help="Folder of a release or return pack.", show_default=False)]
@@ -77,7 +78,7 @@ def messages_command(  # noqa: PLR0913 - the options of a command
     interfaces = tables_of(asked).interfaces()
     schema = PublishedSchema(validate_with) if validate_with else None
     providers = read_providers(connection_providers, interfaces) if connection_providers else {}
-    _hold(pack, public_key)
+    still = _hold(pack, public_key)
     cut = datetime.fromisoformat(read_evidence(pack).cut.date)
     moment = _local(sent or cut.replace(hour=9))
     terms = MessageDefaults(
@@ -88,17 +89,21 @@ def messages_command(  # noqa: PLR0913 - the options of a command
         environment=environment,
         providers=providers,
     )
-    _tell(write_messages(pack, out, asked, terms, schema), out, as_json=as_json)
+    _tell(write_messages(pack, out, asked, terms, schema, read=still.require), out, as_json=as_json)
 
 
-def _hold(pack: Path, public_key: list[Path] | None) -> None:
+def _hold(pack: Path, public_key: list[Path] | None) -> StillPack:
+    """Verify a pack; return what tells whether it is still the one that was verified."""
     from flows.keys.signing_key import load_public
+    from flows.pack.held_files import StillPack
     from flows.pack.verify import VerificationPolicy, hold_together, verify_pack
 
+    still = StillPack(pack)
     if public_key:
         verify_pack(pack, [load_public(path) for path in public_key], VerificationPolicy())
     else:
         hold_together(pack)
+    return still
 
 
 def _local(moment: datetime) -> datetime:
@@ -153,8 +158,9 @@ def expected_command(
     """Print what is expected of a metering point or test case, step by step: who sends what, who holds what then."""
     from flows.messages.expected import expected_steps, told, write_steps
 
-    _hold(pack, public_key)
+    still = _hold(pack, public_key)
     steps = expected_steps(pack, mpan=mpan, test_case=test_case, processes=tuple(process or ()))
+    still.require()
     if out is not None:
         write_steps(steps, out)
         typer.echo(f"{steps.height:,} rows: {out}")

@@ -38,7 +38,7 @@ CutId = Annotated[
     ),
 ]
 Fingerprint = Annotated[
-    str, matching(r"[0-9a-f]{16}", "must be the 16 hex digits that 'datacut key fingerprint' prints")
+    str, matching(r"[0-9a-f]{32}", "must be the 32 hex digits that 'datacut key fingerprint' prints")
 ]
 # role of the MHHS market -> the role whose extracts it sends
 MHHS_ROLES = {

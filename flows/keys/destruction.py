@@ -30,7 +30,7 @@ LIMITS = "attests one file; copies, backups and blocks that the device keeps are
 CERTIFICATE_MODE = 0o644
 _ASIDE = ".destroying"
 MAX_LIST = 1 << 20  # bytes of a list of revoked fingerprints
-_LINE = re.compile(r"([0-9a-f]{16})(?:\s+#.*)?|#.*|")
+_LINE = re.compile(r"([0-9a-f]{32}|[0-9a-f]{16})(?:\s+#.*)?|#.*|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +250,8 @@ def refuse_revoked(fingerprint: str, path: Path) -> None:
     for number, line in enumerate(lines, start=1):
         form = _LINE.fullmatch(line.strip())
         if form is None:
-            raise KeyMaterialError(f"line {number} is not a fingerprint", where=str(path), remedy="16 hex digits")
-        if form[1] == fingerprint:
+            raise KeyMaterialError(f"line {number} is not a fingerprint", where=str(path), remedy="32 hex digits")
+        if form[1] and fingerprint.startswith(form[1]):  # lists of earlier versions hold the first 16 digits
             raise KeyMaterialError(
                 f"the key {fingerprint} is revoked or destroyed", where=str(path), remedy="use the key of this cut"
             )

@@ -25,7 +25,7 @@ _FORM = re.compile(
     rb"(?P<body># datacut key share (?P<number>[1-9][0-9]?) of (?P<count>[1-9][0-9]?): any (?P<threshold>[1-9][0-9]?)"
     rb" give the key back \(SLIP-39\)\n"
     rb"# cut (?P<cut>[A-Za-z0-9][A-Za-z0-9._-]{0,63})\n"
-    rb"# fingerprint (?P<fingerprint>[0-9a-f]{16})\n"
+    rb"# fingerprint (?P<fingerprint>[0-9a-f]{32})\n"
     rb"(?P<words>[a-z]+(?: [a-z]+){32})\n)"
     rb"# check (?P<check>[0-9a-f]{16})\n"
 )

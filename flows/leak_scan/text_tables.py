@@ -96,7 +96,12 @@ def search_lines(scanner: Scanner, block: Block, table: TextTable, found: LeakFi
 
 
 def _weigh_columns(
-    scanner: Scanner, at: tuple[PartedLines, Ints], look: ColumnHits, block: Block, table: TextTable, found: LeakFindings
+    scanner: Scanner,
+    at: tuple[PartedLines, Ints],
+    look: ColumnHits,
+    block: Block,
+    table: TextTable,
+    found: LeakFindings,
 ) -> None:
     """Search all of each column in which a cell was hit."""
     lines, _ = at

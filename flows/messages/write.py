@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,12 +65,19 @@ class MessageCounts:
 
 
 def write_messages(
-    pack: Path, out: Path, asked: MessageSelection, terms: MessageDefaults, schema: PublishedSchema | None = None
+    pack: Path,
+    out: Path,
+    asked: MessageSelection,
+    terms: MessageDefaults,
+    schema: PublishedSchema | None = None,
+    *,
+    read: Callable[[], None] = lambda: None,
 ) -> MessageCounts:
     """Write the messages of the test cases of a release or return pack into a new folder.
 
     Args:
         schema: judges what was written; the folder is there whatever it says.
+        read: called once all was read of the pack, before the folder is there.
 
     Raises:
         ConfigurationError: a test case, interface, process, version, or a value of the terms is not known.
@@ -106,6 +113,7 @@ def write_messages(
                 **({"unknown": tables.unknown} if tables.unknown else {}),
             }
             (aside / FACTS).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            read()
     except FileExistsError:
         raise PlaceError("already exists", where=out.name, remedy="name a new folder") from None
     except OSError as fault:

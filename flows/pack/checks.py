@@ -82,7 +82,8 @@ def contents_check(pack: OpenPack, signed_digest: str, seen: Progress | None) ->
             complete = False
             continue
         listed |= set(digests)
-        wrong, read = _digests(pack, digests, seen)
+        stated = _stated_octets(pack) if name == bag.MANIFEST and not faults else None
+        wrong, read = _digests(pack, digests, seen, stated)
         faults += wrong
         counted += read
     if complete:
@@ -122,12 +123,27 @@ def _wrong_rooms(name: str, digests: Mapping[str, str]) -> str:
     return "" if needed <= set(digests) else "does not list every file that a pack must have"
 
 
-def _digests(pack: OpenPack, digests: Mapping[str, str], seen: Progress | None) -> tuple[list[PackFault], int]:
+def _stated_octets(pack: OpenPack) -> int | None:
+    """Return how many bytes the bag says its payload has; its own digest held already. None where it says nothing."""
+    try:
+        octets, _, _ = bag.parse_info(pack.read(bag.INFO) or b"").get("Payload-Oxum", "").partition(".")
+    except EvidenceError:  # told by whoever reads it for itself
+        return None
+    return int(octets) if octets.isascii() and octets.isdigit() else None
+
+
+def _digests(
+    pack: OpenPack, digests: Mapping[str, str], seen: Progress | None, most: int | None
+) -> tuple[list[PackFault], int]:
+    """Hold files against their digests; one that is larger than all of them together is not read."""
     faults, counted = [], 0
     for path, digest in digests.items():
         if path not in pack.listing.files:
             if path not in FIXED:  # those the structure has told already
                 faults.append(PackFault(path, "is missing"))
+            continue
+        if most is not None and pack.listing.files[path] > most:
+            faults.append(PackFault(path, f"is not the file that was sealed: the whole payload had {most:,} bytes"))
             continue
         try:
             actual, size = bag.digest_file(pack.root / path, seen=seen)

@@ -64,6 +64,36 @@ class HeldFiles:
         return path in self.digests
 
 
+class StillPack:
+    """A pack as it lay before it was verified; whoever reads it afterwards asks whether it still does.
+
+    A file that is renamed over another, or back again, has another inode or time of change; both are the kernel's.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._before = root, _states(root)
+
+    def require(self) -> None:
+        """See that nothing of the pack changed while it was verified and read.
+
+        Raises:
+            EvidenceError: something did: what was read may not be what was verified.
+        """
+        if _states(self._root) != self._before:
+            raise EvidenceError("changed while it was read", where=self._root.name, remedy=REMEDY)
+
+
+def _states(root: Path) -> dict[str, tuple[int, ...]]:
+    found = {}
+    for path in (root, *root.rglob("*")):
+        try:
+            state = path.lstat()
+        except OSError:  # not there, or gone since: whoever verifies or reads it says so
+            continue
+        found[str(path)] = state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+    return found
+
+
 REMEDY = "let nobody write to the pack, and run again"
 
 

@@ -34,6 +34,7 @@ from flows.cut.progress import Progress, silent
 from flows.intake import SourceSpec
 from flows.intake.files import CLEANSE
 from flows.keys.signing_key import PublicKey
+from flows.pack.held_files import StillPack
 from flows.pack.previous import read_evidence
 from flows.pack.verify import VerificationPolicy, hold_together, verify_pack
 from flows.pack.writer import private_folder
@@ -130,6 +131,7 @@ def restore(
         IntakeError: a file of the backup is missing or cannot be read.
         KeyMaterialError, EvidenceError, RefusedError: key or pack are not to be used, or the backup is another's.
     """
+    still = StillPack(pack)
     evidence, verified = open_return(pack, public_keys)
     cut = evidence.cut.id
     keys = read_keys(cut, evidence.key_fingerprint)
@@ -165,6 +167,7 @@ def restore(
         found.precise = {"back": values.back, "as_released": values.left}
         text = json.dumps(found.document(), indent=2, sort_keys=True)
         (folder / REPORT).write_text(f"{text}\n", encoding="utf-8")
+        still.require()
     return found
 
 

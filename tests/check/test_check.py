@@ -64,7 +64,7 @@ def test_check_counts_what_the_run_counts(sample):
     [
         (lambda s: (s / "MOPB/metering.csv").write_text("A,B\n1,2\n"), 11),
         (lambda s: (s / "keys/cut.key").write_text("0" * 63 + "\n"), 13),
-        (lambda s: edited(s, fingerprint="0123456789abcdef"), 13),
+        (lambda s: edited(s, fingerprint="0123456789abcdef" * 2), 13),
         (lambda s: edited(s, date="2023-08-20"), 12),
         (lambda s: (s / "keys/signing.pem").unlink(), 13),
         (lambda s: (s / "SUPB/portfolio.tsv").write_text((s / "SUPB/portfolio.tsv").read_text().split("\n")[0]), 20),

@@ -110,7 +110,7 @@ def specimen(
         "cut": {"id": "SIT-2023-08-19", "date": "2023-08-19", "trust_model": "SI-central"},
         "tool": {"name": "datacut", "version": "0.1.0"},
         "scheme": "1",
-        "key_fingerprint": "a8fb08ac6df24bc8",
+        "key_fingerprint": "a8fb08ac6df24bc837770c229e499c1e",
         "inputs": [_input(rng, row, dict(who)[row["participant"]]) for row in accounting],
         "accounting": accounting,
         "rules": [rule for row in accounting for rule in _rules(rng, row)],

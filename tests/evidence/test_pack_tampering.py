@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -344,3 +345,18 @@ class TestFreshness:
     def test_a_pack_of_another_cut(self, pack: Path, operator: Signer) -> None:
         verify_pack(pack, [operator.public], VerificationPolicy(cut_id="SIT-2023-08-19"))
         assert faulty(pack, operator.public, cut_id="QUAL-2024") == [bag.EVIDENCE]
+
+
+def test_a_payload_of_holes_is_not_read(pack: Path, operator: Signer) -> None:
+    """Eight gigabytes of nothing take no room on the disk; nobody reads them to see that they were not sealed."""
+    path = next(path for path in sorted((pack / "data").rglob("*")) if path.is_file())
+    os.truncate(path, 8 << 30)
+    read: list[int] = []
+
+    def seen(count: int) -> None:
+        read.append(count)
+        assert sum(read) < 1 << 24
+
+    with pytest.raises(PackFaultError) as caught:
+        verify_pack(pack, [operator.public], seen=seen)
+    assert path.relative_to(pack).as_posix() in caught.value.verification.files

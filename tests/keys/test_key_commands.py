@@ -26,13 +26,13 @@ Run = Callable[..., Done]
 def test_the_life_of_a_key(tmp_path: Path, passphrase_file: Path, datacut: Run) -> None:
     made = datacut("key", "new", "--cut", CUT, "--out", "cut.key", "--passphrase-file", passphrase_file)
     fingerprint = made.out.strip()
-    assert (made.code, len(fingerprint)) == (0, 16)
+    assert (made.code, len(fingerprint)) == (0, 32)
     recipient = datacut("key", "identity", "--out", "identity").out.strip()
     sealed = ("--key", "cut.key", "--cut", CUT, "--passphrase-file", passphrase_file)
     assert datacut("key", "fingerprint", *sealed).out.strip() == fingerprint
     assert datacut("key", "wrap", *sealed, "--to", recipient, "--out", "cut.age").out.strip() == fingerprint
     unwrap = ("key", "unwrap", "--key", "cut.age", "--cut", CUT, "--identity", "identity", "--out", "again.key")
-    assert datacut(*unwrap, "--fingerprint", "0" * 16).code == 13
+    assert datacut(*unwrap, "--fingerprint", "0" * 32).code == 13
     assert not (tmp_path / "again.key").exists()
     assert datacut(*unwrap, "--fingerprint", fingerprint).out.strip() == fingerprint
     split = datacut(
@@ -118,7 +118,7 @@ def _id(folder: Path) -> str:
 
 
 def test_a_wrong_key_ends_a_run_before_a_row_is_read(sample: Path, tmp_path: Path, datacut: Run) -> None:
-    folder = _cut(sample, tmp_path, "fingerprint: 0123456789abcdef")
+    folder = _cut(sample, tmp_path, "fingerprint: 0123456789abcdef0123456789abcdef")
     done = datacut("run", "--plain", folder / "cut.yaml")
     assert done.code == 13
     assert "0123456789abcdef" in done.err

@@ -177,7 +177,7 @@ def test_shares_that_do_not_belong_together_are_refused() -> None:
         shares.combine([made[0], liar], CUT)
     with pytest.raises(KeyMaterialError, match="SLIP-39"):
         shares.combine([made[0], replace(made[1], words=made[1].words[::-1])], CUT)
-    of_another = [replace(share, fingerprint="0" * 16) for share in made]
+    of_another = [replace(share, fingerprint="0" * 32) for share in made]
     with pytest.raises(KeyMaterialError, match="one of them is wrong"):
         shares.combine(of_another, CUT)
 
@@ -270,6 +270,9 @@ def test_revoked_fingerprints_are_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyMaterialError, match="revoked"):
         destruction.refuse_revoked(FINGERPRINT, listed)
     assert len(listed.read_text().splitlines()) == 2
+    listed.write_text(f"{FINGERPRINT[:16]}  # as earlier versions wrote them\n")
+    with pytest.raises(KeyMaterialError, match="revoked"):
+        destruction.refuse_revoked(FINGERPRINT, listed)
 
 
 @pytest.mark.parametrize("text", [None, "not a fingerprint\n", "0123456789ABCDEF\n", "0123456789abcdef0\n", "\xff\xfe"])

@@ -85,7 +85,7 @@ def test_a_destruction_that_is_killed_at_any_step_is_gone_on_with(tmp_path: Path
         assert left == ["certificate", "revoked-keys.txt", "signing.pem", "signing.pub"], f"killed at step {last}"
         signer = load_signer(folder / "signing.pem")
         assert destruction.verify_certificate(folder / "certificate", signer.public) == told
-        assert [line[:16] for line in (folder / "revoked-keys.txt").read_text().splitlines()] == [FINGERPRINT]
+        assert [line[:32] for line in (folder / "revoked-keys.txt").read_text().splitlines()] == [FINGERPRINT]
         assert destroy(folder) == told  # once more changes nothing
     assert 10 < kills < MOST - 1
 

@@ -134,7 +134,7 @@ def test_read_key_opens_all_kinds_alike(tmp_path: Path, plain: Path, passphrase_
         opened = read_key(tmp_path / "sealed.key", CUT, FINGERPRINT, Unlock(passphrase_file))
         assert opened.fingerprint() == FINGERPRINT
         with pytest.raises(KeyMaterialError, match="another key"):
-            read_key(tmp_path / "sealed.key", CUT, "0" * 16, Unlock(passphrase_file))
+            read_key(tmp_path / "sealed.key", CUT, "0" * 32, Unlock(passphrase_file))
 
 
 def test_the_environment_may_name_the_file_but_never_shows_it(

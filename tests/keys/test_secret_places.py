@@ -59,7 +59,7 @@ def test_a_key_from_a_program_is_the_key(cut):
     relative = {"command": ["cat", "keys/cut.key"]}  # in the folder of cut.yaml
     assert context.cut_keys(changed(cut, key=relative)).fingerprint() == wanted
     with pytest.raises(KeyMaterialError, match="is another key"):
-        context.cut_keys(changed(cut, key=relative, fingerprint="0" * 16))
+        context.cut_keys(changed(cut, key=relative, fingerprint="0" * 32))
 
 
 def test_a_protected_key_is_opened_by_a_passphrase_from_a_program(cut, tmp_path, passphrase_file):

@@ -12,9 +12,10 @@ import polars as pl
 import pytest
 
 from contracts.processes import market_processes
+from flows.messages import expected, write
 from tests.command import datacut
 from tests.messages import oracle
-from tests.messages.conftest import CUT
+from tests.messages.conftest import CRITERIA, CUT
 
 
 def manifest(folder: Path) -> list[dict[str, str]]:
@@ -221,3 +222,26 @@ def test_what_is_no_release_with_allocations_is_refused(release, tmp_path):
     shutil.rmtree(path.parents[1])
     assert datacut("messages", changed, "--out", tmp_path / "out").code == 18
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["messages", "expected"])
+def test_a_pack_that_changes_while_it_is_read_gives_nothing(release, tmp_path, monkeypatch, command):
+    pack = tmp_path / "pack"
+    shutil.copytree(release, pack)
+    place, name = (write, "expected_records") if command == "messages" else (expected, "expected_steps")
+    read = getattr(place, name)
+
+    def changed(*given: object, **named: object) -> object:
+        found = read(*given, **named)
+        file = pack / "data/SUPA/portfolio.parquet"
+        file.rename(tmp_path / "aside")
+        (tmp_path / "aside").rename(file)
+        return found
+
+    monkeypatch.setattr(place, name, changed)
+    out = tmp_path / "out"
+    asked = ["--test-case", sorted(CRITERIA)[0]] if command == "expected" else []
+    done = datacut(command, pack, "--out", out, *asked)
+    assert done.code == 18, done.err
+    assert "changed while it was read" in done.err
+    assert not out.exists()

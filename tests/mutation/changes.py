@@ -77,7 +77,10 @@ def changes(path: str, text: str) -> Iterator[Change]:
 def _of(node: ast.AST, path: str, source: _Source, inside: str) -> Iterator[Change]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            child.returns = None
             yield from _of(child, path, source, child.name)
+        elif isinstance(child, ast.arg):  # what a parameter or a result is said to be is never evaluated
+            continue
         elif not (isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)):  # no texts of documentation
             yield from _here(child, path, source, inside)
             yield from _of(child, path, source, inside)

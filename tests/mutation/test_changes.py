@@ -11,7 +11,7 @@ from tests.mutation.changes import changes, draw
 ROOT = Path(__file__).parents[2]
 SOURCE = '''\
 """Text."""
-def over(values, most=3):
+def over(values: list[int | None], most=3) -> int | None:
     """Say > nothing."""
     found = [v for v in values if v > most and not v == 7]
     return len(found) + 1 if found else 0
@@ -31,6 +31,7 @@ def test_every_kind_of_change_is_made():
         ("condition", "found", "True"),
         ("condition", "found", "False"),
     }
+    assert not [change for change in found if change.before == "|"]
     assert all(change.inside == "over" for change in found if change.line > 2)
     for change in found:
         changed = change.apply(SOURCE)

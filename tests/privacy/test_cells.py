@@ -136,7 +136,7 @@ def test_a_line_is_searched_once_among_tables_of_one_layout_and_anew_in_another(
     assert told("b.csv", "a,b,c,d,e", *lines, leak)[0].endswith("b.csv, column c, line 402")
     assert told("c.csv", "a,b,c,d,f", *lines, leak)[0].endswith("c.csv, column c, line 402")
     # halves in two lines of which one was searched before, beside another
-    assert told("d.csv", "a,b", *(f"{n},q" for n in range(50)), point[:7], "q,q")== []
+    assert told("d.csv", "a,b", *(f"{n},q" for n in range(50)), point[:7], "q,q") == []
     assert told("e.csv", "a,b", *(f"{n},q" for n in range(50)), point[:7], f"{point[7:]},q")
 
 

@@ -14,6 +14,7 @@ from contracts.errors import EvidenceError
 from flows.cli.main import build
 from flows.keys.signing_key import Signer, load_signer, new_signing_key
 from flows.pack.writer import PackWriter
+from flows.report import drift as drifting
 from flows.report.drift import compare
 from tests.evidence.specimen import model, specimen
 
@@ -183,3 +184,19 @@ class TestCommand:
         (two / "data/EELC/registration.parquet").write_bytes(b"x")
         done = self.run(one, two, "--public-key", tmp_path / "k.pub")
         assert done.exception.exit_code == 18
+
+
+def test_a_pack_that_changes_while_it_is_compared_is_refused(make: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, now = make("a", frame()), make("b", frame())
+    file = now / "data/EELC/registration.parquet"
+
+    def changed(old: Path, new: Path) -> drifting.PackComparison:
+        found = compare(old, new)
+        file.rename(now / "aside")
+        (now / "aside").rename(file)
+        return found
+
+    monkeypatch.setattr(drifting, "compare", changed)
+    done = CliRunner().invoke(build(), ["compare", str(before), str(now)])
+    assert isinstance(done.exception, EvidenceError)
+    assert "changed while it was read" in str(done.exception)

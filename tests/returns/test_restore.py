@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,6 +17,7 @@ import pytest
 
 from flows.intake import SourceSpec
 from flows.pack.writer import private_folder
+from flows.restore import restore as restoring
 from flows.restore.real_identifiers import RealNames
 from flows.restore.unmatched import ALONE, DIFFERS, RECORD, compare, unmatched
 from flows.sample import SampleRequest, generate
@@ -187,4 +190,28 @@ def test_a_backup_without_a_row_is_not_the_one(market, tmp_path):
     (backup / "registration.csv").write_text(head)
     done = restore(market, "EELC", tmp_path / "back", backup=backup)
     assert (done.code, len(done.told)) == (12, 1)
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_file_that_is_swapped_while_a_pack_is_read_ends_it_though_it_lies_there_again(
+    market, copied, tmp_path, monkeypatch
+):
+    """What is read is what was verified: a rename there and back leaves the same bytes, and the kernel's time."""
+    pack = copied("from-packs/SAMPLE-2023-08-19-return-EELC")
+    file, aside, other = pack / "data/EELC/augmented.parquet", tmp_path / "aside", tmp_path / "other"
+    shutil.copy2(file, other)
+    read = restoring.restore_items
+
+    def swapped(*given: Any) -> Any:
+        file.rename(aside)
+        other.rename(file)
+        found = read(*given)
+        file.unlink()
+        aside.rename(file)
+        return found
+
+    monkeypatch.setattr(restoring, "restore_items", swapped)
+    done = restore(market, "EELC", tmp_path / "back", pack=pack)
+    assert (done.code, len(done.told)) == (18, 1), done.err
+    assert "changed while it was read" in done.told[0]
     assert not (tmp_path / "back").exists()

@@ -71,5 +71,5 @@ class FieldKeys:
         return Subkey(HKDF(SHA256(), 32, None, label.encode()).derive(self._cut_key), label)
 
     def fingerprint(self) -> str:
-        """Return 16 hex digits that identify the key and reveal nothing of it."""
-        return self.field("fingerprint").material()[:8].hex()
+        """Return 32 hex digits that identify the key and reveal nothing of it."""
+        return self.field("fingerprint").material()[:16].hex()
