@@ -84,7 +84,7 @@ class StillPack:
 
 
 def _states(root: Path) -> dict[str, tuple[int, ...]]:
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for path in (root, *root.rglob("*")):
         try:
             state = path.lstat()

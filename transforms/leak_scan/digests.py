@@ -124,7 +124,8 @@ def one_of_each(digests: Digests) -> Ints:
     """Return a place of each different digest, in their order."""
     order = np.argsort(digests)
     ordered = digests[order]
-    return order[np.append(ordered.size > 0, ordered[1:] != ordered[:-1])[: ordered.size]]
+    each: Ints = order[np.append(ordered.size > 0, ordered[1:] != ordered[:-1])[: ordered.size]]
+    return each
 
 
 class DigestSet:
