@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flows.orchestration.telling import PATIENCE
 from flows.sample import SampleRequest, generate
 from tests.ops.postgres_service import PostgresService
 from tests.ops.prefect_server import Receiver, Server, deploy, descendants, make_block, wait
@@ -32,6 +33,7 @@ ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 TARGETS = ("flow", "worker and flow", "worker", "server", "postgres")
 RIGHT_WITHIN = 120.0  # seconds until the state of a run is right
 PAUSE = 10.0
+TOLD_WITHIN = PATIENCE.total_seconds() + 15  # seconds, where the server's own alert was missed
 
 
 @dataclass
@@ -41,7 +43,10 @@ class Tally:
     kills: Counter[str] = field(default_factory=Counter)
     looked: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
+    survived: Counter[str] = field(default_factory=Counter)
+    notified: Counter[str] = field(default_factory=Counter)
     longest: float = 0.0
+    lost: int = 0
     faults: list[str] = field(default_factory=list)
 
 
@@ -119,6 +124,22 @@ def _kill(processes: list[int]) -> None:
             continue
 
 
+def judged(what: str, state: str, took: float, told: list[dict[str, str]], tally: Tally) -> list[str]:
+    """Say what is wrong with the state that a run has ended in, and with what was told of it."""
+    tally.looked["states"] += 1
+    tally.looked["messages"] += len(told)
+    wrong = []
+    if len(told) != (state != "COMPLETED"):
+        tally.lost += not told
+        wrong.append(f"{len(told)} messages of a run that {state}: {[m['subject'] for m in told]}")
+    wrong += [
+        f"no stage in {m['body']!r}" for m in told if not re.search(r"\nStage: \w.*\nLast good step: \w", m["body"])
+    ]
+    if state != "COMPLETED" and took > RIGHT_WITHIN + (0 if what == "flow" else PAUSE):
+        wrong.append(f"the state was right after {took:.0f} s")
+    return wrong
+
+
 def trial(site: Site, what: str, moment: float, wanted: dict[str, str], tally: Tally) -> str:
     """Kill once, look, run again, look; return what happened."""
     before = len(site.receiver.told)
@@ -127,17 +148,9 @@ def trial(site: Site, what: str, moment: float, wanted: dict[str, str], tally: T
     tally.kills[what] += 1
     tally.states[f"{what}: {state}"] += 1
     tally.longest = max(tally.longest, took if state != "COMPLETED" else 0.0)
-    time.sleep(20)  # messages that come, and any that come twice
+    time.sleep(TOLD_WITHIN if state != "COMPLETED" else 20)  # messages that come, and any that come twice
     told = [message for _, message in site.receiver.told[before:] if "data-cut" in message["subject"]]
-    tally.looked["messages"] += len(told)
-    wrong = []
-    if len(told) != (state != "COMPLETED"):
-        wrong.append(f"{len(told)} messages of a run that {state}: {[m['subject'] for m in told]}")
-    wrong += [
-        f"no stage in {m['body']!r}" for m in told if not re.search(r"\nStage: \w.*\nLast good step: \w", m["body"])
-    ]
-    if state != "COMPLETED" and took > RIGHT_WITHIN + (0 if what == "flow" else PAUSE):
-        wrong.append(f"the state was right after {took:.0f} s")
+    wrong = judged(what, state, took, told, tally)
     tally.looked["locks"] += 1
     if not site.lock_is_free():
         wrong.append("the lock is held")
@@ -149,19 +162,26 @@ def trial(site: Site, what: str, moment: float, wanted: dict[str, str], tally: T
     if site.pack() != wanted:
         wrong.append("another payload")
     tally.faults += [f"after a kill of {what}: {one}" for one in wrong]
+    tally.survived[what] += not wrong
+    tally.notified[what] += len(told)
     return f"{state.lower()} after {took:.0f} s; " + ("; ".join(wrong) or "well")
 
 
-def campaign(folder: Path, kills: int, seed: int, mpans: int, *, postgres: bool) -> Tally:
-    """Kill so many times."""
+def campaign(folder: Path, kills: int, seed: int, mpans: int, *, postgres: bool, good_runs: int = 1) -> Tally:
+    """Let so many runs end well, and kill so many times."""
     tally, chance = Tally(), random.Random(seed)
     site = Site(folder, mpans, seed, postgres=postgres)
     try:
         began = time.monotonic()
         good, _ = site.run()
         length = time.monotonic() - began
-        if good["state_type"] != "COMPLETED":
-            raise SystemExit(f"the undisturbed run {good['state_type']}: {good['state'].get('message')}")
+        for _ in range(good_runs):
+            if good["state_type"] != "COMPLETED":
+                raise SystemExit(f"the undisturbed run {good['state_type']}: {good['state'].get('message')}")
+            tally.looked["good runs for messages"] += 1
+            good, _ = site.run()
+        if site.receiver.told:
+            tally.faults.append(f"{len(site.receiver.told)} messages of good runs")
         wanted = site.pack()
         targets = [t for t in TARGETS if postgres or t != "postgres"]
         for number in range(kills):
@@ -171,9 +191,7 @@ def campaign(folder: Path, kills: int, seed: int, mpans: int, *, postgres: bool)
             sys.stdout.flush()
     finally:
         site.stop()
-    tally.faults += [
-        f"no check looked at {what}" for what in ("messages", "locks", "payloads") if not tally.looked[what]
-    ]
+    tally.faults += [f"no check looked at {what}" for what in ("states", "locks", "payloads") if not tally.looked[what]]
     return tally
 
 
@@ -181,14 +199,21 @@ def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=12)
+    parser.add_argument("--good", type=int, default=1, help="undisturbed runs before the kills")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mpans", type=int, default=200)
     parser.add_argument("--postgres", action="store_true", help="Prefect's database on a PostgreSQL server of its own")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="outages") as folder:
         Path(folder).chmod(0o755)  # PostgreSQL runs as another user
-        tally = campaign(Path(folder), asked.kills, asked.seed, asked.mpans, postgres=asked.postgres)
+        tally = campaign(
+            Path(folder), asked.kills, asked.seed, asked.mpans, postgres=asked.postgres, good_runs=asked.good
+        )
     sys.stdout.write(f"kills {dict(tally.kills)}, ends {dict(tally.states)}, looked at {dict(tally.looked)}\n")
+    sys.stdout.write("| killed | times | survived | told |\n|---|---|---|---|\n")
+    for what, times in tally.kills.items():
+        sys.stdout.write(f"| {what} | {times} | {tally.survived[what]} | {tally.notified[what]} |\n")
+    sys.stdout.write(f"messages lost: {tally.lost}\n")
     sys.stdout.write(f"longest until the state was right: {tally.longest:.0f} s\n")
     sys.stdout.write("\n".join(tally.faults) + "\n" if tally.faults else "all told, none twice, no lock left\n")
     return 1 if tally.faults else 0

@@ -22,6 +22,7 @@ from flows.cut.parallel import map_parallel
 from flows.orchestration import inbox, notices, settled, watch
 from flows.release.published import Published
 from flows.sample import SampleRequest, generate
+from tests.ops.outages import Tally, judged
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +204,26 @@ def test_a_run_that_ends_early_waits_for_no_step_that_nobody_has_begun():
         go.set()
     assert [step.wrapped_future for step in left] == [one]
     assert waits.cancelled()
+
+
+GOOD = {"subject": "datacut C: data-cut failed", "body": "Cut: C\nStage: quality\nLast good step: intake"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("flow", "CRASHED", 100.0, [GOOD]), []),
+        (("server", "COMPLETED", 500.0, []), []),
+        (("server", "FAILED", 30.0, []), ["0 messages of a run that FAILED: []"]),
+        (("flow", "COMPLETED", 3.0, [GOOD]), ["1 messages of a run that COMPLETED"]),
+        (("flow", "CRASHED", 3.0, [GOOD, GOOD]), ["2 messages of a run that CRASHED"]),
+        (("flow", "CRASHED", 3.0, [{**GOOD, "body": "Cut: C"}]), ["no stage in 'Cut: C'"]),
+        (("flow", "CRASHED", 121.0, [GOOD]), ["the state was right after 121 s"]),
+    ],
+)
+def test_each_check_of_the_outages_sees_what_it_looks_for(given, told):
+    tally = Tally()
+    found = judged(*given, tally)
+    assert [one[: len(wanted)] for one, wanted in zip(found, told, strict=True)] == told
+    assert tally.looked["states"] == 1
+    assert tally.lost == (given[1] != "COMPLETED" and not given[3])

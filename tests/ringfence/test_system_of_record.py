@@ -19,7 +19,9 @@ from flows.ringfence.ledger import Ledger
 from flows.ringfence.pool import pool_file
 from flows.ringfence.system_of_record import begin_ledger, heads_file, note_head, open_ledger
 from tests.command import datacut
+from tests.ringfence.faults import Place, Row, refused, write
 from tests.ringfence.test_fence_ledger import change, rows
+from tests.ringfence.test_fence_races import check
 
 CUT = "CUT-1"
 
@@ -202,3 +204,31 @@ def test_a_ledger_of_the_first_format_is_brought_up_and_keeps_its_chain(job: Job
     with open_ledger(job) as ledger:
         assert ledger.digests(CUT) == known
     assert migrate(job.ledger_url) == 2
+
+
+def test_the_table_of_faults_shows_what_nobody_told_and_what_is_lost(tmp_path: Path) -> None:
+    def nothing(_: Place) -> None:
+        """Happen."""
+
+    def unlike(place: Place) -> None:
+        place.remove()
+        shutil.copy(place.folder / "old.db", place.folder / "last.db")  # what is restored is not the last
+
+    for number, (happens, line) in enumerate(
+        {nothing: "| x | SQLite | 1 | 1 | 0 | 0 | 3 |", unlike: "| x | SQLite | 1 | 0 | 1 | 1 | 3 |"}.items()
+    ):
+        row, place = Row("x", "SQLite"), Place(tmp_path / f"{number}", f"sqlite:///{tmp_path}/{number}.db")
+        refused(row, place, happens, 17)
+        assert row.line() == line
+
+
+def test_an_answer_that_does_not_stand_in_the_ledger_is_seen(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/race.db"
+    write(url, 0, 2, 60, tmp_path)
+    check(url, tmp_path, 2, 60)
+    answers = tmp_path / "answers-0.jsonl"
+    kept = answers.read_text()
+    for spoilt in (kept.replace('"batch": 1', '"batch": 7'), kept.replace('"batch": 1', '"batch": null')):
+        answers.write_text(spoilt)
+        with pytest.raises(AssertionError):
+            check(url, tmp_path, 2, 60)
