@@ -17,15 +17,16 @@ from flows.intake.source import DELIMITERS
 from flows.release.table_files import ParquetTable
 from flows.restore.real_identifiers import RealNames
 from flows.restore.real_values import RealValues
+from flows.restore.step_names import FOREIGN, STEPS
 from transforms.pseudonymise.mpan import order_key
 from transforms.release.source_form import form_of
 
 AUGMENTED, NARROW = "augmented", "mhhs.csv"
-TABLES = (AUGMENTED, "expected", "expected/steps", "counterparties", "allocations")
+TABLES = (AUGMENTED, "expected", STEPS, "counterparties", "allocations")
+TOTALS = "expected/settlement.csv"  # of fenced sets: no metering point in it
 PARTNERS = ("linked_mpan", "related_mpan", "unit")
 # Pseudonyms of what the participant holds under its real name already, or of what is another's: no use in a load file.
 HIDDEN = ("meter_serial_number", "uprn", "postcode", *(f"address_line_{n}" for n in range(1, 10)))
-FOREIGN = "not in the own backup"
 BATCH = 65_536
 OwnValues = Callable[[pl.DataFrame], pl.DataFrame]
 
@@ -36,9 +37,10 @@ def restore_items(
     """Write each table of the pack under real MPANs, as CSV in the participant's delimiter and as Parquet.
 
     Columns out: as in the pack, ``mpan_core`` real; of another metering point the real MPAN where the backup holds it,
-    else null and ``<column>_note`` says so; columns of pseudonym addresses and serials are left out; dates and annual
-    consumption that are the participant's own as they really are, in steps as well; what settlement makes of a released
-    consumption stays as released. The items alone are in ``mhhs.csv`` too, one value a line.
+    else null and ``<column>_note`` says so; columns of pseudonym addresses and serials are left out, and in steps they
+    are the real ones where the backup holds them, else as released with ``value_note``; dates and annual consumption
+    that are the participant's own as they really are, in steps as well; what settlement makes of a released consumption
+    stays as released, and so do its totals. The items alone are in ``mhhs.csv`` too, one value a line.
 
     Returns:
         Per item how many values are present by source, absent or undecided; and the names of the files.
@@ -57,6 +59,10 @@ def restore_items(
                 items = [entry.item for entry in evidence.augmentation or ()]
                 _narrow(folder / f"{target}.parquet", folder / NARROW, items, mark)
                 files.append(NARROW)
+    if (totals := pack / f"data/{participant}/{TOTALS}").is_file():
+        target = TOTALS.replace("/", "_")
+        (folder / target).write_bytes(totals.read_bytes())
+        files.append(target)
     return evidence.augmentation or (), files
 
 
@@ -95,7 +101,7 @@ def _narrow(source: Path, target: Path, items: Sequence[str], mark: str) -> None
 def _own_values(values: RealValues, cut_date: date, frame: pl.DataFrame) -> pl.DataFrame:
     points = frame.select(order_key().fill_null(0)).to_series().to_numpy()
     if "item" in frame.columns:
-        return values.steps(frame, points, cut_date)
+        return values.names.steps(values.steps(frame, points, cut_date), points)
     nobody = np.zeros(frame.height, np.uint64)
     linked = "linked_mpan" in frame.columns
     partners = frame.select(order_key("linked_mpan").fill_null(0)).to_series().to_numpy() if linked else nobody
@@ -103,14 +109,12 @@ def _own_values(values: RealValues, cut_date: date, frame: pl.DataFrame) -> pl.D
 
 
 def _steps_under_real_names(rows: pl.DataFrame, real: RealNames) -> pl.DataFrame:
-    """Leave out steps' items that are pseudonyms of meter and address; give linked metering points their real MPAN."""
-    hidden = pl.col("item").is_in([*HIDDEN, "esme_id", "removed_meter_serial_number"]).fill_null(value=False)
-    kept = rows.filter(~hidden)
-    named = kept["item"].is_in(list(PARTNERS)).fill_null(value=False)
-    known = real.mpan(kept["value"].set(~named, None))
-    foreign = pl.when(pl.lit(named & kept["value"].is_not_null() & known.is_null())).then(pl.lit(FOREIGN))
+    """Give linked metering points in steps their real MPAN, or say that the backup holds none."""
+    named = rows["item"].is_in(list(PARTNERS)).fill_null(value=False)
+    known = real.mpan(rows["value"].set(~named, None))
+    foreign = pl.when(pl.lit(named & rows["value"].is_not_null() & known.is_null())).then(pl.lit(FOREIGN))
     value = pl.when(pl.lit(named)).then(pl.lit(known)).otherwise("value")
-    return kept.with_columns(value.alias("value"), foreign.alias("value_note"))
+    return rows.with_columns(value.alias("value"), pl.coalesce(foreign, "value_note").alias("value_note"))
 
 
 def _under_real_names(frame: pl.DataFrame, real: RealNames) -> pl.DataFrame:

@@ -94,7 +94,7 @@ def restore_extract(
     """Write the load file of one extract: the rows of the backup whose metering points the pack returns, as they were.
 
     Args:
-        values: takes in what the own rows say of moved dates and varied amounts.
+        values: takes in what the own rows say of moved dates and varied amounts, and of what steps name.
 
     Raises:
         IntakeError, RefusedError: the backup cannot be read.
@@ -125,6 +125,7 @@ def restore_extract(
                 back = own.among(known)
                 released = as_released(named, contract, treated, pseudonymiser)
                 values.add(named, released, np.where(own.valid, own.points, 0), treated)
+                values.names.add(own, released)
                 load.add(reader, filler.filled(batch, own.points, values), back)
                 facts.update(rows=batch.height, returned=int(back.sum()))
                 hidden = pseudonymiser.tokens(named["mpan_core"].set(pl.Series(back), None), COINCIDENT)

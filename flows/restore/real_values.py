@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from contracts.evidence import Evidence
 from contracts.model import Contract, Treatment
 from contracts.vocabulary import Method
+from flows.restore.step_names import StepNames
 from transforms.augment.volumes import volumes
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser, treat
 
@@ -99,9 +100,11 @@ class RealValues:
     """What a participant's own rows say of moved dates and varied amounts, batch by batch.
 
     Attributes:
+        names: what steps name of the own meters and addresses.
         back, left: dates and amounts of tables that were found again, and that stay as released.
     """
 
+    names: StepNames
     back: int = 0
     left: int = 0
     _dates: dict[str, list[tuple[Points, NDArray[np.int64]]]] = field(default_factory=dict)

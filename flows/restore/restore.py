@@ -42,6 +42,7 @@ from flows.restore.augmented import restore_items
 from flows.restore.backup import RestoredExtract
 from flows.restore.extracts import RestoredRows, restore_extract
 from flows.restore.real_values import RealValues
+from flows.restore.step_names import StepNames
 from transforms.pseudonymise.keys import SCHEME, FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
 from transforms.succession import latest
@@ -146,7 +147,7 @@ def restore(
     sources = {entry.extract: sources_of(backup, participant, entry) for entry in evidence.inputs}
     found = Restored(participant, cut, verified)
     with private_folder(out) as folder, CleanseList(folder / CLEANSE) as cleanse:
-        real, values = None, RealValues()
+        real, values = None, RealValues(StepNames.of(pack, participant))
         for entry in evidence.inputs:
             as_of = date.fromisoformat(evidence.cut.date)
             taken = latest({one.mpid: one.successor for one in evidence.succession or ()})
