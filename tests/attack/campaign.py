@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -199,17 +200,20 @@ def one(real: Exact, weak: str | None, run: int) -> bool:
 
 
 def main() -> None:
-    """Run the campaign and print a line for each attribute."""
+    """Run the campaign; print after every ten runs of how many releases of each kind somebody finds too much."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--scratch", type=Path, required=True)
     parser.add_argument("--samples", type=int, default=10, help="different samples that the runs take in turn")
     given = parser.parse_args()
     reals = [exact(given.scratch / f"sample-{seed}", seed) for seed in range(1, given.samples + 1)]
-    for weak in (*WEAK, "", None):
-        found = [one(reals[run % len(reals)], weak, run) for run in range(given.runs)]
-        name = "noise" if weak is None else weak or "profile standard, nothing left exact"
-        print(f"{name}: {sum(found)} of {given.runs}", flush=True)
+    kinds: dict[str | None, str] = {weak: weak for weak in WEAK}
+    kinds |= {"": "profile standard, nothing left exact", None: "noise"}
+    found: Counter[str] = Counter()
+    for run in range(1, given.runs + 1):
+        found.update(name for weak, name in kinds.items() if one(reals[run % len(reals)], weak, run))
+        if run % 10 == 0 or run == given.runs:
+            print(f"{run} runs: {'; '.join(f'{name} {found[name]}' for name in kinds.values())}", flush=True)
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ def look(
     weighing: Weighing, tables: Sequence[Numbers], pairs: Candidates, known: Values, records: Values
 ) -> tuple[Cells, Numbers]:
     """Return levels, ``(pairs, attributes)``, and the whole weight of each pair."""
-    levels = np.empty((pairs.places.size, len(weighing.names)), np.uint8)
+    levels = np.empty((pairs.places.size, len(weighing.names)), np.uint8, order="F")  # gone through by attribute
     for at, (name, kind) in enumerate(zip(weighing.names, weighing.kinds, strict=True)):
         values = known[fact_of(name)][pairs.persons]
         levels[:, at] = level(kind, weighing.levels[kind].steps, values, records[name][pairs.places])
@@ -151,7 +151,8 @@ def summed(tables: Sequence[Numbers], persons: Places, levels: Cells) -> Numbers
     """Return the whole weight of each pair: of its levels, by its person."""
     whole = np.zeros(persons.size)
     for at, table in enumerate(tables):
-        whole += table[persons, np.minimum(levels[:, at], table.shape[1] - 1)]
+        width = table.shape[1]
+        whole += table.ravel().take(persons * width + np.minimum(levels[:, at], width - 1))
     return whole
 
 
