@@ -78,7 +78,7 @@ def test_noise_raises_no_alarm():
     assert surest(played(real, [noise(real, 22)], 400)) <= 0.0
 
 
-RELEASES = int(os.environ.get("INTRUDER_RELEASES", "10"))  # 100 for the whole campaign
+RELEASES = int(os.environ.get("INTRUDER_RELEASES", "4"))  # 100 for the whole campaign
 
 
 @pytest.mark.slow
@@ -243,6 +243,20 @@ def test_levels_and_facts_that_cannot_be_are_refused(tmp_path):
     wrong.write_text(text.replace("wants: [consumption, supplied_from]", "wants: [shoe_size]", 1), encoding="utf-8")
     with pytest.raises(ContractError, match="no fact"):
         intruders(wrong)
+
+
+def test_a_block_too_large_to_look_through_is_said():
+    real, whole = people(300, 5), intruders()
+    real.values["outward"][:] = 1  # everybody lives in one half postcode
+    neighbour = next(one for one in whole.intruders if one.id == "neighbour")
+    known = remember(dict(real.values), neighbour.knows, real.points, 1)
+    for largest, overlooked in ((299, 300), (300, 0)):
+        plan_ = replace(whole, search=replace(whole.search, largest_block=largest))
+        searcher = Searcher(plan_, neighbour, tuple(neighbour.knows), Sought(real.points, known, dict(real.values)))
+        searcher.count(real)
+        searcher.search(real)
+        assert int(searcher.overlooked.sum()) == overlooked
+        assert (searcher.pairs().records[:, 0] == real.points[0]).any() == (overlooked == 0)
 
 
 def test_ties_are_given_up():
