@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 
 from contracts.model import Column, Spelling
 from contracts.vocabulary import Form
@@ -28,7 +29,7 @@ def null_words(column: Column, spelling: Spelling, own: Collection[str], pattern
             words.append(word)
     if column.form in IDENTIFIERS:
         words += fillers(spelling)
-    return spellings(words)
+    return spellings(tuple(words))
 
 
 def fillers(spelling: Spelling) -> list[str]:
@@ -37,7 +38,8 @@ def fillers(spelling: Spelling) -> list[str]:
     return [*pairs, *(mark * n for mark, least in spelling.fillers.items() for n in range(least, LONGEST + 1))]
 
 
-def spellings(words: Collection[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=1024)
+def spellings(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return words as they stand and in lower, upper and mixed case; once each, sorted."""
     found = set()
     for word in words:

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from weakref import WeakKeyDictionary
 
 import polars as pl
 
@@ -40,13 +41,22 @@ RELATED_COLUMNS = (
 )  # fmt: skip
 
 
+_GATHERED: WeakKeyDictionary[Context, AugmentationInputs] = WeakKeyDictionary()
+
+
 def inputs_of(known: Context) -> AugmentationInputs:
-    """Gather what augmentation needs, and refuse decision tables that the lint finds fault with.
+    """Gather what augmentation needs, once a cut, and refuse decision tables that the lint finds fault with.
 
     Raises:
         ContractError: a table is wrong; the first findings are told.
         ConfigurationError: a mapping table is wrong.
     """
+    if known not in _GATHERED:
+        _GATHERED[known] = _gathered(known)
+    return _GATHERED[known]
+
+
+def _gathered(known: Context) -> AugmentationInputs:
     job = known.job
     check(known.tables, known.contracts)
     return AugmentationInputs(

@@ -80,9 +80,9 @@ BYTES_PER_ROW = {".parquet": 60, ".gz": 40, ".tgz": 40, ".zip": 40}
 PLAIN_BYTES_PER_ROW = 170
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False, weakref_slot=True)
 class Context:
-    """One cut in one process; never passed between processes, never stored.
+    """One cut in one process; never passed between processes, never stored. What is made of it once may hang from it.
 
     Attributes:
         contracts: of extracts, under the policy's overlay.

@@ -10,7 +10,7 @@ AHEAD = 4 << 20  # bytes that are looked at for the flows of joined files
 PIECE = 1 << 20
 _MARK = b"\xef\xbb\xbf"
 _BLANK = re.compile(rb"(?<![^\n])[ \t]*\r?(?=\n)")
-_HEADER = re.compile(rb"(?<![^\n])ZHV\|[^|\n]*\|(D\d{7})[ \t]*\|")
+_HEADER = re.compile(rb"ZHV(?<![^\n]ZHV)\|[^|\n]*\|(D\d{7})[ \t]*\|")  # begins with what can be searched for at once
 _SIGNS = (b"\n\n", b"\n\r", b"\n ", b"\n\t")  # without one of them there is no blank line
 
 

@@ -154,13 +154,10 @@ class Nesting:
                 where=self._label,
                 remedy=_AGAIN,
             )
-        values, columns = table[f"f{fold.position}"], {}
-        for number, name in enumerate(fold.columns):
-            index = np.full(rows.len(), -1, np.int64)
-            mine = turn == number
-            index[owner[mine]] = at[mine]
-            places = pl.Series(index)
-            columns[name] = values.gather(places.set(places < 0, None))
+        values = table[f"f{fold.position}"].extend_constant(None, 1)
+        index = np.full((len(fold.columns), rows.len()), table.height, np.uint32)
+        index[turn, owner] = at
+        columns = {name: values.gather(pl.Series(index[number])) for number, name in enumerate(fold.columns)}
         if fold.flag_column:
             flags = pl.DataFrame({"owner": owner, "flag": table[f"f{fold.flag_position}"].gather(at)})
             joined = flags.group_by("owner", maintain_order=True).agg(pl.col("flag").fill_null("?").str.join(""))

@@ -55,17 +55,16 @@ def synthetic_days(
 def watt_hours(frame: pl.DataFrame, periods: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the periods of a frame (kWh) as watt-hours by row and period, 0 for none; and where there is one."""
     real = frame.select((pl.col(periods) * WATT_HOURS).round().cast(pl.Int64, strict=False))
-    present = np.stack([real[name].is_not_null().to_numpy() for name in periods], axis=1)
-    return np.stack([real[name].fill_null(0).to_numpy() for name in periods], axis=1), present
+    present = real.select(pl.all().is_not_null()).to_numpy(order="c")
+    return real.fill_null(0).to_numpy(order="c"), present
 
 
 def kilowatt_hours(made: NDArray[np.int64], hidden: NDArray[np.bool_], periods: Sequence[str]) -> list[pl.Series]:
     """Return watt-hours by row and period as columns of kWh; null where hidden."""
-    dtype = pl.Decimal(16, SCALE)
-    return [
-        (pl.Series(name, made[:, n]).cast(dtype) / WATT_HOURS).cast(dtype).set(pl.Series(hidden[:, n]), None)
-        for n, name in enumerate(periods)
-    ]
+    dtype, marks = pl.Decimal(16, SCALE), [f"_hidden_{name}" for name in periods]
+    shown = pl.DataFrame(made, schema=list(periods)).hstack(pl.DataFrame(hidden, schema=marks))
+    kept = (pl.when(~pl.col(mark)).then(name).alias(name) for name, mark in zip(periods, marks, strict=True))
+    return shown.select((kwh.cast(dtype) / WATT_HOURS).cast(dtype) for kwh in kept).get_columns()
 
 
 def series_seeds(key: Subkey, points: pl.Series, frame: pl.DataFrame) -> NDArray[np.uint64]:
