@@ -12,7 +12,9 @@ import yaml
 
 from contracts.load import load_all
 from contracts.vocabulary import Method
+from flows.cli.run import _source_lines
 from flows.delivery.request import WORDS
+from flows.release.published import SourceNote
 from tests.command import Done, datacut
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
@@ -196,3 +198,15 @@ def test_nobody_can_be_left_out_by_everybody(cut: Path) -> None:
 
 def test_every_treatment_has_words() -> None:
     assert set(WORDS) == set(Method)
+
+
+@pytest.mark.requirement("Q64")
+def test_columns_of_no_contract_are_counted_where_their_names_are_for_the_sender_alone() -> None:
+    told = dict.fromkeys(("missing", "null_words", "unread_dates", "rounded"), ())
+    note = SourceNote(participant="SUPA", extract="portfolio", not_agreed=("esme_id",), dropped_columns=2, **told)
+    assert _source_lines(note) == [
+        "SUPA/portfolio: columns dropped, sent and not agreed: esme_id",
+        "SUPA/portfolio: columns dropped, not in the contract: 2; the sender's own pack names them",
+    ]
+    named = _source_lines(note.model_copy(update={"dropped": ("Campaign", "Colour")}))
+    assert named[1] == "SUPA/portfolio: columns dropped, not in the contract: Campaign, Colour"
