@@ -242,6 +242,8 @@ def sources_of(backup: Path, participant: str, entry: InputEvidence) -> tuple[So
         form=entry.form,
         encoding=how.encoding or "auto",
         delimiter=(how.delimiter or "auto") if entry.form == "csv" else "auto",
+        quote=how.quote or "double",
+        dates=how.dates or {},
         root=backup,
         columns=_own_names(entry),
         harmless=entry.dropped,  # what was dropped once may be there again

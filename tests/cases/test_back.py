@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from contracts.evidence_inputs import InputEvidence, SourceFormEvidence
+from flows.restore.restore import sources_of
 from tests.command import datacut
 
 HERE = Path(__file__).parent
-pytestmark = [pytest.mark.requirement("Q57"), pytest.mark.slow]
+pytestmark = pytest.mark.requirement("Q57")
 CUT = """cut: {id: CASE-1, date: 2023-08-19, key: keys/cut.key, test: true}
 reference: {market_domain_data: mdd}
 participants:
@@ -24,6 +26,7 @@ release: {folder: out, formats: [parquet, csv], signing_key: keys/signing.pem}
 """
 
 
+@pytest.mark.slow
 def test_there_and_back(tmp_path: Path) -> None:
     place = tmp_path / "case"
     shutil.copytree(HERE / "shared", place)
@@ -56,6 +59,21 @@ def test_there_and_back(tmp_path: Path) -> None:
         else:
             assert found[1][:3] == ["1023720651433", "AI", "2023-06-01"]
             assert found[1][4:52] == [f"0.2{n % 10}" for n in range(48)]
+
+
+def test_what_was_declared_holds_for_a_folder_too(tmp_path: Path) -> None:
+    """The pack's evidence says how the source was written: no cut.yaml is needed to read it again."""
+    (tmp_path / "backslash.csv").write_text("")
+    form = SourceFormEvidence(delimiter="tab", encoding="cp1252", quote="backslash", dates={"supply_from": "dd/mm/yy"})
+    entry = InputEvidence.model_construct(
+        extract="portfolio", form="csv", file="backslash.csv", files=None, source_form=form, dropped=(), columns={},
+        aliases={},
+    )  # fmt: skip
+    (spec,) = sources_of(tmp_path, "SUPA", entry)
+    assert (spec.delimiter, spec.encoding, spec.quote) == ("tab", "cp1252", "backslash")
+    assert dict(spec.dates) == {"supply_from": "dd/mm/yy"}
+    plain = entry.model_copy(update={"source_form": None})
+    assert sources_of(tmp_path, "SUPA", plain)[0].quote == "double"
 
 
 def _is_date(cell: str) -> bool:
