@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import polars as pl
@@ -22,8 +23,30 @@ release: {folder: sortie é, formats: [parquet, csv], signing_key: keys/signing.
 COMMAND = [sys.executable, "-c", "from flows.cli.main import main; main()"]
 
 
-@pytest.mark.parametrize("locale", ["C", pytest.param("C.UTF-8", marks=pytest.mark.slow)])
-def test_places(tmp_path: Path, locale: str) -> None:
+def _command(user: str) -> list[str]:
+    """Return how the command is called: by us, or, if we may, by another user whom nothing belongs to."""
+    if not user:
+        return COMMAND
+    pwd = pytest.importorskip("pwd")
+    system = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
+    runuser = shutil.which("runuser")
+    if os.geteuid() != 0 or runuser is None or not system.is_file() or user not in {u.pw_name for u in pwd.getpwall()}:
+        pytest.skip("needs root, runuser and the system's own interpreter, which every user may start")
+    return [runuser, "-u", user, "--", str(system), *COMMAND[1:]]
+
+
+@pytest.mark.parametrize(
+    ("locale", "user", "command"),
+    [
+        ("C", "", ("anonymise", "--plain")),
+        pytest.param("C.UTF-8", "", ("anonymise", "--plain"), marks=pytest.mark.slow),
+        pytest.param("C", "nobody", ("anonymise",), marks=pytest.mark.slow),
+    ],
+)
+def test_places(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, locale: str, user: str, command: tuple[str, ...]
+) -> None:
+    start = _command(user)
     place = tmp_path / "Données été №1"
     shutil.copytree(HERE / "shared", place)
     shutil.copy(HERE / "10-table-forms" / "base.csv", place / "porté folio.csv")
@@ -32,9 +55,17 @@ def test_places(tmp_path: Path, locale: str) -> None:
     (place / "cut é №1.yaml").write_text(CUT, "utf-8")
     temporary = tmp_path / "a folder with a space"
     temporary.mkdir()
+    if user:
+        for path in (tmp_path, *tmp_path.rglob("*")):
+            shutil.chown(path, user)
+        for above in tmp_path.parents:  # folders of tests are for their owner alone
+            if above.is_relative_to(tmp_path_factory.getbasetemp().parent):
+                above.chmod(above.stat().st_mode | 0o011)
     env = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": os.environ.get("PYTHONPATH", str(HERE.parents[1])),
+        "PYTHONPATH": os.pathsep.join(
+            [os.environ.get("PYTHONPATH", str(HERE.parents[1])), sysconfig.get_path("purelib")]
+        ),
         "HOME": "/nonexistent",
         "TMPDIR": str(temporary),
         "http_proxy": "http://127.0.0.1:9",
@@ -43,10 +74,11 @@ def test_places(tmp_path: Path, locale: str) -> None:
         "POLARS_MAX_THREADS": "1",
     }
     done = subprocess.run(
-        [*COMMAND, "anonymise", "cut é №1.yaml", "--plain"],
+        [*start, command[0], "cut é №1.yaml", *command[1:]],
         cwd=place, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
     packs = [path for path in (place / "sortie é").iterdir() if path.is_dir()]
-    assert [pl.read_parquet(path).height for path in packs[0].glob("data/*/*.parquet")] == [3]
+    tables = [pl.read_parquet(path).height for pack in packs for path in pack.glob("data/*/portfolio.parquet")]
+    assert set(tables) == {3}
     assert not list(temporary.iterdir())
