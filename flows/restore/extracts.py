@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from contracts.evidence import Evidence
 from contracts.evidence_types import Maybe
 from contracts.load import load_all
-from contracts.model import Contract
+from contracts.model import Contract, Treatment
 from flows.cleanse.listing import CleanseList
 from flows.cut.progress import Progress
 from flows.intake import SourceFiles
@@ -124,8 +124,7 @@ def restore_extract(
                 own = _Batch(batch, named, columns)
                 back = own.among(known)
                 released = as_released(named, contract, treated, pseudonymiser)
-                values.add(named, released, np.where(own.valid, own.points, 0), treated)
-                values.names.add(own, released)
+                _learn(values, own, released, treated)
                 load.add(reader, filler.filled(batch, own.points, values), back)
                 facts.update(rows=batch.height, returned=int(back.sum()))
                 hidden = pseudonymiser.tokens(named["mpan_core"].set(pl.Series(back), None), COINCIDENT)
@@ -154,6 +153,12 @@ def restore_extract(
         files=tuple(RestoredFile(name=n, rows=r, returned=b) for n, r, b in load.counts()) if extract.several else None,
     )
     return ExtractResult(found, files, real)
+
+
+def _learn(values: RealValues, own: _Batch, released: pl.DataFrame, treated: dict[str, Treatment]) -> None:
+    """Take in what a batch says of the own dates and amounts, and of what steps name."""
+    values.add(own.named, released, np.where(own.valid, own.points, 0), treated)
+    values.names.add(own, released)
 
 
 def _met(keys: list[Points], hashes: list[pl.Series], places: list[Places]) -> pl.DataFrame:
