@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from great_expectations.core.id_dict import IDDict, IDDictID
 from great_expectations.execution_engine import ExecutionEngine
 from great_expectations.expectations.expectation import (
     BatchExpectation,
@@ -21,6 +22,19 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 from great_expectations.validator.validator import ValidationDependencies
 
 from flows.quality.great_expectations.metrics import ROWS_UNSATISFIED
+
+
+class _Domain(IDDict):
+    """The rows that a rule is about, as both of its metrics name them: the id is worked out once. Never changed."""
+
+    _id: IDDictID | None = None
+
+    def to_id(self, id_keys: Any = None, id_ignore_keys: Any = None) -> IDDictID:
+        if id_keys is not None or id_ignore_keys is not None:
+            return super().to_id(id_keys, id_ignore_keys)
+        if self._id is None:
+            self._id = super().to_id()
+        return self._id
 
 
 class ExpectRowsToSatisfy(BatchExpectation):
@@ -53,16 +67,16 @@ class ExpectRowsToSatisfy(BatchExpectation):
         The general way of Great Expectations builds the whole configuration anew for each argument of each metric.
         """
         chosen = self.row_condition
-        domain = {
-            "batch_id": self.batch_id,
-            "table": None,
-            "row_condition": chosen.dict() if isinstance(chosen, Condition) else chosen,
-            "condition_parser": None,
-        }
+        domain = _Domain(
+            batch_id=self.batch_id,
+            table=None,
+            row_condition=chosen.dict() if isinstance(chosen, Condition) else chosen,
+            condition_parser=None,
+        )
         values = {ROWS_UNSATISFIED: {"condition": self.condition}}
         return ValidationDependencies(
             metric_configurations={
-                name: MetricConfiguration(name, dict(domain), values.get(name, {})) for name in self.metric_dependencies
+                name: MetricConfiguration(name, domain, values.get(name, {})) for name in self.metric_dependencies
             },
             result_format=parse_result_format((runtime_configuration or {}).get("result_format", {})),
         )

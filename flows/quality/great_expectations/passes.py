@@ -98,7 +98,7 @@ class Partitions:
 
     def count(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer all questions, in order; tallies of one partition share one pass."""
-        asked = [self._vetted(question) for question in questions]
+        asked = questions if self._all_fit(questions) else [self._vetted(question) for question in questions]
         answers: list[Answer] = [question if isinstance(question, MetricFault) else 0 for question in asked]
         tallies = {str(i): q.aggregate() for i, q in enumerate(asked) if isinstance(q, MetricTally)}
         local = any(isinstance(q, Repeats) and self._range_part(q) for q in asked)
@@ -109,6 +109,19 @@ class Partitions:
             if isinstance(question, Repeats):
                 answers[i] = self._repeats(question, disjoint)
         return answers
+
+    def _all_fit(self, questions: Sequence[Question]) -> bool:
+        """Tell whether all questions fit the schema, by one plan over no rows."""
+        asked: dict[str, pl.Expr] = {}
+        for i, question in enumerate(questions):
+            if isinstance(question, Repeats):
+                asked |= {f"{i}": question.domain, f"key {i}": pl.struct(question.key).is_null()}
+            elif isinstance(question, MetricTally) and question.rows is not None:
+                asked[f"{i}"] = question.rows
+        try:
+            return set(self._empty.lazy().select(**asked).collect().dtypes) <= {pl.Boolean}
+        except ANYTHING:  # which one it is, and why, is found question by question
+            return False
 
     def _vetted(self, question: Question) -> Question:
         """Turn a question that does not fit the schema into its fault before any row is read."""
