@@ -110,6 +110,8 @@ def _of_the_system(fault: BaseException) -> PlaceError | None:
     if _is(fault, "SSLError", "SSLCertVerificationError"):
         return PlaceError("a server's certificate does not hold", remedy="check address, clock and certificates")
     number = error_number(fault)
+    if number is None and isinstance(fault, ConnectionError):  # a library's own, without the system's number
+        number = errno.ECONNRESET
     if number is None:
         return PlaceError("no answer in time", remedy=AGAIN) if isinstance(fault, TimeoutError) else None
     at = DataCutError.defect(fault).what.rpartition(" at ")[2]

@@ -11,6 +11,7 @@ import ssl
 import threading
 import urllib.request
 from collections.abc import Callable
+from http.client import RemoteDisconnected
 from pathlib import Path
 
 import httpx
@@ -165,3 +166,11 @@ def test_a_proxy_or_a_program_that_speaks_no_http_is_no_defect() -> None:
             urllib.request.urlopen(f"http://127.0.0.1:{server.getsockname()[1]}/", timeout=5)
         answering.join()
     assert failure_of(caught.value).exit_code == 19
+
+
+def test_a_connection_that_was_cut_is_of_the_network_without_the_systems_number_too() -> None:
+    for fault in (RemoteDisconnected("Remote end closed connection without response"), BrokenPipeError()):
+        with pytest.raises(ConnectionError) as caught:
+            raise fault
+        told = failure_of(caught.value)
+        assert (told.exit_code, "the connection was cut" in told.what) == (19, True), told
