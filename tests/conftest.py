@@ -6,10 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import postgres_server, postgres_url
 
 __all__ = ["postgres_server", "postgres_url"]  # fixtures of every folder
+# how long an example takes is a matter of the machine, and says nothing of the product
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 TESTS = Path(__file__).parent
 LONGEST = (  # by their own time on two cores, that of waiting included
     "ops/test_prefect_server.py",

@@ -13,7 +13,7 @@ from flows.leak_scan.column import ColumnHits, ColumnPlace, look_at, weigh_colum
 from flows.leak_scan.findings import LeakFindings
 from flows.leak_scan.read_back import Block
 from transforms.leak_scan.candidates import CORE, EVERY, MPAN, windows
-from transforms.leak_scan.cells import Lines, PartedLines, neighbours, with_neighbours
+from transforms.leak_scan.cells import PartedLines, WholeLines, neighbours, with_neighbours
 from transforms.leak_scan.condensed import Condensed
 from transforms.leak_scan.digests import Bytes, Digests, Ints, Kind
 
@@ -75,7 +75,7 @@ def search_lines(scanner: Scanner, block: Block, table: TextTable, found: LeakFi
     A line in which something was hit is not searched again either: it was noted where it stood first, and there either
     chance explains it, or the run ends.
     """
-    whole = Lines.of(block.data)
+    whole = WholeLines.of(block.data)
     hashes = whole.hashes(table.mark)
     fresh = np.ones(hashes.size, np.bool_) if found.exact else scanner.lines.fresh(hashes)
     number = np.flatnonzero(with_neighbours(fresh))

@@ -148,14 +148,14 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Lines:
+class WholeLines:
     """The lines of some bytes; the last may have no end."""
 
     data: Bytes
     edges: Ints
 
     @classmethod
-    def of(cls, data: Bytes) -> Lines:
+    def of(cls, data: Bytes) -> WholeLines:
         """Find the lines of some bytes."""
         ends = np.flatnonzero(data == NEWLINE) + 1
         open_end = [data.size] if not ends.size or ends[-1] < data.size else []
