@@ -94,14 +94,23 @@ def without_values() -> Iterator[None]:
         if not is_failure(fault):
             raise
         failure = failure_of(fault)
-    raise failure
+    raise failure from None
 
 
 def guarded(call: Callable[[], Result]) -> Callable[[], Result]:
-    """Return a call whose foreign exceptions are told as :func:`without_values` tells them."""
+    """Return a call whose foreign exceptions are told as :func:`without_values` tells them.
+
+    What is raised brings no other exception along, not even one that is not shown: a Dask worker sends the driver all
+    that an exception holds.
+    """
 
     def quiet() -> Result:
-        with without_values():
-            return call()
+        try:
+            with without_values():
+                return call()
+        except DataCutError as fault:
+            failure = fault
+        failure.__cause__ = failure.__context__ = None
+        raise failure
 
     return quiet
