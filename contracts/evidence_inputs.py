@@ -10,7 +10,7 @@ from contracts.evidence_types import (
     Count,
     Date,
     Heading,
-    Hex16,
+    Hex32,
     Maybe,
     Name,
     Section,
@@ -146,7 +146,7 @@ class QualificationEvidence(Section):
 
     after: Name = _of("Id of the cut for SIT.")
     after_date: Date
-    after_fingerprint: Hex16 = _of("Fingerprint of its key, which is another one.")
+    after_fingerprint: Hex32 = _of("Fingerprint of its key, which is another one.")
     tranches: dict[Name, Count]
     known: tuple[str, ...] = _of("What the programme has answered, by question.")
     assumed: tuple[str, ...] = _of("What is assumed where it has not.")

@@ -140,9 +140,9 @@ def _weigh(
 ) -> None:
     hits = scanner.known.search(text, some)
     first = ""
+    if some.kind in PAIRED and (hits.count or found.exact):  # what decides reckons with the blocks without a hit too
+        _own(scanner, text, hits, numbers, place, found)
     if hits.count:
-        if some.kind in PAIRED:
-            _own(scanner, text, hits, numbers, place, found)
         first = place.first(int(numbers[_first_cell(text, hits)]))
         hits = scanner.known.search(text, scanner.known.once(text, some))
         if some.kind is Kind.POSTCODE and not place.postcodes:
@@ -153,19 +153,22 @@ def _weigh(
 def _own(scanner: Scanner, text: Condensed, hits: Hits, numbers: Ints, place: ColumnPlace, found: LeakFindings) -> None:
     """Look for what the row itself had: no chance explains that, but a postcode's one in four thousand.
 
-    A postcode is many homes': each counts once, and once for every point that its row may be of.
+    A postcode is many homes': a hit counts once, and chance has a go at it with each metering point it may be of, since
+    each address is drawn a postcode of its own.
     """
-    known, owners = scanner.known, place.owners()
+    known, expected = scanner.known, 0.0
     own = np.zeros(hits.hit.size, np.bool_)
-    for owner in owners:
+    for owner in place.owners():
         whose = owner[numbers[text.cell_of(hits.start)]]
-        own |= hits.hit & (whose != 0) & known.pairs.contains(known.digester.of_pairs(whose, hits.digests))
-    if own.any():
-        first = place.first(int(numbers[_first_cell(text, replace(hits, hit=own))]))
+        pairs = known.digester.of_pairs(whose, hits.digests)
+        own |= hits.hit & (whose != 0) & known.pairs.contains(pairs)
+        expected += own_by_chance(hits.kind, np.unique(pairs[whose != 0]).size)
+    if own.any() or expected:
+        first = place.first(int(numbers[_first_cell(text, replace(hits, hit=own))])) if own.any() else ""
         values = np.unique(hits.digests)
         at = np.flatnonzero(own)[np.unique(hits.digests[own], return_index=True)[1]]
-        mine = Hits(hits.kind, OWN, values, hits.start[at], np.isin(values, hits.digests[own]), 0.0)
-        found.note(replace(mine, expected=len(owners) * own_by_chance(mine)), place.where, first)
+        mine = Hits(hits.kind, OWN, values, hits.start[at], np.isin(values, hits.digests[own]), expected)
+        found.note(mine, place.where, first)
 
 
 def _first_cell(text: Condensed, hits: Hits) -> int:

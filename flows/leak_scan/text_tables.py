@@ -154,8 +154,11 @@ def _together(scanner: Scanner, lines: PartedLines, block: Block, found: LeakFin
 
 
 def _owners(scanner: Scanner, lines: PartedLines) -> tuple[Digests, ...]:
-    """Return, by part, digests of the pseudonym MPANs that stand nearest before and after it."""
-    cells = lines.cells
+    """Return, by part, digests of the pseudonym MPANs nearest before and after it whose row it may be of; 0 for none.
+
+    A line that names a metering point is of nobody else; one that names none is of the last that was named.
+    """
+    cells, line = lines.cells, lines.number
     points = np.flatnonzero(cells.length == MPAN)
     text = cells.of(points).condensed()
     start, length = text.cell_spans()
@@ -164,8 +167,14 @@ def _owners(scanner: Scanner, lines: PartedLines) -> tuple[Digests, ...]:
     if not points.size:
         return ()
     digests = scanner.known.digester.of(Kind.MPAN, text.data, start, np.full(start.size, CORE))
-    after = np.searchsorted(points, np.arange(cells.length.size), side="right")
-    return digests[np.maximum(after - 1, 0)], digests[np.minimum(after, points.size - 1)]
+    behind = np.searchsorted(points, np.arange(cells.length.size), side="right")
+    before, after = np.maximum(behind - 1, 0), np.minimum(behind, points.size - 1)
+    here_before, here_after = line[points[before]] == line, line[points[after]] == line
+    none = np.uint64(0)
+    return (
+        np.where(here_before | ~here_after, digests[before], none),
+        np.where(here_after, digests[after], none),
+    )
 
 
 def shown(name: str) -> str:

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -35,6 +37,13 @@ def _command(user: str) -> list[str]:
     return [runuser, "-u", user, "--", str(system), *COMMAND[1:]]
 
 
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """Return a folder that another user can get to; what pytest makes is below one that is for its owner alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize(
     ("locale", "user", "command"),
     [
@@ -43,24 +52,19 @@ def _command(user: str) -> list[str]:
         pytest.param("C", "nobody", ("anonymise",), marks=pytest.mark.slow),
     ],
 )
-def test_places(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, locale: str, user: str, command: tuple[str, ...]
-) -> None:
+def test_places(open_place: Path, locale: str, user: str, command: tuple[str, ...]) -> None:
     start = _command(user)
-    place = tmp_path / "Données été №1"
+    place = open_place / "Données été №1"
     shutil.copytree(HERE / "shared", place)
     shutil.copy(HERE / "10-table-forms" / "base.csv", place / "porté folio.csv")
     for key in (place / "keys").iterdir():
         key.chmod(0o600)
     (place / "cut é №1.yaml").write_text(CUT, "utf-8")
-    temporary = tmp_path / "a folder with a space"
+    temporary = open_place / "a folder with a space"
     temporary.mkdir()
     if user:
-        for path in (tmp_path, *tmp_path.rglob("*")):
+        for path in (open_place, *open_place.rglob("*")):
             shutil.chown(path, user)
-        for above in tmp_path.parents:  # folders of tests are for their owner alone
-            if above.is_relative_to(tmp_path_factory.getbasetemp().parent):
-                above.chmod(above.stat().st_mode | 0o011)
     env = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join(

@@ -86,21 +86,27 @@ class Server:
         return process
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Ask the API; nothing where it does not answer or refuses."""
+        """Ask the API; nothing where nobody answers or it refuses. A busy server is given a minute, and asked again."""
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self.api + path, data, {"Content-Type": "application/json"})  # noqa: S310
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-                return json.loads(answer.read() or "true")
-        except OSError:
-            return None
+        for pause in (1, 3, 0):
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+                    return json.loads(answer.read() or "true")
+            except urllib.error.HTTPError as refusal:
+                if refusal.code < 500 or not pause:
+                    return None
+                time.sleep(pause)
+            except OSError:
+                return None
+        return None
 
     def change(self, path: str, facts: dict[str, Any]) -> None:
         """Change some facts of a thing."""
         data = json.dumps(facts).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self.api + path, data, headers, method="PATCH")  # noqa: S310
-        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+        urllib.request.urlopen(request, timeout=60).close()  # noqa: S310
 
     def runs(self, flow: str) -> list[dict[str, Any]]:
         """Return the runs of a flow in the order in which they began."""

@@ -148,9 +148,9 @@ class Hits:
 OWN = "its own row's"
 
 
-def own_by_chance(hits: Hits) -> float:
+def own_by_chance(kind: Kind, rows: int) -> float:
     """Return how often chance gives a row the very value that it had: a postcode's inward part one in four thousand."""
-    return hits.digests.size / INWARD if hits.kind is Kind.POSTCODE else 0.0
+    return rows / INWARD if kind is Kind.POSTCODE else 0.0
 
 
 def beyond_chance(hits: int, expected: float) -> bool:
