@@ -187,6 +187,27 @@ def test_a_serial_of_the_row_itself_is_found_among_millions(judged, tmp_path):
     assert [tally.first for tally in own.values()] == [", row 2"]
 
 
+@pytest.mark.parametrize(("planted", "leak"), [(10, False), (30, True)])
+def test_chance_is_reckoned_with_every_block_of_a_table(judged, tmp_path, monkeypatch, planted, leak):
+    """Ten of 24,000 rows may have their own postcode by chance, though each of them be in a block of its own."""
+    monkeypatch.setattr(read_back, "LINES", 1 << 14)
+    from contracts.vocabulary import Field
+
+    with (Path(judged.job.file).parent / "EELC/registration.csv").open(encoding="utf-8-sig") as file:
+        real = [r for r in csv.DictReader(file) if len(r["MPAN Core"]) == 13 and len(r["Postcode"]) == 7][:planted]
+    names = judged.pseudonymiser.values(Field.MPAN, pl.Series([row["MPAN Core"] for row in real]))
+    drawn = random.Random(7)
+    letters = "ABDEFGHJLNPQRSTUWXYZ"
+    inward = [f"{digit}{first}{last}" for digit in range(10) for first in letters for last in letters]
+    rows = [f"{drawn.randrange(10**13):013d},NR{drawn.randrange(1, 10)} {drawn.choice(inward)}" for _ in range(24_000)]
+    for number, (name, row) in enumerate(zip(names, real, strict=True)):
+        rows[number * len(rows) // planted] = f"{name},{row['Postcode']}"
+    (tmp_path / "table.csv").write_text("\n".join(["mpan_core,postcode", *rows, ""]))
+    findings = scan(judged, tmp_path).findings
+    own = [key for key in findings.leaks if key[:2] == ("postcode", "its own row's")]
+    assert bool(own) is leak
+
+
 def test_a_digest_depends_on_key_kind_and_text_alone():
     text = np.frombuffer(b"1200012345678ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUV" + bytes(64), np.uint8)
     first, other = Digester(bytes(range(32))), Digester(bytes(range(1, 33)))
