@@ -1,7 +1,8 @@
-"""What every stage of one cut needs: the job, its keys, its work folder, its reference data. Made once per process."""
+"""What every stage of one cut needs: the job, its keys, its work folder, its reference data. Made once a run."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
+from threading import RLock
+from weakref import WeakKeyDictionary
 
 import contracts
 from contracts.augmentation import associations, services, tables
@@ -115,15 +118,38 @@ class Context:
         )
 
 
-@lru_cache(maxsize=1)
 def context(cut_file: str) -> Context:
-    """Load ``cut.yaml``, the key and the reference data once per process.
+    """Load ``cut.yaml``, the key and the reference data once per process and run: a worker outlives runs.
 
     Raises:
         ConfigurationError, KeyMaterialError, IntakeError: one of them is wrong; no row is read then.
     """
+    with _LOADING:
+        known = _loaded(cut_file)
+        begun = _begun(known)
+        if begun is not None and _OF_RUN.setdefault(known, begun) != begun:
+            forget()
+            known = _loaded(cut_file)
+            _OF_RUN[known] = begun
+        return known
+
+
+@lru_cache(maxsize=1)
+def _loaded(cut_file: str) -> Context:
     job = load_cut(Path(cut_file))
     return load_context(job, work_folder(job), partitions(job))
+
+
+def _begun(known: Context) -> tuple[int, int] | None:
+    """Return what tells the run in the work folder from others: each begins with a file of its own."""
+    with contextlib.suppress(OSError):
+        state = (known.workspace.root / Begun.file_name()).stat()
+        return state.st_ino, state.st_mtime_ns
+    return None
+
+
+_LOADING = RLock()
+_OF_RUN: WeakKeyDictionary[Context, tuple[int, int]] = WeakKeyDictionary()  # the run that a context was first used in
 
 
 def contracts_of(job: Job) -> tuple[Mapping[str, Contract], Overlay]:
@@ -256,7 +282,7 @@ def now() -> str:
 
 def forget() -> None:
     """Drop the context of this process: keys and tables go with it."""
-    context.cache_clear()
+    _loaded.cache_clear()
 
 
 def sources_of(known: Context) -> list[SourceFacts]:

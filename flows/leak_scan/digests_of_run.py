@@ -47,6 +47,12 @@ def scanner_of_run(known: Context) -> Scanner:
         return _SCANNERS[known.workspace]
 
 
+def forget_scanner(known: Context) -> None:
+    """Drop the scanner of this process: a search that failed has left lines behind that it knows and nobody noted."""
+    with _MAKING:
+        _SCANNERS.pop(known.workspace, None)
+
+
 def unknown_sources(known: Context) -> list[str]:
     """Return the sources of which no raw identifier is known here: they came as submission packs."""
     packs = [h for h in known.extracts if known.workspace.recorded(TreatedColumns, h.participant, h.extract)]

@@ -18,7 +18,7 @@ from flows.cut.context import Context
 from flows.cut.parallel import map_parallel
 from flows.cut.progress import Kind
 from flows.cut.records import LookedUp, SearchedFiles
-from flows.leak_scan.digests_of_run import scanner_of_run
+from flows.leak_scan.digests_of_run import forget_scanner, scanner_of_run
 from flows.leak_scan.findings import LeakFindings, Tally
 from flows.leak_scan.scan import Scanner
 from flows.pack.bag import FileDigests
@@ -82,11 +82,15 @@ def search(known: Context, root: Path, key: str, paths: Part) -> SearchedFiles:
         return done
     found, digests = LeakFindings(), dict[str, str]()
     one = partial(_search_one, scanner_of_run(known), FileDigests(), root)
-    for path, (digest, inside) in zip(paths, map_parallel(one, paths), strict=True):
-        found.add(inside)
-        digests[path] = digest
-    noted = _noted(found, digests)
-    known.workspace.record(noted, key)
+    try:
+        for path, (digest, inside) in zip(paths, map_parallel(one, paths), strict=True):
+            found.add(inside)
+            digests[path] = digest
+        noted = _noted(found, digests)
+        known.workspace.record(noted, key)
+    except BaseException:
+        forget_scanner(known)
+        raise
     return noted
 
 

@@ -20,6 +20,7 @@ from flows.leak_scan import read_back
 from flows.leak_scan import scan as leaks
 from flows.leak_scan.digests_of_run import digests_file, run_scanner
 from flows.leak_scan.section import require_searched
+from flows.release import searches
 from transforms.leak_scan.digests import Digester, DigestSet, Kind
 from transforms.leak_scan.known import beyond_chance, most_by_chance
 from transforms.leak_scan.raw_columns import raw_digests
@@ -206,6 +207,16 @@ def test_chance_is_reckoned_with_every_block_of_a_table(judged, tmp_path, monkey
     findings = scan(judged, tmp_path).findings
     own = [key for key in findings.leaks if key[:2] == ("postcode", "its own row's")]
     assert bool(own) is leak
+
+
+def test_a_search_that_failed_leaves_nothing_out_when_it_is_tried_again(judged, mpans, tmp_path):
+    """Lines that it had searched are searched once more: what stood in them was noted nowhere."""
+    (tmp_path / "a.csv").write_text("".join(f"{m},x\n" for m in ("mpan_core", *mpans)))
+    with pytest.raises(OSError, match=r"b\.csv"):
+        searches.search(judged, tmp_path, "tried-again", ("a.csv", "b.csv"))
+    (tmp_path / "b.csv").write_text("mpan_core,x\n")
+    done = searches.search(judged, tmp_path, "tried-again", ("a.csv", "b.csv"))
+    assert sum(len(one.values) for one in done.tallies if one.kind == "mpan") >= len(mpans)
 
 
 def test_a_digest_depends_on_key_kind_and_text_alone():
