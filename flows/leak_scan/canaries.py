@@ -71,10 +71,12 @@ class Canary:
 
 def canaries(key: bytes) -> list[Canary]:
     """Return the canaries of a run, drawn by its key."""
-    return [_canary(hmac.new(key, f"canary {number}".encode(), hashlib.sha512).digest()) for number in range(COUNT)]
+    drawn = [hmac.new(key, f"canary {number}".encode(), hashlib.sha512).digest() for number in range(COUNT)]
+    return [_canary(one, number) for number, one in enumerate(drawn)]
 
 
-def _canary(drawn: bytes) -> Canary:
+def _canary(drawn: bytes, number: int) -> Canary:
+    """Return a canary; its house number is no other's, so that every run counts as many lines."""
     numbers = [int.from_bytes(drawn[at : at + 8], "big") for at in range(0, 64, 8)]
     twelve = f"{10 + numbers[0] % 14}{numbers[1] % 10**10:010d}"
     inward = f"{numbers[5] % 10}{INWARD[numbers[5] // 10 % 20]}{INWARD[numbers[5] // 200 % 20]}"
@@ -83,8 +85,8 @@ def _canary(drawn: bytes) -> Canary:
         serial=f"K{numbers[2] % 90 + 10}{numbers[3] % 10**7:07d}",
         uprn=f"{numbers[4] % 9 + 1}{numbers[6] % 10**11:011d}",
         esme="-".join(f"{byte & (0xFD if not at else 0xFF):02X}" for at, byte in enumerate(drawn[48:56])),
-        house=str(numbers[7] % 900 + 251),
-        street=STREETS[numbers[7] // 900 % len(STREETS)],
+        house=str(251 + number + COUNT * (numbers[7] % 75)),
+        street=STREETS[numbers[7] // 75 % len(STREETS)],
         postcode=f"ZE{numbers[7] % 3 + 1} {inward}",
     )
 

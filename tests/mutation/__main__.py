@@ -8,6 +8,7 @@ run there until one fails. Changes that change nothing are listed in ``equivalen
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import yaml
 from coverage import CoverageData
@@ -24,7 +26,11 @@ from tests.mutation.changes import Change, draw
 ROOT = Path(__file__).parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
 CORE = ("transforms/**/*.py", "contracts/*.py", "flows/quality/*.py", "flows/pack/*.py", "flows/ringfence/*.py")
-DEFAULT = ("contracts", "scheme", "rules", "augment", "risk", "ringfence", "evidence", "intake", "privacy")
+DEFAULT = (
+    "contracts", "scheme", "rules", "augment", "risk", "ringfence", "evidence", "intake", "privacy",
+    "attack", "treatment", "messages", "policy", "dtc", "report", "returns", "gx", "check", "cases", "pipeline",
+)  # fmt: skip
+LAST = "tests/pipeline/test_whole_job.py::test_a_run_says_what_it_said"  # coverage gives a run to the first that asks
 MARKERS = "not slow and not browser and not postgres and not dask"
 SECONDS = 600  # that the tests of one change may take
 PARTS = ("contracts", "transforms", "flows", "tests", "sample_data", "docs", "pyproject.toml", "README.md", "Makefile")
@@ -61,23 +67,29 @@ def pytest(folder: Path, *arguments: str, seconds: int | None = None) -> int:
 def executed(folder: Path, lines: Path, tests: list[str]) -> CoverageData:
     """Return which tests execute which lines; measure it where that was not done."""
     if not lines.exists():
-        environment = ("--cov=contracts", "--cov=transforms", "--cov=flows", "--cov-context=test", "--cov-report=")
-        code = pytest(folder, "-m", MARKERS, *environment, *tests)
+        measured = ("--cov=contracts", "--cov=transforms", "--cov=flows", "--cov-context=test", "--cov-report=")
+        code = pytest(folder, "-m", MARKERS, *measured, f"--junit-xml={folder / 'times.xml'}", *tests)
         if code not in (0, 1):
             raise SystemExit(f"the tests could not be run: pytest ended with {code}")
         shutil.move(folder / ".coverage", lines)
+        times = {
+            f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}": float(case.get("time", 0))
+            for case in ElementTree.parse(folder / "times.xml").iter("testcase")  # noqa: S314 - our own tests wrote it
+        }
+        lines.with_suffix(".json").write_text(json.dumps(times), encoding="utf-8")
     data = CoverageData(str(lines))
     data.read()
     return data
 
 
-def tests_of(data: CoverageData, change: Change) -> list[str]:
-    """Return the tests that execute a change's line; of a line that is executed on import, those of its module."""
+def tests_of(data: CoverageData, times: dict[str, float], change: Change) -> list[str]:
+    """Return the tests that execute a change's line, quick ones first; of a line of the module, those of the module."""
     name = next((file for file in data.measured_files() if file.endswith(f"/{change.path}")), "")
     by_line = data.contexts_by_lineno(name) if name else {}
     mine = by_line.get(change.line, [])
     contexts = mine if any(mine) else [c for found in by_line.values() for c in found] if mine else []
-    return sorted({context.partition("|")[0] for context in contexts if context})
+    found = {context.partition("|")[0] for context in contexts if context} - {LAST}
+    return sorted(found, key=lambda test: (times.get(test, 0.0), test))
 
 
 def main() -> None:
@@ -93,8 +105,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = copy(Path(scratch))
         data = executed(folder, asked.lines, asked.tests)
+        times = json.loads(asked.lines.with_suffix(".json").read_text(encoding="utf-8"))
         for change in draw(folder, tuple(asked.modules), asked.count, asked.seed):
-            verdict = _judge(folder, change, data, known, asked.most)
+            tests = tests_of(data, times, change)[: asked.most]
+            verdict = "equivalent" if change.key in known else _judge(folder, change, tests)
             tally[verdict.partition(":")[0]] += 1
             print(f"{verdict:12} {change.told()}", flush=True)
     noticed, survived = tally["noticed"], tally["survived"] + tally["no test"]
@@ -102,20 +116,15 @@ def main() -> None:
     print(f"{dict(tally)}: {noticed} of {noticed + survived} noticed ({share:.1%}), equivalent ones apart")
 
 
-def _judge(
-    folder: Path, change: Change, data: CoverageData, known: dict[tuple[str, str, str, str], str], most: int
-) -> str:
+def _judge(folder: Path, change: Change, tests: list[str]) -> str:
     """Make a change, run its tests, undo it."""
-    if change.key in known:
-        return "equivalent"
-    tests = tests_of(data, change)
     if not tests:
         return "no test"
     path = folder / change.path
     source = path.read_text(encoding="utf-8")
     path.write_text(change.apply(source), encoding="utf-8")
     try:
-        code = pytest(folder, "-x", *tests[:most], seconds=SECONDS)
+        code = pytest(folder, "-x", *tests, LAST, seconds=SECONDS)
     finally:
         path.write_text(source, encoding="utf-8")
     return "survived" if code == 0 else "noticed"

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from flows.sample import SampleRequest, generate
-
-MPANS = 1_500
+from flows.sample import generate
+from tests.pipeline.frozen import SAMPLE
 
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pipeline") / "sample"
-    generate(SampleRequest(MPANS, 11, 0.05), folder)
+    generate(SAMPLE, folder)
     return folder
 
 

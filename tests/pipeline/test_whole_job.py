@@ -16,6 +16,7 @@ import pytest
 from flows.sample import SampleRequest, generate
 from tests.command import datacut, datacut_process
 from tests.pipeline.conftest import digests
+from tests.pipeline.frozen import FROZEN, stated
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +59,15 @@ def test_an_excluded_metering_point_is_in_no_extract_of_anybody(undisturbed):
         if name in columns:
             left = pl.read_parquet(path, columns=[name])
             assert left.join(gone, left_on=name, right_on="mpan_core", how="semi").is_empty(), path.name
+
+
+@pytest.mark.requirement("Q74")
+def test_a_run_says_what_it_said(undisturbed):
+    """Each table, each file and each section of the evidence is as it was frozen, on this machine as on any."""
+    frozen = json.loads(FROZEN.read_text(encoding="utf-8"))
+    found = stated(undisturbed)
+    changed = sorted(part for part in frozen.keys() | found if frozen.get(part) != found.get(part))
+    assert not changed, "meant? python -m tests.pipeline.frozen writes them anew"
 
 
 @pytest.mark.requirement("Q53", "Q57")
