@@ -303,6 +303,22 @@ class Obligation(Section):
     test_only: Maybe[bool] = _maybe("Shown by the product's tests, not by a run.")
 
 
+class AnsweringFact(Section):
+    """A place of the evidence, and what each row there says."""
+
+    section: str = _of("Names of keys, with full stops between them; what is there is one row, or a list of rows.")
+    words: str = _of("What a row says: each {key} stands for its value.")
+    where: tuple[Name, ...] = _of("Keys that a row must have, and not empty, nought or false, to be said.")
+    without: tuple[Name, ...] = _of("Keys that it must lack.")
+
+
+class AuditQuestion(Section):
+    """What an assurance provider asks, and the facts of the evidence that answer."""
+
+    asked: str
+    facts: tuple[AnsweringFact, ...]
+
+
 class AssessedTreatment(Section):
     """Why a treatment is enough, and the risk that stays."""
 
@@ -412,6 +428,9 @@ class Evidence(Section):
     )
     requirements: Maybe[tuple[Obligation, ...]] = _maybe(
         "Obligations that the cut answers: what each asks, and what shows it."
+    )
+    questions: Maybe[tuple[AuditQuestion, ...]] = _maybe(
+        "Twelve questions of an assurance provider, and where this evidence answers them."
     )
     dpia: Maybe[AssessmentEvidence] = None
 

@@ -1,4 +1,4 @@
-"""Reads what a cut has to answer (``requirements.yaml``) and the words of its impact assessment (``dpia.yaml``)."""
+"""Reads what a cut has to answer (``requirements.yaml``, ``questions.yaml``) and the words of its impact assessment."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
+from contracts.documents.questions import QuestionNode, QuestionsDocument
 from contracts.documents.requirements import AssessmentDocument, RequirementsDocument
 from contracts.load import read_document
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements.yaml"
+QUESTIONS = HERE / "questions.yaml"
 DPIA = HERE / "dpia.yaml"
 _TEXTS = ("purpose", "controller", "lawful_basis", "retention", "recipients")
 
@@ -68,6 +70,17 @@ def requirements(path: Path = REQUIREMENTS) -> tuple[Requirement, ...]:
     return tuple(
         Requirement(entry.id, entry.asks, tuple(entry.sections), entry.test_only) for entry in document.requirements
     )
+
+
+@cache
+def questions(path: Path = QUESTIONS) -> tuple[QuestionNode, ...]:
+    """Read what an assurance provider asks, and which facts of the evidence answer.
+
+    Raises:
+        ContractError: the file is wrong.
+    """
+    document, _ = read_document(path, QuestionsDocument)
+    return tuple(document.questions)
 
 
 @cache

@@ -16,6 +16,7 @@ from contracts.evidence import (
     Accounting,
     AssessedTreatment,
     AssessmentEvidence,
+    AuditQuestion,
     ColumnSource,
     ColumnTreatment,
     ContractUsed,
@@ -35,7 +36,7 @@ from contracts.evidence_half_hours import MixedSeriesEvidence
 from contracts.evidence_inputs import DutiesEvidence, InputEvidence, LeftOut, RegistersEvidence, SuccessionEvidence
 from contracts.evidence_results import LeakScan, Risk
 from contracts.model import Contract
-from contracts.requirements import assessment, requirements
+from contracts.requirements import assessment, questions, requirements
 from contracts.vocabulary import Classification, Method
 from flows.cut.build import tool_facts
 from flows.cut.context import Context, now, sources_of
@@ -368,6 +369,7 @@ def release_evidence(
         baseline=previous.baseline(earlier) if earlier else None,
         lineage=tuple(_lineage(root, lineage_section(used, inputs, added))),
         requirements=tuple(requirements_section(rules, added)),
+        questions=tuple(AuditQuestion.model_validate(question.model_dump()) for question in questions()),
         dpia=dpia_section(used),
         times=Times(started=begun.at if begun else now(), finished=now(), stages=tuple(stages)),
         self_test=self_test(),
