@@ -27,6 +27,7 @@ from urllib.request import getproxies, proxy_bypass
 from contracts.errors import PlaceError
 from flows.cut.installed import require
 from flows.keys.secret_files import write_new
+from flows.orchestration import history
 
 HOST = "127.0.0.1"
 PATIENCE = 90  # seconds; a cold start takes about 9, more on a busy machine
@@ -125,6 +126,7 @@ def own_server(home: Path, *, port: int | None = None, pages: bool = False) -> I
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         home.chmod(0o700)
+        history.begin(home, profiles=_profiles())
         if pages:
             (home / TOKEN_FILE).unlink(missing_ok=True)
             write_new(home / TOKEN_FILE, token.encode())

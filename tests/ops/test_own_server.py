@@ -16,9 +16,10 @@ import pytest
 
 from contracts.errors import PlaceError
 from flows.cut import installed
-from flows.orchestration import server
+from flows.orchestration import history, server
 from flows.sample import SampleRequest, generate
 from tests.command import datacut
+from tests.ops.history_schema import migrated, parts
 
 DATACUT = Path(sys.executable).with_name("datacut")
 SERVER = b"flows.orchestration.server"
@@ -186,3 +187,29 @@ def test_without_prefect_run_says_what_to_do(cut, monkeypatch):
     assert done.told == ["datacut: Prefect is not installed (run with --plain, or pip install 'datacut[si]')"]
     assert datacut("serve", cut).code == 19
     assert datacut("deploy", cut).code == 19
+
+
+@pytest.mark.slow
+def test_a_new_history_is_what_the_migrations_of_prefect_make(tmp_path, monkeypatch):
+    """Told once more when another Prefect is pinned: ``tests.ops.history_schema`` writes the file."""
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        monkeypatch.delenv(name)
+    history.begin(tmp_path, profiles=tmp_path / "none")
+    with closing(sqlite3.connect(tmp_path / history.DATABASE)) as made:
+        assert parts("\n".join(made.iterdump())) == parts(migrated())
+
+
+@pytest.mark.parametrize("elsewhere", ["profiles", "address", "version", "there"])
+def test_a_history_that_is_not_ours_to_make_is_left_to_prefect(tmp_path, monkeypatch, elsewhere):
+    profiles, place = tmp_path / "profiles.toml", tmp_path / history.DATABASE
+    match elsewhere:
+        case "profiles":
+            profiles.write_text(PROFILES.format(active="near"))
+        case "address":
+            monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", "postgresql+asyncpg://nobody@127.0.0.1:9/none")
+        case "version":
+            monkeypatch.setattr(history, "version", lambda _: "3.9.0")
+        case _:
+            place.write_bytes(b"kept")
+    history.begin(tmp_path, profiles=profiles)
+    assert (place.read_bytes() if place.exists() else b"") == (b"kept" if elsewhere == "there" else b"")
