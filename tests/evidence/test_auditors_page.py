@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -12,12 +13,17 @@ import string
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import polars as pl
 import pytest
+import yaml
 
 from contracts.requirements import questions
 from flows.keys.signing_key import load_signer, new_signing_key
 from flows.pack import bag
+from flows.sample import SampleRequest, generate
+from tests.command import Done, datacut
 
 ROOT = Path(bag.__file__).parents[2]
 PAGE = (ROOT / "docs" / "for-auditors.md").read_text("utf-8")
@@ -151,19 +157,69 @@ def test_every_exit_code_of_the_page_is_in_the_help() -> None:
         assert code in str(verify_command.__doc__), code
 
 
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Return what was said of a cut in which one party is late and another sends a column too many, day by day."""
+    folder = tmp_path_factory.mktemp("day") / "sample"
+    generate(SampleRequest(300, 5, 0.05), folder)
+    cut = folder / "cut.yaml"
+    portfolio = folder / "SUPA" / "portfolio.csv.gz"
+    rows = gzip.decompress(portfolio.read_bytes()).splitlines()
+    portfolio.write_bytes(gzip.compress(b"\n".join([rows[0] + b",batch_run", *(row + b",x" for row in rows[1:])])))
+    late = folder / "SUPC" / "portfolio.zip"
+    late.rename(folder / "not-sent")
+    document = yaml.safe_load(cut.read_text("utf-8"))
+    party = next(one for one in document["participants"] if one["mpid"] == "SUPC")
+    party["due"] = "2023-08-25"
+    custody = {"what": "ceremony", "who": "two", "on": "2026-10-01", "custody": "shares"}
+    document["registers"] = {"operator": "SI data team", "custody": [custody]}
+    said = SimpleNamespace()
+
+    def command(*arguments: object) -> Done:
+        cut.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+        return datacut(*arguments)
+
+    said.asked = command("request", cut, "--participant", "SUPA", "--out", folder / "asked")
+    said.waiting = command("status", cut, "--json")
+    said.refused = command("run", cut, "--plain")
+    party["left_out"] = "did not deliver by 25 August"
+    said.run = command("run", cut, "--plain")
+    said.board = command("status", cut, "--json")
+    assert said.run.code == 0, said.run.err
+    (said.pack,) = (folder / "out").glob("*-release")
+    said.evidence = json.loads((said.pack / bag.EVIDENCE).read_bytes())
+    return said
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("Q61", "Q64")
+def test_a_cut_goes_on_without_a_late_party_and_says_so(told: SimpleNamespace) -> None:
+    states = {one["participant"]: one["state"] for one in json.loads(told.waiting.out)["deliveries"]}
+    assert states["SUPC"] == "late"
+    assert set(states.values()) == {"late", "arrived"}
+    assert told.asked.code == 0, told.asked.err
+    assert (told.refused.code, "SUPC/portfolio" in told.refused.err) == (11, True), told.refused.err
+    assert told.run.code == 0, told.run.err
+    states = {one["participant"]: one["state"] for one in json.loads(told.board.out)["deliveries"]}
+    assert states["SUPC"] == "left out"
+    assert set(states.values()) == {"left out", "accepted"}
+    (gone,) = told.evidence["left_out"]
+    assert (gone["participant"], gone["reason"]) == ("SUPC", "did not deliver by 25 August")
+    sent = {one["participant"]: one for one in told.evidence["inputs"] if one["extract"] == "portfolio"}
+    assert "SUPC" not in sent
+    assert sent["SUPA"]["dropped_columns"] == 1
+    own = json.loads((told.pack.with_name("SAMPLE-2023-08-19-return-SUPA") / bag.EVIDENCE).read_bytes())
+    assert ["batch_run"] in [one.get("dropped") for one in own["inputs"]], "its name is for the sender alone"
+    assert "batch_run" not in pl.read_parquet(told.pack / "data/SUPA/portfolio.parquet").columns
+    assert not list(told.pack.parent.glob("*-return-SUPC"))
+    page = (told.pack / "report" / "index.html").read_text("utf-8")
+    assert "did not deliver by 25 August" in page
+
+
 @pytest.mark.slow
 @pytest.mark.requirement("Q55", "Q64", "Q67")
-def test_the_twelve_questions_are_answered_from_the_evidence_of_a_real_cut(tmp_path: Path) -> None:
-    from flows.pipeline import run_plain
-    from flows.sample import SampleRequest, generate
-
-    generate(SampleRequest(300, 5, 0.05), tmp_path / "sample")
-    cut = tmp_path / "sample" / "cut.yaml"
-    stated = (
-        "registers: {operator: SI data team, custody: [{what: ceremony, who: two, on: 2026-10-01, custody: shares}]}\n"
-    )
-    cut.write_text(cut.read_text("utf-8") + stated, "utf-8")
-    pack = Path(run_plain(cut).pack)
+def test_ten_lines_answer_the_twelve_questions_of_a_real_cut(told: SimpleNamespace, tmp_path: Path) -> None:
+    pack = told.pack
     script = tmp_path / "questions.py"
     script.write_text(block("py"))
     done = subprocess.run(
@@ -173,7 +229,7 @@ def test_the_twelve_questions_are_answered_from_the_evidence_of_a_real_cut(tmp_p
     assert f"{{{'}'}" not in done.stdout
     asked = re.split(r"^\d+\. ", done.stdout, flags=re.MULTILINE)[1:]
     assert [question.splitlines()[0] for question in asked] == [question.asked for question in questions()]
-    separation = json.loads((pack / bag.EVIDENCE).read_bytes())["ring_fence"]["separation"]
+    separation = told.evidence["ring_fence"]["separation"]
     plan = hashlib.sha256((pack / "evidence" / "plan.csv").read_bytes()).hexdigest()
     for fact in (fact for question in questions() for fact in question.facts):
         keys = {name for _, name, _, _ in string.Formatter().parse(fact.words) if name} | {*fact.where, *fact.without}
@@ -181,7 +237,7 @@ def test_the_twelve_questions_are_answered_from_the_evidence_of_a_real_cut(tmp_p
         assert keys | set(fact.section.split(".")) <= {*published, *separation}, fact
     for answer, wanted in zip(
         asked,
-        ("cut SAMPLE-2023-08-19 of 2023-08-19", "source ", "market domain data, version", "SUPA: portfolio is here",
+        ("cut SAMPLE-2023-08-19 of 2023-08-19", "source ", "market domain data, version", "SUPC is left out with",
          "every column of the contract was asked for", "DQ01, exclude: YELG/registration, 1 of 119 rows, the",
          "policy standard, one signature", "0 of ", " 0 in CIT and SIT", f"plan ring_fence.csv, {plan}; 0 groups",
          "run by SI data team", "market_segment: "),

@@ -8,6 +8,7 @@ run there until one fails. Changes that change nothing are listed in ``equivalen
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -92,6 +93,12 @@ def tests_of(data: CoverageData, times: dict[str, float], change: Change) -> lis
     return sorted(found, key=lambda test: (times.get(test, 0.0), test))
 
 
+def within(budget: float, times: dict[str, float], tests: list[str]) -> list[str]:
+    """Return the first tests that take so many seconds together; the run of the sample comes after them anyway."""
+    spent = itertools.accumulate(times.get(test, 0.0) for test in tests)
+    return [test for test, seconds in zip(tests, spent, strict=True) if seconds <= budget] or tests[:1]
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seed", type=int, required=True)
@@ -99,15 +106,18 @@ def main() -> None:
     arguments.add_argument("--lines", type=Path, default=Path(tempfile.gettempdir()) / "datacut-lines.coverage")
     arguments.add_argument("--modules", nargs="*", default=list(CORE))
     arguments.add_argument("--tests", nargs="*", default=[f"tests/{name}" for name in DEFAULT])
-    arguments.add_argument("--most", type=int, default=200, help="tests of one change")
+    arguments.add_argument("--skip", type=int, default=0, help="changes that were looked at before")
+    arguments.add_argument(
+        "--budget", type=float, default=60, help="seconds of tests of one change, as they took before"
+    )
     asked = arguments.parse_args()
     known, tally = equivalent(), Counter[str]()
     with tempfile.TemporaryDirectory() as scratch:
         folder = copy(Path(scratch))
         data = executed(folder, asked.lines, asked.tests)
         times = json.loads(asked.lines.with_suffix(".json").read_text(encoding="utf-8"))
-        for change in draw(folder, tuple(asked.modules), asked.count, asked.seed):
-            tests = tests_of(data, times, change)[: asked.most]
+        for change in draw(folder, tuple(asked.modules), asked.count, asked.seed)[asked.skip :]:
+            tests = within(asked.budget, times, tests_of(data, times, change))
             verdict = "equivalent" if change.key in known else _judge(folder, change, tests)
             tally[verdict.partition(":")[0]] += 1
             print(f"{verdict:12} {change.told()}", flush=True)
