@@ -16,8 +16,6 @@ class _AbsentNotNull:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Accept None from code, where it leaves the key out, and refuse null in JSON."""
         nullable = handler(source)
-        if nullable["type"] != "nullable":
-            raise TypeError("is for types that may be None")
         return core_schema.json_or_python_schema(json_schema=nullable["schema"], python_schema=nullable)
 
 

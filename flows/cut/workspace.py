@@ -20,7 +20,7 @@ import polars as pl
 from contracts.errors import PlaceError
 from contracts.model import Contract
 from flows.cut.faults import error_number
-from flows.cut.records import Record, WrittenPieces
+from flows.cut.records import Begun, Record, WrittenPieces
 from flows.files import whole
 from transforms.pseudonymise.mpan import order_key
 
@@ -179,8 +179,13 @@ class Workspace:
         return kind.model_validate_json(path.read_bytes()) if path.is_file() else None
 
     def remove(self) -> None:
-        """Remove the folder, only one that carries our marker; that goes last: a removal may be cut short."""
+        """Remove the folder, only one that carries our marker; that goes last: a removal may be cut short.
+
+        What says whose work it is goes first: nobody goes on with a folder of which something is gone.
+        """
         if (self.root / MARKER).is_file():
+            with contextlib.suppress(OSError):
+                (self.root / Begun.file_name()).unlink()
             for path in self.root.iterdir():
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +10,7 @@ import pytest
 
 from contracts.errors import PlaceError
 from flows.cut.partitions import EXCLUDED, JUDGED, QUALITY, STAGED, read_exclusions, write_exclusions
+from flows.cut.records import Begun
 from flows.cut.workspace import Workspace
 from transforms.quality import exclusions
 
@@ -43,3 +45,19 @@ def test_a_judged_partition_keeps_its_pieces_and_its_exclusions(workspace: Works
     workspace.root.joinpath(JUDGED, "SUPA", "portfolio", "0001-000000.arrow").unlink()
     with pytest.raises(PlaceError, match="gone"):
         workspace.scan(JUDGED, "SUPA", "portfolio", 1)
+
+
+def test_a_folder_whose_removal_was_cut_short_is_nobodys_work(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    """Killed between two files, the next run does not go on with the rest: what says whose work it was is gone."""
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    workspace.record(Begun(at="", digest="d", fingerprint="", salt=""))
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        workspace.remove()
+    assert workspace.recorded(Begun) is None
+    monkeypatch.undo()
+    workspace.remove()
+    assert not workspace.root.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 from contracts.ringfence.model import AllocationPolicy, SingleOnPair
@@ -18,6 +19,7 @@ from tests.ringfence.reference import (
     units_of,
 )
 from transforms.ringfence.allocate import allocate
+from transforms.ringfence.max_flow import _Flow
 
 
 def solved(rows, wants, policy=None):
@@ -86,3 +88,11 @@ def test_as_few_pairs_as_can_be_are_spent_on_singles():
         assert len(wasted) == fewest_pairs_on_singles(rows, wants, got), seed
         spent += len(wasted)
     assert spent > 0
+
+
+def test_two_flows_are_one_by_class_and_specification():
+    one = _Flow(*(np.array(part) for part in ([2, 0], [0, 1], [5, 6])))
+    both = one.joined(_Flow(*(np.array(part) for part in ([0, 1], [0, 3], [7, 8]))))
+    assert [tuple(arc) for arc in zip(both.classes, both.specifications, both.amounts, strict=True)] == [
+        (0, 0, 7), (0, 1, 6), (1, 3, 8), (2, 0, 5),
+    ]  # fmt: skip
