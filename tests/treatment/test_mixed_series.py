@@ -113,6 +113,11 @@ def test_small_groups_are_merged_and_nobody_is_mixed_alone() -> None:
     assert len(set(found.group[:40])) == 3
     assert found.merged.tolist() == [False] * 25 + [True] * 15 + [False] * 9
     assert (found.group[40:] == ALONE).all()
+    area, kind = np.repeat([0, 1, 0, 1], [6, 6, 12, 12]), np.repeat([0, 1], [12, 24])
+    rare = grouped(np.zeros(36, np.int64), area, kind, 10)  # twelve of the rare class, six in each area
+    assert [len(set(rare.group[part])) for part in (slice(12), slice(12, 24), slice(24, 36))] == [1, 1, 1]
+    assert len(set(rare.group)) == 3
+    assert rare.merged.tolist() == [True] * 12 + [False] * 24
     area, kind = np.repeat([0, 1], [12, 10]), np.repeat([0, 1], [17, 5])
     left_over = grouped(np.zeros(22, np.int64), area, kind, 11)
     assert len(set(left_over.group)) == 1

@@ -22,7 +22,7 @@ Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 BLOCK = 6  # half-hours for which a home is followed
-ALIKE = 12  # homes of like daily use among which rows are exchanged, where a group has more
+FEWEST, MOST, PARTS = 4, 8, 7  # homes of like daily use among which rows are exchanged: a seventh of the group
 APART = 0.1  # how far two exchanged values are pulled, as a share of the smaller
 ROUNDS = 8  # tries to part totals that meet
 NOISE, PARTING, ALONE_TURN = 11, 12, 13
@@ -43,7 +43,10 @@ class Grouped:
 
 
 def grouped(scope: Numbers, area: Numbers, kind: Numbers, least: int) -> Grouped:
-    """Put rows into groups of at least so many: by scope, area and kind; small ones by scope and area, then by scope.
+    """Put rows into groups of at least so many, by scope, area and kind.
+
+    Small groups are merged with others of their kind, since homes of one kind have days of one shape; what is left, by
+    area, then by scope alone.
 
     Args:
         scope: what is never mixed: the day, the quantity, which half-hours there are. Numbers from 0.
@@ -51,18 +54,19 @@ def grouped(scope: Numbers, area: Numbers, kind: Numbers, least: int) -> Grouped
     """
     n = scope.size
     group, merged = np.full(n, ALONE, np.int64), np.zeros(n, np.bool_)
+    areas, kinds = int(area.max(initial=0)) + 1, int(kind.max(initial=0)) + 1
     made = 0
-    for level in (scope * (int(area.max(initial=0)) + 1) + area, scope):
-        fine = level * (int(kind.max(initial=0)) + 1) + kind if made == 0 else level
-        for keys in (fine, level):
-            rest = np.flatnonzero(group == ALONE)
-            if not rest.size:
-                return Grouped(group, merged)
-            _, at, counts = np.unique(keys[rest], return_inverse=True, return_counts=True)
-            enough = counts[at] >= least
-            merged[rest[enough]] = keys is not fine or made > 0
-            group[rest[enough]] = made + at[enough]
-            made += counts.size + 1
+    for turn, keys in enumerate(
+        ((scope * areas + area) * kinds + kind, scope * kinds + kind, scope * areas + area, scope)
+    ):
+        rest = np.flatnonzero(group == ALONE)
+        if not rest.size:
+            return Grouped(group, merged)
+        _, at, counts = np.unique(keys[rest], return_inverse=True, return_counts=True)
+        enough = counts[at] >= least
+        merged[rest[enough]] = turn > 0
+        group[rest[enough]] = made + at[enough]
+        made += counts.size
     _join(scope, group, merged)
     return Grouped(group, merged)
 
@@ -133,13 +137,17 @@ def _ends(team: Numbers) -> tuple[Numbers, Flags]:
 
 
 def _like(team: Numbers, total: Values) -> Numbers:
-    """Return a number for each row that homes of its group with like daily use have too; at least ``ALIKE`` of them."""
+    """Return a number for each row that homes of its group with like daily use have too.
+
+    The fewer they are, the less a day jumps from one level to another; too few, and days of a large group lose what
+    one half-hour says of the next.
+    """
     by_size = np.lexsort((total, team))
     first, last = _ends(team)
     ends = np.flatnonzero(last)
     size = (ends[_dense(team)] - first + 1)[by_size]
     rank = np.arange(team.size) - first[by_size]
-    parts = np.maximum(size // ALIKE, 1)
+    parts = np.maximum(size // np.clip(size // PARTS, FEWEST, MOST), 1)
     made = np.empty(team.size, np.int64)
     made[by_size] = first[by_size] + rank * parts // size
     return made
