@@ -33,6 +33,7 @@ from flows.keys.signing_key import new_signing_key
 from flows.sample import SampleRequest, generate
 from tests.keys import age_reference
 from tests.keys.conftest import CUT, KEY, private
+from tests.small_cut import EVERY_EXTRACT, keep_participants
 from transforms.pseudonymise.keyed_hash import BLOCK
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.pseudonymiser import Pseudonymiser
@@ -270,6 +271,7 @@ def test_no_plan_of_the_scheme_holds_key_bytes(monkeypatch: pytest.MonkeyPatch) 
 def test_no_plan_of_a_run_holds_key_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, datacut) -> None:
     folder = tmp_path / "sample"
     generate(SampleRequest(60, 5), folder)
+    keep_participants(folder, EVERY_EXTRACT)
     plans = Plans(monkeypatch)
     done = datacut("run", "--plain", folder / "cut.yaml")
     assert done.code == 0, done.err
@@ -287,6 +289,7 @@ def test_no_plan_of_a_run_holds_key_bytes(tmp_path: Path, monkeypatch: pytest.Mo
 def test_nothing_of_the_key_in_anything_that_a_run_leaves(tmp_path: Path, mode: tuple[str, ...]) -> None:
     folder, temporary = tmp_path / "sample", tmp_path / "temporary"
     generate(SampleRequest(200, 5, 0.05), folder)
+    keep_participants(folder, EVERY_EXTRACT)
     temporary.mkdir()
     secrets = secrets_of(*_keys_of(folder))
     shutil.move(folder / "keys", tmp_path / "keys")

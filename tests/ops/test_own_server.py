@@ -20,6 +20,7 @@ from flows.orchestration import history, server
 from flows.sample import SampleRequest, generate
 from tests.command import datacut
 from tests.ops.history_schema import migrated, parts
+from tests.small_cut import FEWEST, keep_participants
 
 DATACUT = Path(sys.executable).with_name("datacut")
 SERVER = b"flows.orchestration.server"
@@ -53,7 +54,7 @@ def rows(home: Path, query: str) -> list[tuple[object, ...]]:
 def cut(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("own") / "cut"
     generate(SampleRequest(60, 4, 0.0), folder)
-    return folder / "cut.yaml"
+    return keep_participants(folder, FEWEST)
 
 
 @pytest.mark.slow

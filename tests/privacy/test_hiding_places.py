@@ -12,6 +12,7 @@ import yaml
 
 from flows.sample import SampleRequest, generate
 from tests.command import datacut
+from tests.small_cut import EVERY_EXTRACT, keep_participants
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("DQ22", "DQ32", "Q67")]
 ADDRESS, POSTCODE, UPRN, SERIAL = "CAF YARD 25 SKYLARK RISE", "CB1 9GQ", "157806181188", "Z02J36301"
@@ -20,7 +21,7 @@ ADDRESS, POSTCODE, UPRN, SERIAL = "CAF YARD 25 SKYLARK RISE", "CB1 9GQ", "157806
 @pytest.fixture
 def cut(tmp_path) -> Path:
     generate(SampleRequest(300, 7, 0.0), tmp_path / "s")
-    return tmp_path / "s" / "cut.yaml"
+    return keep_participants(tmp_path / "s", EVERY_EXTRACT)
 
 
 def everything(folder: Path) -> str:

@@ -15,6 +15,7 @@ import pytest
 from flows.cli.progress import SHOWN
 from tests.command import Done, datacut, datacut_process
 from tests.privacy.raw import any_of, survivors
+from tests.small_cut import EVERY_EXTRACT, keep_participants
 
 LOGGED = {"at", "run", "event", "stage", "name", "participant", "seconds", "bytes", "tables", *SHOWN}
 MOST_SOUGHT = 300  # identifiers whose plain digests are looked for
@@ -89,7 +90,7 @@ def test_no_raw_identifier_in_the_work_folder_of_a_run_that_is_at_work(judged, r
 @pytest.mark.slow
 @pytest.mark.requirement("Q67")
 def test_no_raw_identifier_in_the_orchestrators_home(cut, raw):
-    done = datacut_process("run", cut / "cut.yaml")
+    done = datacut_process("run", keep_participants(cut, EVERY_EXTRACT))
     assert done.code == 0, done.err
     home = [p for p in (cut / "work" / "prefect").rglob("*") if p.is_file()]
     assert any(p.suffix == ".db" for p in home)

@@ -20,10 +20,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.sample import SampleRequest, generate
+from tests.small_cut import keep_participants
 
 DATACUT = Path(sys.executable).with_name("datacut")
 PACK_FILES = ("bagit.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt", "signature.dsse.json")
@@ -128,9 +130,17 @@ def trial(cut: Path, wanted: dict[str, str], moment: float, *, plain: bool, tall
         tally.faults.append(f"after a kill in {stage}: left behind {left}")
 
 
-def campaign(folder: Path, mpans: int, kills: int, seed: int, *, plain: bool, tell: bool = False) -> Tally:
-    """Run a campaign of kills in a folder of its own."""
+def campaign(
+    folder: Path, mpans: int, kills: int, seed: int, *, plain: bool, tell: bool = False, kept: Sequence[str] = ()
+) -> Tally:
+    """Run a campaign of kills in a folder of its own.
+
+    Args:
+        kept: participants of the cut; all of the sample's where none are named.
+    """
     generate(SampleRequest(mpans, 3, 0.02), folder / "pristine")
+    if kept:
+        keep_participants(folder / "pristine", kept)
     shutil.copytree(folder / "pristine", folder / "undisturbed")
     began = time.monotonic()
     code, _ = run(folder / "undisturbed" / "cut.yaml", plain=plain)

@@ -18,6 +18,7 @@ from flows.cut.workspace import MARKER
 from flows.sample import SampleRequest, generate
 from tests.command import datacut
 from tests.recovery.kills import KEPT, Tally, campaign, digests, doubles, left_behind, partial_packs, payloads
+from tests.small_cut import FEWEST, keep_participants
 
 DATACUT = Path(sys.executable).with_name("datacut")
 
@@ -25,13 +26,13 @@ DATACUT = Path(sys.executable).with_name("datacut")
 @pytest.fixture
 def cut(tmp_path) -> Path:
     generate(SampleRequest(600, 3, 0.02), tmp_path / "cut")
-    return tmp_path / "cut" / "cut.yaml"
+    return keep_participants(tmp_path / "cut", FEWEST)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_random_moments(tmp_path):
-    tally = campaign(tmp_path, mpans=300, kills=2, seed=2, plain=True)
+    tally = campaign(tmp_path, mpans=300, kills=2, seed=2, plain=True, kept=FEWEST)
     assert tally.faults == []
     assert tally.kills == 2
     assert all(tally.looked.values()), tally.looked
