@@ -182,6 +182,8 @@ def _by_regex(
     """Read what one expression matches; the rest stays ``UNREAD``."""
     parts = words.alias("text").to_frame().select(pl.col("text").str.extract_groups(f"(?i)^(?:{regex})$"))
     fields = parts.to_series().struct.unnest()
+    if fields["y"].null_count() == fields.height:  # every expression wants a year: nothing is so spelt
+        return pl.Series("value", [None], dtype=pl.Date).new_from_index(0, words.len()), _all(words, Reading.UNREAD)
     for name in ("y", "m", "d", "a", "b", "h", "n", "s", "p", "z", "y0"):
         if name not in fields.columns:
             fields = fields.with_columns(pl.lit(None, pl.String).alias(name))

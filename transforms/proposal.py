@@ -68,9 +68,45 @@ def words(heading: str) -> list[str]:
     return _WORDS.findall(re.sub(r"([a-z])([A-Z])", r"\1 \2", heading).lower())
 
 
+class Contents:
+    """What the cells of a table look like: what several columns of several contracts ask is looked up once.
+
+    Args:
+        sample: the first rows, all text.
+    """
+
+    def __init__(self, sample: pl.DataFrame) -> None:
+        self.sample = sample
+        self._filled: dict[str, pl.Series] = {}
+        self._shares: dict[tuple[object, ...], float] = {}
+        self._spellings: list[Spelling] = []
+
+    def share(self, heading: str, column: Column, contract: Contract) -> float:
+        """Return the share of filled cells that have a column's form, or are on its code list; 1 where none is."""
+        asked: tuple[object, ...] = (heading, column.form)
+        if column.form is Form.CODE:
+            options = column.options.get("width", 0), str(column.options.get("pattern"))
+            asked = (*asked, *options, _codes(column, contract), column.name.endswith("_mpid"))
+        elif column.form is Form.DATE:
+            asked = (*asked, self._number(contract.spelling))
+        if asked not in self._shares:
+            if heading not in self._filled:
+                trimmed = self.sample[heading].str.strip_chars().alias("text")
+                self._filled[heading] = trimmed.filter((trimmed != "").fill_null(value=False))
+            self._shares[asked] = _share(self._filled[heading], column, contract)
+        return self._shares[asked]
+
+    def _number(self, spelling: Spelling) -> int:
+        for number, known in enumerate(self._spellings):
+            if known is spelling:
+                return number
+        self._spellings.append(spelling)
+        return len(self._spellings) - 1
+
+
 def propose(
     contract: Contract,
-    sample: pl.DataFrame,
+    contents: Contents,
     likely: Mapping[str, Sequence[str]],
     *,
     own_mpid: str = "",
@@ -78,17 +114,18 @@ def propose(
     """Match the columns of a table to those of a contract.
 
     Args:
-        sample: the first rows, all text.
+        contents: of the table.
         likely: contract column -> words that make a heading likely to mean it.
         own_mpid: MPID of the participant, if known: of several columns of MPIDs it tells the sender's own.
     """
-    pairs = []
+    pairs, sample = [], contents.sample
     for column in contract.columns:
         phrases = [words(p) for p in likely.get(column.name, ())]
+        names = {plain(name) for name in (column.name, *column.physical_names)}
         for heading in sample.columns:
-            known = plain(heading) in {plain(name) for name in (column.name, *column.physical_names)}
+            known = plain(heading) in names
             named = 1.0 if known else _named(heading, phrases)
-            agrees = share(sample[heading], column, contract)
+            agrees = contents.share(heading, column, contract)
             score = _score(column, named, agrees, contract, sample[heading], own_mpid)
             if known or score >= ENOUGH:
                 sure = KNOWN if known else LIKELY if named else GUESSED
@@ -155,10 +192,7 @@ def _score(column: Column, named: float, agrees: float, contract: Contract, text
     return mine * agrees if first or column.form is Form.ESME_ID else 0.0
 
 
-def share(texts: pl.Series, column: Column, contract: Contract) -> float:
-    """Return the share of filled cells that have a column's form, or are on its code list; 1 where none is filled."""
-    filled = texts.str.strip_chars().alias("text")
-    filled = filled.filter((filled != "").fill_null(value=False))
+def _share(filled: pl.Series, column: Column, contract: Contract) -> float:
     if not filled.len():
         return 1.0
     text = pl.col("text")

@@ -25,7 +25,7 @@ from flows.intake.files import CLEANSE, expand
 from flows.intake.joined import flow_of
 from flows.intake.source import safe_name
 from transforms.column_map import map_columns, shown
-from transforms.proposal import KNOWN, Match, Proposal, date_order, propose
+from transforms.proposal import KNOWN, Contents, Match, Proposal, date_order, propose
 
 LOOKED_AT = 5_000  # rows of a file
 LEAST = 0.2  # score below which a contract is not proposed
@@ -187,9 +187,9 @@ def _choose(
     source: ProposedSource, sample: pl.DataFrame, contracts: Mapping[str, Contract], role: str, mpid: str
 ) -> None:
     """Choose the contract that fits a table best, and say what is unsure."""
-    likely = headings().likely
+    likely, contents = headings().likely, Contents(sample)
     ranked = sorted(
-        (propose(contract, sample, likely, own_mpid=mpid) for contract in contracts.values()),
+        (propose(contract, contents, likely, own_mpid=mpid) for contract in contracts.values()),
         key=lambda p: -(p.score + (0.3 if role and contracts[p.contract].role == role else 0.0)),
     )
     best = ranked[0]

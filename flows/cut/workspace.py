@@ -101,7 +101,8 @@ class Workspace:
         """Return a folder below the root, made if need be."""
         path = self.root.joinpath(*parts)
         with disk(path):
-            path.mkdir(parents=True, exist_ok=True)
+            if not path.is_dir():
+                path.mkdir(parents=True, exist_ok=True)
         return path
 
     def scan(self, room: str, participant: str, extract: str, number: int) -> pl.LazyFrame | None:

@@ -26,7 +26,7 @@ from flows.leak_scan.text_tables import TextTable, search_lines
 from transforms.leak_scan.candidates import Windows, windows
 from transforms.leak_scan.cells import Seen
 from transforms.leak_scan.condensed import Condensed
-from transforms.leak_scan.digests import Digests, Kind
+from transforms.leak_scan.digests import Bytes, Digests, Kind
 from transforms.leak_scan.known import Hits, Known
 from transforms.leak_scan.spellings import DEEPEST, rewritten
 
@@ -197,7 +197,9 @@ class Scanner:
         found.note(hits, block.where, first, form=f"{form}, {hits.form}" if form else "")
 
     def _postcodes(self, block: Block, found: LeakFindings) -> None:
-        shown = pl.Series([block.data.tobytes().decode("utf-8", "replace")]).str.count_matches(POSTCODE_SHAPE)[0]
+        shown = 0
+        if _has_inward_part(block.data):  # few texts have, and they are many and short
+            shown = pl.Series([block.data.tobytes().decode("utf-8", "replace")]).str.count_matches(POSTCODE_SHAPE)[0]
         each = np.arange(shown, dtype=np.uint64)
         hits = Hits(Kind.POSTCODE, "in a document", each, each.astype(np.int64), np.ones(shown, np.bool_), 0.0)
         found.note(hits, block.where, "")
@@ -206,6 +208,14 @@ class Scanner:
     def known(self) -> Known:
         """What is looked for."""
         return self._known
+
+
+def _has_inward_part(data: Bytes) -> bool:
+    """Tell whether a digit stands behind a space and before a letter, or what may be one outside ASCII."""
+    at = np.flatnonzero(data[:-3] == ord(" ")) if data.size > 3 else np.zeros(0, np.intp)
+    at = at[(data[at + 1] >= ord("0")) & (data[at + 1] <= ord("9"))]
+    beside = data[at + 2]
+    return bool((((beside | 32) >= ord("a")) & ((beside | 32) <= ord("z")) | (beside >= 128)).any())
 
 
 def _not_ours(hits: Hits, text: Condensed, some: Windows) -> Hits:

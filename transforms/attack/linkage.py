@@ -118,22 +118,27 @@ class Weighing:
     chances: Chances
     records: int
 
+    def logs(self) -> list[Numbers]:
+        """Return per attribute the logarithm of how likely each level is by chance, person by person."""
+        pairs = zip(self.names, self.kinds, strict=True)
+        return [self.chances.log_u(name, self.levels[kind].steps) for name, kind in pairs]
+
     def tables(self, m: Sequence[Numbers]) -> list[Numbers]:
         """Return per attribute the weights of its levels, person by person; the last one, of unknown, is nothing."""
-        found = []
-        for name, kind, likely in zip(self.names, self.kinds, m, strict=True):
-            weights = np.log(np.maximum(likely, LEAST))[None, :] - self.chances.log_u(name, self.levels[kind].steps)
-            found.append(np.concatenate([weights, np.zeros((weights.shape[0], 1))], axis=1))
-        return found
-
-    def chance(self) -> list[Numbers]:
-        """Return likelihoods that tell nothing: those of chance, on average."""
-        pairs = zip(self.names, self.kinds, strict=True)
-        return [np.exp(self.chances.log_u(name, self.levels[kind].steps)).mean(axis=0) for name, kind in pairs]
+        return _tables(m, self.logs())
 
     def first(self) -> list[Numbers]:
         """Return the likelihoods to begin with."""
         return [np.asarray(self.levels[kind].agree, np.float64) for kind in self.kinds]
+
+
+def _tables(m: Sequence[Numbers], logs: Sequence[Numbers]) -> list[Numbers]:
+    found = []
+    for likely, log in zip(m, logs, strict=True):
+        weights = np.zeros((log.shape[0], log.shape[1] + 1))
+        np.subtract(np.log(np.maximum(likely, LEAST))[None, :], log, out=weights[:, :-1])
+        found.append(weights)
+    return found
 
 
 def look(
@@ -201,13 +206,45 @@ def rank(persons: Places) -> Places:
     return rank
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """Kept pairs as many weighings need them.
+
+    Attributes:
+        logs: ``Weighing.logs``.
+        levels: per attribute the level of each pair.
+        places: per attribute where the weight of each pair stands in the attribute's table, row after row.
+        nobody: where there is no record, ``(people, kept)``.
+    """
+
+    logs: list[Numbers]
+    levels: list[Places]
+    places: list[Places]
+    nobody: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, weighing: Weighing, logs: Sequence[Numbers], pairs: Pairs) -> _Prepared:
+        """Prepare pairs of the first people that a weighing knows."""
+        people = pairs.records.shape[0]
+        own = [log[:people] for log in logs]
+        levels = [pairs.levels[:, :, at].astype(np.intp) for at in range(len(weighing.names))]
+        rows, widths = np.arange(people)[:, None], [log.shape[1] + 1 for log in own]
+        pairs_of = zip(levels, widths, strict=True)
+        places = [rows * width + np.minimum(level, width - 1) for level, width in pairs_of]
+        return cls(own, [level.ravel() for level in levels], places, pairs.records == NOBODY)
+
+    def weigh(self, m: Sequence[Numbers]) -> Numbers:
+        """Return the weight of every pair; minus infinity where there is no record."""
+        weights = np.zeros(self.nobody.shape)
+        for table, places in zip(_tables(m, self.logs), self.places, strict=True):
+            weights += table.ravel().take(places)
+        weights[self.nobody] = -np.inf
+        return weights
+
+
 def weigh(weighing: Weighing, m: Sequence[Numbers], pairs: Pairs) -> Numbers:
     """Return the weight of every kept pair; minus infinity where there is no record."""
-    people = np.arange(pairs.records.shape[0])[:, None]
-    weights = np.zeros(pairs.records.shape)
-    for at, table in enumerate(weighing.tables(m)):
-        weights += table[people, np.minimum(pairs.levels[:, :, at], table.shape[1] - 1)]
-    return np.where(pairs.records == NOBODY, -np.inf, weights)
+    return _Prepared.of(weighing, weighing.logs(), pairs).weigh(m)
 
 
 def belief(weights: Numbers, records: int, present: float) -> Numbers:
@@ -233,26 +270,26 @@ def learn(weighing: Weighing, pairs: Pairs, search: Search) -> list[Numbers]:
     The intruder begins once with trust in everything, and once for each date and amount with trust in it alone; what
     explains the release best among some of the people is then learned from all of them.
     """
-    few = Pairs(pairs.records[:FEW], pairs.levels[:FEW], pairs.learned[:FEW])
+    logs = weighing.logs()
+    few = _Prepared.of(weighing, logs, Pairs(pairs.records[:FEW], pairs.levels[:FEW], pairs.learned[:FEW]))
     usual = weighing.first()
-    chance = weighing.chance()
+    chance = [np.exp(log).mean(axis=0) for log in logs]
     starts = [usual]
     for trusted, kind in enumerate(weighing.kinds):
         if kind is not FactKind.CODE:
             starts.append([usual[at] if at == trusted else chance[at] for at in range(len(usual))])
     tried = [_learned(weighing, start, few, search) for start in starts]
-    judged = [evidence(weigh(weighing, m, few), weighing.records, search.present) for m in tried]
-    return _learned(weighing, tried[int(np.argmax(judged))], pairs, search)
+    judged = [evidence(few.weigh(m), weighing.records, search.present) for m in tried]
+    return _learned(weighing, tried[int(np.argmax(judged))], _Prepared.of(weighing, logs, pairs), search)
 
 
-def _learned(weighing: Weighing, start: Sequence[Numbers], pairs: Pairs, search: Search) -> list[Numbers]:
+def _learned(weighing: Weighing, start: Sequence[Numbers], pairs: _Prepared, search: Search) -> list[Numbers]:
     """Learn likelihoods by expectation maximisation."""
     m = [np.array(one) for one in start]
     for _ in range(search.rounds):
-        sure = belief(weigh(weighing, m, pairs), weighing.records, search.present)
+        sure = belief(pairs.weigh(m), weighing.records, search.present).ravel()
         for at, begin in enumerate(start):
-            cells = pairs.levels[:, :, at]
-            seen = np.bincount(cells.ravel(), sure.ravel(), UNKNOWN + 1)[: begin.size]
+            seen = np.bincount(pairs.levels[at], sure, UNKNOWN + 1)[: begin.size]
             m[at] = (seen + LEARNED_FROM * begin) / (seen.sum() + LEARNED_FROM)
     return m
 

@@ -89,6 +89,8 @@ class Known:
 
     def search(self, text: Condensed, found: Windows) -> Hits:
         """Look windows up, and say how many of them chance would hit."""
+        if not found.start.size:  # as most texts have none of most kinds
+            return Hits(found.kind, found.form, _NONE, found.start, _NOT_ONE, 0.0)
         if found.kind is Kind.UPRN:
             found = significant(text, found)
         hits = self.look_up(text, found)
@@ -120,6 +122,9 @@ class Known:
             return 0.0  # thirteen digits by themselves are pseudonyms, and coincident ones are excluded beforehand
         names, values = sorts_of(found.kind, self.digester, data, found.start, found.length)
         return float((self.sorts[found.kind].count(names) / values).sum())
+
+
+_NONE, _NOT_ONE = np.zeros(0, np.uint64), np.zeros(0, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)

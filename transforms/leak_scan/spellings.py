@@ -155,9 +155,12 @@ def _escaped(match: re.Match[bytes]) -> bytes:
     return bytes([int(two, 16)]) if two else bytes([int(match[4], 8)])
 
 
+_OTHERS = re.compile("[^\\x00-\\x7f]+")
+
+
 def plain_digits(text: str) -> str:
     """Return a text with the digits of every script as 0 to 9, and without characters that nobody sees."""
-    return text.translate({ord(char): _plain_digit(char) for char in set(text) if not char.isascii()})
+    return _OTHERS.sub(lambda run: "".join(map(_plain_digit, run[0])), text)
 
 
 @lru_cache(maxsize=4096)
