@@ -18,6 +18,7 @@ from flows.cut.partitions import EXTRACT, JUDGED, ParticipantExtract, frames
 from flows.cut.records import MixedSeries
 from transforms.pseudonymise.half_hourly import kilowatt_hours, watt_hours
 from transforms.pseudonymise.sealed_series import SEALED
+from transforms.treatment.keyed_numbers import Seeds
 from transforms.treatment.mixed_series import ALONE, Grouped, about, grouped, mixed_series
 
 ROOM = "mixed"
@@ -109,7 +110,7 @@ def _mixed(known: Context, source: ParticipantExtract, wave_of: Sequence[_Piece]
     seeds = known.pseudonymiser.series_seeds(wave.rows)
     made = mixed_series(seeds, wave.values, team.group)
     lonely = team.group == ALONE
-    made[lonely] = about(seeds[lonely], wave.values[lonely])
+    made[lonely] = _invented(wave.rows.filter(pl.Series(lonely)), seeds[lonely], periods)
     _require_sums(made, wave.values, team, source)
     columns = kilowatt_hours(made, ~wave.present, periods)
     out = wave.rows.with_columns(columns).drop([*FOUND[1:], SEALED], strict=False)
@@ -130,6 +131,14 @@ def _wave(known: Context, rows: pl.DataFrame, periods: list[str]) -> _Wave:
             real, known_values = known.pseudonymiser.unsealed(rows[SEALED].gather(sealed))
             values[sealed], present[sealed] = real, known_values
     return _Wave(rows, values, present)
+
+
+def _invented(rows: pl.DataFrame, seeds: Seeds, periods: list[str]) -> NDArray[np.int64]:
+    """Return series of homes that are too few to be mixed: of about their totals, and of no home's shape.
+
+    A shape that is real is as good as a name to whoever knows a few of its half-hours, whatever it is multiplied by.
+    """
+    return about(seeds, watt_hours(rows, periods)[0])
 
 
 def _teams(wave: _Wave, there: Flags, least: int) -> Grouped:

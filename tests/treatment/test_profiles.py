@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -15,6 +16,7 @@ from flows.release.intruders import beyond
 from flows.sample import SampleRequest, generate
 from tests.command import datacut
 from tests.treatment.__main__ import differing
+from tests.treatment.half_hours import days
 
 POLICY = "\n  policy: {profile: exact}"  # standard is what nobody has to ask for
 
@@ -255,9 +257,28 @@ def test_a_figure_that_is_accepted_by_name_must_be_an_intruders(tmp_path):
     from contracts.errors import ConfigurationError
     from flows.cut.config import load_cut
 
-    generate(SampleRequest(60, 1, 0.0), tmp_path)
+    generate(SampleRequest(36, 1, 0.0), tmp_path)
     text = (tmp_path / "cut.yaml").read_text(encoding="utf-8")
     line = next(line for line in text.splitlines() if line.strip().startswith("key:"))
     (tmp_path / "cut.yaml").write_text(text.replace(line, f"{line}\n  policy: {{promises: {{burglar: 0.5}}}}"), "utf-8")
     with pytest.raises(ConfigurationError, match="no intruder"):
         load_cut(tmp_path / "cut.yaml")
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("Q58")
+def test_homes_that_are_too_few_to_be_mixed_keep_no_shape(tmp_path: Path) -> None:
+    """A real day times a number is still that home's day: with a few half-hours of it anybody finds the row."""
+    generate(SampleRequest(36, 3, 0.0), tmp_path / "cut")
+    small = Made(tmp_path / "cut")
+    done = datacut("run", small.cut, "--plain")
+    assert done.code == 0, done.err
+    (mixed,) = small.evidence()["mixed_series"]
+    assert mixed["invented"] > 0
+    alike = [
+        np.corrcoef(before, after)[0, 1]
+        for _, real, made in days(small.pack("release"), small.cut)
+        for before, after in zip(real, made, strict=True)
+    ]
+    assert len(alike) >= 4
+    assert max(alike) < 0.9
