@@ -82,7 +82,7 @@ def _of(node: ast.AST, path: str, source: _Source, inside: str) -> Iterator[Chan
         elif isinstance(child, ast.arg):  # what a parameter or a result is said to be is never evaluated
             continue
         elif isinstance(child, ast.AnnAssign) and inside != "module":  # nor, in a function, what a name is said to be
-            yield from _of(ast.Module([ast.Expr(child.value)] if child.value else [], []), path, source, inside)
+            yield from _of(ast.Return(child.value), path, source, inside)
         elif not (isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)):  # no texts of documentation
             yield from _here(child, path, source, inside)
             yield from _of(child, path, source, inside)
