@@ -35,7 +35,6 @@ class PublishedSchema:
         self.name = path.name
         self._add(path)
         first = self._files[_key(path.name)]
-        self._schemas: Document = (first.get("components") or {}).get("schemas") or {}
         self._inner = self._interfaces()
         if not self._inner and not {"type", "$ref", "properties", "items", "$defs"} & set(first):
             raise ConfigurationError("is neither an OpenAPI document with events nor a JSON Schema", where=self.name)

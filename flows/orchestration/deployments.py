@@ -18,7 +18,6 @@ from contracts.errors import PlaceError
 from flows.cut.config import load_cut
 from flows.cut.faults import failure_of
 
-POOL = "datacut"
 HEARTBEAT = 30  # seconds between two signs of life of a run
 STUCK_AFTER = 120  # minutes without the end of a step
 LOOK_EVERY = 300  # seconds between two looks into the inbox

@@ -164,14 +164,6 @@ def significant(text: Condensed, found: Windows) -> Windows:
     return Windows(found.kind, found.form, start, length)
 
 
-def check_digit_holds(data: Bytes, starts: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Tell which windows of thirteen digits are an MPAN core: weighted sum modulo 11 modulo 10 (DTC J0003)."""
-    digits = data[starts[:, None] + np.arange(MPAN)].astype(np.int64) - _0
-    weights = np.array((3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43))
-    good: np.ndarray[tuple[int], np.dtype[np.bool_]] = digits[:, :CORE] @ weights % 11 % 10 == digits[:, CORE]
-    return good
-
-
 def distributors(data: Bytes, starts: Ints) -> Ints:
     """Return the first two digits of each window."""
     first = words(data, starts)
