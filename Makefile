@@ -56,7 +56,7 @@ docs: $(VENV)/.ready  ## write the data dictionary, the pages of processes and o
 	$(BIN)/python -m contracts.documents.evidence_schema > contracts/schema/evidence-1.json
 
 sample: $(VENV)/.ready  ## write sample_data/ anew
-	$(BIN)/datacut sample --mpans 5000 --seed 1 --defects 0.05 --out sample_data
+	$(BIN)/datacut sample --mpans 5000 --seed 1 --defects 0.05 --published-keys --out sample_data
 
 release: $(VENV)/.ready  ## wheel, source archive, list of parts with licences (CycloneDX) and their digests, in dist/
 	$(BIN)/python -m tests.provenance --out dist

@@ -21,15 +21,18 @@ def register(app: typer.Typer) -> None:
 
 def sample_command(
     mpans: Annotated[int, typer.Option(help="Number of metering points.", show_default=False)],
-    seed: Annotated[int, typer.Option(help="The same seed gives the same files.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same backups.", show_default=False)],
     out: Annotated[Path, typer.Option(help="New folder for the sample.", show_default=False)],
     defects: Annotated[float, typer.Option(help="Share of metering points with a planted defect.")] = 0.02,
+    published_keys: Annotated[
+        bool, typer.Option("--published-keys", help="Keys that follow from the seed: alike everywhere, known to all.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, on failure too.")] = False,
 ) -> None:
     """Write sample backups of ten participants, with keys, a plan and a cut.yaml."""
     from flows.sample import SampleRequest, generate
 
-    request = SampleRequest(mpans, seed, defects)
+    request = SampleRequest(mpans, seed, defects, published_keys=published_keys)
     begun = time.monotonic()
     with _progress(mpans) as progress:
         made = generate(request, out, progress)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -132,8 +133,8 @@ def write_beside(request: SampleRequest, folder: Path, rows: dict[str, int], pla
         rows: data rows per ``participant/extract``.
         planted: metering points with a planted defect.
     """
-    _write_keys(request.seed, folder / "keys")
-    (folder / "cut.yaml").write_bytes(cut_file().encode())
+    _write_keys(request, folder / "keys")
+    (folder / "cut.yaml").write_bytes(cut_file(published_keys=request.published_keys).encode())
     (folder / SERVICES).write_bytes(
         f"legacy_role,legacy_mpid,market_segment,mpid\nMOP,{NO_DIP_ID},,{NO_DIP_ID}\n".encode()
     )
@@ -141,10 +142,13 @@ def write_beside(request: SampleRequest, folder: Path, rows: dict[str, int], pla
     (folder / "README.md").write_bytes(readme(request, rows, planted).encode())
 
 
-def _write_keys(seed: int, folder: Path) -> None:
-    """Write the sample's keys. They follow from the seed, so they protect nothing but a sample."""
+def _write_keys(request: SampleRequest, folder: Path) -> None:
+    """Write the sample's keys. Those that follow from the seed protect nothing but a sample."""
     folder.mkdir()
-    cut_key, signing_seed = (sample_secret(name, seed) for name in ("cut", "signing"))
+    cut_key, signing_seed = (
+        sample_secret(name, request.seed) if request.published_keys else secrets.token_bytes(32)
+        for name in ("cut", "signing")
+    )
     signing = Ed25519PrivateKey.from_private_bytes(signing_seed)
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     _write_private(folder / "cut.key", cut_key.hex().encode() + b"\n")
@@ -168,8 +172,7 @@ cut:
   scheme: 1                  # pseudonym scheme
   trust_model: si-central    # who holds the key: si-central or shared-key
   key: keys/cut.key          # one line of 64 hex digits, mode 0600; make your own with datacut key new
-  test: true                 # invented data: a published key will do, as this sample's is; leave it out in earnest
-reference:
+{{test}}reference:
   market_domain_data: elexon/mdd      # valid combinations, roles and loss classes in force on the cut date
   industry_standing_data: elexon/isd  # DIP ids of participants (entities M16 and M18)
 
@@ -190,7 +193,10 @@ release:
 """
 
 
-def cut_file() -> str:
+_TEST = "  test: true                 # invented data: a published key will do, as this sample's is; leave it out in earnest\n"
+
+
+def cut_file(*, published_keys: bool) -> str:
     """Return the text of ``cut.yaml``."""
     lines = []
     seen = ""
@@ -203,7 +209,8 @@ def cut_file() -> str:
         lines.append(
             f"      - {{contract: {extract.contract}, source: {{path: {extract.path}{options}, cut_date: {CUT_DATE}}}}}"
         )
-    return _HEAD + "\n".join(lines) + "\n\n" + _TAIL
+    head = _HEAD.replace("{test}", _TEST if published_keys else "")
+    return head + "\n".join(lines) + "\n\n" + _TAIL
 
 
 def _rules() -> str:
@@ -214,15 +221,27 @@ def _rules() -> str:
     return "| rule | what was planted |\n|---|---|\n" + "\n".join(lines)
 
 
+_PUBLISHED = """\
+The keys in `keys/` follow from the seed: they are public and protect nothing but this sample. Never use them for a
+real cut. Version control does not keep file modes, so after a checkout:
+`chmod 600 keys/cut.key keys/signing.pem`.
+"""
+_OWN = """\
+The keys in `keys/` were drawn at random for this folder: made again from the same seed, the sample has the same backups and
+other keys. `--published-keys` makes keys that follow from the seed, for figures that others are to repeat.
+"""
+
+
 def readme(request: SampleRequest, rows: dict[str, int], planted: int) -> str:
     """Return the text of the sample's README."""
     table = "\n".join(
         f"| {e.participant} | {e.role} | {e.contract} | `{e.path}` | {rows[e.name]:,} |" for e in EXTRACTS
     )
+    option = " --published-keys" if request.published_keys else ""
     return f"""\
 # Sample backups
 
-Made by `datacut sample --mpans {request.mpans} --seed {request.seed} --defects {request.defects:g}`: invented
+Made by `datacut sample --mpans {request.mpans} --seed {request.seed} --defects {request.defects:g}{option}`: invented
 production backups of ten electricity participants on {CUT_DATE}, the same content every time. Nothing here was typed
 by a person or taken from real data. Postcode areas and post towns exist; premises, meters and metering points are
 drawn at random, so a likeness to a real one is chance.
@@ -258,7 +277,4 @@ leave it undecided), connection type, energy direction, linked and related MPAN,
 
 ## Keys
 
-The keys in `keys/` follow from the seed: they are public and protect nothing but this sample. Never use them for a
-real cut. Version control does not keep file modes, so after a checkout:
-`chmod 600 keys/cut.key keys/signing.pem`.
-"""
+{_PUBLISHED if request.published_keys else _OWN}"""

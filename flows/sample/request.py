@@ -14,13 +14,14 @@ MOST_DEFECTS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
-    """A sample to be made. Its bytes depend on these values alone.
+    """A sample to be made. Its bytes depend on these values alone, but for keys of its own.
 
     Attributes:
         mpans: number of metering points.
         seed: any integer from 0.
         defects: fraction of metering points with a planted defect.
         chunk: metering points made at a time; another value gives another sample.
+        published_keys: its keys follow from the seed, and everybody has them; otherwise they are drawn at random.
 
     Raises:
         ConfigurationError: a value is out of range.
@@ -30,6 +31,7 @@ class SampleRequest:
     seed: int
     defects: float = 0.02
     chunk: int = CHUNK
+    published_keys: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.mpans <= MOST_MPANS:

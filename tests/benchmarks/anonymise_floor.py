@@ -37,7 +37,7 @@ OURS, LEAST = "datacut anonymise", "floor"
 
 def registration(rows: int, seed: int, defects: float, folder: Path) -> Path:
     """Make a folder with the registration of one distributor, exactly ``rows`` rows, and a ``cut.yaml`` for it."""
-    made = watch([*DATACUT, "sample", "--mpans", "1000", "--seed", str(seed), "--out", folder])
+    made = watch([*DATACUT, "sample", "--mpans", "1000", "--seed", str(seed), "--published-keys", "--out", folder])
     if made.code:
         raise SystemExit(f"datacut sample ended with {made.code}: {made.err.strip()}")
     cut_file = folder / "cut.yaml"

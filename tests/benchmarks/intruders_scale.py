@@ -68,7 +68,7 @@ def main() -> None:
     for mpans in given.mpans:
         folder: Path = given.scratch / f"intruders-{mpans}"
         if not (folder / "cut.yaml").is_file():
-            asked = ["--mpans", mpans, "--seed", given.seed, "--out", folder]
+            asked = ["--mpans", mpans, "--seed", given.seed, "--published-keys", "--out", folder]
             made = watch([*DATACUT, "sample", *map(str, asked)])
             assert made.code == 0, made.err
         if not (folder / "pack").is_dir():

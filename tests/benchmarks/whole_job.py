@@ -36,7 +36,7 @@ def sample(mpans: int, given: argparse.Namespace) -> tuple[Path, float]:
     folder: Path = given.scratch / f"sample-{mpans}-{given.seed}-{given.defects:g}"
     if (folder / "cut.yaml").is_file():
         return folder, 0.0
-    asked = ["--mpans", mpans, "--seed", given.seed, "--defects", given.defects, "--out", folder]
+    asked = ["--mpans", mpans, "--seed", given.seed, "--defects", given.defects, "--published-keys", "--out", folder]
     made = watch([*DATACUT, "sample", *map(str, asked)])
     if made.code:
         raise SystemExit(f"datacut sample ended with {made.code}: {made.err.strip()}")

@@ -15,6 +15,7 @@ from flows.keys.cut_key import plain_line
 from flows.keys.secret_files import write_new
 from flows.keys.signing_key import new_signing_key
 from flows.sample import SampleRequest, generate
+from tests.command import datacut
 from tests.keys import age_reference
 from tests.keys.conftest import CUT, KEY, Done, private
 from transforms.pseudonymise.keys import FieldKeys
@@ -153,3 +154,17 @@ def test_a_run_opens_the_key_that_cut_yaml_describes(
     folder.joinpath("keys/cut.key").unlink()
     write_new(folder / "keys/cut.key", age_reference.seal(plain_line(KEY), "some other passphrase", stated=22))
     assert datacut("run", "--plain", folder / "cut.yaml").code == 13
+
+
+def test_each_sample_has_keys_of_its_own_unless_asked_otherwise(tmp_path):
+    """Attack 5: nobody meets a published key by making an example; the backups are the same all the same."""
+    for name, option in (("a", ()), ("b", ()), ("c", ("--published-keys",)), ("d", ("--published-keys",))):
+        done = datacut("sample", "--mpans", 60, "--seed", 1, "--out", tmp_path / name, *option)
+        assert done.code == 0, done.err
+    keys = {name: (tmp_path / name / "keys" / "cut.key").read_text() for name in "abcd"}
+    assert len(set(keys.values())) == 3
+    assert keys["c"] == keys["d"]
+    tests = {name: "test: true" in (tmp_path / name / "cut.yaml").read_text() for name in "abcd"}
+    assert tests == {"a": False, "b": False, "c": True, "d": True}
+    assert len({(tmp_path / name / "EELC" / "registration.csv").read_bytes() for name in "abcd"}) == 1
+    assert datacut("anonymise", tmp_path / "a" / "cut.yaml", "--plain").code == 0

@@ -16,7 +16,10 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 from xml.etree import ElementTree
 
 import yaml
@@ -57,7 +60,8 @@ def copy(folder: Path) -> Path:
 def pytest(folder: Path, *arguments: str, seconds: int | None = None) -> int:
     """Run tests of a copy; return the exit code, 1 where they take too long."""
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # each process would compile the whole product
     try:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
@@ -107,23 +111,44 @@ def main() -> None:
     arguments.add_argument("--modules", nargs="*", default=list(CORE))
     arguments.add_argument("--tests", nargs="*", default=[f"tests/{name}" for name in DEFAULT])
     arguments.add_argument("--skip", type=int, default=0, help="changes that were looked at before")
+    arguments.add_argument("--workers", type=int, default=1, help="changes that are looked at at once")
     arguments.add_argument(
         "--budget", type=float, default=60, help="seconds of tests of one change, as they took before"
     )
     asked = arguments.parse_args()
-    known, tally = equivalent(), Counter[str]()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = copy(Path(scratch))
-        data = executed(folder, asked.lines, asked.tests)
+        folders = [copy(Path(scratch) / str(number)) for number in range(asked.workers)]
+        data = executed(folders[0], asked.lines, asked.tests)
         times = json.loads(asked.lines.with_suffix(".json").read_text(encoding="utf-8"))
-        for change in draw(folder, tuple(asked.modules), asked.count, asked.seed)[asked.skip :]:
-            tests = within(asked.budget, times, tests_of(data, times, change))
-            verdict = "equivalent" if change.key in known else _judge(folder, change, tests)
-            tally[verdict.partition(":")[0]] += 1
-            print(f"{verdict:12} {change.told()}", flush=True)
+        drawn = draw(folders[0], tuple(asked.modules), asked.count, asked.seed)[asked.skip :]
+        todo = [(change, within(asked.budget, times, tests_of(data, times, change))) for change in drawn]
+        tally = Counter(_verdicts(folders, todo))
     noticed, survived = tally["noticed"], tally["survived"] + tally["no test"]
     share = noticed / max(1, noticed + survived)
     print(f"{dict(tally)}: {noticed} of {noticed + survived} noticed ({share:.1%}), equivalent ones apart")
+
+
+def _verdicts(folders: list[Path], todo: list[tuple[Change, list[str]]]) -> Iterator[str]:
+    """Yield the verdict of each change and print it, in order; each worker has a copy of its own."""
+    free: Queue[Path] = Queue()
+    for folder in folders:
+        free.put(folder)
+    known = equivalent()
+
+    def judged(asked: tuple[Change, list[str]]) -> str:
+        change, tests = asked
+        if change.key in known:
+            return "equivalent"
+        folder = free.get()
+        try:
+            return _judge(folder, change, tests)
+        finally:
+            free.put(folder)
+
+    with ThreadPoolExecutor(len(folders)) as workers:
+        for (change, _), verdict in zip(todo, workers.map(judged, todo), strict=True):
+            print(f"{verdict:12} {change.told()}", flush=True)
+            yield verdict
 
 
 def _judge(folder: Path, change: Change, tests: list[str]) -> str:
@@ -132,12 +157,19 @@ def _judge(folder: Path, change: Change, tests: list[str]) -> str:
         return "no test"
     path = folder / change.path
     source = path.read_text(encoding="utf-8")
-    path.write_text(change.apply(source), encoding="utf-8")
+    _write(path, change.apply(source))
     try:
         code = pytest(folder, "-x", *tests, LAST, seconds=SECONDS)
     finally:
-        path.write_text(source, encoding="utf-8")
+        _write(path, source)
     return "survived" if code == 0 else "noticed"
+
+
+def _write(path: Path, source: str) -> None:
+    """Write a source; later, by its date, than what was compiled of it: Python compares whole seconds and the size."""
+    later = path.stat().st_mtime + 2
+    path.write_text(source, encoding="utf-8")
+    os.utime(path, (later, later))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def backups(folder: Path, given: argparse.Namespace) -> Path:
     """Make the sample."""
     made = folder / "backups"
     if not (made / "cut.yaml").is_file():
-        command("sample", "--mpans", given.mpans, "--seed", given.seed, "--out", made)
+        command("sample", "--mpans", given.mpans, "--seed", given.seed, "--published-keys", "--out", made)
     return made
 
 
