@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, OperationalError
 
-from contracts.errors import ConfigurationError, PlaceError
+from contracts.errors import ConfigurationError, DataCutError, EvidenceError, PlaceError
 from flows.ringfence.schema import ROW, reservation
 
 CHUNK = 20_000
@@ -86,6 +87,8 @@ RESERVED = (*ROW, "state", "batch")
 BUSY_SECONDS = 120
 NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "ncpfs")
 WRITES = {"ringfence_writes": True}
+CONNECTED = {"connect_timeout": 30, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+"""To PostgreSQL, unless the URL says otherwise: a server whose machine is gone is noticed within a minute."""
 
 
 def engine_of(url: str, *, make: bool = True) -> Engine:
@@ -199,8 +202,9 @@ def _begin(connection: Connection) -> None:
 
 
 def _postgresql(url: URL) -> Engine:
+    asked = {name: value for name, value in CONNECTED.items() if name not in url.query}
     try:
-        return create_engine(url.set(drivername="postgresql+psycopg"), hide_parameters=True)
+        return create_engine(url.set(drivername="postgresql+psycopg"), hide_parameters=True, connect_args=asked)
     except ModuleNotFoundError:
         raise PlaceError("needs a driver for PostgreSQL", where="ledger", remedy="pip install 'datacut[si]'") from None
 
@@ -225,13 +229,25 @@ def writing(engine: Engine, campaign: str) -> Iterator[Connection]:
     """Open a transaction that no other writer of the campaign overlaps; commit at the end, or nothing.
 
     Raises:
-        PlaceError: the database is away, full, busy or damaged.
+        PlaceError: the database is away, full or busy. EvidenceError: it is damaged.
     """
-    with translated(engine), engine.connect().execution_options(**WRITES) as connection, connection.begin():
-        if engine.dialect.name == "postgresql":
-            number = int.from_bytes(hashlib.sha256(f"datacut ringfence {campaign}".encode()).digest()[:8], "big")
-            connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": number - 2**63})
-        yield connection
+    committing = False
+    try:
+        with translated(engine), engine.connect().execution_options(**WRITES) as connection, connection.begin():
+            if engine.dialect.name == "postgresql":
+                number = int.from_bytes(hashlib.sha256(f"datacut ringfence {campaign}".encode()).digest()[:8], "big")
+                connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'"))  # as SQLite waits
+                connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": number - 2**63})
+            yield connection
+            committing = engine.dialect.name == "postgresql"
+    except PlaceError as fault:
+        if not committing:
+            raise
+        raise PlaceError(
+            "went away in a commit: whether it was made is not known",
+            where=fault.where,
+            remedy="start the server and run the same command again; datacut ringfence status shows what stands",
+        ) from None
 
 
 @contextlib.contextmanager
@@ -239,11 +255,20 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that sees one state of the ledger.
 
     Raises:
-        PlaceError: the database is away, busy or damaged.
+        PlaceError: the database is away or busy. EvidenceError: it is damaged.
     """
     level = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
     with translated(engine), engine.connect().execution_options(**level) as connection, connection.begin():
         yield connection
+
+
+_DAMAGED = (str(sqlite3.SQLITE_CORRUPT), "XX001", "XX002")
+_BUSY = (str(sqlite3.SQLITE_BUSY), str(sqlite3.SQLITE_LOCKED), "55P03")
+_REFUSED = {
+    str(sqlite3.SQLITE_READONLY): "is read-only",
+    "25006": "is read-only",
+    "42501": "is not ours to use so: permission is denied",
+}
 
 
 @contextlib.contextmanager
@@ -253,13 +278,23 @@ def translated(engine: Engine) -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except OperationalError as fault:
-        busy = "locked" in str(fault.orig)
-        what = f"is still busy after {BUSY_SECONDS} s" if busy else "cannot be reached or written"
-        raise PlaceError(what, where=place_of(engine), remedy="check the disk or server") from None
-    except DatabaseError as fault:
-        kind = type(fault.orig).__name__
-        raise PlaceError(f"refused a statement ({kind})", where=place_of(engine), remedy="is it a ledger?") from None
+    except DBAPIError as fault:
+        raise _told(fault, place_of(engine)) from None
+
+
+def _told(fault: DBAPIError, where: str) -> DataCutError:
+    """Return what a fault of a database means, by its own numbers: PostgreSQL's words come in many languages."""
+    code = str(getattr(fault.orig, "sqlstate", None) or getattr(fault.orig, "sqlite_errorcode", 0) & 0xFF)
+    if code in _DAMAGED:
+        return EvidenceError("is damaged", where=where, remedy="restore it from a backup (datacut ringfence restore)")
+    if code in _BUSY:
+        return PlaceError(f"is still busy after {BUSY_SECONDS} s", where=where, remedy="see who holds it; run it again")
+    if code in _REFUSED:
+        return PlaceError(_REFUSED[code], where=where, remedy="let the user who runs it write there")
+    if isinstance(fault, OperationalError) or fault.connection_invalidated or not isinstance(fault, DatabaseError):
+        return PlaceError("cannot be reached or written", where=where, remedy="check the disk or server")
+    kind = type(fault.orig).__name__
+    return PlaceError(f"refused a statement ({kind})", where=where, remedy="is it a ledger?")
 
 
 def place_of(engine: Engine) -> str:

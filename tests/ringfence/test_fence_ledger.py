@@ -7,7 +7,7 @@ import stat
 
 import polars as pl
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DatabaseError
 
 from contracts.errors import ConfigurationError, EvidenceError, PlaceError, RingFenceError
@@ -299,3 +299,79 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path):
     with pytest.raises(PlaceError) as told:
         Ledger(f"sqlite:///{file}")
     assert told.value.exit_code == 19
+
+
+def test_a_damaged_page_of_a_table_is_told_as_damage(tmp_path):
+    file = tmp_path / "ledger.db"
+    with Ledger(f"sqlite:///{file}") as opened:
+        filled(opened)
+        with writing(opened.engine, "") as connection:
+            query = "SELECT rootpage FROM sqlite_master WHERE name = 'ringfence_reservation'"
+            page = connection.execute(text(query)).scalar_one()
+            size = connection.execute(text("PRAGMA page_size")).scalar_one()
+    data = bytearray(file.read_bytes())
+    data[(page - 1) * size : page * size] = b"\xff" * size
+    file.write_bytes(data)
+    with Ledger(f"sqlite:///{file}", make=False) as damaged:
+        for looks in (lambda: damaged.reservations(CUT), lambda: damaged.commit(change("three"), rows(9))):
+            with pytest.raises(EvidenceError, match="is damaged") as told:
+                looks()
+            assert told.value.exit_code == 18
+            assert "ringfence restore" in told.value.remedy
+
+
+@pytest.mark.postgres
+def test_a_server_that_goes_away_in_a_commit_is_told_as_that(postgres_url):
+    """Its process ends when the transaction is about to be made durable."""
+    with Ledger(postgres_url) as ledger:
+        filled(ledger)
+        with writing(ledger.engine, "") as connection:
+            ends = "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(9); RETURN NULL;"
+            connection.execute(
+                text(f"CREATE FUNCTION ends() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {ends} END $$")
+            )
+            connection.execute(
+                text(
+                    "CREATE CONSTRAINT TRIGGER ends AFTER INSERT ON ringfence_batch DEFERRABLE INITIALLY DEFERRED "
+                    "FOR EACH ROW EXECUTE FUNCTION ends()"
+                )
+            )
+        with pytest.raises(PlaceError, match="whether it was made is not known") as told:
+            ledger.commit(change("three"), rows(9))
+        assert "hunter2" not in told.value.line()
+        with writing(ledger.engine, "") as connection:
+            connection.execute(text("DROP TRIGGER ends ON ringfence_batch"))
+        assert ledger.commit(change("three"), rows(9)).number == 3  # the same key, asked again
+        assert verify_ledger(ledger, CUT).batches == 3
+
+
+@pytest.mark.postgres
+def test_who_waits_for_another_writer_waits_no_longer_than_is_said(postgres_url, monkeypatch):
+    monkeypatch.setattr(database, "BUSY_SECONDS", 1)
+    with Ledger(postgres_url) as ledger:
+        with writing(ledger.engine, CUT), pytest.raises(PlaceError, match="still busy after 1 s"):
+            ledger.commit(change("one"), rows(1))
+        ledger.commit(change("one"), rows(1))
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "is read-only"),
+        ("SET ROLE pg_monitor", "permission is denied"),
+    ],
+)
+def test_a_server_that_does_not_let_us_write_is_told_as_that(postgres_url, setting, said):
+    with Ledger(postgres_url) as ledger:
+        filled(ledger)
+
+        @event.listens_for(ledger.engine, "connect")
+        def of_another(connection, _record):
+            connection.execute(setting)
+            connection.commit()
+
+        ledger.engine.dispose()
+        with pytest.raises(PlaceError, match=said) as told:
+            ledger.commit(change("three"), rows(9))
+        assert told.value.exit_code == 19
