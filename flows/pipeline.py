@@ -334,8 +334,8 @@ def pseudonymise(cut_file: str, mpid: str, extract: str) -> StepCounts:
             progress=current_listener().rows,
             taker=taker,
         )
-    known.workspace.record(facts, mpid, extract)
     note(known.job, participant, extract, "read", rows=facts.rows)
+    known.workspace.record(facts, mpid, extract)  # last: what is recorded is not done again, nor noted
     return StepCounts(rows=facts.rows, bytes=facts.bytes)
 
 

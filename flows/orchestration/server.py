@@ -31,7 +31,7 @@ from flows.orchestration import history
 
 HOST = "127.0.0.1"
 PATIENCE = 90  # seconds; a cold start takes about 9, more on a busy machine
-DRAINED_WITHIN = 30  # seconds for the last events of a run to reach the server
+DRAINED_WITHIN = 30  # seconds for the last lines of log, and the last events, of a run to reach the server
 TOKEN_FILE = "auth-string"  # noqa: S105 - a file's name, in the home of a server with pages
 CONSOLE_LEVEL = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 LIFELINE = "from flows.orchestration.server import serve; serve()"
@@ -141,8 +141,11 @@ def own_server(home: Path, *, port: int | None = None, pages: bool = False) -> I
                 str(home),
                 "run with --plain, or name a server in PREFECT_API_URL",
             )
-            yield url
-            _drain_events()
+            try:
+                yield url
+            finally:
+                if process.poll() is None:
+                    _drain()
     finally:
         _stop(process)
         if pages:
@@ -263,8 +266,13 @@ def _wait_for_answer(process: subprocess.Popen[bytes] | None, what: str, where: 
             time.sleep(0.05)
 
 
-def _drain_events() -> None:
-    """Let what the run has emitted reach the server before it ends."""
-    from prefect.events.worker import EventsWorker
+def _drain() -> None:
+    """Let what the run has logged and emitted reach the server before it ends, also of a run that failed.
 
-    EventsWorker.drain_all(timeout=DRAINED_WITHIN)
+    What is left over is sent when the process ends, for a minute and to nobody.
+    """
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=DRAINED_WITHIN)

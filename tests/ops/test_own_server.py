@@ -100,6 +100,10 @@ def test_history_retries_artifacts_and_events_work_and_nothing_is_left_running(c
     assert [line for line in done.stderr.splitlines() if line.startswith("datacut: ")] == [
         "datacut: the work folder: cannot be written (free some space)"
     ]
+    assert "logging to API" not in done.stderr  # nothing was left to send when the server was gone
+    last = "(select id from flow_run where state_name = 'Failed')"
+    assert rows(home, f"select count(*) from log where message like '%Failed%' and flow_run_id in {last}")[0][0] > 0
+    assert rows(home, "select count(*) from events where event = 'prefect.flow-run.Failed'") == [(1,)]
     states = [name for (name,) in rows(home, "select state_name from flow_run order by created")]
     assert (states[0], states[2]) == ("Completed", "Failed")
     assert rows(home, "select max(run_count) from task_run where state_name = 'Failed'") == [(1,)]

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from flows import pipeline
+from flows.cut.config import load_cut
 from flows.cut.context import forget
+from flows.cut.deliveries import read_note
 from flows.cut.workspace import MARKER
 from flows.sample import SampleRequest, generate
 from tests.command import datacut
@@ -53,6 +55,27 @@ def test_finished_sources_are_not_read_again(cut):
     (cut.parent / "EELC" / "registration.csv").touch()
     assert not pipeline.prepare(name).resumed
     assert not list(staged.rglob("*.arrow"))
+    pipeline.finish(name)
+
+
+def test_a_delivery_that_was_not_noted_is_noted_by_the_next_run(cut, monkeypatch):
+    """A source counts as done once its note is written: the board would say for good that nobody had read it."""
+    name = str(cut)
+    first, *_ = pipeline.prepare(name).sources
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "note", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.pseudonymise(name, *first)
+    forget()
+    pipeline.prepare(name)
+    pipeline.pseudonymise(name, *first)
+    found = read_note(load_cut(cut), *first)
+    assert found is not None
+    assert found.outcome == "read"
     pipeline.finish(name)
 
 
