@@ -9,7 +9,7 @@ Source: Q48 to Q52 (exclusions with reasons, for the participant to cleanse its 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ from flows.quality.first_causes import first_causes
 from transforms.column_map import ColumnMap
 from transforms.pseudonymise.mpan import normalise
 from transforms.quality.blame import BLAMED
-from transforms.quality.fault_lines import SCHEMA, duplicates, fault_lines, lines_of_cause
+from transforms.quality.fault_lines import SCHEMA, duplicates, fault_lines, lines_of_cause, stacked
 from transforms.quality.rules import any_broken, mask_columns
 
 FOLDER = "cleanse"  # of the work folder: verdicts by place in the source
@@ -169,7 +169,7 @@ def _list_source(
                     judged = pl.DataFrame(masks[hit], schema=mask_columns(contract))
                     own = judged.with_columns(pl.Series(BLAMED, verdicts.about[at:end][hit]))
                     mine = fault_lines(own, contract, verdicts.differs[at:end][hit])
-                    lines = joined_lines([mine, *_of_others(known, codes[hit], told)], rows, places[hit], columns)
+                    lines = joined_lines([mine, _of_others(known, codes[hit], told)], rows, places[hit], columns)
                     out.add(lines.with_columns(participant=pl.lit(h.participant), extract=pl.lit(h.extract),
                             broken_by=pl.coalesce("broken_by", pl.lit(f"{h.participant}/{h.extract}"))))  # fmt: skip
                 at = end
@@ -182,11 +182,11 @@ def _changed(h: ParticipantExtract) -> IntakeError:
     return IntakeError("changed while it was being read", where=f"{h.participant}/{h.extract}", remedy=remedy)
 
 
-def _of_others(known: Context, codes: Codes, told: Sequence[str]) -> Iterable[pl.DataFrame]:
+def _of_others(known: Context, codes: Codes, told: Sequence[str]) -> pl.DataFrame:
     """Return lines for rows whose metering point is excluded for what another extract says, or for a linked one."""
-    for code in np.unique(codes[codes > 0]):
-        at = pl.Series(np.flatnonzero(codes == code).astype(np.uint32))
-        yield lines_of_cause(at, told[code - 1], known.contracts)
+    each = np.unique(codes[codes > 0])
+    places = [pl.Series(np.flatnonzero(codes == code), dtype=pl.UInt32) for code in each]
+    return stacked(lines_of_cause(at, told[code - 1], known.contracts) for code, at in zip(each, places, strict=True))
 
 
 def joined_lines(

@@ -35,12 +35,12 @@ from transforms.pseudonymise.pseudonymiser import treat
 from transforms.quality.blame import BLAMED
 from transforms.quality.fault_lines import (
     EFFECTS,
-    SCHEMA,
     duplicates,
     fault_lines,
     lines_of_cause,
     lines_of_code,
     rule_lines,
+    stacked,
 )
 from transforms.quality.rules import any_broken, mask_columns
 from transforms.release import feedback
@@ -182,23 +182,22 @@ def _judged(
     twins = duplicates(frame, contract)
     there = rows.select("_row").join(twins, left_on="_row", right_on="at", how="left", maintain_order="left")["bits"]
     differs[:] = there.fill_null(0).to_numpy()
-    lines = [fault_lines(rows, contract, differs)]
     others = rows.with_row_index("at").filter(~pl.col("_own"), pl.col("why").is_not_null())
-    for (why,), some in others.partition_by("why", as_dict=True, maintain_order=True).items():
-        lines.append(lines_of_cause(some["at"], str(why), contracts))
-    return _placed(pl.concat(lines), rows, contract.extract, mpid)
+    whys = others.partition_by("why", as_dict=True, maintain_order=True).items()
+    caused = stacked(lines_of_cause(some["at"], str(why), contracts) for (why,), some in whys)
+    return _placed(pl.concat([fault_lines(rows, contract, differs), caused]), rows, contract.extract, mpid)
 
 
 def _told(own: pl.DataFrame, contract: Contract, mpid: str) -> pl.DataFrame:
     """Return the lines of a submission pack about its own rows, in the words of the rules."""
     turns = {rule.id: (turn, rule) for turn, rule in enumerate(contract.rules) if rule.effect in EFFECTS}
-    lines = [pl.DataFrame(schema=SCHEMA)]
+    lines = []
     numbered = own.with_row_index("at")
     for (name, column), some in numbered.partition_by("rule_id", "column", as_dict=True, maintain_order=True).items():
         if name in turns:
             turn, rule = turns[str(name)]
             lines.append(rule_lines(some["at"], turn, str(column), rule))
-    return _placed(pl.concat(lines), own, contract.extract, mpid)
+    return _placed(stacked(lines), own, contract.extract, mpid)
 
 
 def _submitted(
@@ -206,14 +205,14 @@ def _submitted(
 ) -> pl.DataFrame:
     """Return lines of rows that a submission excludes and none of whose own rules it tells."""
     found = rows.join(causes, on="mpan_core", how="left", maintain_order="left").with_row_index("at")
-    lines = [pl.DataFrame(schema=SCHEMA)]
+    lines = []
     known = pl.col("why").is_not_null()
     for (why,), some in found.filter(known).partition_by("why", as_dict=True, maintain_order=True).items():
         lines.append(lines_of_cause(some["at"], str(why), contracts))
     coded = found.filter(~known).with_columns(pl.col("reasons").str.split(" ").alias("code")).explode("code")
     for (code,), some in coded.partition_by("code", as_dict=True, maintain_order=True).items():
         lines.append(lines_of_code(some["at"], str(code), contract, contracts))
-    return _placed(pl.concat(lines), found.drop("at").with_columns(row_key=pl.lit("")), contract.extract, mpid)
+    return _placed(stacked(lines), found.drop("at").with_columns(row_key=pl.lit("")), contract.extract, mpid)
 
 
 def write_told(known: Context, pack: PackWriter) -> None:
@@ -245,7 +244,7 @@ def _placed(lines: pl.DataFrame, rows: pl.DataFrame, extract: str, mpid: str) ->
     A line stands alone where nothing else excludes its metering point, in no extract of anybody.
     """
     wanted = ("mpan_core", "token", "row_key", "causes")
-    here = rows.select(name for name in wanted if name in rows.columns)[lines["at"].to_list()]
+    here = rows.select(name for name in wanted if name in rows.columns)[lines["at"]]
     placed = lines.drop("at").hstack(here)
     causes = pl.col("causes") if "causes" in here.columns else pl.lit(None, pl.UInt32)
     own = pl.col("broken_by").is_null() & (pl.col("effect") == "exclude")

@@ -20,7 +20,7 @@ from flows.cleanse.verdicts import joined_lines
 from flows.restore.backup import RestoredExtract, _Batch
 from transforms.column_map import ColumnMap
 from transforms.pseudonymise.mpan import order_key
-from transforms.quality.fault_lines import SCHEMA, fault_lines, lines_of_code
+from transforms.quality.fault_lines import SCHEMA, fault_lines, lines_of_code, stacked
 from transforms.quality.rules import mask_columns
 from transforms.release.feedback import row_key
 
@@ -60,11 +60,9 @@ class FaultList:
         codes = why.with_columns(pl.col("at").cast(pl.UInt32)).join(here, on="at")
         codes = codes.select(pl.col("here").alias("at"), pl.col("reasons").str.split(" ").alias("rule")).explode("rule")
         codes = codes.join(lines.filter(effect="exclude"), on=["at", "rule"], how="anti")
-        rest = [
-            _wide(lines_of_code(some["at"], str(code), contract, load_all()))
-            for (code,), some in codes.partition_by("rule", as_dict=True, maintain_order=True).items()
-        ]
-        both = joined_lines([lines, *rest], own.raw[hit], places[hit], columns)
+        by_code = codes.partition_by("rule", as_dict=True, maintain_order=True).items()
+        rest = stacked(lines_of_code(some["at"], str(code), contract, load_all()) for (code,), some in by_code)
+        both = joined_lines([lines, _wide(rest)], own.raw[hit], places[hit], columns)
         by = pl.lit(f"{self._extract.participant}/{self._extract.name}")
         self._out.add(
             both.with_columns(

@@ -5,7 +5,7 @@ Source: Q48 to Q52 (exclusions with reasons, for the participant to cleanse its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -48,10 +48,13 @@ def fault_lines(rows: pl.DataFrame, contract: Contract, differs: Bits | None = N
     Args:
         differs: bits of the contract's columns in which a row differs from its duplicates (:func:`duplicates`).
     """
+    return stacked(_faults(rows, contract, differs))
+
+
+def _faults(rows: pl.DataFrame, contract: Contract, differs: Bits | None) -> Iterator[ToldRows]:
     words = rows.select(mask_columns(contract))
     none = np.zeros(rows.height, np.uint64)
     told = rows[BLAMED].to_numpy() if BLAMED in rows.columns else none
-    found = [pl.DataFrame(schema=SCHEMA)]
     for turn, rule in enumerate(contract.rules):
         if rule.effect not in EFFECTS:
             continue
@@ -61,31 +64,40 @@ def fault_lines(rows: pl.DataFrame, contract: Contract, differs: Bits | None = N
         at = pl.Series("at", places, pl.UInt32)
         bits = (none if differs is None else differs) if rule.expectation == Expectation.UNIQUE else told
         for name, here in blamed_in_rows(rule, contract, bits[places]).items():
-            found.append(rule_lines(at.filter(here), turn, name, rule))
-    return pl.concat(found)
+            yield rule_lines(at.filter(here), turn, name, rule)
 
 
-def rule_lines(at: pl.Series, turn: int, column: str, rule: Rule, broken_by: str | None = None) -> pl.DataFrame:
-    """Return a line for each of some rows that break a rule."""
-    return _lines(at, turn, column, _Said(rule.reason, rule.id, fault(rule), EFFECTS[rule.effect]), broken_by)
+class ToldRows(NamedTuple):
+    """Rows of which the same is said: a column of ``SCHEMA`` each."""
 
-
-class _Said(NamedTuple):
+    at: pl.Series
+    turn: int
+    column: str
     rule: str
     rule_id: str
     reason: str
     effect: str = EFFECTS[Effect.EXCLUDE]
+    broken_by: str | None = None
 
 
-def _lines(at: pl.Series, turn: int, column: str, said: _Said, broken_by: str | None) -> pl.DataFrame:
-    values = {"turn": turn, "column": column, **said._asdict(), "broken_by": broken_by}
-    return pl.DataFrame({"at": at}, schema={"at": pl.UInt32}).with_columns(
-        pl.lit(value, SCHEMA[name]).alias(name) for name, value in values.items()
-    )
+def stacked(told: Iterable[ToldRows]) -> pl.DataFrame:
+    """Return lines one after another: ``SCHEMA``; thousands of things may be said, most of a row or two."""
+    every = list(told)
+    if not every:
+        return pl.DataFrame(schema=SCHEMA)
+    (_, place), *kinds = SCHEMA.items()
+    said = pl.DataFrame([rows[1:] for rows in every], schema=dict(kinds), orient="row")
+    which = np.repeat(np.arange(len(every)), [len(rows.at) for rows in every])
+    return said[which].insert_column(0, pl.concat([rows.at.cast(place) for rows in every]).alias("at"))
 
 
-def lines_of_cause(at: pl.Series, cause: str, contracts: Mapping[str, Contract]) -> pl.DataFrame:
-    """Return a line for each of some rows whose metering point is excluded for what another row says.
+def rule_lines(at: pl.Series, turn: int, column: str, rule: Rule, broken_by: str | None = None) -> ToldRows:
+    """Say of some rows that they break a rule."""
+    return ToldRows(at, turn, column, rule.reason, rule.id, fault(rule), EFFECTS[rule.effect], broken_by)
+
+
+def lines_of_cause(at: pl.Series, cause: str, contracts: Mapping[str, Contract]) -> ToldRows:
+    """Say of some rows that their metering point is excluded for what another row says.
 
     Args:
         cause: participant, extract and rule or reason code, parted by spaces; or a reason code alone.
@@ -93,7 +105,7 @@ def lines_of_cause(at: pl.Series, cause: str, contracts: Mapping[str, Contract])
     participant, _, rest = cause.partition(" ")
     if not rest:
         reason = OF_NO_RULE.get(cause, "the metering point is excluded with this reason, and no rule says more")
-        return _lines(at, -1, "mpan_core", _Said(cause, cause, reason), ANOTHER_POINT)
+        return ToldRows(at, -1, "mpan_core", cause, cause, reason, broken_by=ANOTHER_POINT)
     extract, _, name = rest.partition(" ")
     contract = contracts[extract]
     rule = next((rule for rule in contract.rules if rule.id == name), None)
@@ -102,10 +114,10 @@ def lines_of_cause(at: pl.Series, cause: str, contracts: Mapping[str, Contract])
     return lines_of_code(at, name, contract, contracts)
 
 
-def lines_of_code(at: pl.Series, code: str, contract: Contract, contracts: Mapping[str, Contract]) -> pl.DataFrame:
-    """Return a line for each of some rows that are excluded with a reason code, where which rule it was is not told.
+def lines_of_code(at: pl.Series, code: str, contract: Contract, contracts: Mapping[str, Contract]) -> ToldRows:
+    """Say of some rows that they are excluded with a reason code, where which rule it was is not told.
 
-    Where the rows' own contract has no rule with the code, the line is of the extracts that have.
+    Where the rows' own contract has no rule with the code, it is of the extracts that have.
     """
     mine = [rule for rule in contract.rules if rule.reason == code and rule.effect is Effect.EXCLUDE]
     held = {
@@ -117,9 +129,10 @@ def lines_of_code(at: pl.Series, code: str, contract: Contract, contracts: Mappi
     columns = dict.fromkeys(name for rule in mine for name in blamed(rule, contract))
     reasons = dict.fromkeys(fault(rule) for rule in rules)
     ids = dict.fromkeys(rule.id for rule in rules)
-    told = _Said(code, " ".join(ids) or code, " Or: ".join(reasons) or OF_NO_RULE.get(code, f"excluded: {code}"))
+    reason = " Or: ".join(reasons) or OF_NO_RULE.get(code, f"excluded: {code}")
     by = " or ".join(others) or (None if mine else ANOTHER_POINT)
-    return _lines(at, -1, " or ".join(columns) or "mpan_core", told, by)
+    column = " or ".join(columns) or "mpan_core"
+    return ToldRows(at, -1, column, code, " ".join(ids) or code, reason, broken_by=by)
 
 
 def duplicates(frame: pl.LazyFrame, contract: Contract) -> pl.DataFrame:
