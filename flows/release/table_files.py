@@ -62,7 +62,7 @@ class ParquetTable:
             )
         full = held if last else held - held % ROW_GROUP
         if full or last:
-            self._writer.write_table(whole.slice(0, full), row_group_size=ROW_GROUP)
+            self._writer.write_table(whole.slice(0, full).combine_chunks(), row_group_size=ROW_GROUP)
         self._held = [whole.slice(full)] if full < held else []
 
 

@@ -29,3 +29,13 @@ def test_codes_and_texts_are_read_back_as_text_in_their_order(tmp_path):
         table.add(frame.tail(2).head(1))
     found = pl.DataFrame(pq.read_table(tmp_path / "t.parquet"))
     assert found.equals(frame[[0, 1, 2, 1]].with_columns(pl.col("code").cast(pl.String)))
+
+
+def test_bytes_are_those_of_the_rows_however_they_come(tmp_path):
+    count = 100_000  # of several pages: they end where a piece ends, unless the pieces are put together before
+    frame = pl.DataFrame({"mpan_core": np.arange(count).astype(str), "text": (np.arange(count) * 7919).astype(str)})
+    for size in (count, 1_000):
+        with ParquetTable(tmp_path / f"{size}.parquet") as table:
+            for piece in frame.iter_slices(size):
+                table.add(piece)
+    assert (tmp_path / "1000.parquet").read_bytes() == (tmp_path / f"{count}.parquet").read_bytes()
