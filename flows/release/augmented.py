@@ -50,6 +50,7 @@ FACTS = (
 """What the counterparties of a metering point hold about it."""
 VOLUMES, SUPPLIED_FROM = "annual_consumption", "supplier_effective_from"
 AT_ONCE = 10  # participants whose row groups fill in memory at the same time
+ROWS = 65_536  # records whose texts are in memory at a time
 
 
 def held_by(items: Sequence[Item], roles: Sequence[str]) -> list[Item]:
@@ -233,8 +234,9 @@ def release_augmented(known: Context, participants: Sequence[Participant], place
             if frame is not None:
                 every = provenance(known.tables.items, frame.collect_schema().names())
                 facts = [pl.col(name).alias(_fact(name)) for name in FACTS]
-                records = frame.select(ORDER, "mpan_core", *every, CONFIDENCE, *facts).collect()
-                map_parallel(partial(_Share.add, records=records, number=number), shares)
+                for some in frame.collect().iter_slices(ROWS):
+                    records = some.select(ORDER, "mpan_core", *every, CONFIDENCE, *facts)
+                    map_parallel(partial(_Share.add, records=records, number=number), shares)
         map_parallel(_Share.close, shares)
 
 

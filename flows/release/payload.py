@@ -31,7 +31,7 @@ from flows.release.own_forms import own_forms
 ROOM = "payload_files"
 SOURCE, AUGMENTED, RECORDS, EXPECTED, STEPS = "source", "augmented", "records", "expected", "steps"
 RETURN = "return"
-TOGETHER = 5  # participants whose files are written in one reading of the records
+TOGETHER = 10  # participants whose files are written in one reading of the records: as many as fill row groups at once
 
 
 def groups(mpids: Iterable[str]) -> list[tuple[str, ...]]:
