@@ -83,12 +83,16 @@ def backup_command(
     as_json: AsJson = False,
 ) -> None:
     """Copy the ledger into one file while it may be in use, and check the copy. Any engine."""
+    from flows.report.formatting import plural
     from flows.ringfence.copies import backup
     from flows.ringfence.operations import open_ring_fence
 
     with open_ring_fence(cut) as fence:
         count = backup(fence.ledger, out)
-    typer.echo(json.dumps({"backup": str(out), "changes": count}) if as_json else f"{out}: {count:,} changes, checked")
+    said = (
+        json.dumps({"backup": str(out), "changes": count}) if as_json else f"{out}: {plural(count, 'change')}, checked"
+    )
+    typer.echo(said)
 
 
 def restore_command(
@@ -97,14 +101,17 @@ def restore_command(
     as_json: AsJson = False,
 ) -> None:
     """Put a backup in the place of a ledger that is gone, on any engine, and check it against what is known of it."""
+    from functools import partial
+
     from flows.cut.config import load_cut
+    from flows.report.formatting import plural
     from flows.ringfence.copies import restore
-    from flows.ringfence.system_of_record import open_ledger
+    from flows.ringfence.system_of_record import open_ledger, require_right
 
     job = load_cut(cut)
-    count = restore(backup, job.ledger_url)
+    count = restore(backup, job.ledger_url, fits=partial(require_right, job))
     open_ledger(job).close()
-    typer.echo(json.dumps({"changes": count}) if as_json else f"Restored: {count:,} changes, checked")
+    typer.echo(json.dumps({"changes": count}) if as_json else f"Restored: {plural(count, 'change')}, checked")
 
 
 def migrate_command(cut: CutPath, as_json: AsJson = False) -> None:
@@ -306,6 +313,7 @@ def verify_command(
     """Check the ledger for tampering, against itself and heads noted elsewhere. Exit code 18 if it was changed."""
     from dataclasses import asdict
 
+    from flows.report.formatting import plural
     from flows.ringfence.audit import verify_ledger
     from flows.ringfence.operations import open_ring_fence
 
@@ -314,8 +322,9 @@ def verify_command(
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=2))
         return
-    typer.echo(f"The ledger of cut {found.campaign} holds: {found.batches:,} changes, {found.events:,} events,")
-    typer.echo(f"{found.reservations:,} reservations, head {found.head}")
+    changes, events = plural(found.batches, "change"), plural(found.events, "event")
+    typer.echo(f"The ledger of cut {found.campaign} holds: {changes}, {events},")
+    typer.echo(f"{plural(found.reservations, 'reservation')}, head {found.head}")
 
 
 def _selection(  # noqa: PLR0917 - as the commands take them

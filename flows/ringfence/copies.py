@@ -5,6 +5,7 @@ A backup is an SQLite file, whatever the ledger's engine: one snapshot of all it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,11 @@ def _clear(file: Path, *more: str) -> None:
         file.with_name(file.name + ending).unlink(missing_ok=True)
 
 
-def restore(source: Path, url: str) -> int:
+def restore(source: Path, url: str, *, fits: Callable[[Ledger], None] = lambda _: None) -> int:
     """Put a backup in the place of a ledger that is gone; return how many changes it holds.
+
+    Args:
+        fits: is asked before anything is written, and raises where the backup is not the one that is wanted.
 
     Raises:
         RingFenceError: there is a ledger. ConfigurationError, EvidenceError: the file is no backup, or does not hold.
@@ -59,6 +63,7 @@ def restore(source: Path, url: str) -> int:
             remedy="move it away first, if it is not the right one",
         )
     with Ledger(f"sqlite:///{source}", make=False) as kept:
+        fits(kept)
         for campaign in campaigns(kept):
             verify_ledger(kept, campaign)
         _copy(kept, url)

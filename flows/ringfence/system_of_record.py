@@ -15,6 +15,7 @@ from contracts.errors import EvidenceError, RingFenceError
 from flows.cut.config import Job
 from flows.cut.context import now
 from flows.cut.workspace import disk
+from flows.report.formatting import plural
 from flows.ringfence.database import place_of
 from flows.ringfence.ledger import Ledger, has_ledger
 from flows.ringfence.pool import pool_file
@@ -95,7 +96,7 @@ def _refuse_traces(job: Job) -> None:
     known = known_heads(job)
     if known:
         raise RingFenceError(
-            f"the ledger is gone: {known[-1].number} changes of ledger {known[-1].ledger[:8]} are noted by the packs",
+            f"the ledger is gone: {plural(known[-1].number, 'change')} of {known[-1].ledger[:8]} noted by the packs",
             where="ring_fence.ledger",
             remedy=RESTORE,
         )
@@ -126,14 +127,19 @@ def open_ledger(job: Job, *, begin: bool = False) -> Ledger:
         return Ledger(job.ledger_url)
     ledger = Ledger(job.ledger_url, make=False)
     try:
-        _require_right(job, ledger)
+        require_right(job, ledger)
     except BaseException:
         ledger.close()
         raise
     return ledger
 
 
-def _require_right(job: Job, ledger: Ledger) -> None:
+def require_right(job: Job, ledger: Ledger) -> None:
+    """See that a ledger, or a backup of it, is the cut's and not older than what is known of it.
+
+    Raises:
+        RingFenceError: it is another or older. EvidenceError: its history is another, or a note of it is damaged.
+    """
     where, wanted = place_of(ledger.engine), job.model.ring_fence and job.model.ring_fence.ledger_id
     if wanted and wanted != ledger.id:
         raise RingFenceError(
@@ -153,8 +159,9 @@ def _require_right(job: Job, ledger: Ledger) -> None:
         )
     chain = ledger.digests(job.model.cut.id)
     if len(chain) < last.number:
+        has = plural(len(chain), "change")
         raise RingFenceError(
-            f"is older than what is known of it: {len(chain)} changes, and {last.number} are noted beside the packs",
+            f"is older than what is known of it: {has}, and {last.number} are noted beside the packs",
             where=where,
             remedy=RESTORE,
         )

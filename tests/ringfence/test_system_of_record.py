@@ -188,6 +188,20 @@ def test_restore_by_command_and_what_is_no_backup(job: Job) -> None:
     assert datacut("ringfence", "verify", job.file).code == 0
 
 
+def test_a_backup_that_is_older_or_anothers_is_refused_before_anything_is_written(job: Job) -> None:
+    commit(job, 1, 2)
+    assert datacut("ringfence", "backup", job.file, "--out", job.folder / "old.db").out.endswith("1 change, checked\n")
+    commit(job, 3)
+    assert datacut("ringfence", "backup", job.file, "--out", job.folder / "kept.db").code == 0
+    Ledger(f"sqlite:///{job.folder / 'other.db'}").close()
+    file_of(job).unlink()
+    for name, said in (("old.db", "is older"), ("other.db", "are in ledger")):
+        done = datacut("ringfence", "restore", job.folder / name, job.file)
+        assert (done.code, said in done.err) == (17, True), done.err
+        assert not file_of(job).exists()
+    assert datacut("ringfence", "restore", job.folder / "kept.db", job.file).code == 0
+
+
 def test_a_ledger_of_the_first_format_is_brought_up_and_keeps_its_chain(job: Job) -> None:
     commit(job, 1, 2)
     with open_ledger(job) as ledger:
