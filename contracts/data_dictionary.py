@@ -44,6 +44,7 @@ METHODS: Mapping[Method, str] = {
     Method.DROP: "does not leave",
     Method.MOVE: "moved by the key, in the order of the metering point's dates",
     Method.VARY: "varied by the key, within its band",
+    Method.COMMON: "as it is where so many metering points share it, otherwise one word for all",
     Method.MIX: "mixed among the homes of a group, whose sums stay",
 }
 CLASSES: Mapping[Classification, str] = {

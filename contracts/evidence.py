@@ -27,6 +27,7 @@ from contracts.evidence_results import (
     LeakScan,
     RingFenceEvidence,
     Risk,
+    SharedTextsEvidence,
     SmartShare,
 )
 from contracts.evidence_types import (
@@ -418,6 +419,7 @@ class Evidence(Section):
     risk: Maybe[Risk] = None
     attack: Maybe[AttackEvidence] = None
     mixed_series: Maybe[tuple[MixedSeriesEvidence, ...]] = None
+    shared_texts: Maybe[tuple[SharedTextsEvidence, ...]] = _maybe("Free texts that are released where many share them.")
     ring_fence: Maybe[RingFenceEvidence] = None
     previous: Maybe[tuple[PackReference, ...]] = _maybe("Packs that this one was made from.")
     baseline: Maybe[Baseline] = None

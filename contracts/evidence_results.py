@@ -57,6 +57,18 @@ class ColumnFigures(Section):
     rest: Count = _of("Rows with a value that is not named: too few rows have it, or many others have more.")
 
 
+class SharedTextsEvidence(Section):
+    """A column of free text that is released where so many metering points share it; one word stands for the rest."""
+
+    extract: Name
+    column: Name
+    least: Count = _of("Metering points that share a text that is released.")
+    texts: Count = _of("Different texts of metering points that are not excluded.")
+    released: Count = _of("Those of them that so many share.")
+    metering_points: Count = _of("Metering points that have a text.")
+    replaced: Count = _of("Metering points that have a text that fewer share.")
+
+
 class AssociationOutcomeEvidence(Section):
     """How often one kind of evidence for an association led to one outcome."""
 

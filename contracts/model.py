@@ -44,7 +44,8 @@ class Treatment:
         method: one of the methods.
         field: the scheme's field when ``method`` is ``pseudonymise``.
         rule: the generalisation when ``method`` is ``generalise`` (``year``, ``month``, ``outward``, ``area``); how far
-            when it is ``move`` (``365 days``) or ``vary`` (``10 %``).
+            when it is ``move`` (``365 days``) or ``vary`` (``10 %``); how many share it when it is ``common``
+            (``10 metering points``, ``first 3, 10 metering points``).
     """
 
     method: Method

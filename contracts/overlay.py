@@ -33,6 +33,11 @@ GENERALISATIONS = {
 PRECISION = {
     Method.MOVE: (Form.DATE, r"[1-9][0-9]{1,3} days", "moves dates, by a rule of 10 to 9999 days"),
     Method.MIX: (Form.DECIMAL, r"[1-9][0-9]{1,3} homes", "mixes half-hours, by a rule of 10 to 9999 homes"),
+    Method.COMMON: (
+        Form.TEXT,
+        r"(?:first [1-9][0-9]?, )?[1-9][0-9]{1,3} metering points",
+        "keeps texts that many share, by a rule of 10 to 9999 metering points; 'first 3, ' before it cuts them first",
+    ),
     Method.VARY: (Form.DECIMAL, r"[1-9][0-9]? %", "varies decimal numbers, by a rule of 1 to 99 %"),
 }
 

@@ -29,6 +29,7 @@ class Method(StrEnum):
     DROP = "drop"
     MOVE = "move"  # a date is moved by the key, in the order of its metering point's dates
     MIX = "mix"  # half-hourly series are mixed among homes of a group: its sums stay, no home's does
+    COMMON = "common"  # a text that enough metering points share stays, any other becomes one word
     VARY = "vary"  # an amount is varied by the key, within its band
 
 

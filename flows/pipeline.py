@@ -25,6 +25,7 @@ from contracts.errors import (
 from contracts.evidence import StageSeconds
 from flows import align as alignment
 from flows.augment.participant_tables import load_mapping
+from flows.augment.shared_texts import refuse_shared
 from flows.augment.stage import augment_partition, augmentation, resolved
 from flows.cleanse.listing import cleanse_file
 from flows.cleanse.verdicts import write_cleanse
@@ -302,6 +303,8 @@ def require_ready(known: Context, kind: Kind) -> None:
     cut_signer(job)
     if release.approver:
         load_approver(job.path(release.approver))
+    if kind == "submission":
+        refuse_shared(known)
     if kind == "release":
         load_mapping(job)
     if kind == "release" and job.model.ring_fence is not None:

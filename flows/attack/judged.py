@@ -66,6 +66,7 @@ class JudgedTruth:
         key = known.keys.field(OTHER_FIELD).material()
         precision = ReleasedPrecision(known.job.model.cut.date, amount_steps())
         other = Pseudonymiser(FieldKeys(key, "another"), lists=scheme_lists(), precision=precision)
+        other = other.among(known.pseudonymiser.shared)
         return firsts(self._facts(attack, points, known.contracts, other).of(points))
 
     def _facts(

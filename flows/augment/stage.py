@@ -20,6 +20,7 @@ from flows.augment.associations import Resolved, resolve
 from flows.augment.companions import write_companions
 from flows.augment.inputs import AUGMENT, AugmentationInputs, excluded, load_inputs, registered
 from flows.augment.participant_tables import load_mapping
+from flows.augment.shared_texts import write_shared
 from flows.cut.context import Context
 from flows.cut.partitions import ALL, AUGMENTED, EXCLUDED, EXTRACT, ORDER, read_exclusions, write_exclusions
 from flows.cut.records import AugmentationCounts, AugmentedPartition
@@ -118,6 +119,7 @@ def augmentation(known: Context) -> AugmentationCounts:
     workspace.promise(AUGMENTED)
     write_companions(workspace)
     cascade(workspace, found.together)
+    write_shared(known)
     checks = _checked(inputs, members)
     return AugmentationCounts(
         items=tuple(_entry(item, tally) for item in inputs.tables.items if item.held_by),

@@ -22,7 +22,13 @@ from contracts.evidence import (
 from contracts.evidence_attack import AttackEvidence
 from contracts.evidence_half_hours import MixedSeriesEvidence
 from contracts.evidence_inputs import InputEvidence, ReturnedFlow
-from contracts.evidence_results import AssociationCountsEvidence, ItemCountsEvidence, RingFenceEvidence, Risk
+from contracts.evidence_results import (
+    AssociationCountsEvidence,
+    ItemCountsEvidence,
+    RingFenceEvidence,
+    Risk,
+    SharedTextsEvidence,
+)
 
 
 class Record(BaseModel):
@@ -143,6 +149,13 @@ class MixedSeries(Record, MixedSeriesEvidence):
     """How the half-hourly series of a participant were mixed."""
 
     NAME: ClassVar[str] = "mixed_series"
+
+
+class SharedTexts(Record):
+    """The columns of free text that are released where many share them."""
+
+    NAME: ClassVar[str] = "shared_texts"
+    columns: tuple[SharedTextsEvidence, ...]
 
 
 class AlignmentCounts(Record):

@@ -32,6 +32,7 @@ WORDS = {
     Method.SYNTHETIC: "replaced by invented values of the same totals",
     Method.MOVE: "moved by up to {rule}; the metering point's dates keep their order",
     Method.VARY: "varied within its band",
+    Method.COMMON: "kept where enough metering points share it ({rule}), otherwise replaced by one word",
     Method.MIX: "mixed with other homes of the group, whose sums stay",
 }
 

@@ -16,6 +16,7 @@ from contracts.augmentation import Item
 from contracts.evidence_results import ItemCountsEvidence
 from contracts.vocabulary import Classification, Method
 from flows.augment.companions import read_companions
+from flows.augment.shared_texts import read_shared
 from flows.cut.config import Participant
 from flows.cut.context import Context
 from flows.cut.parallel import map_parallel
@@ -99,10 +100,10 @@ def augmented(known: Context, number: int) -> pl.LazyFrame | None:
 def as_released(known: Context) -> Context:
     """Return the context under which release and return packs are treated: contracts of the profile, and companions.
 
-    Dates of metering points that share a meter move together.
+    Dates of metering points that share a meter move together; of free texts those are released that many share.
     """
-    following = read_companions(known.workspace)
-    return replace(known, contracts=known.released, pseudonymiser=known.pseudonymiser.together(following))
+    maker = known.pseudonymiser.together(read_companions(known.workspace)).among(read_shared(known.workspace))
+    return replace(known, contracts=known.released, pseudonymiser=maker)
 
 
 def _summed(known: Context, frame: pl.LazyFrame, number: int) -> pl.LazyFrame:

@@ -51,6 +51,7 @@ from flows.cut.records import (
     MixedSeries,
     RingFenceResult,
     RuleCounts,
+    SharedTexts,
 )
 from flows.cut.self_test import self_test
 from flows.cut.workspace import Workspace
@@ -365,6 +366,7 @@ def release_evidence(
         risk=found.risk,
         attack=found.attack,
         mixed_series=tuple(_mixed_series(known)) or None,
+        shared_texts=(shared.columns or None) if (shared := workspace.recorded(SharedTexts)) else None,
         previous=tuple(previous.references(_source_files(known))),
         baseline=previous.baseline(earlier) if earlier else None,
         lineage=tuple(_lineage(root, lineage_section(used, inputs, added))),

@@ -5,6 +5,7 @@ Each looks at the files and asks none of the steps that made them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ from contracts.model import Column, Contract
 from contracts.vocabulary import Classification, Method
 from flows.cut.context import Context
 from flows.cut.partitions import read_exclusions
+from transforms.treatment.shared_texts import OTHER, SharedRule
 
 REMEDY = "nothing was published; please report it"
 FIRST_OF = {"year": ("month", "day"), "month": ("day",)}
@@ -42,6 +44,8 @@ def require_held(known: Context, root: Path) -> None:
             path = folder / f"{name}.parquet"
             if path.is_file() and own:
                 _only_own(_points(pl.scan_parquet(path)), pl.concat(own), path, root)
+    for name, contract in known.contracts.items():
+        _few_share(contract, sorted(root.glob(f"data/*/{name}.parquet")), root)
 
 
 def _points(frame: pl.LazyFrame) -> pl.Series:
@@ -85,6 +89,24 @@ def _treated(frame: pl.LazyFrame, contract: Contract, path: Path, root: Path) ->
         for name, broken in found.items():
             if broken:
                 _untreated(name, path, root)
+
+
+def _few_share(contract: Contract, paths: Sequence[Path], root: Path) -> None:
+    """Look for free texts that are released though few metering points have them, counted in what was written."""
+    for column in contract.columns:
+        treatment = contract.treatment(column)
+        if treatment.method is not Method.COMMON:
+            continue
+        found = [
+            rows.group_by(column.name).agg(pl.col("mpan_core").n_unique().alias("points"))
+            for path in paths
+            if column.name in (rows := pl.scan_parquet(path)).collect_schema()
+        ]
+        if found:
+            counted = pl.concat(found).group_by(column.name).agg(pl.col("points").sum()).drop_nulls().collect()
+            few = counted.filter((pl.col("points") < SharedRule.of(treatment).least) & (pl.col(column.name) != OTHER))
+            if few.height:
+                _untreated(column.name, paths[0], root)
 
 
 def _untreated(column: str, path: Path, root: Path) -> None:

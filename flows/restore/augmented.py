@@ -105,7 +105,7 @@ def _own_values(values: RealValues, cut_date: date, frame: pl.DataFrame) -> pl.D
     nobody = np.zeros(frame.height, np.uint64)
     linked = "linked_mpan" in frame.columns
     partners = frame.select(order_key("linked_mpan").fill_null(0)).to_series().to_numpy() if linked else nobody
-    return values.table(frame, points, partners)
+    return values.names.texts(values.table(frame, points, partners), points)
 
 
 def _steps_under_real_names(rows: pl.DataFrame, real: RealNames) -> pl.DataFrame:

@@ -31,7 +31,7 @@ from contracts.vocabulary import Method
 from flows.attack.released import as_chunk, joined
 from flows.sample import SampleRequest, generate
 from tests.command import datacut
-from tests.treatment.treated import extracts, treating
+from tests.treatment.treated import extracts, shared, treating
 from transforms.attack.blocks import firsts
 from transforms.attack.facts import ORDER, gather, series, wanted
 from transforms.attack.intervals import paired_difference
@@ -106,7 +106,9 @@ def facts(tables: Tables, plan: Attack, *, first: bool) -> ReleasedPart:
 
 def released(real: Exact, key: bytes, weak: Sequence[str]) -> dict[str, pl.DataFrame]:
     """Return the tables as a cut under a key would release them."""
-    under, maker = contracts(weak), treating(FieldKeys(key, "CAMPAIGN"), real.cut)
+    under = contracts(weak)
+    counted = shared(((name, table.lazy()) for name, table in real.tables.items()), under)
+    maker = treating(FieldKeys(key, "CAMPAIGN"), real.cut).among(counted)
     return {
         name: treat(table.lazy(), under[name], maker).collect()
         for name, table in real.tables.items()

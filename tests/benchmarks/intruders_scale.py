@@ -21,7 +21,7 @@ from contracts.profiles import Profile, under_profile
 from flows.attack.truth import Truth
 from tests.benchmarks.projection import exponent
 from tests.benchmarks.watched import MIB, watch
-from tests.treatment.treated import treating
+from tests.treatment.treated import shared, treating
 from transforms.attack.facts import ORDER, wanted
 from transforms.pseudonymise.keys import FieldKeys
 from transforms.pseudonymise.mpan import texts
@@ -38,7 +38,15 @@ HIDDEN = {
 def release(cut: Path, out: Path, key: bytes) -> None:
     """Write the tables that intruders look at."""
     truth, plan = Truth.of(cut), intruders()
-    under, maker = under_profile(load_all(), Profile.STANDARD, NONE), treating(FieldKeys(key, "SCALE"), cut)
+    under = under_profile(load_all(), Profile.STANDARD, NONE)
+    meters = (
+        rows.lazy().with_columns(pl.Series(ORDER, orders))
+        for participant in truth.job.model.participants
+        for entry in participant.extracts
+        if entry.contract == "metering"
+        for orders, rows in truth.rows(participant, entry)
+    )
+    maker = treating(FieldKeys(key, "SCALE"), cut).among(shared((("metering", rows) for rows in meters), under))
     for participant in truth.job.model.participants:
         parts: dict[str, list[pl.DataFrame]] = {}
         for entry in participant.extracts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from datetime import date
 
@@ -26,6 +27,7 @@ from transforms.pseudonymise.sealed_series import seal, unseal
 from transforms.treatment.amounts import varied
 from transforms.treatment.companions import followed
 from transforms.treatment.dates import moved
+from transforms.treatment.shared_texts import SharedRule, required
 
 OWN_IDENTIFIER = "own_identifier"  # the mark that rule DQ22 reads
 TOKEN_FIELD = "token"  # noqa: S105 - a key label
@@ -68,6 +70,7 @@ class Pseudonymiser:
         self._date_mark, self._amount_mark = (_mark(keys.field(name)) for name in (DATE_FIELD, AMOUNT_FIELD))
         self._postcode, self._lists, self._precision = postcode, lists, precision
         self._following: tuple[Keys, Keys] = (np.empty(0, np.uint64), np.empty(0, np.uint64))
+        self.shared: Mapping[str, pl.Series] | None = None
         self.cut_id = keys.cut_id
 
     def __repr__(self) -> str:
@@ -77,6 +80,12 @@ class Pseudonymiser:
         """Return one that moves the dates of some metering points as those of another (``treatment.companions``)."""
         made = copy(self)
         made._following = following
+        return made
+
+    def among(self, shared: Mapping[str, pl.Series] | None) -> Pseudonymiser:
+        """Return one that releases these texts alone of columns ``extract.column`` (``treatment.shared_texts``)."""
+        made = copy(self)
+        made.shared = shared
         return made
 
     def values(self, field: Field, values: pl.Series) -> pl.Series:
@@ -233,10 +242,11 @@ def treat(frame: pl.LazyFrame, contract: Contract, pseudonymiser: Pseudonymiser)
 
     Columns in: any of the contract's staged columns, and others, which pass.
     Columns out: the same without dropped ones; suppressed ones are null; dates cut to the month or year, numbers
-    rounded or varied, dates moved, texts cut to their first characters, tokens in place of values.
+    rounded or varied, dates moved, texts cut to their first characters or, where few share them, one word for all;
+    tokens in place of values.
 
     Raises:
-        ContractError: a treatment does not fit the column's form.
+        ContractError: a treatment does not fit the column's form, or nobody counted who shares its texts.
     """
     schema = frame.collect_schema()
     names = schema.names()
@@ -252,6 +262,9 @@ def treat(frame: pl.LazyFrame, contract: Contract, pseudonymiser: Pseudonymiser)
         elif treatment.method in (Method.MOVE, Method.VARY):
             order = pl.col(ORDER) if ORDER in names else order_key(contract.key[0])
             changed.append(less_precise(column.name, schema[column.name], treatment, pseudonymiser, order))
+        elif treatment.method is Method.COMMON:
+            shared = required(pseudonymiser.shared, contract.extract, column.name)
+            changed.append(SharedRule.of(treatment).released(pl.col(column.name), shared))
         elif treatment.method not in (Method.KEEP, Method.SYNTHETIC, Method.MIX, Method.PSEUDONYMISE):
             changed.append(_coarser(column, treatment, pseudonymiser).alias(column.name))
     return frame.with_columns(changed).drop(dropped) if changed or dropped else frame
