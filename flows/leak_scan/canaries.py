@@ -76,17 +76,18 @@ def canaries(key: bytes) -> list[Canary]:
 
 
 def _canary(drawn: bytes, number: int) -> Canary:
-    """Return a canary; its house number is no other's, so that every run counts as many lines."""
+    """Return a canary; house number and inward code are no other's, so that every run counts as many of each kind."""
     numbers = [int.from_bytes(drawn[at : at + 8], "big") for at in range(0, 64, 8)]
     twelve = f"{10 + numbers[0] % 14}{numbers[1] % 10**10:010d}"
-    inward = f"{numbers[5] % 10}{INWARD[numbers[5] // 10 % 20]}{INWARD[numbers[5] // 200 % 20]}"
+    unit = number + COUNT * (numbers[5] % (4000 // COUNT))
+    inward = f"{unit % 10}{INWARD[unit // 10 % 20]}{INWARD[unit // 200]}"
     return Canary(
         mpan=twelve + plain.check_digit(twelve),
         serial=f"K{numbers[2] % 90 + 10}{numbers[3] % 10**7:07d}",
         uprn=f"{numbers[4] % 9 + 1}{numbers[6] % 10**11:011d}",
         esme="-".join(f"{byte & (0xFD if not at else 0xFF):02X}" for at, byte in enumerate(drawn[48:56])),
         house=str(251 + number + COUNT * (numbers[7] % 75)),
-        street=STREETS[numbers[7] // 75 % len(STREETS)],
+        street=STREETS[number % len(STREETS)],
         postcode=f"ZE{numbers[7] % 3 + 1} {inward}",
     )
 

@@ -278,11 +278,12 @@ def treatments(evidence: Evidence) -> list[TreatmentUse]:
             tuple(TreatedGroup(e, tuple(ranges(names))) for e, names in groups[treatment].items()),
             words.get(treatment),
         )
-        for treatment in sorted(groups, key=lambda name: (_METHODS.get(name.partition(" ")[0], 9), name))
+        for treatment in sorted(groups, key=lambda name: (_METHODS.get(name.partition(" ")[0], len(_ORDERED)), name))
     ]
 
 
-_METHODS = {"pseudonymise": 0, "token": 1, "move": 2, "vary": 3, "generalise": 4, "suppress": 5, "drop": 6, "keep": 7}
+_ORDERED = ("pseudonymise", "token", "common", "move", "vary", "generalise", "suppress", "drop", "keep")
+_METHODS = {method: place for place, method in enumerate(_ORDERED)}
 
 
 def ranges(names: Iterable[str]) -> list[str]:

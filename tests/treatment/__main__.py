@@ -18,6 +18,7 @@ WHY = {  # parts of the evidence that a profile changes
     "dpia": "names the treatments",
     "lineage": "names the treatments",
     "mixed_series": "exact mixes no half-hours",
+    "shared_texts": "exact counts no texts",
     "leak_scan": "other values stand in the files",
     "times": "when it was made",
     "ring_fence": "the ledger's id and head are of another run",

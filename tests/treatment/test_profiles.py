@@ -78,7 +78,7 @@ def test_what_is_not_treated_is_untouched(cuts):
     for extract in ("registration", "portfolio", "metering", "register", "annual_consumption", "bmu_mapping"):
         before, after = exact.table("release", extract), standard.table("release", extract)
         moved = [n for n, kind in before.schema.items() if kind == pl.Date or n in ("eac", "aa")]
-        kept = [n for n in before.columns if n not in moved]
+        kept = [n for n in before.columns if n not in moved and n != "make_and_model"]  # rare ones are OTHER
         assert before.select(kept).sort(kept).equals(after.select(kept).sort(kept)), extract
         for name in moved:
             assert before[name].null_count() == after[name].null_count()

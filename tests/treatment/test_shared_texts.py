@@ -16,8 +16,9 @@ from contracts.errors import ContractError, ResidueError
 from contracts.evidence import Evidence
 from contracts.load import load_all
 from contracts.model import Treatment
-from contracts.overlay import refusal
-from contracts.vocabulary import Method
+from contracts.overlay import NONE, refusal
+from contracts.profiles import Profile, under_profile
+from contracts.vocabulary import Classification, Form, Method
 from flows.augment import shared_texts
 from flows.pipeline import run_plain
 from flows.sample import SampleRequest, generate
@@ -73,6 +74,21 @@ def test_which_rules_an_overlay_may_have(rule, taken):
     column = load_all()["metering"].column("make_and_model")
     assert (refusal(column, Treatment(Method.COMMON, None, rule)) == "") is taken
     assert refusal(load_all()["metering"].column("meter_type"), Treatment(Method.COMMON, None, rule))
+
+
+def test_every_free_text_that_leaves_is_released_so():
+    free = [
+        (name, column.name)
+        for name, contract in load_all().items()
+        for column in contract.released
+        if column.form is Form.TEXT and column.classification is not Classification.IDENTIFIER
+    ]
+    assert free == [("metering", "make_and_model")]
+    for profile in (Profile.STANDARD, Profile.STRICT):
+        under = under_profile(load_all(), profile, NONE)
+        assert all(
+            under[extract].treatment(under[extract].column(name)).method is Method.COMMON for extract, name in free
+        )
 
 
 @pytest.fixture(scope="module")
