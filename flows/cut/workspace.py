@@ -30,6 +30,8 @@ FLUSH_ROWS, LEAST_FLUSH = 32_768, 4_096  # rows that are written as one piece of
 HELD_ROWS = 1_500_000  # rows of one source that wait in memory for their pieces to fill
 MARKER = ".datacut-work"
 _DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "is read-only"}
+_FOOTER = "Invalid thrift: transport error"  # the column library, of a footer that could not be written
+_NEARLY_FULL = 1 << 16  # bytes: what is left where a write of more was refused
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -44,12 +46,22 @@ def disk(place: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.ComputeError) as fault:
-        number = error_number(fault) or (errno.EIO if isinstance(fault, OSError) else None)
+        number = error_number(fault) or _unsaid(fault, place)
         if number is None:
             raise
         what = _DISK.get(number, f"cannot be written ({os.strerror(number)})")
         remedy = "let the user who runs it write there" if number in _DENIED else "free the place and run again"
         raise PlaceError(what, where=str(place), remedy=remedy) from None
+
+
+def _unsaid(fault: Exception, place: Path) -> int | None:
+    """Return the system's number of a write whose fault has none: that of a Parquet footer, say, loses it."""
+    if not isinstance(fault, OSError) and _FOOTER not in str(fault):
+        return None
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(place.parent).free < _NEARLY_FULL:
+            return errno.ENOSPC
+    return errno.EIO
 
 
 def second_name(source: Path, target: Path) -> None:
